@@ -1,0 +1,1 @@
+"""Telegram posts and uploaded documents as searchable knowledge: a Dagster project."""

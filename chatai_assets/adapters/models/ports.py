@@ -1,0 +1,62 @@
+"""What a stage asks of a language model, whoever answers.
+
+An answer of one item is its value or the ``ChatAIError`` that befell it alone, so that neighbours
+go on; a call that *raises* speaks of all of them (an ``Outage``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.linking import Extraction
+
+Vector = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Text -> dense vector."""
+
+    @property
+    def model(self) -> str:
+        """Name and version; the key under which vectors are kept."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Vector | ChatAIError]:
+        """Return one unit-length float32 vector of shape ``(dimensions,)`` per text, in order."""
+        ...
+
+
+class Tagger(Protocol):
+    """Text -> topic tags."""
+
+    @property
+    def model(self) -> str:
+        """Name and version; part of the fingerprint of what it answers."""
+        ...
+
+    def tag(self, texts: Sequence[str]) -> Sequence[Sequence[str] | ChatAIError]:
+        """Return candidate tags per text, best first; ``domain.tagging`` checks them, never trust them."""
+        ...
+
+
+class Extractor(Protocol):
+    """Chunk -> entities and relations."""
+
+    @property
+    def model(self) -> str:
+        """Name and version; part of the fingerprint of what it answers."""
+        ...
+
+    def extract(self, chunks: Sequence[str]) -> Sequence[Extraction | ChatAIError]:
+        """Return what each chunk says; ``domain.linking`` checks it."""
+        ...

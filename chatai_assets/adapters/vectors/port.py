@@ -1,0 +1,90 @@
+"""The vector index, whichever server or library holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chatai_assets.adapters.models.ports import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """A sparse vector: ascending uint32 term ids and their weights, of equal length."""
+
+    indices: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One chunk in the index.
+
+    Attributes:
+        id: ``str`` of ``domain.keys.point_id``.
+        payload: JSON values: ``tenant_id source kind stream title channel url language published_at expires_at tags
+            part ordinal page start end`` (epoch seconds, character offsets; ``text`` stays in the record store).
+    """
+
+    id: str
+    dense: Vector
+    sparse: Sparse
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to the index.
+
+    Attributes:
+        filters: payload field -> value that must be equal (``{"tenant_id": "default", "kind": "post"}``).
+        limit: how many hits at most.
+    """
+
+    dense: Vector
+    sparse: Sparse
+    limit: int
+    filters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer: higher scores are better; scores of different queries do not compare."""
+
+    id: str
+    score: float
+    payload: Mapping[str, Any]
+
+
+class VectorWriter(Protocol):
+    """Open for writing; writes are durable when the ``writing()`` block that gave it ends."""
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write whole points; the same id replaces vector and payload."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are no error."""
+        ...
+
+
+class VectorStore(Protocol):
+    """Where chunks are found by meaning and by words."""
+
+    def writing(self) -> AbstractContextManager[VectorWriter]:
+        """Hold the index for writing; other writers and readers of an embedded index wait meanwhile."""
+        ...
+
+    def search(self, query: Query) -> list[Hit]:
+        """Return the hits of a hybrid (dense + sparse) search, best first."""
+        ...
+
+    def count(self, filters: Mapping[str, str] | None = None) -> int:
+        """Return how many points there are."""
+        ...
+
+    def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield id and payload of every point, in the order of ids, in bounded memory."""
+        ...

@@ -1,0 +1,58 @@
+"""Desired points and edges against recorded ones -> upserts and deletes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the ledger says a projection holds of one item.
+
+    Attributes:
+        intended: id -> fingerprint of what was about to be written; it may or may not have arrived.
+        confirmed: id -> fingerprint of what surely arrived.
+    """
+
+    intended: Mapping[str, str]
+    confirmed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What must happen to a projection for one item.
+
+    Attributes:
+        upserts: ids to write, in the order of the desired mapping.
+        deletes: ids to remove, sorted.
+    """
+
+    upserts: tuple[str, ...]
+    deletes: tuple[str, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether the projection already holds exactly what is desired."""
+        return not (self.upserts or self.deletes)
+
+
+def plan_index(desired: Mapping[str, str], recorded: Recorded) -> Plan:
+    """Return the writes that make a projection hold ``desired`` and nothing else of this item.
+
+    An id whose intention was never confirmed may hold anything: it is written again if it is
+    desired, and deleted if it is not.
+
+    Args:
+        desired: id -> fingerprint of content.
+        recorded: the ledger's word on this item.
+    """
+    unsure = {key for key, value in recorded.intended.items() if recorded.confirmed.get(key) != value}
+    upserts = tuple(key for key, value in desired.items() if key in unsure or recorded.confirmed.get(key) != value)
+    known = recorded.intended.keys() | recorded.confirmed.keys()
+    return Plan(upserts=upserts, deletes=tuple(sorted(known - desired.keys())))
+
+
+def intention(desired: Mapping[str, str], recorded: Recorded) -> dict[str, str]:
+    """Return what to record as intended before writing: the desired ids and all that may still lie there."""
+    return {**recorded.confirmed, **recorded.intended, **desired}

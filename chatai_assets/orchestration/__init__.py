@@ -1,0 +1,1 @@
+"""Dagster only: partitions, assets, sensors, checks and jobs. No logic of the pipeline."""

@@ -1,0 +1,1 @@
+"""The six stages: pending items of an hour -> domain -> adapter -> record store."""
