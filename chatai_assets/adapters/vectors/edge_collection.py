@@ -1,0 +1,127 @@
+"""Collections of the embedded index as folders: one per model and version of the layout, and a file as alias.
+
+::
+
+    <index>/current                          the name of the collection in use
+    <index>/use-multilingual-v3-0.2.1-512-v1/about.json    model, dimensions, layout
+    <index>/use-multilingual-v3-0.2.1-512-v1/shard/        Qdrant Edge's files
+
+Everything here is done while the index is held (``turns``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shutil import rmtree
+
+import qdrant_edge as edge
+
+from chatai_assets.domain.errors import StoreUnavailable
+
+LAYOUT = 1
+"""Raise it when vectors or payload indexes change: a new collection is made, and the alias moves."""
+KEYWORDS = ("tenant_id", "source", "kind", "stream", "channel", "language")
+INTEGERS = ("published_at", "expires_at")
+ALIAS = "current"
+DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What a collection is made for; two models never share one, even of equal dimensions."""
+
+    model: str
+    dimensions: int
+    layout: int = LAYOUT
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        slug = re.sub(r"[^a-z0-9.]+", "-", self.model.lower()).strip("-.")
+        return f"{slug}-{self.dimensions}-v{self.layout}"
+
+
+@contextmanager
+def failing_as_outage(doing: str) -> Iterator[None]:
+    """Turn what Qdrant Edge and the disk raise into ``StoreUnavailable``.
+
+    Edge raises bare ``Exception`` with a sentence, and Rust panics arrive as a ``BaseException`` of pyo3's.
+    Only the first line of a message is kept.
+    """
+    try:
+        yield
+    except (StoreUnavailable, GeneratorExit, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        if not _of_edge(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise StoreUnavailable(DAMAGED.format(doing=doing, reason=reason)) from error
+
+
+def current(index: Path) -> Path | None:
+    """Return the folder of the collection in use; None when nothing was ever written."""
+    try:
+        return index / (index / ALIAS).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
+def made_for(folder: Path) -> Collection:
+    """Return what a collection was made for; ``StoreUnavailable`` when its description is missing or broken."""
+    try:
+        return Collection(**json.loads((folder / "about.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreUnavailable(DAMAGED.format(doing="read", reason="its about.json is missing or broken")) from error
+
+
+def create(index: Path, collection: Collection) -> Path:
+    """Make an empty collection and return its folder; a kill half-way leaves nothing that would be taken for one."""
+    folder, unfinished = index / collection.name, index / f"{collection.name}.new"
+    for leftover in (unfinished, folder):
+        rmtree(leftover, ignore_errors=True)
+    (unfinished / "shard").mkdir(parents=True)
+    shard = edge.EdgeShard.create(str(unfinished / "shard"), _config(collection.dimensions))
+    for name in KEYWORDS:
+        shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
+    for name in INTEGERS:
+        shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Integer))
+    shard.flush()
+    shard.close()
+    (unfinished / "about.json").write_text(json.dumps(asdict(collection)), encoding="utf-8")
+    unfinished.rename(folder)
+    return folder
+
+
+def point_alias(index: Path, folder: Path) -> None:
+    """Make a collection the one in use, at once for everybody."""
+    new = index / f"{ALIAS}.new"
+    new.write_text(folder.name, encoding="utf-8")
+    new.replace(index / ALIAS)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[edge.EdgeShard]:
+    """Yield the shard of a collection; flush and close it, also when the block raises."""
+    shard = edge.EdgeShard.load(str(folder / "shard"))
+    try:
+        yield shard
+        shard.flush()
+    finally:
+        shard.close()
+
+
+def _config(dimensions: int) -> edge.EdgeConfig:
+    return edge.EdgeConfig(
+        vectors={"dense": edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
+        sparse_vectors={"sparse": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+    )
+
+
+def _of_edge(error: BaseException) -> bool:
+    return type(error) is Exception or isinstance(error, OSError) or type(error).__name__ == "PanicException"
