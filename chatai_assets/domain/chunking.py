@@ -1,11 +1,39 @@
-"""Text -> chunks: what is embedded, searched and quoted."""
+"""Text -> chunks: what is embedded, searched and quoted.
+
+Borders come from the content, so that an edit changes only the chunks around it. A border is where a section, a
+paragraph or a sentence begins; its rank is how strong it is and, among equals, a hash of the words that follow. A
+border is a cut when none within *reach* words on either side outranks it: that depends on nothing further away. Where
+this leaves too long a stretch, the best border inside it is cut as well. (Local-extremum chunking; compare Bjørner,
+Blass, Gurevich: "Content-dependent chunking for differential compression, the local maximum approach", 2010.)
+"""
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from zlib import crc32
+
+from chatai_assets.domain.documents import Page, Section
+from chatai_assets.domain.sentences import sentence_starts
 
 BODY = "body"
 """The part of a source that is its own text; a linked page is another part."""
+
+WORD_CHARS = 64
+"""A run of more characters without white space counts as several words."""
+
+_BEFORE_WORD, _BEFORE_CLAUSE, _BEFORE_SENTENCE, _BEFORE_PARAGRAPH, _BEFORE_SECTION = range(5)
+_DEEPEST_LEVEL = 6
+_HASHED_CHARS = 40
+"""How much of what follows a border names it: edits further on leave its rank alone."""
+
+_PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
+_CLAUSE = re.compile(r"[,;:)—–][^\S\n]+|\n\s*")
+_WORD = re.compile(r"\S+")
+_LONG_WORD = re.compile(rf"\S{{{WORD_CHARS + 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +52,207 @@ class Chunk:
     start: int
     end: int
     page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """How long chunks are, in words (runs without white space, see ``WORD_CHARS``).
+
+    Attributes:
+        max_words: no chunk has more.
+        overlap_words: about so many words before a chunk's own are repeated in it, from a sentence border on;
+            less than ``max_words``.
+    """
+
+    max_words: int
+    overlap_words: int
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for limits that no cutting can keep."""
+        if not 0 <= self.overlap_words < self.max_words:
+            raise ValueError(f"an overlap of {self.overlap_words} words leaves no room in {self.max_words}")
+
+    @property
+    def own_words(self) -> int:
+        """The most words of a chunk that are not repeated from the one before."""
+        return self.max_words - self.overlap_words
+
+    @property
+    def reach(self) -> int:
+        """How far, in words, a border must be the best one to be a cut: also the least size of most chunks."""
+        return max(1, self.own_words // 3)
+
+
+DEFAULT_LIMITS = ChunkLimits(max_words=600, overlap_words=120)
+
+
+@dataclass(frozen=True, slots=True)
+class _Borders:
+    """Every place where a text may be cut, in order; the first is offset 0, the last the text's end.
+
+    Attributes:
+        offsets: where in the text.
+        words: how many words come before.
+        ranks: greater is better; both ends outrank everything.
+        strengths: the first part of the rank alone.
+    """
+
+    offsets: list[int]
+    words: list[int]
+    ranks: list[int]
+    strengths: list[int]
+
+
+def cut(
+    text: str,
+    pages: Sequence[Page] = (),
+    sections: Sequence[Section] = (),
+    limits: ChunkLimits = DEFAULT_LIMITS,
+) -> list[Chunk]:
+    """Return the chunks of a text in order; none for a text of white space.
+
+    Every character that is not white space is in some chunk; a text of at most ``limits.max_words`` words is one.
+
+    Args:
+        text: normalised text of a post or document.
+        pages: where its pages lie, ascending.
+        sections: its headings, which make the strongest borders.
+        limits: how long chunks may be.
+    """
+    if words_of(text) <= limits.max_words:
+        spans = [(0, len(text))]
+    else:
+        spans = list(_spans(_borders(text, sections, piece=max(1, limits.reach // 4)), limits))
+    trimmed = [_trim(text, start, end) for start, end in spans]
+    starts = [page.start for page in pages]
+    return [
+        Chunk(ordinal, text[start:end], start, end, _page_at(start, pages, starts))
+        for ordinal, (start, end) in enumerate(span for span in trimmed if span[0] < span[1])
+    ]
+
+
+def words_of(text: str) -> int:
+    """Return how many words a text has, very long ones counted as several."""
+    words = text.split()
+    if len(text) <= WORD_CHARS or _LONG_WORD.search(text) is None:
+        return len(words)
+    return sum(-(-len(word) // WORD_CHARS) for word in words)
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    stretch = text[start:end]
+    return start + len(stretch) - len(stretch.lstrip()), start + len(stretch.rstrip())
+
+
+def _page_at(offset: int, pages: Sequence[Page], starts: Sequence[int]) -> int | None:
+    if not pages:
+        return None
+    return pages[max(0, bisect_right(starts, offset) - 1)].number
+
+
+def _borders(text: str, sections: Sequence[Section], piece: int) -> _Borders:
+    """Return the borders of a text, close enough that at most ``piece`` words lie between two."""
+    strong = _strong_borders(text, sections)
+    offsets, words, strengths = [0], [0], [_BEFORE_SECTION + _DEEPEST_LEVEL]
+    for start, end in pairwise([0, *sorted(strong), len(text)]):
+        for _, stop, strength, count in _pieces(text, start, end, piece):
+            offsets.append(stop)
+            words.append(words[-1] + count)
+            strengths.append(strong.get(stop, strength))
+    strengths[-1] = strengths[0]
+    ranks = [strength << 32 | _name(text, at) for at, strength in zip(offsets, strengths, strict=True)]
+    ranks[0] = ranks[-1] = (_BEFORE_SECTION + _DEEPEST_LEVEL + 1) << 32
+    return _Borders(offsets, words, ranks, strengths)
+
+
+def _name(text: str, at: int) -> int:
+    return crc32(text[at : at + _HASHED_CHARS].encode("utf-8", "surrogatepass"))
+
+
+def _strong_borders(text: str, sections: Sequence[Section]) -> dict[int, int]:
+    """Return offset -> strength of all borders down to sentences, both ends of the text left out."""
+    strengths = dict.fromkeys(sentence_starts(text), _BEFORE_SENTENCE)
+    paragraphs = [match.end() for match in _PARAGRAPH.finditer(text)]
+    strengths.update(dict.fromkeys(paragraphs, _BEFORE_PARAGRAPH))
+    lines = sorted(strengths)
+    for section in sections:
+        body = bisect_right(lines, section.start)
+        if body < len(lines):  # a heading is not parted from what it heads
+            strengths[lines[body]] = _BEFORE_WORD
+    for section in sections:
+        if text[section.start - 1 : section.start].isspace() and not text[section.start].isspace():
+            strengths[section.start] = _BEFORE_SECTION + max(0, _DEEPEST_LEVEL - section.level)
+    strengths.pop(0, None)
+    strengths.pop(len(text), None)
+    return strengths
+
+
+def _pieces(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield start, end, strength of the border at the end, and words of each piece of a sentence."""
+    count = words_of(text[start:end])
+    if count <= piece:
+        yield start, end, _BEFORE_SENTENCE, count
+        return
+    inner = [match.end() for match in _CLAUSE.finditer(text, start, end) if match.end() < end]
+    for left, right in pairwise([start, *inner, end]):
+        if (count := words_of(text[left:right])) <= piece:
+            yield left, right, _BEFORE_CLAUSE, count
+        else:
+            yield from _single_words(text, left, right, piece)
+
+
+def _single_words(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield each word of a stretch that has no better border; a word too long for a piece goes in parts."""
+    starts: list[int] = []
+    for match in _WORD.finditer(text, start, end):
+        too_long = match.end() - match.start() > piece * WORD_CHARS
+        starts.extend(range(match.start(), match.end(), WORD_CHARS) if too_long else [match.start()])
+    for left, right in pairwise([start, *starts[1:], end]):
+        yield left, right, _BEFORE_WORD, words_of(text[left:right])
+
+
+def _spans(borders: _Borders, limits: ChunkLimits) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each chunk, overlap included."""
+    cuts = [0]
+    for index in [*_local_maxima(borders, limits.reach), len(borders.ranks) - 1]:
+        cuts.extend(_within(borders, cuts[-1], index, limits))
+        cuts.append(index)
+    yield borders.offsets[0], borders.offsets[cuts[1]]
+    for before, left, right in zip(cuts, cuts[1:], cuts[2:], strict=False):
+        yield borders.offsets[_overlap_from(borders, before, left, limits.overlap_words)], borders.offsets[right]
+
+
+def _local_maxima(borders: _Borders, reach: int) -> list[int]:
+    """Return, ascending, the inner borders that outrank all others within ``reach`` words; of equals the first."""
+    words, ranks = borders.words, borders.ranks
+    found = []
+    falling = [0]  # borders that nothing after them has outranked so far
+    for index in range(1, len(ranks)):
+        while ranks[falling[-1]] < ranks[index]:
+            inner = falling.pop()
+            if words[inner] - words[falling[-1]] > reach and words[index] - words[inner] > reach:
+                found.append(inner)
+        falling.append(index)
+    return sorted(found)
+
+
+def _within(borders: _Borders, left: int, right: int, limits: ChunkLimits) -> Iterator[int]:
+    """Yield the cuts that a stretch between two cuts needs to keep to the limits; of equals the last."""
+    words, ranks = borders.words, borders.ranks
+    while words[right] - words[left] > limits.own_words:
+        latest = min(words[left] + limits.own_words, words[right] - limits.reach)
+        first = bisect_left(words, words[left] + limits.reach, left + 1, right)
+        beyond = bisect_right(words, latest, first, right)
+        left = max(range(first, beyond), key=lambda index: (ranks[index], index))
+        yield left
+
+
+def _overlap_from(borders: _Borders, before: int, start: int, overlap: int) -> int:
+    """Return the border from which a chunk repeats what came before: a sentence's, or any if that one is too long.
+
+    At least one word of the chunk before, whose own words begin at border ``before``, is not repeated.
+    """
+    words = borders.words
+    first = max(bisect_left(words, words[start] - overlap, 0, start), bisect_right(words, words[before], 0, start))
+    sentences = (index for index in range(first, start) if borders.strengths[index] >= _BEFORE_SENTENCE)
+    return next(sentences, first)
