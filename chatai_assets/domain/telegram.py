@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from chatai_assets.domain.keys import canonical_json, digest, post_key
+from chatai_assets.domain.bot_api import read_update
+from chatai_assets.domain.channel_list import read_row
+from chatai_assets.domain.csv_dump import read_csv_row
+from chatai_assets.domain.desktop_export import read_desktop_message
+from chatai_assets.domain.posts import RECORD_FORMATS, NotAPost, Post, RecordFormat
+from chatai_assets.domain.telethon_dump import read_telethon_message
+
+__all__ = ["RECORD_FORMATS", "NotAPost", "Post", "RecordFormat", "read_post"]
+
+READERS: Mapping[RecordFormat, Callable[[Mapping[str, Any]], Post]] = {
+    "bot_api": read_update,
+    "desktop": read_desktop_message,
+    "telethon": read_telethon_message,
+    "channel_list": read_row,
+    "csv": read_csv_row,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A message of a channel or chat, whichever door it came through.
+def read_post(raw: Mapping[str, Any], record_format: RecordFormat) -> Post:
+    """Return the post that a raw record holds.
 
-    Attributes:
-        chat_id: as the Bot API writes it: ``-100...`` for channels and supergroups.
-        channel: the title of the chat.
-        username: public name without ``@``; None for private chats.
-        text: plain text, normalised (NFC, ``\\n`` line ends, no control characters, trimmed); may be empty.
-        links: absolute http(s) URLs in the order of the text, each once.
-        published_at: epoch seconds, UTC.
-        edited_at: epoch seconds of the last edit; None if never edited.
-        url: ``https://t.me/...`` where the chat has a public name or is a channel.
-        forwarded_from: title of where it was forwarded from.
-        album_id: the same for all messages of one album.
-        media_kind: ``photo video document audio voice sticker poll ...``; None for text alone.
+    The same post has the same source key through every door, and the same text and links as
+    far as the format keeps them.
+
+    Args:
+        raw: any JSON object; nothing in it is trusted.
+        record_format: which door it came through.
+
+    Raises:
+        NotAPost: it is something else and rightly left out.
+        BadRecord: it claims to be a post but lacks its id, its chat or its date.
     """
-
-    chat_id: int
-    message_id: int
-    channel: str
-    text: str
-    published_at: int
-    username: str | None = None
-    links: tuple[str, ...] = ()
-    edited_at: int | None = None
-    url: str | None = None
-    forwarded_from: str | None = None
-    album_id: str | None = None
-    media_kind: str | None = None
-
-    @property
-    def source_key(self) -> str:
-        """``tg/<chat id>/<message id>``."""
-        return post_key(self.chat_id, self.message_id)
-
-    @property
-    def revised_at(self) -> int:
-        """Epoch seconds by which revisions of this post are ordered."""
-        return self.edited_at or self.published_at
-
-    @property
-    def content_hash(self) -> str:
-        """What a reader would call the content: two revisions with the same hash are the same."""
-        return digest(self.text, canonical_json(list(self.links)))
+    return READERS[record_format](raw)

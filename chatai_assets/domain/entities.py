@@ -1,0 +1,44 @@
+"""Formatting entities of Telegram messages -> targets of links.
+
+Offsets and lengths count UTF-16 code units (https://core.telegram.org/api/entities).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Any
+
+from chatai_assets.domain.json_values import integer, mapping, string
+from chatai_assets.domain.posts import shown_link
+
+BARE = {"url", "MessageEntityUrl"}
+BEHIND_WORDS = {"text_link", "MessageEntityTextUrl"}
+
+
+def hrefs_of(text: str, entities: Iterable[Any]) -> list[tuple[int, str]]:
+    """Return the links that entities mark, with their offsets in characters of ``text``.
+
+    Args:
+        text: the message as it was sent.
+        entities: those of the Bot API (``type``) or of Telethon (``_``); what is no entity is passed over.
+    """
+    links = [entity for entity in map(mapping, entities) if kind_of(entity) in BARE | BEHIND_WORDS]
+    return list(_located(text, links)) if links else []
+
+
+def kind_of(entity: Any) -> str:
+    """Return the name by which a format tells its entities apart."""
+    return string(entity.get("type")) or string(entity.get("_"))
+
+
+def _located(text: str, links: list[Any]) -> Iterator[tuple[int, str]]:
+    ends = list(accumulate(2 if char > "\uffff" else 1 for char in text))
+    for entity in links:
+        start, length = integer(entity.get("offset")), integer(entity.get("length"))
+        if start is None or length is None or start < 0 or length <= 0 or not ends or start >= ends[-1]:
+            continue
+        first, last = bisect_left(ends, start + 1), bisect_left(ends, start + length)
+        shown = text[first : last + 1]
+        yield first, string(entity.get("url")) if kind_of(entity) in BEHIND_WORDS else shown_link(shown)

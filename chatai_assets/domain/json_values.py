@@ -1,0 +1,50 @@
+"""Values of JSON that nobody has checked: each is what it claims to be, or it is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+END_OF_TIME = 253_402_300_799  # 9999-12-31: the last moment that datetime can show
+LONGEST_NUMBER = 20  # characters; int() of a very long string is slow, and raises
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return an object, or an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def array(value: Any) -> list[Any]:
+    """Return a list, or an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def string(value: Any) -> str:
+    """Return a string, or the empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def integer(value: Any) -> int | None:
+    """Return a whole number, also where it was written as ``"57"`` or ``57.0``; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and len(value) <= LONGEST_NUMBER:
+        digits = value.strip().removesuffix(".0")
+        if digits.isascii() and digits.removeprefix("-").isdigit():
+            return int(digits)
+    return None
+
+
+def moment(value: Any) -> int | None:
+    """Return epoch seconds of a number of seconds or an ISO date (UTC where it names no zone); None for anything else."""
+    seconds = integer(value)
+    if seconds is None:
+        try:
+            when = datetime.fromisoformat(string(value).strip())
+            seconds = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError):
+            return None
+    return seconds if 0 < seconds <= END_OF_TIME else None
