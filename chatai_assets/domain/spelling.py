@@ -1,0 +1,46 @@
+"""How a text itself spells words that somebody else wrote down."""
+
+from __future__ import annotations
+
+import re
+
+_HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2212"
+_PARTS = re.compile(rf"(\s+)|([{_HYPHENS}])")
+_EDGES = " \t\n\u00a0#\"'«»“”„‘’`*_.,;:!?…()[]{}<>|"
+_LONGEST = 200
+"""Characters of a candidate beyond which it is not looked for."""
+
+
+def spelling_in(text: str, words: str) -> str | None:
+    """Return the substring of ``text`` that ``words`` name, None where they do not occur.
+
+    They may differ from it in case, in the kind of hyphen or white space and in punctuation around them. What is found
+    begins where a word begins (``"кот"`` is not in ``"скот"``), lies on one line, and is a whole word if there is one.
+    """
+    wanted = words.strip(_EDGES)
+    if not wanted or len(wanted) > _LONGEST:
+        return None
+    for pattern in (rf"(?<!\w){re.escape(wanted)}(?!\w)", rf"(?i:(?<!\w){_loose(wanted)}(?!\w))"):
+        if match := re.search(pattern, text):
+            return match.group()
+    beginning = re.search(rf"(?i:(?<!\w){_loose(wanted)})", text)
+    return beginning.group() if beginning else None
+
+
+def plain_form(name: str) -> str:
+    """Return a name as its spellings share it: lower case, ``е`` for ``ё``, plain hyphens, single spaces."""
+    lowered = name.strip(_EDGES).casefold().replace("ё", "е")
+    return _PARTS.sub(lambda part: " " if part[1] else "-", lowered)
+
+
+def _loose(words: str) -> str:
+    """Return a pattern for the words with any kind of space, but no line break, and any kind of hyphen."""
+    parts = []
+    for part in _PARTS.split(words):
+        if part and part.isspace():
+            parts.append(r"[^\S\n]+")
+        elif part and part in _HYPHENS:
+            parts.append(f"[{_HYPHENS}]")
+        elif part:
+            parts.append(re.escape(part))
+    return "".join(parts)
