@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+UNSURE = ""
+"""The fingerprint of an id whose content nobody knows; no content has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What the ledger says a projection holds of one item.
 
     Attributes:
-        intended: id -> fingerprint of what was about to be written; it may or may not have arrived.
+        intended: the ids (-> ``UNSURE``) that were about to be written or removed; it may or may not have happened.
         confirmed: id -> fingerprint of what surely arrived.
     """
 
@@ -54,5 +57,10 @@ def plan_index(desired: Mapping[str, str], recorded: Recorded) -> Plan:
 
 
 def intention(desired: Mapping[str, str], recorded: Recorded) -> dict[str, str]:
-    """Return what to record as intended before writing: the desired ids and all that may still lie there."""
-    return {**recorded.confirmed, **recorded.intended, **desired}
+    """Return what to record as intended before writing: every id that may change, as of unknown content.
+
+    Not the desired fingerprints: when what was intended happens to be what was confirmed once (an id deleted by the
+    revision between, an edit taken back), a kill before confirmation would make the id look sure.
+    """
+    plan = plan_index(desired, recorded)
+    return dict.fromkeys((*plan.upserts, *plan.deletes), UNSURE)
