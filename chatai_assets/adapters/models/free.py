@@ -1,0 +1,80 @@
+"""Models that cost next to nothing: what benchmarks measure the pipeline with, never what people search with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import islice, pairwise
+
+import numpy as np
+
+from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.domain.linking import Entity, Extraction, co_occurrence
+from chatai_assets.domain.spelling import plain_form
+from chatai_assets.domain.tagging import usable_words
+
+_LOOKED_AT = 2_000
+"""Characters of a text that a free model reads."""
+
+
+class FirstWordsTagger:
+    """The first three words of letters are the tags."""
+
+    model = "free-first-words-1"
+
+    def tag(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return up to three distinct words per text, in order."""
+        return [self._first_words(text[:_LOOKED_AT]) or self._first_words(text) for text in texts]
+
+    @staticmethod
+    def _first_words(text: str) -> list[str]:
+        distinct: dict[str, str] = {}
+        for word in islice(usable_words(text), 20):
+            distinct.setdefault(word.casefold(), word)
+            if len(distinct) == 3:
+                break
+        return list(distinct.values())
+
+
+class HashedEmbedder:
+    """Counts of hashed runs of four bytes, squashed and scaled to length 1.
+
+    Equal texts have equal vectors, texts that share words have near ones.
+    """
+
+    model = "free-hashed-256-1"
+    dimensions = 256
+    _MIXER = np.uint32(2_654_435_761)  # Knuth's multiplicative hash: its high bits depend on all bits of the run
+    _HIGH_BITS = np.uint32(24)
+
+    def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """Return one unit-length vector of 256 numbers per text; an empty text has one as well."""
+        return [self._vector(text[:_LOOKED_AT]) for text in texts]
+
+    def _vector(self, text: str) -> Vector:
+        encoded = np.frombuffer(f" {text} ".lower().encode("utf-8", "surrogatepass").ljust(4), dtype=np.uint8)
+        letters = encoded.astype(np.uint32)
+        runs = letters[:-3] | letters[1:-2] << 8 | letters[2:-1] << 16 | letters[3:] << 24
+        counts = np.bincount(runs * self._MIXER >> self._HIGH_BITS, minlength=self.dimensions)
+        vector = np.sqrt(counts.astype(np.float32))
+        return np.divide(vector, np.linalg.norm(vector), dtype=np.float32)
+
+
+class CapitalisedExtractor:
+    """The first few words with a capital letter inside a sentence are entities; neighbours are related."""
+
+    model = "free-capitalised-1"
+    _NAME = re.compile(r"(?<=[^\W_] )[A-ZА-ЯЁ][a-zа-яё]{2,30}(?!\w)")
+    _MOST = 5
+
+    def extract(self, chunks: Sequence[str]) -> list[Extraction]:
+        """Return up to five entities of kind ``other`` per chunk and the weak relations of neighbours."""
+        return [self._extraction(chunk[:_LOOKED_AT]) for chunk in chunks]
+
+    def _extraction(self, chunk: str) -> Extraction:
+        entities: dict[str, Entity] = {}
+        for match in islice(self._NAME.finditer(chunk), self._MOST):
+            form = plain_form(match.group())
+            entities.setdefault(form, Entity(match.group(), form, "other"))
+        relations = tuple(co_occurrence(first, second) for first, second in pairwise(entities))
+        return Extraction(tuple(entities.values()), relations)
