@@ -1,0 +1,26 @@
+"""Small facts that outlive a process: name -> JSON value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from chatai_assets.adapters.records.dialect import upsert
+from chatai_assets.adapters.records.schema import checkpoints
+
+
+def read_checkpoint(connection: Connection, name: str) -> Any:
+    """Return a stored value, or None."""
+    return connection.execute(select(checkpoints.c.value).where(checkpoints.c.name == name)).scalar()
+
+
+def write_checkpoint(connection: Connection, name: str, value: Any) -> None:
+    """Store a value."""
+    upsert(connection, checkpoints, [{"name": name, "value": value}])
+
+
+def keep_checkpoint(connection: Connection, name: str, value: Any) -> Any:
+    """Store a value unless there is one; return the one that stands."""
+    upsert(connection, checkpoints, [{"name": name, "value": value}], update=())
+    return read_checkpoint(connection, name)

@@ -1,0 +1,144 @@
+"""Parsed items and their chunks, read and written by the batch of one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+
+from chatai_assets.adapters.records.schema import chunks, documents, inbox, posts, work
+from chatai_assets.domain.keys import Stream
+
+Rows = Sequence[RowMapping]
+
+
+def items_table(stream: Stream) -> Table:
+    """Return the table that holds the items of a stream."""
+    return posts if stream == "posts" else documents
+
+
+def of_owner(table: Table, *columns: Any, owner: str) -> Select[Any]:
+    """Return a select over the rows of a table that belong to the items of a claim."""
+    return (
+        select(*columns)
+        .select_from(work)
+        .join(table, and_(table.c.tenant_id == work.c.tenant_id, table.c.source_key == work.c.source_key))
+        .where(work.c.owner == owner)
+    )
+
+
+def owned_keys(owner: str) -> Select[Any]:
+    """Return a select over the keys of the items of a claim."""
+    return select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner)
+
+
+def claimed_work(connection: Connection, owner: str) -> Rows:
+    """Return ``tenant_id source_key seq hour attempts fingerprint`` of a claim, oldest arrival first."""
+    columns = (work.c.tenant_id, work.c.source_key, work.c.seq, work.c.hour, work.c.attempts, work.c.fingerprint)
+    return connection.execute(select(*columns).where(work.c.owner == owner).order_by(work.c.seq)).mappings().all()
+
+
+def claimed_arrivals(connection: Connection, owner: str) -> Rows:
+    """Return the raw records behind a claim: ``tenant_id source_key seq payload record_format received_at``."""
+    columns = (
+        work.c.tenant_id,
+        work.c.source_key,
+        work.c.seq,
+        inbox.c.payload,
+        inbox.c.record_format,
+        inbox.c.content_hash,
+        inbox.c.received_at,
+    )
+    statement = select(*columns).join(inbox, inbox.c.seq == work.c.seq).where(work.c.owner == owner)
+    return connection.execute(statement.order_by(work.c.seq)).mappings().all()
+
+
+def claimed_items(connection: Connection, stream: Stream, owner: str, *, text_chars: int = 0) -> Rows:
+    """Return the item rows of a claim, oldest arrival first.
+
+    Args:
+        text_chars: how much of the text to read, as ``head``; whether there is any text is always in ``has_text``.
+    """
+    table = items_table(stream)
+    columns = [column for column in table.c if column.name not in {"text", "pages", "sections"}]
+    text = (func.substr(table.c.text, 1, text_chars).label("head"), (func.length(table.c.text) > 0).label("has_text"))
+    statement = of_owner(table, *columns, *text, owner=owner).order_by(table.c.seq)
+    return connection.execute(statement).mappings().all()
+
+
+def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True) -> Rows:
+    """Return the chunks of the items of a claim, in their order within each item."""
+    columns = [column for column in chunks.c if with_text or column.name != "text"]
+    statement = of_owner(chunks, *columns, owner=owner)
+    order = (work.c.seq, chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    return connection.execute(statement.order_by(*order)).mappings().all()
+
+
+def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set columns of items that exist; all rows name the same columns besides ``tenant_id`` and ``source_key``."""
+    if not rows:
+        return
+    table = items_table(stream)
+    values: dict[str, Any] = {
+        name: bindparam(f"v_{name}") for name in rows[0] if name not in {"tenant_id", "source_key"}
+    }
+    connection.execute(
+        update(table)
+        .where(table.c.tenant_id == bindparam("k_tenant"), table.c.source_key == bindparam("k_source"))
+        .values(values),
+        [
+            {"k_tenant": row["tenant_id"], "k_source": row["source_key"]} | {f"v_{name}": row[name] for name in values}
+            for row in rows
+        ],
+    )
+
+
+def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Let the items of a claim have these chunks and no others."""
+    connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(owned_keys(owner))))
+    if rows:
+        connection.execute(insert(chunks), rows)
+
+
+def texts_of_points(connection: Connection, keys: Sequence[tuple[str, str, str, int]]) -> dict[tuple[str, ...], str]:
+    """Return chunk texts by ``(tenant_id, source_key, part, ordinal)``."""
+    if not keys:
+        return {}
+    place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    rows = connection.execute(select(*place, chunks.c.text).where(tuple_(*place).in_(keys)))
+    return {tuple(row[:4]): row.text for row in rows}
+
+
+def find_item(connection: Connection, stream: Stream, tenant_id: str, source_key: str) -> RowMapping | None:
+    """Return one item with everything the store knows of it but its text, or None."""
+    table = items_table(stream)
+    columns = [column for column in table.c if column.name not in {"text", "pages"}]
+    text = func.length(table.c.text).label("text_chars")
+    statement = select(*columns, text).where(table.c.tenant_id == tenant_id, table.c.source_key == source_key)
+    return connection.execute(statement).mappings().first()
+
+
+def tenants_of(connection: Connection, source_key: str, stream: Stream) -> list[str]:
+    """Return the tenants that have an item of this source key."""
+    table = items_table(stream)
+    statement = select(table.c.tenant_id).where(table.c.source_key == source_key).order_by(table.c.tenant_id)
+    return list(connection.execute(statement).scalars())
+
+
+def count_items(connection: Connection, stream: Stream) -> int:
+    """Return how many items a stream has."""
+    return connection.execute(select(func.count()).select_from(items_table(stream))).scalar_one()

@@ -1,0 +1,80 @@
+"""Quarantined items: what failed for good, why, and what was done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select, update
+
+from chatai_assets.adapters.records.dialect import insert_into
+from chatai_assets.adapters.records.schema import worker_dlq
+from chatai_assets.domain.keys import Stream
+
+_KEY = ["tenant_id", "queue_name", "job_name", "job_id"]
+
+
+def bury(connection: Connection, letters: Sequence[Mapping[str, Any]], *, now: float) -> None:
+    """Write dead letters; the same item, stage and revision failing again updates its letter and opens it again.
+
+    Args:
+        letters: ``tenant_id queue_name job_name job_id job_data source_key error_class error_message error_stack
+            attempts``.
+    """
+    if not letters:
+        return
+    rows = [
+        {**letter, "first_failed_at": now, "last_failed_at": now, "created_at": now, "resolved": False}
+        for letter in letters
+    ]
+    statement = insert_into(connection, worker_dlq)
+    again = ("job_data", "error_class", "error_message", "error_stack", "attempts", "last_failed_at", "resolved")
+    changes = {name: statement.excluded[name] for name in again} | {"resolution_note": None}
+    connection.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=changes), rows)
+
+
+def resolve_items(connection: Connection, tenant_id: str, source_keys: Sequence[str], note: str) -> int:
+    """Close the open dead letters of some items; return how many there were."""
+    result = connection.execute(
+        update(worker_dlq)
+        .where(
+            worker_dlq.c.tenant_id == tenant_id,
+            worker_dlq.c.source_key.in_(source_keys),
+            worker_dlq.c.resolved.is_(False),
+        )
+        .values(resolved=True, resolution_note=note)
+    )
+    return result.rowcount
+
+
+def list_letters(
+    connection: Connection, *, include_resolved: bool = False, limit: int = 1_000, stream: Stream | None = None
+) -> Sequence[RowMapping]:
+    """Return dead letters, the newest failure first, as ``id stage stream source tenant_id error_class ...``."""
+    letter = worker_dlq.c
+    statement = select(
+        letter.id,
+        letter.job_name.label("stage"),
+        letter.queue_name.label("stream"),
+        letter.source_key.label("source"),
+        letter.tenant_id,
+        letter.error_class,
+        letter.error_message,
+        letter.attempts,
+        letter.last_failed_at,
+        letter.resolved,
+        letter.resolution_note,
+    ).order_by(letter.last_failed_at.desc(), letter.id.desc())
+    if not include_resolved:
+        statement = statement.where(letter.resolved.is_(False))
+    if stream:
+        statement = statement.where(letter.queue_name == stream)
+    return connection.execute(statement.limit(limit)).mappings().all()
+
+
+def count_open(connection: Connection, stream: Stream | None = None) -> int:
+    """Return how many dead letters are open."""
+    statement = select(func.count()).select_from(worker_dlq).where(worker_dlq.c.resolved.is_(False))
+    if stream:
+        statement = statement.where(worker_dlq.c.queue_name == stream)
+    return connection.execute(statement).scalar_one()

@@ -1,0 +1,55 @@
+"""Vectors by what they were computed from: the same text is never embedded twice by one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, select
+
+from chatai_assets.adapters.records.content import Rows, of_owner
+from chatai_assets.adapters.records.dialect import upsert
+from chatai_assets.adapters.records.schema import chunks, vectors, work
+
+
+def unembedded(connection: Connection, owner: str, model: str) -> Rows:
+    """Return ``tenant_id source_key text_hash text`` of the chunks of a claim for which no vector is kept."""
+    known = and_(
+        vectors.c.tenant_id == chunks.c.tenant_id,
+        vectors.c.model == model,
+        vectors.c.text_hash == chunks.c.text_hash,
+    )
+    columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.text_hash, chunks.c.text)
+    statement = of_owner(chunks, *columns, owner=owner).outerjoin(vectors, known).where(vectors.c.text_hash.is_(None))
+    return connection.execute(statement.order_by(work.c.seq, chunks.c.ordinal)).mappings().all()
+
+
+def keep_vectors(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep ``tenant_id model text_hash dense sparse_indices sparse_values``; a vector that is there stays."""
+    upsert(connection, vectors, rows, update=())
+
+
+def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tuple[str, str], Any]:
+    """Return (tenant, text hash) -> vector row for the chunks of a claim."""
+    statement = (
+        of_owner(chunks, vectors, owner=owner)
+        .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
+        .where(vectors.c.model == model)
+        .distinct()
+    )
+    return {(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
+
+
+def count_vectors(connection: Connection, model: str) -> int:
+    """Return how many texts a model has embedded."""
+    return len(connection.execute(select(vectors.c.text_hash).where(vectors.c.model == model)).all())
+
+
+def embedded_texts(connection: Connection, owner: str, model: str) -> set[tuple[str, str]]:
+    """Return (tenant, text hash) of the chunks of a claim for which a vector is kept."""
+    statement = (
+        of_owner(chunks, vectors.c.tenant_id, vectors.c.text_hash, owner=owner)
+        .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
+        .where(vectors.c.model == model)
+    )
+    return {(tenant_id, text_hash) for tenant_id, text_hash in connection.execute(statement)}

@@ -1,0 +1,270 @@
+"""The tables of the record store, the truth of which all else is a projection.
+
+Every primary key starts with the tenant, except where a table is a log. Moments are epoch seconds.
+The migrations in ``migrations/versions`` make these tables; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+_LogId = BigInteger().with_variant(Integer, "sqlite")
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("seq", _LogId, primary_key=True, autoincrement=True, comment="order of arrival"),
+    Column("idempotency_key", String(64), nullable=False, unique=True),
+    Column("source", String(32), nullable=False, comment="the door: file, folder, ..."),
+    Column("tenant_id", String(128), nullable=False),
+    Column("kind", String(16), nullable=False, comment="post or document"),
+    Column("source_key", String(512), nullable=False),
+    Column("record_format", String(32), nullable=False),
+    Column("payload", JSON, nullable=False, comment="the raw record, or where a document's bytes lie"),
+    Column("content_hash", String(64), nullable=False),
+    Column("revised_at", BigInteger, nullable=False),
+    Column("outcome", String(16), nullable=False, comment="latest, superseded or unchanged at the time of arrival"),
+    Column("received_at", Float, nullable=False),
+    Index("ix_inbox_tenant_id_source_key", "tenant_id", "source_key"),
+    sqlite_autoincrement=True,
+)
+
+
+def _revision_columns() -> tuple[Column[Any], ...]:
+    """Return the columns that say which revision of an item is the latest; set when it arrives."""
+    return (
+        Column("tenant_id", String(128), primary_key=True),
+        Column("source_key", String(512), primary_key=True),
+        Column("seq", BigInteger, nullable=False),
+        Column("revised_at", BigInteger, nullable=False),
+        Column("content_hash", String(64), nullable=False),
+        Column("hour", String(16), nullable=False),
+        Column("received_at", Float, nullable=False),
+    )
+
+
+def _content_columns() -> tuple[Column[Any], ...]:
+    """Return the columns that parsing fills."""
+    return (
+        Column("title", Text),
+        Column("channel", Text, comment="title of the chat, or name of the file"),
+        Column("url", Text),
+        Column("text", Text, comment="parsed text; null before parsing and where it failed"),
+        Column("language", String(8)),
+        Column("links", JSON),
+        Column("published_at", BigInteger),
+        Column("expires_at", BigInteger),
+        Column("chunks_count", Integer, nullable=False, server_default="0"),
+    )
+
+
+posts = Table(
+    "posts",
+    metadata,
+    *_revision_columns(),
+    *_content_columns(),
+    Column("chat_id", BigInteger),
+    Column("message_id", BigInteger),
+    Column("username", Text),
+    Column("edited_at", BigInteger),
+    Column("forwarded_from", Text),
+    Column("album_id", Text),
+    Column("media_kind", String(32)),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    *_revision_columns(),
+    *_content_columns(),
+    Column("file_name", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("format", String(16)),
+    Column("pages", JSON),
+    Column("sections", JSON),
+    Column("status", String(16), nullable=False, comment="pending, processing, completed or failed"),
+    Column("error", Text, comment="a sentence for a person, Russian and English"),
+    Column("error_code", String(32)),
+    Index("ix_documents_tenant_id_file_name_content_hash", "tenant_id", "file_name", "content_hash"),
+)
+
+post_enrichment = Table(
+    "post_enrichment",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("post_id", String(512), primary_key=True, comment="the source key"),
+    Column("kind", String(16), primary_key=True, comment="tags, crawl, vision or ocr"),
+    Column("content_hash", String(64), nullable=False),
+    Column("value", JSON, nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("written_at", Float, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("part", String(64), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("start", Integer, nullable=False, comment="first character in the parsed text"),
+    Column("end", Integer, nullable=False),
+    Column("page", Integer),
+    Column("text_hash", String(32), nullable=False),
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("text_hash", String(32), primary_key=True),
+    Column("dense", LargeBinary, nullable=False, comment="float32, little endian"),
+    Column("sparse_indices", LargeBinary, nullable=False, comment="uint32, little endian, ascending"),
+    Column("sparse_values", LargeBinary, nullable=False, comment="float32, little endian"),
+)
+
+entities = Table(
+    "entities",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("ordinal", Integer, primary_key=True, comment="the chunk it comes from"),
+    Column("kind", String(32), primary_key=True),
+    Column("form", String(256), primary_key=True),
+    Column("name", Text, nullable=False),
+)
+
+relations = Table(
+    "relations",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("ordinal", Integer, primary_key=True, comment="the chunk it comes from"),
+    Column("subject", String(256), primary_key=True),
+    Column("predicate", String(64), primary_key=True),
+    Column("object", String(256), primary_key=True),
+    Column("weak", Boolean, nullable=False),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("stage", String(16), primary_key=True),
+    Column("stream", String(16), nullable=False),
+    Column("hour", String(16), nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="the revision to work on"),
+    Column("state", String(16), nullable=False, comment="pending, working, done or failed"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", Float, nullable=False, server_default="0"),
+    Column("owner", String(128), comment="fencing token of the claim; null unless working"),
+    Column("lease_until", Float),
+    Column("fingerprint", String(64), comment="of the input of the last result"),
+    Column("error_class", String(64)),
+    Column("run_id", String(64), comment="the run that did it"),
+    Column("changed_at", Float, nullable=False),
+    Index("ix_work_due", "stream", "stage", "state", "hour", "next_attempt_at"),
+    Index("ix_work_owner", "owner", sqlite_where=text("owner IS NOT NULL"), postgresql_where=text("owner IS NOT NULL")),
+)
+
+index_ledger = Table(
+    "index_ledger",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("projection", String(16), primary_key=True, comment="vectors or graph"),
+    Column("intended", JSON, nullable=False, comment="id -> fingerprint, written before the projection is"),
+    Column("confirmed", JSON, nullable=False, comment="id -> fingerprint, written after"),
+)
+
+worker_dlq = Table(
+    "worker_dlq",
+    metadata,
+    Column("id", _LogId, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("queue_name", String(16), nullable=False, comment="the stream"),
+    Column("job_id", String(600), nullable=False, comment="source key and revision"),
+    Column("job_name", String(16), nullable=False, comment="the stage"),
+    Column("job_data", JSON, nullable=False, comment="keys and sizes, no private text"),
+    Column("source_key", String(512), nullable=False),
+    Column("error_class", String(64), nullable=False),
+    Column("error_message", Text, nullable=False),
+    Column("error_stack", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("first_failed_at", Float, nullable=False),
+    Column("last_failed_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("resolved", Boolean, nullable=False, server_default=text("false")),
+    Column("resolution_note", Text),
+    UniqueConstraint("tenant_id", "queue_name", "job_name", "job_id"),
+    Index("ix_worker_dlq_job_name", "job_name"),
+    Index("ix_worker_dlq_resolved", "resolved"),
+    sqlite_autoincrement=True,
+)
+
+stage_stats = Table(
+    "stage_stats",
+    metadata,
+    Column("id", _LogId, primary_key=True, autoincrement=True),
+    Column("run_id", String(64), nullable=False),
+    Column("stream", String(16), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("hour", String(16), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("retried", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+provider_results = Table(
+    "provider_results",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("provider", String(32), nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("written_at", Float, nullable=False),
+)
+
+quota = Table(
+    "quota",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("provider", String(32), primary_key=True),
+    Column("window", String(32), primary_key=True, comment="length and start of the window"),
+    Column("used", Integer, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+)

@@ -1,0 +1,143 @@
+"""Opening the record store: one engine, one transaction per batch, migrations on open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from chatai_assets.domain.errors import StoreUnavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_S = 30
+MIGRATION_LOCK_S = 120
+SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
+    "foreign_keys=ON",
+    "cache_size=-65536",
+    "temp_store=MEMORY",
+)
+
+
+class Records:
+    """The record store behind one URL; safe to share between threads.
+
+    Only the URL differs between SQLite and PostgreSQL.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open a transaction that commits when the block ends.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached, read or written.
+        """
+        with store_errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that only reads; on SQLite it neither waits for a writer nor holds one up."""
+        with store_errors(), self.engine.connect() as connection:
+            reader = connection.execution_options(chatai_reading=True)
+            with reader.begin():
+                yield reader
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_records(url: str) -> Records:
+    """Open the record store and bring its tables up to date.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached or migrated.
+    """
+    parsed = make_url(url)
+    engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _server_engine(parsed)
+    migrate(engine)
+    return Records(engine)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Translate what SQLAlchemy raises about the store itself; statements that are wrong stay what they are."""
+    try:
+        yield
+    except DBAPIError as error:
+        if type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}:
+            raise StoreUnavailable(f"The record store cannot be used: {_reason(error)}.") from error
+        raise
+
+
+def migrate(engine: Engine) -> None:
+    """Run the missing migrations, one process at a time.
+
+    Raises:
+        StoreUnavailable: another process holds the lock for too long, or a migration fails.
+    """
+    try:
+        with store_errors(), _migration_lock(engine.url):
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            with engine.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+    except Timeout as error:
+        raise StoreUnavailable("Another process has been migrating the record store for too long.") from error
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"The record store cannot be migrated: {type(error).__name__}.") from error
+
+
+@contextmanager
+def _migration_lock(url: URL) -> Iterator[None]:
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    path = Path(url.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=MIGRATION_LOCK_S):
+        yield
+
+
+def _server_engine(url: URL) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg2")
+    return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the BEGIN below decides, not the driver
+        for pragma in SQLITE_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        # A deferred read that turns into a write can fail whatever the timeout.
+        reading = connection.get_execution_options().get("chatai_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _reason(error: DBAPIError) -> str:
+    """Return the driver's first line; never the statement or its parameters, which hold private text."""
+    return str(error.orig).strip().splitlines()[0].rstrip(".") if str(error.orig).strip() else type(error.orig).__name__

@@ -1,0 +1,267 @@
+"""What is not done: one row per item and stage, claimed with a lease and a fencing token.
+
+A claim marks rows with its owner token; from then on every statement of that batch speaks of "the
+rows of this owner". Whatever takes a row away (a newer revision, a redo, an expired lease) clears or
+replaces the token, so that a slow owner finds nothing left to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, literal, or_, select, tuple_, update
+
+from chatai_assets.adapters.records.dialect import insert_into
+from chatai_assets.adapters.records.schema import work
+from chatai_assets.domain.keys import Stage, Stream
+
+Key = tuple[str, str]
+"""Tenant and source key: what names an item."""
+
+DOWNSTREAM: dict[Stage, tuple[Stage, ...]] = {
+    "parse": ("tag", "enrich", "embed", "index", "link"),
+    "tag": ("link",),
+    "enrich": ("link",),
+    "embed": ("index",),
+    "index": (),
+    "link": (),
+}
+_FREE = {"owner": None, "lease_until": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an owner asks for.
+
+    Attributes:
+        owner: fencing token, never used before.
+        limit: items at most.
+        now: epoch seconds.
+        lease_until: epoch seconds at which the claim lapses unless it is renewed.
+        only: the one item to take, for a redo; None takes what is due.
+    """
+
+    owner: str
+    stream: Stream
+    stage: Stage
+    hour: str
+    limit: int
+    now: float
+    lease_until: float
+    run_id: str
+    only: Key | None = None
+
+
+def claim(connection: Connection, wanted: Claim) -> int:
+    """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many."""
+    due = _due(wanted).cte("due")
+    turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
+    ranked = select(due, turn.label("turn")).subquery()
+    chosen = select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq).limit(wanted.limit)
+    result = connection.execute(
+        update(work)
+        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(chosen))
+        .values(
+            state="working",
+            owner=wanted.owner,
+            lease_until=wanted.lease_until,
+            run_id=wanted.run_id,
+            changed_at=wanted.now,
+        )
+    )
+    return result.rowcount
+
+
+def _due(wanted: Claim) -> Select[Any]:
+    statement = select(work.c.tenant_id, work.c.source_key, work.c.seq).where(
+        work.c.stream == wanted.stream, work.c.stage == wanted.stage, work.c.hour == wanted.hour, _is_due(wanted.now)
+    )
+    if wanted.only:
+        statement = statement.where(work.c.tenant_id == wanted.only[0], work.c.source_key == wanted.only[1])
+    return statement.with_for_update(skip_locked=True)
+
+
+def _is_due(now: float) -> Any:
+    waiting = and_(work.c.state == "pending", work.c.next_attempt_at <= now)
+    lapsed = and_(work.c.state == "working", work.c.lease_until < now)
+    return or_(waiting, lapsed)
+
+
+def held(connection: Connection, owner: str) -> set[Key]:
+    """Return the items that are still the owner's, and keep them so until the transaction ends."""
+    rows = connection.execute(
+        select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).with_for_update()
+    )
+    return {(tenant_id, source_key) for tenant_id, source_key in rows}
+
+
+def renew(connection: Connection, owner: str, lease_until: float) -> None:
+    """Prolong a claim."""
+    connection.execute(update(work).where(work.c.owner == owner).values(lease_until=lease_until))
+
+
+def release(connection: Connection, owner: str) -> None:
+    """Give back what a claim has not finished; no attempt is used up."""
+    connection.execute(update(work).where(work.c.owner == owner).values(state="pending", **_FREE))
+
+
+def free_orphans(connection: Connection, is_gone: Callable[[str], bool]) -> int:
+    """Give back the claims whose owner is known to be gone; return how many rows that were."""
+    owners = connection.execute(select(work.c.owner).where(work.c.owner.is_not(None)).distinct()).scalars().all()
+    gone = [owner for owner in owners if owner and is_gone(owner)]
+    for owner in gone:
+        release(connection, owner)
+    return len(gone)
+
+
+def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) -> int:
+    """Mark all rows that are still the owner's as done; return how many."""
+    result = connection.execute(
+        update(work)
+        .where(work.c.owner == owner)
+        .values(state="done", attempts=0, error_class=None, fingerprint=fingerprint, changed_at=now, **_FREE)
+    )
+    return result.rowcount
+
+
+def fail(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]], *, now: float) -> None:
+    """Mark items of the owner as failed for good: ``(key, error class)``."""
+    _each(
+        connection,
+        owner,
+        [(key, {"error": error_class}) for key, error_class in failures],
+        {"state": "failed", "attempts": work.c.attempts + 1, "error_class": bindparam("error"), "changed_at": now},
+    )
+
+
+def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, str, float]]) -> None:
+    """Give items back for a later attempt: ``(key, error class, epoch second of the attempt)``."""
+    _each(
+        connection,
+        owner,
+        [(key, {"error": error_class, "at": at}) for key, error_class, at in retries],
+        {
+            "state": "pending",
+            "attempts": work.c.attempts + 1,
+            "error_class": bindparam("error"),
+            "next_attempt_at": bindparam("at"),
+        },
+    )
+
+
+def _each(
+    connection: Connection, owner: str, rows: Sequence[tuple[Key, dict[str, Any]]], values: dict[str, Any]
+) -> None:
+    if rows:
+        connection.execute(
+            update(work)
+            .where(
+                work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.owner == owner
+            )
+            .values(**values, **_FREE),
+            [{"tenant": key[0], "key": key[1], **parameters} for key, parameters in rows],
+        )
+
+
+def follow(
+    connection: Connection, owner: str, stages: Iterable[Stage], *, now: float, keys: Sequence[Key] | None = None
+) -> None:
+    """Make the next stages pending for items of the owner, where they have no row yet.
+
+    Args:
+        keys: the items; all that are the owner's by default.
+    """
+    columns = ["tenant_id", "source_key", "stage", "stream", "hour", "seq", "state", "attempts", "changed_at"]
+    copied = (work.c.stream, work.c.hour, work.c.seq, literal("pending"), literal(0), literal(now))
+    for stage in stages:
+        upstream = select(work.c.tenant_id, work.c.source_key, literal(stage), *copied).where(work.c.owner == owner)
+        if keys is not None:
+            upstream = upstream.where(tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+        connection.execute(
+            insert_into(connection, work)
+            .from_select(columns, upstream)
+            .on_conflict_do_nothing(index_elements=["tenant_id", "source_key", "stage"])
+        )
+
+
+def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
+    """Make a stage pending again where it was already looked at; a claim on it is lost."""
+    if keys:
+        connection.execute(
+            update(work)
+            .where(
+                work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.stage == stage
+            )
+            .values(state="pending", attempts=0, next_attempt_at=0.0, changed_at=now, **_FREE),
+            [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in keys],
+        )
+
+
+def redo(connection: Connection, key: Key, stage: Stage, *, now: float) -> str | None:
+    """Make one item pending again from a stage on; return its hour, or None if that stage never saw it."""
+    mine = and_(work.c.tenant_id == key[0], work.c.source_key == key[1])
+    hour = connection.execute(select(work.c.hour).where(mine, work.c.stage == stage)).scalar()
+    if hour is None:
+        return None
+    reopen(connection, stage, [key], now=now)
+    connection.execute(update(work).where(mine, work.c.stage == stage).values(fingerprint=None))
+    connection.execute(delete(work).where(mine, work.c.stage.in_(DOWNSTREAM[stage])))
+    return str(hour)
+
+
+def due_hours(connection: Connection, stream: Stream, *, now: float) -> list[tuple[str, int]]:
+    """Return the hours with due work and how many rows are due in each, the newest hour first."""
+    rows = connection.execute(
+        select(work.c.hour, func.count())
+        .where(work.c.stream == stream, _is_due(now))
+        .group_by(work.c.hour)
+        .order_by(work.c.hour.desc())
+    )
+    return [(hour, count) for hour, count in rows]
+
+
+def open_hours(connection: Connection, stream: Stream) -> dict[str, int]:
+    """Return hour -> items that are not finished in it, due now or later, oldest hour first."""
+    rows = connection.execute(
+        select(work.c.hour, func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key)))
+        .where(work.c.stream == stream, work.c.state.in_(("pending", "working")))
+        .group_by(work.c.hour)
+        .order_by(work.c.hour)
+    )
+    return {hour: count for hour, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
+
+
+def hour_states(connection: Connection, stream: Stream, stage: Stage, hour: str) -> dict[str, int]:
+    """Return state -> rows of one stage in one hour."""
+    rows = connection.execute(
+        select(work.c.state, func.count())
+        .where(work.c.stream == stream, work.c.stage == stage, work.c.hour == hour)
+        .group_by(work.c.state)
+    )
+    return {state: count for state, count in rows}  # noqa: C416 - see above
+
+
+def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
+    """Return how many items are ``searchable``, ``pending`` or ``failed``; the three add up to all items.
+
+    An item is failed when a stage that search depends on failed for good, searchable when its latest
+    revision is indexed, else pending.
+    """
+    failed = func.max(case((and_(work.c.state == "failed", work.c.stage.in_(("parse", "embed", "index"))), 1), else_=0))
+    indexed = func.max(case((and_(work.c.state == "done", work.c.stage == "index"), 1), else_=0))
+    items = (
+        select(case((failed == 1, "failed"), (indexed == 1, "searchable"), else_="pending").label("state"))
+        .where(work.c.stream == stream)
+        .group_by(work.c.tenant_id, work.c.source_key)
+        .subquery()
+    )
+    rows = connection.execute(select(items.c.state, func.count()).group_by(items.c.state))
+    return {"searchable": 0, "pending": 0, "failed": 0} | {state: count for state, count in rows}  # noqa: C416 - see above
+
+
+def stages_of(connection: Connection, key: Key) -> Sequence[Any]:
+    """Return the work rows of one item."""
+    mine = and_(work.c.tenant_id == key[0], work.c.source_key == key[1])
+    return connection.execute(select(work).where(mine)).mappings().all()

@@ -1,0 +1,66 @@
+"""Which revision of an item is the latest, and which arrival says nothing new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chatai_assets.domain.keys import digest
+
+Outcome = Literal["latest", "superseded", "unchanged"]
+Kind = Literal["post", "document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One revision of one item as it came through a door.
+
+    Attributes:
+        door: ``file``, ``folder``, ...: how it came.
+        payload: the raw record of a post; of a document ``{"sha256", "file_name", "size_bytes"}``.
+        content_hash: equal for revisions a reader would call the same.
+        revised_at: epoch seconds by which revisions are ordered; ties go to the later arrival.
+    """
+
+    tenant_id: str
+    door: str
+    kind: Kind
+    source_key: str
+    record_format: str
+    payload: Mapping[str, Any]
+    content_hash: str
+    revised_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The latest revision of an item that the record store knows."""
+
+    seq: int
+    revised_at: int
+    content_hash: str
+
+
+def judge(arrival: Arrival, known: Known | None) -> Outcome:
+    """Return whether an arrival is the item's latest revision.
+
+    ``unchanged`` has the content of the latest one, whichever door it came through; ``superseded``
+    is older than what is known, and is kept without making work.
+    """
+    if known is None:
+        return "latest"
+    if arrival.content_hash == known.content_hash:
+        return "unchanged"
+    return "superseded" if arrival.revised_at < known.revised_at else "latest"
+
+
+def idempotency_key(arrival: Arrival, known: Known | None) -> str:
+    """Return what makes the same arrival brought twice one row of the inbox.
+
+    A post carries its edit date, so that an edit back to old words is a new revision. A file has
+    none: there the revision it replaces takes the date's place.
+    """
+    replaced = f"after {known.seq}" if known else "first"
+    place = str(arrival.revised_at) if arrival.kind == "post" else replaced
+    return digest(arrival.tenant_id, arrival.source_key, place, arrival.content_hash)

@@ -1,0 +1,37 @@
+"""Log fields and event names, in one place.
+
+Logs are JSON lines on stderr. They carry keys, counts and classes of errors, never text of posts or documents.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+PROCESSING_COMPLETE = "asset.processing.complete"
+PROCESSING_FAILED = "asset.processing.failed"
+DEAD_LETTER = "job.dlq"
+INGESTED = "inbox.ingested"
+REJECTED = "inbox.rejected"
+CLAIM_LOST = "claim.lost"
+CLAIMS_FREED = "claims.freed"
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """Write events of at least ``level`` as one JSON object a line on stderr."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("chatai")

@@ -1,0 +1,164 @@
+"""The only reader of the environment.
+
+``read_settings`` is called in ``definitions.py`` and ``cli.py``; everyone else receives values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chatai_assets.domain.keys import DEFAULT_TENANT, Stage, Stream
+
+PROJECT = Path(__file__).resolve().parent.parent
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How much of a stream is worked on at once.
+
+    Attributes:
+        run_items: items of one run; more wait for the next tick.
+        batch_items: items of one transaction.
+    """
+
+    run_items: int
+    batch_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParserSettings:
+    """What a file may cost.
+
+    Attributes:
+        workers: child processes that parse side by side.
+        wall_s: seconds one file may take.
+        memory_bytes: memory of a child.
+        max_file_bytes: size of a file that is looked at.
+    """
+
+    workers: int
+    wall_s: float = 30.0
+    memory_bytes: int = 1 << 30
+    max_file_bytes: int = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, once.
+
+    Attributes:
+        home: folder of all embedded stores, the inbox folder and the blobs (``CHATAI_HOME``).
+        database_url: of the record store (``DATABASE_URL``); SQLite in ``home`` by default.
+        models: ``offline``, or ``free`` for benchmarks: hashed vectors, first words as tags (``CHATAI_MODELS``).
+        model_processes: processes that run offline models; 0 runs them in the caller (``CHATAI_MODEL_PROCESSES``).
+        posts: limits of the stream (``CHATAI_RUN_POSTS``, ``CHATAI_BATCH_POSTS``).
+        documents: limits of the stream (``CHATAI_RUN_DOCUMENTS``, ``CHATAI_BATCH_DOCUMENTS``).
+        lease_s: seconds without heartbeat after which claimed work is free again (``CHATAI_LEASE_S``).
+        max_attempts: tries of an item before it is quarantined (``CHATAI_MAX_ATTEMPTS``).
+        stage_deadline_s: seconds a stage of one run may take before it is stopped (``CHATAI_STAGE_DEADLINE_S``).
+        run_deadline_s: seconds a run may take before Dagster ends it (``CHATAI_RUN_DEADLINE_S``).
+        post_ttl_s: seconds after which a post expires; None keeps posts for ever (``CHATAI_POST_TTL_DAYS``).
+        tenant_id: whose the files in the inbox folder are (``CHATAI_TENANT``).
+        samples: whether the bundled samples are ingested into an empty home (``CHATAI_SAMPLES``).
+        first_hour: first partition; None means the hour in which the home was created (``CHATAI_FIRST_HOUR``).
+        log_level: least level that is logged (``CHATAI_LOG_LEVEL``).
+    """
+
+    home: Path
+    database_url: str
+    parser: ParserSettings
+    models: str = "offline"
+    model_processes: int = 0
+    posts: StreamLimits = field(default_factory=lambda: StreamLimits(run_items=2_000, batch_items=1_000))
+    documents: StreamLimits = field(default_factory=lambda: StreamLimits(run_items=200, batch_items=50))
+    lease_s: float = 60.0
+    max_attempts: int = 5
+    stage_deadline_s: float = 600.0
+    run_deadline_s: int = 3_600
+    post_ttl_s: int | None = 30 * DAY_S
+    tenant_id: str = DEFAULT_TENANT
+    samples: bool = False
+    first_hour: str | None = None
+    log_level: str = "INFO"
+
+    @property
+    def inbox_folder(self) -> Path:
+        """Where files are dropped to be ingested."""
+        return self.home / "inbox"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its runs and its copy of ``dagster.yaml``."""
+        return self.home / "dagster"
+
+    def limits(self, stream: Stream) -> StreamLimits:
+        """Return the limits of a stream."""
+        return self.posts if stream == "posts" else self.documents
+
+    def stage_tags(self, stage: Stage) -> dict[str, str]:
+        """Return what the UI shows of a stage's limits."""
+        return {"chatai/stage": stage, "chatai/deadline_s": f"{self.stage_deadline_s:g}"}
+
+
+class InvalidSetting(ValueError):
+    """A variable that cannot be used; says which and why."""
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of this process.
+
+    Args:
+        environ: variables; the process's own by default.
+
+    Raises:
+        InvalidSetting: a variable has a value that cannot be used.
+    """
+    env = os.environ if environ is None else environ
+    home = Path(env.get("CHATAI_HOME") or PROJECT / ".chatai").expanduser().resolve()
+    cores = os.cpu_count() or 1
+    ttl_days = _number(env, "CHATAI_POST_TTL_DAYS", 30, least=0)
+    return Settings(
+        home=home,
+        database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'records.sqlite'}",
+        models=_choice(env, "CHATAI_MODELS", ("offline", "free")),
+        model_processes=_number(env, "CHATAI_MODEL_PROCESSES", min(cores, 4), least=0),
+        posts=StreamLimits(_number(env, "CHATAI_RUN_POSTS", 2_000), _number(env, "CHATAI_BATCH_POSTS", 1_000)),
+        documents=StreamLimits(_number(env, "CHATAI_RUN_DOCUMENTS", 200), _number(env, "CHATAI_BATCH_DOCUMENTS", 50)),
+        parser=ParserSettings(
+            workers=_number(env, "CHATAI_PARSER_PROCESSES", min(cores, 4)),
+            wall_s=_number(env, "CHATAI_PARSER_DEADLINE_S", 30),
+            memory_bytes=_number(env, "CHATAI_PARSER_MEMORY_MB", 1_024) << 20,
+            max_file_bytes=_number(env, "CHATAI_MAX_FILE_MB", 512) << 20,
+        ),
+        lease_s=_number(env, "CHATAI_LEASE_S", 60),
+        max_attempts=_number(env, "CHATAI_MAX_ATTEMPTS", 5),
+        stage_deadline_s=_number(env, "CHATAI_STAGE_DEADLINE_S", 600),
+        run_deadline_s=_number(env, "CHATAI_RUN_DEADLINE_S", 3_600),
+        post_ttl_s=ttl_days * DAY_S or None,
+        tenant_id=env.get("CHATAI_TENANT") or DEFAULT_TENANT,
+        samples=_choice(env, "CHATAI_SAMPLES", ("0", "1")) == "1",
+        first_hour=env.get("CHATAI_FIRST_HOUR") or None,
+        log_level=_choice(env, "CHATAI_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+    )
+
+
+def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name) or allowed[0]
+    if value not in allowed:
+        raise InvalidSetting(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+    value = env.get(name)
+    if not value:
+        return default
+    if not value.isascii() or not value.isdigit() or int(value) < least:
+        raise InvalidSetting(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    return int(value)
+
+

@@ -1,0 +1,374 @@
+"""How every stage works: claim, compute, commit results and state together, batch by batch.
+
+A stage is a ``StageWork``: it computes a batch of claimed items outside any transaction and says
+what to write. What becomes of items that fail is decided here, once, for all stages.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from chatai_assets.adapters.records import content, dead_letters, ledger, stats, work
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.errors import ChatAIError, Outage, StoreUnavailable, TransientError
+from chatai_assets.domain.keys import Stage, Stream
+from chatai_assets.domain.retries import UnexpectedFailure, guard_against_mass_failure, retry_delay
+from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, DEAD_LETTER, log
+from chatai_assets.stages.owners import is_gone, new_owner
+
+PREVIEW_ROWS = 10
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run works on.
+
+    Attributes:
+        run_items: items per stage at most; the rest waits for the next run.
+        batch_items: items per claim and transaction.
+        projection_items: items per claim of the stages that write a projection, under one lock of its store.
+        lease_s: seconds without heartbeat after which a claim lapses.
+        max_attempts: tries of one item before a passing fault counts as a lasting one.
+        only: the one item to work on; None works on all that is due.
+        clock: epoch seconds.
+    """
+
+    stream: Stream
+    hour: str
+    run_id: str
+    run_items: int
+    batch_items: int
+    projection_items: int
+    lease_s: float = 60.0
+    max_attempts: int = 5
+    only: Key | None = None
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class StageReport:
+    """What a stage did in one run, for metadata and logs; holds no private text.
+
+    Attributes:
+        done: items finished, ``unchanged`` among them.
+        unchanged: items whose result was already there.
+        failed: error class -> items quarantined.
+        retried: error class -> items that will be tried again.
+        lost: items that were taken away meanwhile (edited, redone) and left to whoever has them now.
+        counts: further figures of the stage, e.g. ``chunks`` or ``points_written``.
+        preview: a few items: keys, sizes, tags.
+        hour_states: state -> items of the whole hour after this run.
+    """
+
+    stage: Stage
+    stream: Stream
+    hour: str
+    done: int = 0
+    unchanged: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    retried: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    preview: list[dict[str, Any]] = field(default_factory=list)
+    hour_states: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> int:
+        """Items that were claimed."""
+        return self.done + self.failed.total() + self.retried.total() + self.lost
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What a batch came to.
+
+    Attributes:
+        write: writes the results of the items that are still held and did not fail, in the committing transaction.
+        write_failed: writes what failing means to the items themselves (a document's status).
+        failures: item -> what befell it.
+        follow: stages that become pending for every finished item that has not seen them.
+        reopen: stage -> items for which it becomes pending again.
+        unchanged: items whose result was already there.
+    """
+
+    write: Callable[[Connection, set[Key]], None]
+    write_failed: Callable[[Connection, Mapping[Key, ChatAIError]], None] = lambda _connection, _failures: None
+    failures: dict[Key, ChatAIError] = field(default_factory=dict)
+    stacks: dict[Key, str] = field(default_factory=dict)
+    follow: Sequence[Stage] = ()
+    reopen: dict[Stage, list[Key]] = field(default_factory=dict)
+    unchanged: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    preview: list[dict[str, Any]] = field(default_factory=list)
+
+
+class StageWork(Protocol):
+    """One stage's own part."""
+
+    @property
+    def stage(self) -> Stage:
+        """Which stage this is."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """With what the stage computes: model, prompt and code versions."""
+        ...
+
+    @property
+    def withdraws(self) -> Sequence[Stage]:
+        """Stages that must look again at an item that fails here for good."""
+        ...
+
+    def compute(self, owner: str) -> BatchResult:
+        """Work on the items of a claim; raises ``Outage`` when none of them can go on."""
+        ...
+
+
+def run_stage(scope: Scope, records: Records, stage_work: StageWork, *, batch_items: int | None = None) -> StageReport:
+    """Do what is due of one stage in one hour, at most ``scope.run_items`` items.
+
+    Raises:
+        Outage: something all items need is down; what was claimed is given back, no attempt is used up.
+    """
+    report = StageReport(stage_work.stage, scope.stream, scope.hour)
+    started = time.monotonic()
+    _free_orphans(records)
+    while report.taken < scope.run_items:
+        limit = min(batch_items or scope.batch_items, scope.run_items - report.taken)
+        if not _run_batch(scope, records, stage_work, limit, report):
+            break
+    report.seconds = time.monotonic() - started
+    with records.reading() as connection:
+        report.hour_states = work.hour_states(connection, scope.stream, stage_work.stage, scope.hour)
+    return report
+
+
+def _run_batch(scope: Scope, records: Records, stage_work: StageWork, limit: int, report: StageReport) -> bool:
+    started = time.monotonic()
+    with _claimed(scope, records, stage_work.stage, limit) as (owner, size):
+        if not size:
+            return False
+        result = stage_work.compute(owner)
+        guard_against_mass_failure(result.failures.values(), size)
+        _commit(scope, records, stage_work, owner, size, result, report, started)
+    return True
+
+
+@contextmanager
+def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterator[tuple[str, int]]:
+    """Claim a batch, keep the claim alive, and give back whatever is still held at the end."""
+    owner, now = new_owner(), scope.clock()
+    wanted = work.Claim(
+        owner, scope.stream, stage, scope.hour, limit, now, now + scope.lease_s, scope.run_id, scope.only
+    )
+    with records.begin() as connection:
+        size = work.claim(connection, wanted)
+    if not size:
+        yield owner, 0
+        return
+    with _heartbeat(records, owner, scope):
+        try:
+            yield owner, size
+        except BaseException:
+            with records.begin() as connection:
+                work.release(connection, owner)
+            raise
+
+
+@contextmanager
+def _heartbeat(records: Records, owner: str, scope: Scope) -> Iterator[None]:
+    """Renew a lease from a thread of its own until the block ends."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(scope.lease_s / 4):
+            try:
+                with records.begin() as connection:
+                    work.renew(connection, owner, scope.clock() + scope.lease_s)
+            except StoreUnavailable:
+                continue  # the next beat may still be in time; if none is, the lease lapses and the commit finds out
+
+    thread = threading.Thread(target=beat, name="lease heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _commit(
+    scope: Scope,
+    records: Records,
+    stage_work: StageWork,
+    owner: str,
+    size: int,
+    result: BatchResult,
+    report: StageReport,
+    started: float,
+) -> None:
+    """Write results, state, follow-up work and stats in one transaction, for what is still the owner's."""
+    now = scope.clock()
+    with records.begin() as connection:
+        held = work.held(connection, owner)
+        rows = {(row["tenant_id"], row["source_key"]): row for row in content.claimed_work(connection, owner)}
+        failed, retried = _sort_failures(scope, result, held, rows)
+        work.postpone(connection, owner, [(key, name, now + delay) for key, (name, delay) in retried.items()])
+        result.write(connection, held - result.failures.keys())
+        result.write_failed(connection, failed)
+        _withdraw(connection, owner, stage_work, failed, now)
+        work.fail(connection, owner, [(key, type(error).__name__) for key, error in failed.items()], now=now)
+        letters = [_letter(scope, stage_work.stage, rows[key], error, result) for key, error in failed.items()]
+        dead_letters.bury(connection, letters, now=now)
+        work.follow(connection, owner, result.follow, now=now)
+        for stage, keys in result.reopen.items():
+            work.reopen(connection, stage, [key for key in keys if key in held], now=now)
+        done = work.finish(connection, owner, fingerprint=stage_work.fingerprint, now=now)
+        stats.add_stats(
+            connection,
+            _stats_row(scope, stage_work.stage, done, result, failed, retried, now, time.monotonic() - started),
+        )
+    _add_to(report, size - len(held), done, result, failed, retried)
+    _log_failures(scope, stage_work.stage, failed)
+
+
+def _withdraw(
+    connection: Connection, owner: str, stage_work: StageWork, failed: Mapping[Key, ChatAIError], now: float
+) -> None:
+    """Have the projections let go of what an earlier revision of a failed item left there."""
+    if failed and stage_work.withdraws:
+        stale = [key for key in ledger.projected(connection, owner) if key in failed]
+        work.follow(connection, owner, stage_work.withdraws, now=now, keys=stale)
+
+
+def _sort_failures(
+    scope: Scope, result: BatchResult, held: set[Key], rows: Mapping[Key, Any]
+) -> tuple[dict[Key, ChatAIError], dict[Key, tuple[str, float]]]:
+    """Return the items that failed for good, and those to try again with class and delay."""
+    failed: dict[Key, ChatAIError] = {}
+    retried: dict[Key, tuple[str, float]] = {}
+    for key, error in result.failures.items():
+        if key not in held:
+            continue
+        attempts = rows[key]["attempts"] + 1
+        if isinstance(error, TransientError) and attempts < scope.max_attempts:
+            retried[key] = (type(error).__name__, retry_delay(attempts, error.retry_after))
+        else:
+            failed[key] = error
+    return failed, retried
+
+
+def _letter(scope: Scope, stage: Stage, row: Any, error: ChatAIError, result: BatchResult) -> dict[str, Any]:
+    return {
+        "tenant_id": row["tenant_id"],
+        "queue_name": scope.stream,
+        "job_name": stage,
+        "job_id": f"{row['source_key']}@{row['seq']}",
+        "job_data": {"source": row["source_key"], "seq": row["seq"], "hour": row["hour"], "run_id": scope.run_id},
+        "source_key": row["source_key"],
+        "error_class": getattr(error, "code", None) or type(error).__name__,
+        "error_message": str(error),
+        "error_stack": result.stacks.get((row["tenant_id"], row["source_key"])),
+        "attempts": row["attempts"] + 1,
+    }
+
+
+def _stats_row(
+    scope: Scope,
+    stage: Stage,
+    done: int,
+    result: BatchResult,
+    failed: Mapping[Key, ChatAIError],
+    retried: Mapping[Key, Any],
+    now: float,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "run_id": scope.run_id,
+        "stream": scope.stream,
+        "stage": stage,
+        "hour": scope.hour,
+        "at": now,
+        "done": done,
+        "unchanged": result.unchanged,
+        "failed": len(failed),
+        "retried": len(retried),
+        "seconds": seconds,
+    }
+
+
+def _add_to(
+    report: StageReport,
+    lost: int,
+    done: int,
+    result: BatchResult,
+    failed: Mapping[Key, ChatAIError],
+    retried: Mapping[Key, tuple[str, float]],
+) -> None:
+    report.done += done
+    report.unchanged += result.unchanged
+    report.failed.update(getattr(error, "code", None) or type(error).__name__ for error in failed.values())
+    report.retried.update(name for name, _ in retried.values())
+    report.lost += lost
+    report.counts.update(result.counts)
+    report.preview.extend(result.preview[: PREVIEW_ROWS - len(report.preview)])
+    if lost:
+        log.info(CLAIM_LOST, stage=report.stage, hour=report.hour, items=lost)
+
+
+def _log_failures(scope: Scope, stage: Stage, failed: Mapping[Key, ChatAIError]) -> None:
+    for (tenant_id, source_key), error in failed.items():
+        log.warning(
+            DEAD_LETTER,
+            stage=stage,
+            tenant=tenant_id,
+            source=source_key,
+            run_id=scope.run_id,
+            error_class=getattr(error, "code", None) or type(error).__name__,
+        )
+
+
+def _free_orphans(records: Records) -> None:
+    """Take back claims of processes of this machine that no longer run, without waiting for their lease."""
+    with records.begin() as connection:
+        freed = work.free_orphans(connection, is_gone)
+    if freed:
+        log.info(CLAIMS_FREED, owners=freed)
+
+
+def attempt(compute: Callable[[], T], key: Key, result: BatchResult) -> T | None:
+    """Compute one item; what goes wrong becomes its failure and leaves its neighbours alone.
+
+    Raises:
+        Outage: what all items need is down.
+    """
+    try:
+        return compute()
+    except (ChatAIError, RecursionError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        note_failure(error, key, result)
+        return None
+
+
+def note_failure(error: Exception, key: Key, result: BatchResult) -> None:
+    """Record what befell an item; an ``Outage`` is raised, since it befalls them all."""
+    if isinstance(error, Outage):
+        raise error
+    if isinstance(error, ChatAIError):
+        result.failures[key] = error
+        return
+    # The message may quote private text: only the class and the place go into the letter.
+    result.failures[key] = UnexpectedFailure(f"An unforeseen {type(error).__name__}; the stack says where.")
+    result.stacks[key] = "".join(traceback.format_tb(error.__traceback__))

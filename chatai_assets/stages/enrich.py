@@ -1,0 +1,88 @@
+"""Chunks -> entities and relations, each with the chunk it comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.models.ports import Extractor
+from chatai_assets.adapters.records import content, enrichment
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.keys import Stage, fingerprint
+from chatai_assets.domain.linking import Extraction, check_extraction
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, note_failure, run_stage
+
+CODE_VERSION = "1"
+
+Row = dict[str, Any]
+
+
+def enrich_hour(scope: Scope, *, records: Records, extractor: Extractor) -> StageReport:
+    """Find the entities and relations of what is due."""
+    return run_stage(scope, records, _Enriching(records, extractor))
+
+
+class _Enriching:
+    stage: Stage = "enrich"
+    withdraws: Sequence[Stage] = ()
+
+    def __init__(self, records: Records, extractor: Extractor) -> None:
+        self.records = records
+        self.extractor = extractor
+        self.fingerprint = fingerprint("enrich", extractor.model, CODE_VERSION)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
+            chunks = content.claimed_chunks(connection, owner)
+        answers = self.extractor.extract([chunk["text"] for chunk in chunks]) if chunks else []
+        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",), reopen={"link": keys})
+        names: dict[tuple[str, ...], Row] = {}
+        ties: dict[tuple[str, ...], Row] = {}
+        for chunk, answer in zip(chunks, answers, strict=True):
+            if isinstance(answer, ChatAIError):
+                note_failure(answer, (chunk["tenant_id"], chunk["source_key"]), result)
+            else:
+                _collect(chunk, check_extraction(answer, chunk["text"]), names, ties)
+        _complete(result, owner, keys, names, ties)
+        return result
+
+
+def _collect(
+    chunk: RowMapping, said: Extraction, names: dict[tuple[str, ...], Row], ties: dict[tuple[str, ...], Row]
+) -> None:
+    place = {name: chunk[name] for name in ("tenant_id", "source_key", "ordinal")}
+    at = (chunk["tenant_id"], chunk["source_key"], str(chunk["ordinal"]))
+    for entity in said.entities:
+        row = {**place, "kind": entity.kind, "form": entity.form, "name": entity.name}
+        names.setdefault((*at, entity.kind, entity.form), row)
+    for tie in said.relations:
+        row = {**place, "subject": tie.subject, "predicate": tie.predicate, "object": tie.object, "weak": tie.weak}
+        ties.setdefault((*at, tie.subject, tie.predicate, tie.object), row)
+
+
+def _complete(
+    result: BatchResult,
+    owner: str,
+    keys: Sequence[Key],
+    names: dict[tuple[str, ...], Row],
+    ties: dict[tuple[str, ...], Row],
+) -> None:
+    def write(connection: Connection, held: set[Key]) -> None:
+        enrichment.replace_facts(connection, owner, _of(names, held), _of(ties, held))
+
+    per_item = Counter((row["tenant_id"], row["source_key"]) for row in names.values())
+    result.write = write
+    result.counts = Counter(
+        entities=len(names), relations=len(ties), weak_relations=sum(row["weak"] for row in ties.values())
+    )
+    result.preview = [{"source": key[1], "entities": per_item[key]} for key in keys[:10]]
+
+
+def _of(rows: dict[tuple[str, ...], Row], held: set[Key]) -> list[Row]:
+    return [row for row in rows.values() if (row["tenant_id"], row["source_key"]) in held]

@@ -1,0 +1,159 @@
+"""Chunks, vectors and tags -> points in the vector index."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.records import content, embeddings, enrichment, ledger
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.adapters.vectors.port import Point, Sparse, VectorStore
+from chatai_assets.domain.keys import Stage, canonical_json, digest, fingerprint, point_id
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.stages.projections import Changes, announce, needs_writing
+
+CODE_VERSION = "1"
+UPSERT_POINTS = 1_000
+"""Points handed to the index at once."""
+
+Payload = dict[str, Any]
+
+
+def index_hour(scope: Scope, *, records: Records, vectors: VectorStore, model: str) -> StageReport:
+    """Make the vector index hold exactly the latest revision of what is due; documents become ``completed``.
+
+    Args:
+        model: whose vectors are indexed.
+    """
+    return run_stage(scope, records, _Indexing(scope, records, vectors, model), batch_items=scope.projection_items)
+
+
+class _Indexing:
+    stage: Stage = "index"
+    withdraws: Sequence[Stage] = ()
+
+    def __init__(self, scope: Scope, records: Records, vectors: VectorStore, model: str) -> None:
+        self.scope = scope
+        self.records = records
+        self.vectors = vectors
+        self.model = model
+        self.fingerprint = fingerprint("index", model, CODE_VERSION)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            items = content.claimed_items(connection, self.scope.stream, owner)
+            chunks = content.claimed_chunks(connection, owner, with_text=False)
+            tags = enrichment.tags_of_owner(connection, owner)
+            embedded = embeddings.embedded_texts(connection, owner, self.model)
+            before = ledger.recorded(connection, owner, "vectors")
+        wanted = _wanted_points(
+            self.scope.stream, items, [chunk for chunk in chunks if _place(chunk) in embedded], tags
+        )
+        desired = {
+            key: {i: _content(self.model, point) for i, point in points.items()} for key, points in wanted.items()
+        }
+        changes = Changes({})
+        if needs_writing(desired, before):
+            changes = self._write(owner, wanted, desired)
+        return self._result(desired, changes)
+
+    def _write(
+        self, owner: str, wanted: Mapping[Key, Mapping[str, tuple[str, Payload]]], desired: dict[Key, dict[str, str]]
+    ) -> Changes:
+        with self.vectors.writing() as writer:
+            changes = announce(self.records, "vectors", owner, desired)
+            with self.records.reading() as connection:
+                kept = embeddings.vectors_of_owner(connection, owner, self.model)
+            points = [
+                _point(i, *wanted[key][i], kept[key[0], wanted[key][i][0]])
+                for key, plan in changes.plans.items()
+                for i in plan.upserts
+            ]
+            for start in range(0, len(points), UPSERT_POINTS):
+                writer.upsert(points[start : start + UPSERT_POINTS])
+            writer.delete([i for plan in changes.plans.values() for i in plan.deletes])
+        return changes
+
+    def _result(self, desired: dict[Key, dict[str, str]], changes: Changes) -> BatchResult:
+        def write(connection: Connection, held: set[Key]) -> None:
+            ledger.confirm(connection, "vectors", {key: desired[key] for key in changes.plans if key in held})
+            rows = [_searchable(self.scope.stream, key, len(points)) for key, points in desired.items() if key in held]
+            content.write_items(connection, self.scope.stream, [row for row in rows if row["chunks_count"]])
+
+        preview = [
+            {"source": key[1], "points": len(points), "written": key in changes.plans}
+            for key, points in list(desired.items())[:10]
+        ]
+        return BatchResult(
+            write=write,
+            unchanged=len(desired) - len(changes.plans),
+            counts=Counter(points_written=changes.written, points_deleted=changes.deleted),
+            preview=preview,
+        )
+
+
+def _wanted_points(
+    stream: str,
+    items: Sequence[RowMapping],
+    chunks: Sequence[RowMapping],
+    tags: Mapping[Key, tuple[str, tuple[str, ...]]],
+) -> dict[Key, dict[str, tuple[str, Payload]]]:
+    """Return item -> point id -> (text hash, payload); an item without text has none."""
+    by_item: defaultdict[Key, list[RowMapping]] = defaultdict(list)
+    for chunk in chunks:
+        by_item[chunk["tenant_id"], chunk["source_key"]].append(chunk)
+    wanted = {}
+    for item in items:
+        key = (item["tenant_id"], item["source_key"])
+        about = _about(stream, item, tags.get(key, ("", ()))[1])
+        mine = by_item[key] if item["has_text"] else []
+        wanted[key] = {_id(chunk): (chunk["text_hash"], _payload(about, chunk)) for chunk in mine}
+    return wanted
+
+
+def _about(stream: str, item: RowMapping, tags: Sequence[str]) -> Payload:
+    return {
+        "tenant_id": item["tenant_id"],
+        "source": item["source_key"],
+        "kind": "post" if stream == "posts" else "document",
+        "title": item["title"],
+        "channel": item["channel"],
+        "url": item["url"],
+        "language": item["language"],
+        "published_at": item["published_at"],
+        "expires_at": item["expires_at"],
+        "tags": list(tags),
+    }
+
+
+def _payload(about: Payload, chunk: RowMapping) -> Payload:
+    return about | {name: chunk[name] for name in ("part", "ordinal", "page", "start", "end")}
+
+
+def _id(chunk: RowMapping) -> str:
+    return str(point_id(chunk["tenant_id"], chunk["source_key"], chunk["part"], chunk["ordinal"]))
+
+
+def _place(chunk: RowMapping) -> tuple[str, str]:
+    return chunk["tenant_id"], chunk["text_hash"]
+
+
+def _content(model: str, point: tuple[str, Payload]) -> str:
+    text_hash, payload = point
+    return digest(model, text_hash, canonical_json(payload))[:16]
+
+
+def _point(i: str, _text_hash: str, payload: Payload, vector: RowMapping) -> Point:
+    indices = np.frombuffer(vector["sparse_indices"], "<u4").tolist()
+    values = np.frombuffer(vector["sparse_values"], "<f4").tolist()
+    return Point(i, np.frombuffer(vector["dense"], "<f4"), Sparse(indices, values), payload)
+
+
+def _searchable(stream: str, key: Key, chunks_count: int) -> dict[str, Any]:
+    row = {"tenant_id": key[0], "source_key": key[1], "chunks_count": chunks_count}
+    return row if stream == "posts" else row | {"status": "completed"}

@@ -1,0 +1,189 @@
+"""Files -> arrivals in the inbox: posts from exports, documents from everything else."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from chatai_assets.adapters.blobs import Blobs
+from chatai_assets.adapters.exports import ExportFault, ExportRecord, read_export, sniff_export
+from chatai_assets.adapters.records import inbox
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.domain.documents import sentence
+from chatai_assets.domain.errors import BadRecord, UnreadableDocument
+from chatai_assets.domain.keys import document_id_of, document_key
+from chatai_assets.domain.revisions import Arrival
+from chatai_assets.domain.telegram import NotAPost, read_post
+from chatai_assets.observability import INGESTED, REJECTED, log
+
+T = TypeVar("T")
+BATCH = 1_000
+HIDDEN = (".", "~$")
+"""Beginnings of names of files that editors and systems leave behind."""
+
+
+@dataclass(slots=True)
+class Rejected:
+    """A file, or a record of one, that was not taken, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What became of some paths.
+
+    Attributes:
+        posts: new posts and new revisions of known ones.
+        documents: likewise.
+        duplicates: arrivals that say nothing new.
+        skipped: records that are no posts: service messages, posts without text.
+    """
+
+    posts: int = 0
+    documents: int = 0
+    duplicates: int = 0
+    skipped: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Where arrivals go and whose they are."""
+
+    records: Records
+    blobs: Blobs
+    tenant_id: str
+    door: str
+    max_file_bytes: int
+    clock: Callable[[], float] = time.time
+
+
+def ingest(
+    paths: Iterable[Path], intake: Intake, *, on_file: Callable[[Path], None] = lambda _path: None
+) -> IngestReport:
+    """Take in files and folders; what cannot be taken is reported and stops nothing.
+
+    Args:
+        on_file: called after each file, for progress.
+
+    Raises:
+        StoreUnavailable: the record store or the blobs cannot be written; what was taken before stays.
+    """
+    report = IngestReport()
+    for path in paths:
+        for file in files_of(path):
+            ingest_file(file, intake, report)
+            on_file(file)
+        if not path.exists():
+            _reject(report, path, "There is no such file or folder.")
+    log.info(
+        INGESTED,
+        posts=report.posts,
+        documents=report.documents,
+        duplicates=report.duplicates,
+        skipped=report.skipped,
+        rejected=len(report.rejected),
+    )
+    return report
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the file itself, or all visible files of a folder, in the order of their names."""
+    if path.is_dir():
+        inside = (file for file in sorted(path.rglob("*")) if file.is_file())
+        return [file for file in inside if not any(part.startswith(HIDDEN) for part in file.relative_to(path).parts)]
+    return [path] if path.is_file() else []
+
+
+def ingest_file(path: Path, intake: Intake, report: IngestReport) -> None:
+    """Take in one file, adding to the report what became of it."""
+    try:
+        if sniff_export(path):
+            _ingest_export(path, intake, report)
+        else:
+            _ingest_document(path, intake, report)
+    except UnreadableDocument as error:
+        _reject(report, path, sentence(error.code, "en"))
+    except OSError as error:
+        _reject(report, path, f"The file cannot be read: {error.strerror or type(error).__name__}.")
+
+
+def _ingest_export(path: Path, intake: Intake, report: IngestReport) -> None:
+    for batch in batches(_arrivals(path, intake, report), BATCH):
+        with intake.records.begin() as connection:
+            known = inbox.known_items(connection, intake.tenant_id, "post", {post.source_key for post, _ in batch})
+            # A post without words is only worth knowing if it takes the words of an earlier revision away.
+            arrivals = [post for post, has_text in batch if has_text or post.source_key in known]
+            outcomes = inbox.receive(connection, intake.tenant_id, "post", arrivals, now=intake.clock())
+        counts = Counter(outcomes)
+        report.posts += counts["latest"]
+        report.duplicates += counts["unchanged"] + counts["superseded"]
+        report.skipped += len(batch) - len(arrivals)
+
+
+def _arrivals(path: Path, intake: Intake, report: IngestReport) -> Iterator[tuple[Arrival, bool]]:
+    """Yield the posts of an export and whether each has words."""
+    for record in read_export(path):
+        if isinstance(record, ExportFault):
+            _reject(report, path, f"Record {record.position}: {record.reason}")
+            continue
+        try:
+            yield _post_arrival(record, intake)
+        except NotAPost:
+            report.skipped += 1
+        except BadRecord as error:
+            _reject(report, path, f"Record {record.position}: {error}")
+
+
+def _post_arrival(record: ExportRecord, intake: Intake) -> tuple[Arrival, bool]:
+    post = read_post(record.raw, record.record_format)
+    arrival = Arrival(
+        tenant_id=intake.tenant_id,
+        door=intake.door,
+        kind="post",
+        source_key=post.source_key,
+        record_format=record.record_format,
+        payload=record.raw,
+        content_hash=post.content_hash,
+        revised_at=post.revised_at,
+    )
+    return arrival, bool(post.text)
+
+
+def _ingest_document(path: Path, intake: Intake, report: IngestReport) -> None:
+    blob = intake.blobs.put(path, max_bytes=intake.max_file_bytes)
+    now = intake.clock()
+    with intake.records.begin() as connection:
+        twin = inbox.has_copy(connection, intake.tenant_id, path.name, blob.sha256)
+        key = twin or document_key(document_id_of(str(path.resolve())))
+        arrival = Arrival(
+            tenant_id=intake.tenant_id,
+            door=intake.door,
+            kind="document",
+            source_key=key,
+            record_format="file",
+            payload={"sha256": blob.sha256, "file_name": path.name, "size_bytes": blob.size_bytes},
+            content_hash=blob.sha256,
+            revised_at=int(now),
+        )
+        outcome = inbox.receive(connection, intake.tenant_id, "document", [arrival], now=now)[0]
+    report.documents += outcome == "latest"
+    report.duplicates += outcome != "latest"
+
+
+def _reject(report: IngestReport, path: Path, reason: str) -> None:
+    report.rejected.append(Rejected(str(path), reason))
+    log.warning(REJECTED, file=path.name, reason=reason)
+
+
+def batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of at most ``size`` items."""
+    while batch := list(islice(items, size)):
+        yield batch

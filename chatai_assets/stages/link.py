@@ -1,0 +1,112 @@
+"""Tags, entities and relations -> nodes and edges of the knowledge graph, each with its source."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.graph.port import GraphStore
+from chatai_assets.adapters.records import content, enrichment, ledger
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.graph import Channel, Facts, Subgraph, subgraph
+from chatai_assets.domain.graph_change import change_of, fingerprints
+from chatai_assets.domain.keys import Stage, fingerprint
+from chatai_assets.domain.linking import Entity, Extraction, Relation
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.stages.projections import Changes, announce, needs_writing
+
+CODE_VERSION = "1"
+NOTHING = Subgraph()
+
+Extractions = Mapping[int, Extraction]
+
+
+def link_hour(scope: Scope, *, records: Records, graph: GraphStore) -> StageReport:
+    """Make the graph hold exactly what the latest revision of what is due says."""
+    return run_stage(scope, records, _Linking(scope, records, graph), batch_items=scope.projection_items)
+
+
+class _Linking:
+    stage: Stage = "link"
+    withdraws: Sequence[Stage] = ()
+
+    def __init__(self, scope: Scope, records: Records, graph: GraphStore) -> None:
+        self.scope = scope
+        self.records = records
+        self.graph = graph
+        self.fingerprint = fingerprint("link", CODE_VERSION)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            items = content.claimed_items(connection, self.scope.stream, owner)
+            tags = enrichment.tags_of_owner(connection, owner)
+            said = _extractions(*enrichment.facts_of_owner(connection, owner))
+            before = ledger.recorded(connection, owner, "graph")
+        wanted = {_key(item): _subgraph(item, tags, said) for item in items}
+        desired = {key: fingerprints(graph) for key, graph in wanted.items()}
+        changes = Changes({})
+        if needs_writing(desired, before):
+            with self.graph.writing() as writer:
+                changes = announce(self.records, "graph", owner, desired)
+                writer.apply(change_of((plan, wanted[key]) for key, plan in changes.plans.items()))
+        return _result(desired, changes)
+
+
+def _result(desired: dict[Key, dict[str, str]], changes: Changes) -> BatchResult:
+    def write(connection: Connection, held: set[Key]) -> None:
+        ledger.confirm(connection, "graph", {key: desired[key] for key in changes.plans if key in held})
+
+    preview = [
+        {"source": key[1], "nodes_and_edges": len(parts), "written": key in changes.plans}
+        for key, parts in list(desired.items())[:10]
+    ]
+    return BatchResult(
+        write=write,
+        unchanged=len(desired) - len(changes.plans),
+        counts=Counter(written=changes.written, deleted=changes.deleted),
+        preview=preview,
+    )
+
+
+def _subgraph(
+    item: RowMapping, tags: Mapping[Key, tuple[str, tuple[str, ...]]], said: Mapping[Key, Extractions]
+) -> Subgraph:
+    """Return what an item says; one without text says nothing, so that it leaves the graph."""
+    if not item["has_text"]:
+        return NOTHING
+    key = _key(item)
+    is_post = "chat_id" in item
+    return subgraph(
+        Facts(
+            tenant_id=key[0],
+            source_key=key[1],
+            title=item["title"],
+            url=item["url"],
+            published_at=item["published_at"],
+            channel=Channel(item["chat_id"], item["channel"], item["username"]) if is_post else None,
+            format=None if is_post else item["format"],
+            tags=tags.get(key, ("", ()))[1],
+            extractions=said.get(key, {}),
+        )
+    )
+
+
+def _extractions(names: Sequence[RowMapping], ties: Sequence[RowMapping]) -> dict[Key, dict[int, Extraction]]:
+    entities: defaultdict[tuple[Key, int], list[Entity]] = defaultdict(list)
+    relations: defaultdict[tuple[Key, int], list[Relation]] = defaultdict(list)
+    for row in names:
+        entities[_key(row), row["ordinal"]].append(Entity(row["name"], row["form"], row["kind"]))
+    for row in ties:
+        tie = Relation(row["subject"], row["object"], row["predicate"], row["weak"])
+        relations[_key(row), row["ordinal"]].append(tie)
+    said: defaultdict[Key, dict[int, Extraction]] = defaultdict(dict)
+    for (key, ordinal), found in entities.items():
+        said[key][ordinal] = Extraction(tuple(found), tuple(relations.get((key, ordinal), ())))
+    return said
+
+
+def _key(row: RowMapping) -> Key:
+    return row["tenant_id"], row["source_key"]

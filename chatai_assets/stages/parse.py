@@ -1,0 +1,201 @@
+"""Raw record or file -> parsed text and chunks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.blobs import Blobs
+from chatai_assets.adapters.records import content
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.chunking import BODY, Chunk, cut
+from chatai_assets.domain.documents import ParsedDocument, sentence
+from chatai_assets.domain.errors import ChatAIError, UnreadableDocument
+from chatai_assets.domain.keys import Stage, Stream, digest, fingerprint
+from chatai_assets.domain.language import language_of
+from chatai_assets.domain.telegram import Post, read_post
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, attempt, note_failure, run_stage
+
+CODE_VERSION = "1"
+"""Changes when parsing or chunking gives other results for the same input."""
+FOLLOW: tuple[Stage, ...] = ("tag", "enrich", "embed")
+WITHDRAWS: tuple[Stage, ...] = ("index", "link")
+TITLE_CHARS = 120
+
+Row = dict[str, Any]
+
+
+class Parser(Protocol):
+    """What reads files; see ``adapters.parsers.sandbox``."""
+
+    def parse_many(self, items: Sequence[tuple[Any, str]]) -> Iterable[ParsedDocument | ChatAIError]:
+        """Parse ``(path, file name)`` pairs; answers come in order."""
+        ...
+
+
+def parse_posts(scope: Scope, *, records: Records, post_ttl_s: int | None) -> StageReport:
+    """Parse the posts that are due."""
+    return run_stage(scope, records, _PostParsing(records, post_ttl_s))
+
+
+def parse_documents(scope: Scope, *, records: Records, blobs: Blobs, parser: Parser) -> StageReport:
+    """Parse the documents that are due; their status becomes ``processing`` or ``failed``."""
+    return run_stage(scope, records, _DocumentParsing(records, blobs, parser))
+
+
+class _PostParsing:
+    stage: Stage = "parse"
+    withdraws = WITHDRAWS
+
+    def __init__(self, records: Records, post_ttl_s: int | None) -> None:
+        self.records = records
+        self.post_ttl_s = post_ttl_s
+        self.fingerprint = fingerprint("parse", "posts", CODE_VERSION)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            arrivals = content.claimed_arrivals(connection, owner)
+        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
+        parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
+        for arrival in arrivals:
+            key = (arrival["tenant_id"], arrival["source_key"])
+            done = attempt(partial(self._parse, arrival), key, result)
+            if done:
+                parsed[key] = done
+        _complete(result, "posts", owner, parsed)
+        return result
+
+    def _parse(self, arrival: RowMapping) -> tuple[Row, list[Chunk]]:
+        post = read_post(arrival["payload"], arrival["record_format"])
+        expires_at = int(arrival["received_at"]) + self.post_ttl_s if self.post_ttl_s else None
+        return _post_row(post, expires_at), cut(post.text) if post.text else []
+
+
+def _post_row(post: Post, expires_at: int | None) -> Row:
+    return {
+        "title": _title(post.text),
+        "channel": post.channel,
+        "url": post.url,
+        "text": post.text,
+        "language": language_of(post.text),
+        "links": list(post.links),
+        "published_at": post.published_at,
+        "expires_at": expires_at,
+        "chat_id": post.chat_id,
+        "message_id": post.message_id,
+        "username": post.username,
+        "edited_at": post.edited_at,
+        "forwarded_from": post.forwarded_from,
+        "album_id": post.album_id,
+        "media_kind": post.media_kind,
+    }
+
+
+class _DocumentParsing:
+    stage: Stage = "parse"
+    withdraws = WITHDRAWS
+
+    def __init__(self, records: Records, blobs: Blobs, parser: Parser) -> None:
+        self.records = records
+        self.blobs = blobs
+        self.parser = parser
+        self.fingerprint = fingerprint("parse", "documents", CODE_VERSION)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            arrivals = content.claimed_arrivals(connection, owner)
+        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_write_failed, follow=FOLLOW)
+        files = [
+            (self.blobs.path_of(arrival["payload"]["sha256"]), arrival["payload"]["file_name"]) for arrival in arrivals
+        ]
+        parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
+        for arrival, answer in zip(arrivals, self.parser.parse_many(files), strict=True):
+            key = (arrival["tenant_id"], arrival["source_key"])
+            if isinstance(answer, ChatAIError):
+                note_failure(answer, key, result)
+                continue
+            done = attempt(partial(_document, arrival, answer), key, result)
+            if done:
+                parsed[key] = done
+        _complete(result, "documents", owner, parsed)
+        return result
+
+
+def _document(arrival: RowMapping, parsed: ParsedDocument) -> tuple[Row, list[Chunk]]:
+    row = {
+        "title": parsed.title or arrival["payload"]["file_name"],
+        "channel": arrival["payload"]["file_name"],
+        "url": None,
+        "text": parsed.text,
+        "language": language_of(parsed.text),
+        "links": list(parsed.links),
+        "published_at": int(arrival["received_at"]),
+        "expires_at": None,
+        "format": parsed.format,
+        "pages": [[page.number, page.start, page.end] for page in parsed.pages],
+        "sections": [[section.level, section.title, section.start] for section in parsed.sections],
+        "status": "processing",
+    }
+    return row, cut(parsed.text, parsed.pages, parsed.sections)
+
+
+def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key, tuple[Row, list[Chunk]]]) -> None:
+    """Add to a result how to write what was parsed, its figures and its preview."""
+
+    def write(connection: Connection, keys: set[Key]) -> None:
+        mine = {key: parsed[key] for key in parsed if key in keys}
+        rows = [_keyed(key, row) for key, (row, _) in mine.items()]
+        content.write_items(connection, stream, rows)
+        chunk_rows = [_chunk_row(key, chunk) for key, (_, chunks) in mine.items() for chunk in chunks]
+        content.replace_chunks(connection, owner, chunk_rows)
+
+    result.write = write
+    result.counts = Counter(
+        chunks=sum(len(chunks) for _, chunks in parsed.values()),
+        characters=sum(len(row["text"]) for row, _ in parsed.values()),
+        links=sum(len(row["links"]) for row, _ in parsed.values()),
+    )
+    result.preview = [
+        {"source": key[1], "language": row["language"], "characters": len(row["text"]), "chunks": len(chunks)}
+        for key, (row, chunks) in list(parsed.items())[:10]
+    ]
+
+
+def _write_failed(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    """Show on each document what is wrong with it, and forget the text of its earlier revision."""
+    rows = []
+    for key, error in failures.items():
+        code = error.code if isinstance(error, UnreadableDocument) else "internal"
+        sentences = f"{sentence(code, 'ru')} / {sentence(code, 'en')}"
+        row = {"status": "failed", "error_code": code, "error": sentences, "text": None, "chunks_count": 0}
+        rows.append(_keyed(key, row))
+    content.write_items(connection, "documents", rows)
+
+
+def _chunk_row(key: Key, chunk: Chunk) -> Row:
+    return {
+        "tenant_id": key[0],
+        "source_key": key[1],
+        "part": BODY,
+        "ordinal": chunk.ordinal,
+        "text": chunk.text,
+        "start": chunk.start,
+        "end": chunk.end,
+        "page": chunk.page,
+        "text_hash": digest(chunk.text)[:32],
+    }
+
+
+def _keyed(key: Key, row: Row) -> Row:
+    return {"tenant_id": key[0], "source_key": key[1], **row}
+
+
+def _title(text: str) -> str:
+    """Return the first line of a text, cut at a word."""
+    line = text.partition("\n")[0].strip()
+    return line if len(line) <= TITLE_CHARS else line[:TITLE_CHARS].rpartition(" ")[0] + "…"

@@ -1,0 +1,95 @@
+"""Parsed text -> tags, each a substring of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.models.ports import Tagger
+from chatai_assets.adapters.records import content, enrichment
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.errors import AnswerRejected, ChatAIError
+from chatai_assets.domain.keys import Stage, Stream, fingerprint
+from chatai_assets.domain.tagging import check_tags, has_usable_word, tags_hash
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, note_failure, run_stage
+
+CODE_VERSION = "1"
+TAGGED_CHARS = 8_000
+"""How much of a text a tagger reads; what a document is about stands at its beginning."""
+
+
+def tag_hour(scope: Scope, *, records: Records, tagger: Tagger) -> StageReport:
+    """Tag what is due; tags are written, and the item indexed and linked again, only when they changed."""
+    return run_stage(scope, records, _Tagging(records, tagger, scope))
+
+
+class _Tagging:
+    stage: Stage = "tag"
+    withdraws: Sequence[Stage] = ()
+
+    def __init__(self, records: Records, tagger: Tagger, scope: Scope) -> None:
+        self.records = records
+        self.tagger = tagger
+        self.stream: Stream = scope.stream
+        self.clock = scope.clock
+        self.fingerprint = fingerprint("tag", tagger.model, CODE_VERSION)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
+            before = enrichment.tags_of_owner(connection, owner)
+        with_text = [item for item in items if item["has_text"]]
+        answers = self.tagger.tag([item["head"] for item in with_text]) if with_text else []
+        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",))
+        tags: dict[Key, tuple[str, ...]] = {_key(item): () for item in items if not item["has_text"]}
+        tags |= self._checked(with_text, answers, result)
+        self._complete(result, tags, before)
+        return result
+
+    def _checked(
+        self, items: Sequence[RowMapping], answers: Sequence[Sequence[str] | ChatAIError], result: BatchResult
+    ) -> dict[Key, tuple[str, ...]]:
+        checked: dict[Key, tuple[str, ...]] = {}
+        for item, answer in zip(items, answers, strict=True):
+            if isinstance(answer, ChatAIError):
+                note_failure(answer, _key(item), result)
+                continue
+            tags = check_tags(answer, item["head"])
+            if not tags and has_usable_word(item["head"]):
+                note_failure(AnswerRejected("The tagger named nothing that stands in the text."), _key(item), result)
+                continue
+            checked[_key(item)] = tags
+        return checked
+
+    def _complete(
+        self, result: BatchResult, tags: dict[Key, tuple[str, ...]], before: dict[Key, tuple[str, tuple[str, ...]]]
+    ) -> None:
+        nothing = (tags_hash(()), ())
+        changed = {key: words for key, words in tags.items() if tags_hash(words) != before.get(key, nothing)[0]}
+
+        def write(connection: Connection, keys: set[Key]) -> None:
+            enrichment.write_tags(connection, [self._row(key, changed[key]) for key in changed if key in keys])
+
+        result.write = write
+        result.reopen = {"index": list(changed), "link": list(changed)}
+        result.unchanged = len(tags) - len(changed)
+        result.counts = Counter(tags=sum(map(len, tags.values())), items_changed=len(changed))
+        result.preview = [{"source": key[1], "tags": ", ".join(words)} for key, words in list(tags.items())[:10]]
+
+    def _row(self, key: Key, words: tuple[str, ...]) -> dict[str, Any]:
+        return {
+            "tenant_id": key[0],
+            "post_id": key[1],
+            "content_hash": tags_hash(words),
+            "value": {"tags": list(words)},
+            "model": self.tagger.model,
+            "written_at": self.clock(),
+        }
+
+
+def _key(item: RowMapping) -> Key:
+    return item["tenant_id"], item["source_key"]
