@@ -91,7 +91,7 @@ def public_name(chat: Mapping[str, Any], chat_id: int) -> str | None:
 
 
 def origin_of(message: Mapping[str, Any]) -> str | None:
-    """Return the title of the chat or person a message was forwarded from, as the Bot API says it before and since 7.0."""
+    """Return the title of the chat or person a message was forwarded from, as said before and since Bot API 7.0."""
     origin = mapping(message.get("forward_origin"))
     for holder, keys in (
         (origin, ("chat", "sender_chat", "sender_user")),

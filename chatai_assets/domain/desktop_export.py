@@ -69,9 +69,10 @@ def read_desktop_message(raw: Mapping[str, Any]) -> Post:
 def marked_chat_id(chat: Mapping[str, Any]) -> int | None:
     """Return the chat id as the Bot API writes it; the export writes all ids bare."""
     chat_id = integer(chat.get("id"))
-    if chat.get("type") in CHANNELS:
+    if string(chat.get("type")) in CHANNELS:
         return channel_chat_id(chat_id)
-    return -chat_id if chat_id is not None and chat.get("type") == "private_group" else chat_id
+    # Small groups are negative in the Bot API; an id that already is stays.
+    return -abs(chat_id) if chat_id is not None and chat.get("type") == "private_group" else chat_id
 
 
 def words_of(raw: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:

@@ -39,7 +39,7 @@ def integer(value: Any) -> int | None:
 
 
 def moment(value: Any) -> int | None:
-    """Return epoch seconds of a number of seconds or an ISO date (UTC where it names no zone); None for anything else."""
+    """Return epoch seconds of such a number or of an ISO date (UTC if it names no zone); None for anything else."""
     seconds = integer(value)
     if seconds is None:
         try:

@@ -47,9 +47,9 @@ def plain(markdown: str) -> tuple[str, list[tuple[int, str]]]:
             pieces[opening] = ""
             targets.append((opening, value))
             continue
-        if value == "[":
+        if kind == "bracket" and value == "[":
             open_brackets.append(len(pieces))
-        elif value == "]" and open_brackets:
+        elif kind == "bracket" and open_brackets:
             open_brackets.pop()
         pieces.append(f"]({value})" if kind == "href" else value)
     starts = [0, *accumulate(map(len, pieces))]
