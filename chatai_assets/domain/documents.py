@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,13 @@ class ParsedDocument:
     """Text of a document with its structure; all offsets are in Python characters of ``text``.
 
     Attributes:
-        text: normalised (NFC, ``\\n`` line ends, no NUL or other control characters, paragraphs parted by a blank line).
+        text: normalised (NFC, ``\\n`` line ends, no control characters), paragraphs parted by a blank line.
         format: ``pdf docx text markdown html csv xlsx``.
         title: from the file's own metadata or first heading; None where there is none.
         pages: empty for formats without pages.
         sections: in the order of the text.
         links: absolute http(s) URLs, each once.
+        notes: what could not be read of a document that is otherwise fine, in English and without its text.
     """
 
     text: str
@@ -54,3 +57,86 @@ class ParsedDocument:
     pages: tuple[Page, ...] = ()
     sections: tuple[Section, ...] = ()
     links: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a document cannot be read, said to the person who uploaded it.
+
+    Attributes:
+        ru: one sentence in Russian.
+        en: one sentence in English.
+    """
+
+    ru: str
+    en: str
+
+
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {
+        "empty_file": Fault(ru="Файл пуст.", en="The file is empty."),
+        "no_text": Fault(ru="В документе нет текста.", en="The document contains no text."),
+        "no_text_layer": Fault(
+            ru="В этом PDF нет текстового слоя: похоже, это скан. Загрузите документ с распознанным текстом.",
+            en="This PDF has no text layer: it looks like a scan. Upload a version with recognised text.",
+        ),
+        "encrypted": Fault(
+            ru="Документ защищён паролем. Снимите защиту и загрузите его снова.",
+            en="The document is protected by a password. Remove the protection and upload it again.",
+        ),
+        "corrupt": Fault(
+            ru="Файл повреждён или загружен не полностью. Сохраните его заново и загрузите ещё раз.",
+            en="The file is damaged or incomplete. Save it anew and upload it again.",
+        ),
+        "unsupported_type": Fault(
+            ru="Файлы этого типа не поддерживаются. Подойдут PDF, DOCX, TXT, MD, HTML, CSV и XLSX.",
+            en="Files of this type are not supported. PDF, DOCX, TXT, MD, HTML, CSV and XLSX are.",
+        ),
+        "forbidden_xml": Fault(
+            ru="Файл содержит опасные объявления XML (DTD), которых в документе быть не должно.",
+            en="The file contains dangerous XML declarations (a DTD), which no document needs.",
+        ),
+        "too_large": Fault(ru="Файл слишком велик.", en="The file is too large."),
+        "too_much_text": Fault(
+            ru="В документе слишком много текста. Разделите его на части.",
+            en="The document contains too much text. Split it into parts.",
+        ),
+        "too_many_pages": Fault(
+            ru="В документе слишком много страниц. Разделите его на части.",
+            en="The document has too many pages. Split it into parts.",
+        ),
+        "archive_bomb": Fault(
+            ru="Содержимое файла при распаковке недопустимо велико.",
+            en="The contents of the file are inadmissibly large when unpacked.",
+        ),
+        "memory_limit": Fault(
+            ru="Для чтения документа не хватило памяти. Упростите его или разделите на части.",
+            en="Reading the document took too much memory. Simplify it or split it into parts.",
+        ),
+        "timeout": Fault(
+            ru="Чтение документа заняло слишком много времени. Упростите его или разделите на части.",
+            en="Reading the document took too long. Simplify it or split it into parts.",
+        ),
+        "parser_crashed": Fault(
+            ru="Программа чтения аварийно завершилась на этом файле. Сохраните его заново и загрузите ещё раз.",
+            en="The reader crashed on this file. Save it anew and upload it again.",
+        ),
+        "missing": Fault(
+            ru="Файл не найден или недоступен для чтения.",
+            en="The file is not there or cannot be opened.",
+        ),
+    }
+)
+"""Stable codes of ``errors.UnreadableDocument``; stored with dead letters, so never rename one."""
+
+
+def sentence(code: str, language: str) -> str:
+    """Return what a person is told about a fault.
+
+    Args:
+        code: a key of ``FAULTS``; any other reads as ``"corrupt"``, so that an old dead letter can always be shown.
+        language: ``"ru"`` or anything else for English.
+    """
+    fault = FAULTS.get(code, FAULTS["corrupt"])
+    return fault.ru if language == "ru" else fault.en

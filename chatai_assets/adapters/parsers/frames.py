@@ -1,0 +1,69 @@
+"""What the sandbox and its children say to each other: JSON behind its length, never pickle.
+
+An answer comes from a process that has read a stranger's file, so it is only ever data.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, BinaryIO
+
+from chatai_assets.domain.documents import Page, ParsedDocument, Section
+
+HEADER = struct.Struct(">Q")
+
+
+def packed(message: dict[str, Any]) -> bytes:
+    """Return a message as it goes through the pipe."""
+    body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
+    return HEADER.pack(len(body)) + body
+
+
+def received(stream: BinaryIO) -> dict[str, Any] | None:
+    """Return the next message of a blocking stream, None at its end."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    return unpacked(stream.read(HEADER.unpack(header)[0]))
+
+
+def unpacked(body: bytes) -> dict[str, Any]:
+    """Return the message in ``body``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    message: dict[str, Any] = json.loads(body)
+    return message
+
+
+def document_message(document: ParsedDocument) -> dict[str, Any]:
+    """Return a document as plain JSON values."""
+    return {
+        "text": document.text,
+        "format": document.format,
+        "title": document.title,
+        "pages": [[page.number, page.start, page.end] for page in document.pages],
+        "sections": [[section.level, section.title, section.start] for section in document.sections],
+        "links": document.links,
+        "notes": document.notes,
+    }
+
+
+def document_of(message: dict[str, Any]) -> ParsedDocument:
+    """Return the document in a message.
+
+    Raises:
+        KeyError, TypeError, ValueError: the message holds none.
+    """
+    title = message["title"]
+    return ParsedDocument(
+        text=str(message["text"]),
+        format=str(message["format"]),
+        title=None if title is None else str(title),
+        pages=tuple(Page(int(number), int(start), int(end)) for number, start, end in message["pages"]),
+        sections=tuple(Section(int(level), str(name), int(start)) for level, name, start in message["sections"]),
+        links=tuple(map(str, message["links"])),
+        notes=tuple(map(str, message["notes"])),
+    )

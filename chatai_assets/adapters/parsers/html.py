@@ -1,0 +1,206 @@
+"""HTML -> ParsedDocument, read as a stream of tags: no tree is built, however large the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urljoin
+
+from lxml import etree
+
+from chatai_assets.adapters.parsers.composition import Composition
+from chatai_assets.adapters.parsers.encodings import BLOCK_BYTES, Codec, codec_by_mark, codec_of
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.domain.errors import UnreadableDocument
+
+HEAD_BYTES = 4096
+CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]{1,40})""", re.IGNORECASE)
+SILENT = frozenset(
+    [
+        *("script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio"),
+        *("video", "select", "button", "datalist", "textarea"),
+    ]
+)
+NAVIGATION = frozenset({"nav", "menu", "dialog"})
+NAVIGATION_ROLES = frozenset({"navigation", "menu", "menubar", "search", "dialog"})
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+BLOCKS = frozenset(
+    [
+        *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl"),
+        *("dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "li", "main", "ol", "p"),
+        *("pre", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul"),
+    ]
+)
+CELLS = frozenset({"td", "th"})
+CELL_GAP = " | "
+INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+SPACE = re.compile(r"[ \t\r\n\f]+")
+
+
+def read_html(path: Path, limits: ParserLimits) -> ParsedDocument:
+    """Return the text of a page without scripts, styles and navigation; a page that is all navigation keeps it.
+
+    Raises:
+        UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
+    """
+    codec = html_codec(path)
+    try:
+        return written(path, codec, PageWriter(limits, NAVIGATION))
+    except UnreadableDocument as fault:
+        if fault.code != "no_text":
+            raise
+    return written(path, codec, PageWriter(limits, frozenset()))
+
+
+def written(path: Path, codec: Codec, writer: PageWriter) -> ParsedDocument:
+    """Send a file through a writer and return what it wrote."""
+    parser = etree.HTMLParser(target=writer, encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
+    try:
+        with path.open(encoding=codec.name, errors=codec.errors, newline="") as stream:
+            while block := stream.read(BLOCK_BYTES):
+                parser.feed(block.replace("\x00", "").encode("utf-8", "replace"))
+        finished: ParsedDocument = parser.close()
+    except (etree.LxmlError, AssertionError) as error:
+        raise UnreadableDocument("corrupt", f"unreadable HTML ({type(error).__name__})") from error
+    return finished
+
+
+def html_codec(path: Path) -> Codec:
+    """Return how to decode a page: mark, then valid UTF-8, then what the page declares, then what its letters say.
+
+    A page that declares UTF-8 and is not is common; a declaration is believed only where the bytes do not refute it.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    marked = codec_by_mark(head)
+    if marked is not None:
+        return marked
+    seen = codec_of(path)
+    declared = CHARSET.search(head)
+    if seen.name == "utf-8" or declared is None:
+        return seen
+    name = declared[1].decode("ascii", "replace").lower()
+    try:
+        "".encode(name)
+    except LookupError:
+        return seen
+    return seen if name.replace("-", "").startswith("utf") else Codec(name)
+
+
+class PageWriter:
+    """What lxml calls for every tag and text of a page.
+
+    Args:
+        limits: as for every document.
+        dropped: elements left out beside those that never hold text of the page.
+    """
+
+    def __init__(self, limits: ParserLimits, dropped: frozenset[str]) -> None:
+        self._document = Composition(limits)
+        self._drops_navigation = bool(dropped)
+        self._dropped = SILENT | dropped
+        self._parts: list[str] = []
+        self._title: list[str] = []
+        self._open: list[str] = []
+        self._silent_depth = 0
+        self._heading: int | None = None
+        self._row_depth = 0
+        self._base = ""
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Called at an opening tag."""
+        if self._silent_depth or self._is_dropped(tag, attributes):
+            self._silent_depth += 1
+            return
+        self._open.append(tag)
+        self._follow(tag, attributes)
+        if tag in HEADINGS:
+            self._flush()
+            self._heading = HEADINGS[tag]
+        elif tag in CELLS:
+            self._open_cell()
+        elif tag in BLOCKS:
+            self._open_block(tag)
+        elif tag == "br":
+            self._parts.append("\n")
+
+    def end(self, tag: str) -> None:
+        """Called at a closing tag, written or implied."""
+        if self._silent_depth:
+            self._silent_depth -= 1
+            return
+        if self._open:
+            self._open.pop()
+        if tag in HEADINGS:
+            self._flush()
+        elif tag == "tr":
+            self._flush()
+            self._row_depth = max(0, self._row_depth - 1)
+        elif tag in BLOCKS:
+            self._break()
+
+    def data(self, text: str) -> None:
+        """Called with text between tags."""
+        if self._silent_depth:
+            return
+        if self._open and self._open[-1] == "title":
+            self._title.append(text)
+        elif "pre" in self._open:
+            self._parts.append(text)
+        else:
+            self._parts.append(SPACE.sub(" ", text))
+
+    def close(self) -> ParsedDocument:
+        """Return the document at the end of the file."""
+        self._flush()
+        return self._document.finish("html", "".join(self._title))
+
+    def _is_dropped(self, tag: str, attributes: Mapping[str, str]) -> bool:
+        if tag in self._dropped:
+            return True
+        if tag in ("html", "body", "main"):
+            return False
+        role = attributes.get("role", "")
+        invisible = "hidden" in attributes or INVISIBLE.search(attributes.get("style", "")) is not None
+        return invisible or (self._drops_navigation and role in NAVIGATION_ROLES)
+
+    def _follow(self, tag: str, attributes: Mapping[str, str]) -> None:
+        address = attributes.get("href", "")
+        if tag == "base":
+            self._base = address
+        elif tag == "a" and address:
+            try:
+                self._document.link(urljoin(self._base, address))
+            except ValueError:
+                return  # an address that is none
+
+    def _open_cell(self) -> None:
+        before = "".join(self._parts).rstrip()
+        self._parts = [before, CELL_GAP] if before else []
+
+    def _open_block(self, tag: str) -> None:
+        if tag == "tr":
+            self._flush()
+            self._row_depth += 1
+            return
+        self._break()
+        if tag == "li":
+            self._parts.append("- ")
+
+    def _break(self) -> None:
+        """End the block; within a table row, only the line, so that the row stays whole."""
+        if not self._row_depth:
+            self._flush()
+        elif self._parts and not self._parts[-1].endswith(("\n", CELL_GAP)):
+            self._parts.append("\n")
+
+    def _flush(self) -> None:
+        text = "".join(self._parts)
+        self._parts = []
+        level, self._heading = self._heading, None
+        if level is not None:
+            self._document.heading(level, text)
+        elif text.strip(" \n-"):
+            self._document.paragraph(text)

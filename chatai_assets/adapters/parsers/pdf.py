@@ -1,0 +1,178 @@
+"""PDF -> ParsedDocument, page by page, with pypdf."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pypdf import PageObject, PdfReader
+from pypdf.errors import DependencyError, DeprecationError, LimitReachedError, PyPdfError
+from pypdf.generic import Destination
+
+from chatai_assets.adapters.parsers.composition import Composition, one_line
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.domain.errors import UnreadableDocument
+
+# What pypdf lets through on a damaged page. Memory errors are not among them: they end the document.
+DAMAGE = (
+    PyPdfError,
+    DependencyError,
+    DeprecationError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+MAX_NOTES = 20
+MAX_OUTLINE = 2_000
+PROGRAM_IN_TITLE = re.compile(r"^Microsoft (?:Word|PowerPoint|Excel) - ")
+NO_TITLE = re.compile(r"^(?:untitled|без имени|документ\d*|document\d*|\(anonymous\)|.*\.\w{2,4})$", re.IGNORECASE)
+
+
+def read_pdf(path: Path, limits: ParserLimits) -> ParsedDocument:
+    """Return the text layer of a PDF; a damaged page among good ones is named in ``notes``.
+
+    Raises:
+        UnreadableDocument: ``encrypted``, ``corrupt``, ``no_text_layer``, ``no_text`` (no pages),
+            ``too_many_pages``, ``archive_bomb``, ``too_much_text``.
+    """
+    with path.open("rb") as stream:
+        reader = opened(stream)
+        count = page_count(reader, limits)
+        document = Composition(limits)
+        damaged: dict[int, BaseException] = {}
+        starts: list[int] = []
+        for number, page in enumerate(reader.pages, start=1):
+            text, error = text_of(page)
+            if error is not None:
+                damaged[number] = error
+            starts.append(document.page(number, text))
+            for url in links_of(page):
+                document.link(url)
+        if not document.has_text:
+            raise textless(count, damaged)
+        for number in list(damaged)[:MAX_NOTES]:
+            document.note(f"page {number} is damaged and was left out")
+        title = title_of(reader)
+        return with_outline(document, reader, starts).finish("pdf", title)
+
+
+def opened(stream: BinaryIO) -> PdfReader:
+    """Return a reader of the file, decrypted where an empty password does it.
+
+    Raises:
+        UnreadableDocument: ``encrypted``, ``corrupt``, ``archive_bomb``.
+    """
+    try:
+        reader = PdfReader(stream)
+        locked = reader.is_encrypted and not reader.decrypt("")
+    except DAMAGE as error:
+        raise fault_of(error) from error
+    if locked:
+        raise UnreadableDocument("encrypted", "a PDF that needs a password")
+    return reader
+
+
+def page_count(reader: PdfReader, limits: ParserLimits) -> int:
+    """Return the number of pages that really are there, whatever ``/Count`` says.
+
+    Raises:
+        UnreadableDocument: ``too_many_pages``, ``corrupt``.
+    """
+    try:
+        count = len(reader.pages)
+    except LimitReachedError as error:
+        raise UnreadableDocument("too_many_pages", "page tree beyond the limit of pypdf") from error
+    except DAMAGE as error:
+        raise fault_of(error) from error
+    if count > limits.max_pages:
+        raise UnreadableDocument("too_many_pages", f"{count} pages, at most {limits.max_pages}")
+    return count
+
+
+def fault_of(error: BaseException) -> UnreadableDocument:
+    """Return what a library error means for the whole file; the error's own words may quote the document."""
+    code = "archive_bomb" if isinstance(error, LimitReachedError) else "corrupt"
+    return UnreadableDocument(code, type(error).__name__)
+
+
+def textless(pages: int, damaged: dict[int, BaseException]) -> UnreadableDocument:
+    """Return why a PDF gave no text at all."""
+    if pages == 0:
+        return UnreadableDocument("no_text", "a PDF without pages")
+    if len(damaged) == pages:
+        return fault_of(damaged[1])
+    return UnreadableDocument("no_text_layer", f"{pages} pages")
+
+
+def text_of(page: PageObject) -> tuple[str, BaseException | None]:
+    """Return the text of a page, or the error that its damage raised."""
+    try:
+        return page.extract_text(), None
+    except DAMAGE as error:
+        return "", error
+
+
+def links_of(page: PageObject) -> list[str]:
+    """Return the addresses that areas of a page lead to; a damaged annotation list has none."""
+    try:
+        return [str(uri) for uri in map(address_of, page.annotations or []) if uri]
+    except DAMAGE:
+        return []
+
+
+def address_of(annotation: Any) -> Any:
+    """Return the URI of one annotation, None where it is no link."""
+    action = annotation.get_object().get("/A")
+    return action.get_object().get("/URI") if action is not None else None
+
+
+def title_of(reader: PdfReader) -> str | None:
+    """Return the title from the metadata unless a program made it up."""
+    try:
+        title = one_line((reader.metadata and reader.metadata.title) or "")
+    except DAMAGE:
+        return None
+    title = PROGRAM_IN_TITLE.sub("", title)
+    return None if NO_TITLE.match(title) else title or None
+
+
+def with_outline(document: Composition, reader: PdfReader, starts: list[int]) -> Composition:
+    """Add the bookmarks as sections, each where its words stand on its page; without them it is left out."""
+    try:
+        entries = list(outline_of(reader))
+    except DAMAGE:
+        return document
+    for level, title, page in entries:
+        if 0 <= page < len(starts):
+            start = document.find(title, starts[page])
+            if start is not None:
+                document.section(level, title, start)
+    return document
+
+
+def outline_of(reader: PdfReader) -> Iterator[tuple[int, str, int]]:
+    """Yield level, title and 0-based page of the bookmarks, at most ``MAX_OUTLINE``."""
+    pending: list[tuple[int, Any]] = [(1, entry) for entry in reversed(reader.outline)]
+    seen = 0
+    while pending and seen < MAX_OUTLINE:
+        level, entry = pending.pop()
+        if isinstance(entry, list):
+            pending.extend((level + 1, child) for child in reversed(entry))
+        elif isinstance(entry, Destination):
+            seen += 1
+            page = reader.get_destination_page_number(entry)
+            if entry.title and page is not None:
+                yield level, one_line(entry.title), page

@@ -1,0 +1,153 @@
+"""Parsing in child processes that may die: memory, time and rights are bounded, neighbours are not disturbed."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from chatai_assets.adapters.parsers.child_process import ChildGone, ChildProcess
+from chatai_assets.adapters.parsers.frames import document_of
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.domain.errors import ChatAIError, Outage, UnreadableDocument
+
+LOOK_AHEAD = 2
+"""Files for each worker that may be under way or finished before the first is taken: this bounds memory."""
+
+
+class ParserPool:
+    """Children that read documents; usable from any number of threads, at most ``workers`` parse at once.
+
+    Children start when they are first needed, are replaced after ``max_files_per_child`` files, and end with the
+    pool; should this process be killed, they end by themselves.
+
+    Args:
+        workers: children at most.
+        limits: what one document may cost.
+    """
+
+    def __init__(self, workers: int, limits: ParserLimits | None = None) -> None:
+        self._limits = limits or ParserLimits()
+        self._workers = workers
+        self._free = threading.Semaphore(workers)
+        self._lock = threading.Lock()
+        self._idle: list[ChildProcess] = []
+        self._busy: set[ChildProcess] = set()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def parse(self, path: Path, name: str) -> ParsedDocument:
+        """Return what a file says.
+
+        Args:
+            path: where its bytes are.
+            name: what its owner called it, e.g. ``"Отчёт.docx"``.
+
+        Raises:
+            UnreadableDocument: the file's fault, with a code of ``domain.documents.FAULTS``.
+            TransientError: the system killed the child, probably for want of memory; the file may be innocent.
+            Outage: no child can be started, or the pool is closed.
+        """
+        with self._free:
+            while True:
+                try:
+                    return document_in(self._answer(path, name))
+                except ChildGone:
+                    continue  # it ended while idle; a fresh one takes its place, and one that cannot start is an outage
+
+    def parse_many(self, items: Iterable[tuple[Path, str]]) -> Iterator[ParsedDocument | ChatAIError]:
+        """Yield, in the order of ``items``, each document or the error it ended with; all workers are used.
+
+        Args:
+            items: paths and names as for ``parse``.
+
+        Raises:
+            Outage: no child can be started, or the pool is closed.
+        """
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="parser") as threads:
+            pending: deque[Future[ParsedDocument | ChatAIError]] = deque()
+            try:
+                for path, name in items:
+                    pending.append(threads.submit(self._outcome, path, name))
+                    if len(pending) >= self._workers * LOOK_AHEAD:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def close(self) -> None:
+        """End all children, also those that are reading; their callers get an ``Outage``."""
+        with self._lock:
+            self._closed = True
+            children = [*self._idle, *self._busy]
+            self._idle.clear()
+        for child in children:
+            child.kill()
+
+    def _outcome(self, path: Path, name: str) -> ParsedDocument | ChatAIError:
+        try:
+            return self.parse(path, name)
+        except Outage:
+            raise
+        except ChatAIError as error:
+            return error
+
+    def _answer(self, path: Path, name: str) -> dict[str, Any]:
+        child = self._take()
+        answer = None
+        try:
+            answer = child.ask(path, name)
+        except ChatAIError as error:
+            if self._closed:
+                raise Outage("the document parser was closed") from error
+            raise
+        finally:
+            self._give_back(child, alive=answer is not None)
+        return answer
+
+    def _take(self) -> ChildProcess:
+        with self._lock:
+            if self._closed:
+                raise Outage("the document parser was closed")
+            child = self._idle.pop() if self._idle else None
+        child = child or ChildProcess(self._limits)
+        with self._lock:
+            self._busy.add(child)
+        return child
+
+    def _give_back(self, child: ChildProcess, *, alive: bool) -> None:
+        with self._lock:
+            self._busy.discard(child)
+            if alive and not child.worn and not self._closed:
+                self._idle.append(child)
+                return
+        child.kill()
+
+
+def document_in(answer: dict[str, Any]) -> ParsedDocument:
+    """Return the document of an answer.
+
+    Raises:
+        UnreadableDocument: the answer is a fault, or nonsense (``parser_crashed``).
+    """
+    try:
+        if "fault" in answer:
+            code, detail = answer["fault"]
+            raise UnreadableDocument(str(code), str(detail))
+        return document_of(answer["document"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableDocument("parser_crashed", "its answer makes no sense") from error
