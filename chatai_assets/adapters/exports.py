@@ -21,6 +21,7 @@ Container = Literal["json", "jsonl", "csv"]
 
 HEAD_BYTES = 1 << 22  # what stands before the chats of a whole account can be long
 FIRST_LINE_BYTES = 1 << 16
+BINARY_BYTES = 1 << 9  # further on, a NUL is a damaged record's, not a binary file's
 SAMPLE = 20
 MAX_FIELD_CHARS = 1 << 20
 DELIMITERS = (",", ";", "\t")
@@ -80,7 +81,7 @@ def sniff_export(path: Path) -> ExportFormat | None:
     with path.open("rb") as stream:
         head = stream.read(FIRST_LINE_BYTES)
         start = head.removeprefix(BOM).lstrip()
-        if not start or b"\0" in start or not _is_utf8(start):
+        if not start or b"\0" in start[:BINARY_BYTES]:
             return None
         if start[:1] not in (b"{", b"["):
             return _csv_format(start)
@@ -201,15 +202,6 @@ READERS: Mapping[Container, Callable[[Path, ExportFormat], Iterator[Read]]] = {
     "jsonl": _read_lines,
     "csv": _read_rows,
 }
-
-
-def _is_utf8(head: bytes) -> bool:
-    """Whether a file that begins so can be UTF-8; the last letter may be cut."""
-    try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data"
-    return True
 
 
 def _csv_format(head: bytes) -> ExportFormat | None:

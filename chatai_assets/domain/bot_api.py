@@ -8,7 +8,7 @@ from typing import Any
 from chatai_assets.domain.entities import hrefs_of
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.json_values import array, integer, mapping, moment, string
-from chatai_assets.domain.posts import NotAPost, Post, identity, links_of, post_url
+from chatai_assets.domain.posts import NotAPost, Post, identity, links_of, post_url, public_name
 from chatai_assets.domain.text import normalise
 
 POST_KINDS = ("message", "edited_message", "channel_post", "edited_channel_post")
@@ -37,7 +37,8 @@ def read_update(raw: Mapping[str, Any]) -> Post:
     media_kind = next((kind for kind in MEDIA_KINDS if message.get(kind)), None)
     if not (text or media_kind):
         raise NotAPost("a service message")
-    username = public_name(chat, chat_id)
+    # People have names too, but no public posts.
+    username = public_name(string(chat.get("username"))) if chat_id < 0 else None
     return Post(
         chat_id=chat_id,
         message_id=message_id,
@@ -83,11 +84,6 @@ def title_of(chat: Mapping[str, Any]) -> str:
     names = (string(chat.get("first_name")), string(chat.get("last_name")))
     full_name = " ".join(filter(None, names))
     return normalise(string(chat.get("title")) or full_name or string(chat.get("username")))
-
-
-def public_name(chat: Mapping[str, Any], chat_id: int) -> str | None:
-    """Return the name under which everybody can open the chat; people have names too, but no public posts."""
-    return (normalise(string(chat.get("username"))) or None) if chat_id < 0 else None
 
 
 def origin_of(message: Mapping[str, Any]) -> str | None:

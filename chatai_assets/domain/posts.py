@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,8 @@ CHANNEL_BASE = -1_000_000_000_000
 """The Bot API writes channel or supergroup N as this minus N: ``-100`` before its ten digits."""
 LARGEST_ID = 1 << 52
 """The Bot API promises that ids fit into 52 bits."""
+
+PUBLIC_NAME = re.compile(r"[A-Za-z]\w{2,31}", re.ASCII)
 
 Hrefs = Iterable[tuple[int, str]]
 """Targets of links that do not show in the text, with the offset in it where each begins."""
@@ -99,6 +102,11 @@ def identity(chat_id: int | None, message_id: int | None, published_at: int | No
 def channel_chat_id(bare_id: int | None) -> int | None:
     """Return the chat id, as the Bot API writes it, of a channel or supergroup; one already so written stays."""
     return bare_id if bare_id is None or bare_id <= 0 else CHANNEL_BASE - bare_id
+
+
+def public_name(name: str) -> str | None:
+    """Return the name under which everybody can open a chat, without ``@``; None for what cannot be one."""
+    return name if PUBLIC_NAME.fullmatch(name) else None
 
 
 def post_url(chat_id: int, message_id: int, username: str | None) -> str | None:
