@@ -1,0 +1,143 @@
+"""The graph's schema and its statements: strings and parameter names only, no driver.
+
+A statement that works on rows is a *body* that reads the columns of one row by the names ``column`` gives them. What
+stands before the body makes the rows: ``UNWIND $rows AS row`` where parameters carry them (``of="row."``), a scan
+where a store reads them faster from a file (``of="row_"``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+PropertyType = Literal["STRING", "INT64", "BOOLEAN", "INT64[]"]
+
+NODES: Mapping[str, Mapping[str, PropertyType]] = {
+    "Post": {
+        "tenant_id": "STRING",
+        "source": "STRING",
+        "channel": "STRING",
+        "title": "STRING",
+        "url": "STRING",
+        "published_at": "INT64",
+    },
+    "Document": {
+        "tenant_id": "STRING",
+        "source": "STRING",
+        "title": "STRING",
+        "format": "STRING",
+        "published_at": "INT64",
+    },
+    "Channel": {"tenant_id": "STRING", "chat_id": "INT64", "title": "STRING", "username": "STRING"},
+    "Tag": {"tenant_id": "STRING", "name": "STRING"},
+    "Entity": {"tenant_id": "STRING", "form": "STRING", "kind": "STRING", "name": "STRING"},
+}
+"""Label -> properties beside ``id``. A source is a source key here; moments are epoch seconds."""
+
+EDGES: Mapping[str, Mapping[str, PropertyType]] = {
+    "POSTED_IN": {"tenant_id": "STRING"},
+    "TAGGED": {"tenant_id": "STRING"},
+    "MENTIONS": {"tenant_id": "STRING", "chunks": "INT64[]", "count": "INT64"},
+    "RELATED": {"tenant_id": "STRING", "predicate": "STRING", "weak": "BOOLEAN", "chunks": "INT64[]"},
+}
+"""Type -> properties beside ``id`` and ``source`` (``tenant|source key``); chunks are ordinals, each once."""
+
+ENDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "POSTED_IN": (("Post", "Channel"),),
+    "TAGGED": (("Post", "Tag"), ("Document", "Tag")),
+    "MENTIONS": (("Post", "Entity"), ("Document", "Entity")),
+    "RELATED": (("Entity", "Entity"),),
+}
+"""Type -> the labels it joins."""
+
+NODE_COUNT = "MATCH (n) RETURN count(*)"
+EDGE_COUNT = "MATCH ()-[r]->() RETURN count(*)"
+
+
+def ladybug_schema() -> list[str]:
+    """Return the statements that make ladybug's tables where they are not there yet."""
+    return [
+        *(
+            f"CREATE NODE TABLE IF NOT EXISTS {label}(id STRING PRIMARY KEY, {_declared(properties)})"
+            for label, properties in NODES.items()
+        ),
+        *(
+            f"CREATE REL TABLE IF NOT EXISTS {type_}("
+            f"{', '.join(f'FROM {start} TO {end}' for start, end in ENDS[type_])}, "
+            f"id STRING, source STRING, {_declared(properties)})"
+            for type_, properties in EDGES.items()
+        ),
+    ]
+
+
+def node_columns(label: str) -> dict[str, PropertyType]:
+    """Return the columns of a row that writes a node: ``id`` and the properties."""
+    return {"id": "STRING", **NODES[label]}
+
+
+def edge_columns(type_: str) -> dict[str, PropertyType]:
+    """Return the columns of a row that writes an edge: the ids of both ends, ``id``, ``source`` and the properties."""
+    return {"start": "STRING", "end": "STRING", "id": "STRING", "source": "STRING", **EDGES[type_]}
+
+
+def create_node(label: str, of: str = "row.") -> str:
+    """Return the body that writes a node which is not there yet."""
+    return f"CREATE (:{label} {_map(node_columns(label), of)})"
+
+
+def set_node(label: str, of: str = "row.") -> str:
+    """Return the body that rewrites a node which is there."""
+    return f"MATCH (n:{label} {{id: {of}id}}) SET {_assignments('n', NODES[label], of)}"
+
+
+def create_edge(type_: str, start: str, end: str, of: str = "row.") -> str:
+    """Return the body that writes an edge which is not there yet."""
+    properties = _map({"id": "STRING", "source": "STRING", **EDGES[type_]}, of)
+    return f"{_ends(start, end, of)} CREATE (a)-[:{type_} {properties}]->(b)"
+
+
+def known_nodes(label: str) -> str:
+    """Return the statement that answers which of the nodes ``$ids`` are there: ``id`` and the properties."""
+    return f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) RETURN {_returned('n', node_columns(label))}"
+
+
+def delete_edges(type_: str, start: str) -> str:
+    """Return the statement that removes the edges ``$ids`` which leave the node ``$start``."""
+    return f"MATCH (n:{start} {{id: $start}})-[r:{type_}]->() WHERE r.id IN $ids DELETE r"
+
+
+def release_nodes(label: str) -> str:
+    """Return the statement that removes those of the nodes ``$ids`` that have no relationship."""
+    return f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) WHERE NOT EXISTS {{ MATCH (n)-[]-() }} DELETE n"
+
+
+def all_nodes(label: str) -> str:
+    """Return the statement that lists the nodes of a label by id: ``id`` and the properties."""
+    return f"MATCH (n:{label}) RETURN {_returned('n', node_columns(label))} ORDER BY n.id"
+
+
+def all_edges(type_: str, start: str, end: str) -> str:
+    """Return the statement that lists the edges of a type between two labels by id: the columns of ``edge_columns``."""
+    columns = _returned("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
+    return f"MATCH (a:{start})-[r:{type_}]->(b:{end}) RETURN a.id, b.id, {columns} ORDER BY r.id"
+
+
+def _ends(start: str, end: str, of: str) -> str:
+    # Two MATCH clauses: ladybug looks both keys up; with one, it makes the product of both tables.
+    return f"MATCH (a:{start} {{id: {of}start}}) MATCH (b:{end} {{id: {of}end}})"
+
+
+def _declared(properties: Mapping[str, PropertyType]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in properties.items())
+
+
+def _map(properties: Mapping[str, PropertyType], of: str) -> str:
+    return "{" + ", ".join(f"{name}: {of}{name}" for name in properties) + "}"
+
+
+def _assignments(variable: str, properties: Mapping[str, PropertyType], of: str) -> str:
+    return ", ".join(f"{variable}.{name} = {of}{name}" for name in properties)
+
+
+def _returned(variable: str, properties: Mapping[str, PropertyType]) -> str:
+    return ", ".join(f"{variable}.{name}" for name in properties)
