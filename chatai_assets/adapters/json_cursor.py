@@ -20,7 +20,7 @@ MAX_VALUE_CHARS = 1 << 24
 SPACE = re.compile(r"[ \t\n\r]*")
 # A lone half of a pair can be written in JSON but not stored as UTF-8.
 LONE_SURROGATE = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+    r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F])"
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
 

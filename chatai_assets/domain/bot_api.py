@@ -93,7 +93,7 @@ def origin_of(message: Mapping[str, Any]) -> str | None:
         (origin, ("chat", "sender_chat", "sender_user")),
         (message, ("forward_from_chat", "forward_from")),
     ):
-        titles = (title_of(mapping(holder.get(key))) for key in keys)
+        titles = (title_of(mapping(holder[key])) for key in keys if key in holder)
         if title := next(filter(None, titles), ""):
             return title
     hidden = string(origin.get("sender_user_name")) or string(message.get("forward_sender_name"))

@@ -5,9 +5,9 @@ Offsets and lengths count UTF-16 code units (https://core.telegram.org/api/entit
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
 from typing import Any
 
 from chatai_assets.domain.json_values import integer, mapping, string
@@ -15,6 +15,8 @@ from chatai_assets.domain.posts import shown_link
 
 BARE = {"url", "MessageEntityUrl"}
 BEHIND_WORDS = {"text_link", "MessageEntityTextUrl"}
+WIDE = re.compile("[\U00010000-\U0010ffff]")
+"""Letters that take two units in UTF-16 and one here."""
 
 
 def hrefs_of(text: str, entities: Iterable[Any]) -> list[tuple[int, str]]:
@@ -34,11 +36,11 @@ def kind_of(entity: Any) -> str:
 
 
 def _located(text: str, links: list[Any]) -> Iterator[tuple[int, str]]:
-    ends = list(accumulate(2 if char > "\uffff" else 1 for char in text))
+    wide = [match.start() + number for number, match in enumerate(WIDE.finditer(text))]
     for entity in links:
         start, length = integer(entity.get("offset")), integer(entity.get("length"))
-        if start is None or length is None or start < 0 or length <= 0 or not ends or start >= ends[-1]:
+        if start is None or length is None or start < 0 or length <= 0:
             continue
-        first, last = bisect_left(ends, start + 1), bisect_left(ends, start + length)
-        shown = text[first : last + 1]
-        yield first, string(entity.get("url")) if kind_of(entity) in BEHIND_WORDS else shown_link(shown)
+        first, end = (offset - bisect_left(wide, offset) for offset in (start, start + length))
+        if shown := text[first:end]:
+            yield first, string(entity.get("url")) if kind_of(entity) in BEHIND_WORDS else shown_link(shown)
