@@ -14,6 +14,8 @@ from chatai_assets.domain.keys import DEFAULT_TENANT, Stage, Stream
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAY_S = 86_400
+POSTS_PER_LOCK = 3_000
+DOCUMENTS_PER_LOCK = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,12 @@ class StreamLimits:
     Attributes:
         run_items: items of one run; more wait for the next tick.
         batch_items: items of one transaction.
+        projection_items: items whose points or edges are written under one lock of their store, held about a second.
     """
 
     run_items: int
     batch_items: int
+    projection_items: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,8 @@ class Settings:
     parser: ParserSettings
     models: str = "offline"
     model_processes: int = 0
-    posts: StreamLimits = field(default_factory=lambda: StreamLimits(run_items=2_000, batch_items=1_000))
-    documents: StreamLimits = field(default_factory=lambda: StreamLimits(run_items=200, batch_items=50))
+    posts: StreamLimits = field(default_factory=lambda: StreamLimits(2_000, 1_000, POSTS_PER_LOCK))
+    documents: StreamLimits = field(default_factory=lambda: StreamLimits(200, 50, DOCUMENTS_PER_LOCK))
     lease_s: float = 60.0
     max_attempts: int = 5
     stage_deadline_s: float = 600.0
@@ -126,8 +130,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'records.sqlite'}",
         models=_choice(env, "CHATAI_MODELS", ("offline", "free")),
         model_processes=_number(env, "CHATAI_MODEL_PROCESSES", min(cores, 4), least=0),
-        posts=StreamLimits(_number(env, "CHATAI_RUN_POSTS", 2_000), _number(env, "CHATAI_BATCH_POSTS", 1_000)),
-        documents=StreamLimits(_number(env, "CHATAI_RUN_DOCUMENTS", 200), _number(env, "CHATAI_BATCH_DOCUMENTS", 50)),
+        posts=StreamLimits(
+            _number(env, "CHATAI_RUN_POSTS", 2_000), _number(env, "CHATAI_BATCH_POSTS", 1_000), POSTS_PER_LOCK
+        ),
+        documents=StreamLimits(
+            _number(env, "CHATAI_RUN_DOCUMENTS", 200), _number(env, "CHATAI_BATCH_DOCUMENTS", 50), DOCUMENTS_PER_LOCK
+        ),
         parser=ParserSettings(
             workers=_number(env, "CHATAI_PARSER_PROCESSES", min(cores, 4)),
             wall_s=_number(env, "CHATAI_PARSER_DEADLINE_S", 30),
