@@ -5,25 +5,25 @@ A shard is exclusive: whoever searches or writes opens it, works and closes it, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import qdrant_edge as edge
 
 from chatai_assets.adapters.vectors import edge_collection as collections
 from chatai_assets.adapters.vectors.edge_collection import Collection, failing_as_outage
+from chatai_assets.adapters.vectors.edge_search import equal, search
 from chatai_assets.adapters.vectors.port import Hit, Point, Query
 from chatai_assets.adapters.vectors.turns import Turns
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.fusion import fuse
 
 TURN_TIMEOUT_S = 60.0
+MIN_FREE_BYTES = 200_000_000
 PAGE = 5_000
-"""Points read at a time while all are walked through."""
-CANDIDATES = 50
+"""Points read at a time while all are walked through; each page opens the index anew."""
 
 
 class EdgeVectors:
@@ -34,15 +34,26 @@ class EdgeVectors:
         dimensions: length of the dense vectors.
         model: who made them; a collection belongs to one model.
         turn_timeout_s: how long to wait for others who have the index open.
+        min_free_bytes: with less on the disk nothing is written: Edge maps its files into memory, and a full disk
+            would end the process by a signal.
 
     Every method raises ``StoreUnavailable`` when the index is busy for too long, damaged, on a full disk, or was
     made with another model.
     """
 
-    def __init__(self, path: Path, dimensions: int, model: str, *, turn_timeout_s: float = TURN_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dimensions: int,
+        model: str,
+        *,
+        turn_timeout_s: float = TURN_TIMEOUT_S,
+        min_free_bytes: int = MIN_FREE_BYTES,
+    ) -> None:
         self._path = path
         self._wanted = Collection(model, dimensions)
         self._turns = Turns(path, turn_timeout_s)
+        self._min_free_bytes = min_free_bytes
 
     @contextmanager
     def writing(self) -> Iterator[EdgeWriter]:
@@ -50,22 +61,27 @@ class EdgeVectors:
 
         Let go of it every 3,000 points or so: nobody can search meanwhile.
         """
-        with failing_as_outage("written"):
-            self._path.mkdir(parents=True, exist_ok=True)
-        with self._turns.writing(), failing_as_outage("written"), collections.opened(self._made()) as shard:
-            yield EdgeWriter(shard)
+        with self._changing() as shard:
+            yield EdgeWriter(shard, self._check_space)
 
     def search(self, query: Query) -> list[Hit]:
-        """Return the hits of a hybrid (dense + sparse) search, best first; none before the first write."""
+        """Return the hits of a hybrid (dense + sparse) search, best first; none before the first write.
+
+        ``ValueError`` when the query names no tenant: nobody searches in what belongs to others.
+        """
+        return self.search_all([query])[0]
+
+    def search_all(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Return the hits of each query; the index is opened once and held until the last is answered."""
+        if any("tenant_id" not in query.filters for query in queries):
+            raise ValueError("a search needs the filter tenant_id")
         with self._reading() as shard:
-            if shard is None:
-                return []
-            return _search(shard, query)
+            return [[] if shard is None else search(shard, query) for query in queries]
 
     def count(self, filters: Mapping[str, str] | None = None) -> int:
         """Return how many points there are, or how many hold all the given payload values."""
         with self._reading() as shard:
-            return 0 if shard is None else int(shard.count(edge.CountRequest(filter=_filter(filters or {}))))
+            return 0 if shard is None else shard.count(edge.CountRequest(filter=equal(filters or {})))
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point in the order of ids, 5,000 at a time; the index is free in between."""
@@ -80,27 +96,34 @@ class EdgeVectors:
                 return
 
     def optimise(self) -> bool:
-        """Merge segments and build the HNSW graph; return whether there was anything to do. Blocks everybody."""
-        with self._turns.writing(), failing_as_outage("optimised"), collections.opened(self._made()) as shard:
-            return bool(shard.optimize())
+        """Merge segments and build the HNSW graph; return whether there was anything to do. Nobody can search then."""
+        with self._changing() as shard, failing_as_outage("optimised"):
+            return shard.optimize()
+
+    @contextmanager
+    def _changing(self) -> Iterator[edge.EdgeShard]:
+        with failing_as_outage("written"):
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._check_space()
+        with self._turns.writing():
+            if collections.current(self._path) is None:
+                with failing_as_outage("created"):
+                    collections.point_alias(self._path, collections.create(self._path, self._wanted))
+            with collections.opened(self._checked()) as shard:
+                yield shard
 
     @contextmanager
     def _reading(self) -> Iterator[edge.EdgeShard | None]:
         if collections.current(self._path) is None:
             yield None
             return
-        with self._turns.searching(), failing_as_outage("read"), collections.opened(self._known()) as shard:
+        with self._turns.searching(), collections.opened(self._checked()) as shard, failing_as_outage("read"):
             yield shard
 
-    def _made(self) -> Path:
-        if collections.current(self._path) is None:
-            collections.point_alias(self._path, collections.create(self._path, self._wanted))
-        return self._known()
-
-    def _known(self) -> Path:
+    def _checked(self) -> Path:
         folder = collections.current(self._path)
         if folder is None:
-            raise StoreUnavailable("the vector index has no collection")
+            raise StoreUnavailable("the vector index vanished while it was in use")
         found = collections.made_for(folder)
         if found != self._wanted:
             raise StoreUnavailable(
@@ -109,52 +132,36 @@ class EdgeVectors:
             )
         return folder
 
+    def _check_space(self) -> None:
+        free = disk_usage(self._path).free
+        if free < self._min_free_bytes:
+            raise StoreUnavailable(f"the disk of the vector index is full: {free // 1_000_000} MB are free")
+
 
 class EdgeWriter:
     """An open index; made by ``EdgeVectors.writing``."""
 
-    def __init__(self, shard: edge.EdgeShard) -> None:
+    def __init__(self, shard: edge.EdgeShard, check_space: Callable[[], None]) -> None:
         self._shard = shard
+        self._check_space = check_space
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points; the same id replaces vector and payload."""
         if points:
-            self._shard.update(edge.UpdateOperation.upsert_points([_edge_point(point) for point in points]))
+            self._check_space()
+            self._update(edge.UpdateOperation.upsert_points([_edge_point(point) for point in points]))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are no error."""
         if ids:
-            self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
+            self._update(edge.UpdateOperation.delete_points([*ids]))
 
-
-def _search(shard: edge.EdgeShard, query: Query) -> list[Hit]:
-    condition = _filter(query.filters)
-    dense = edge.Query.Nearest(query.dense.tolist(), using="dense")
-    sparse = edge.Query.Nearest(
-        edge.SparseVector(indices=list(query.sparse.indices), values=list(query.sparse.values)), using="sparse"
-    )
-    answers = shard.query_batch(
-        edge.QueryBatchRequest(
-            [
-                edge.QueryRequest(limit=CANDIDATES, query=dense, filter=condition, with_payload=True),
-                edge.QueryRequest(limit=CANDIDATES, query=sparse, filter=condition, with_payload=True),
-            ]
-        )
-    )
-    payloads = {str(found.id): found.payload or {} for found in chain.from_iterable(answers)}
-    scores = fuse([[str(found.id) for found in answer] for answer in answers])
-    return [Hit(key, score, payloads[key]) for key, score in list(scores.items())[: query.limit]]
+    def _update(self, operation: edge.UpdateOperation) -> None:
+        with failing_as_outage("written"):
+            self._shard.update(operation)
 
 
 def _edge_point(point: Point) -> edge.Point:
     sparse = edge.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
-    return edge.Point(
-        id=point.id, vector={"dense": point.dense.tolist(), "sparse": sparse}, payload=dict(point.payload)
-    )
-
-
-def _filter(filters: Mapping[str, str]) -> edge.Filter | None:
-    conditions: list[Any] = [
-        edge.FieldCondition(key=key, match=edge.MatchValue(value)) for key, value in filters.items()
-    ]
-    return edge.Filter(must=conditions) if conditions else None
+    vectors = {"dense": point.dense.tolist(), "sparse": sparse}
+    return edge.Point(id=point.id, vector=vectors, payload=dict(point.payload))

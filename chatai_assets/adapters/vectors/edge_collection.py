@@ -12,6 +12,7 @@ Everything here is done while the index is held (``turns``).
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,19 +102,26 @@ def create(index: Path, collection: Collection) -> Path:
 def point_alias(index: Path, folder: Path) -> None:
     """Make a collection the one in use, at once for everybody."""
     new = index / f"{ALIAS}.new"
-    new.write_text(folder.name, encoding="utf-8")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(folder.name)
+        file.flush()
+        os.fsync(file.fileno())
     new.replace(index / ALIAS)
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[edge.EdgeShard]:
-    """Yield the shard of a collection; flush and close it, also when the block raises."""
-    shard = edge.EdgeShard.load(str(folder / "shard"))
+    """Yield the shard of a collection and close it, also when the block raises; what was written is then on disk."""
+    with failing_as_outage("opened"):
+        shard = edge.EdgeShard.load(str(folder / "shard"))
     try:
         yield shard
-        shard.flush()
     finally:
-        shard.close()
+        with failing_as_outage("closed"):
+            try:
+                shard.flush()
+            finally:
+                shard.close()
 
 
 def _config(dimensions: int) -> edge.EdgeConfig:

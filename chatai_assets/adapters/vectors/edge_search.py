@@ -1,0 +1,83 @@
+"""A hybrid search as queries to an open Qdrant Edge shard.
+
+Candidates come from the words and from the meaning, the latter in each language by itself; then both scores of every
+candidate are asked for, since fusion adds scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import qdrant_edge as edge
+
+from chatai_assets.adapters.vectors.port import Hit, Query
+from chatai_assets.domain.fusion import Candidate, fuse
+
+LANGUAGES = ("ru", "en")
+"""Languages that are looked through by themselves; all others are one group."""
+CANDIDATES = 50
+"""From the words, and from the meaning in each language."""
+
+
+def search(shard: edge.EdgeShard, query: Query) -> list[Hit]:
+    """Return the hits of a hybrid search, best first; the rarity of a word is that among the tenant's points."""
+    wanted = max(CANDIDATES, query.limit)
+    meaning = edge.Query.Nearest(query.dense.tolist(), using="dense")
+    prefetches = [edge.Prefetch(limit=wanted, query=meaning, filter=part) for part in _languages(query.filters)]
+    scoring = [(meaning, edge.SearchParams())]
+    if query.sparse.indices:
+        words, rarity = _words(query), edge.SearchParams(idf=edge.IdfParams(corpus=_tenant(query.filters)))
+        prefetches.append(edge.Prefetch(limit=wanted, query=words, filter=equal(query.filters), params=rarity))
+        scoring.append((words, rarity))
+    answers = shard.query_batch(
+        edge.QueryBatchRequest(
+            [
+                edge.QueryRequest(
+                    limit=wanted * len(prefetches),
+                    query=scored_by,
+                    prefetches=prefetches,
+                    params=params,
+                    with_payload=scored_by is meaning,
+                )
+                for scored_by, params in scoring
+            ]
+        )
+    )
+    return _fused(answers, query)
+
+
+def equal(filters: Mapping[str, str]) -> edge.Filter | None:
+    """Return the filter for points whose payload holds all these values; None for no condition."""
+    conditions = _conditions(filters)
+    return edge.Filter(must=[*conditions]) if conditions else None
+
+
+def _fused(answers: list[list[edge.ScoredPoint]], query: Query) -> list[Hit]:
+    found = {str(point.id): point for point in answers[0]}
+    lexical = {str(point.id): point.score for answer in answers[1:] for point in answer}
+    candidates = [
+        Candidate(key, point.score, lexical.get(key, 0.0), (point.payload or {}).get("language") or "")
+        for key, point in found.items()
+    ]
+    ranking = fuse(candidates, words=len(query.sparse.indices))
+    return [Hit(key, score, found[key].payload or {}) for key, score in ranking[: query.limit]]
+
+
+def _words(query: Query) -> Any:
+    vector = edge.SparseVector(indices=list(query.sparse.indices), values=list(query.sparse.values))
+    return edge.Query.Nearest(vector, using="sparse")
+
+
+def _languages(filters: Mapping[str, str]) -> list[edge.Filter]:
+    common = _conditions(filters)
+    known = [edge.FieldCondition(key="language", match=edge.MatchValue(language)) for language in LANGUAGES]
+    return [*(edge.Filter(must=[*common, one]) for one in known), edge.Filter(must=[*common], must_not=[*known])]
+
+
+def _tenant(filters: Mapping[str, str]) -> edge.Filter | None:
+    return equal({key: value for key, value in filters.items() if key == "tenant_id"})
+
+
+def _conditions(filters: Mapping[str, str]) -> list[edge.FieldCondition]:
+    return [edge.FieldCondition(key=key, match=edge.MatchValue(value)) for key, value in filters.items()]
