@@ -7,6 +7,7 @@ import re
 _HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2212"
 _PARTS = re.compile(rf"(\s+)|([{_HYPHENS}])")
 _EDGES = " \t\n\u00a0#\"'«»“”„‘’`*_.,;:!?…()[]{}<>|"
+_PAIRS = (("«", "»"), ("“", "”"), ("(", ")"))
 _LONGEST = 200
 """Characters of a candidate beyond which it is not looked for."""
 
@@ -17,7 +18,7 @@ def spelling_in(text: str, words: str) -> str | None:
     They may differ from it in case, in the kind of hyphen or white space and in punctuation around them. What is found
     begins where a word begins (``"кот"`` is not in ``"скот"``), lies on one line, and is a whole word if there is one.
     """
-    wanted = words.strip(_EDGES)
+    wanted = _bare(words).replace("\n", " ")
     if not wanted or len(wanted) > _LONGEST:
         return None
     for pattern in (rf"(?<!\w){re.escape(wanted)}(?!\w)", rf"(?i:(?<!\w){_loose(wanted)}(?!\w))"):
@@ -29,8 +30,17 @@ def spelling_in(text: str, words: str) -> str | None:
 
 def plain_form(name: str) -> str:
     """Return a name as its spellings share it: lower case, ``е`` for ``ё``, plain hyphens, single spaces."""
-    lowered = name.strip(_EDGES).casefold().replace("ё", "е")
+    lowered = _bare(name).casefold().replace("ё", "е")
     return _PARTS.sub(lambda part: " " if part[1] else "-", lowered)
+
+
+def _bare(words: str) -> str:
+    """Return the words without punctuation around them, but for a bracket whose partner stands within."""
+    bare = words.strip(_EDGES)
+    for opening, closing in _PAIRS:
+        if bare.count(opening) > bare.count(closing) and bare + closing in words:
+            return bare + closing
+    return bare
 
 
 def _loose(words: str) -> str:

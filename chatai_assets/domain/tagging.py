@@ -15,6 +15,9 @@ MAX_TAG_CHARS = 60
 MAX_CANDIDATES = 100
 """Candidates beyond these are not looked at, however many a model sends."""
 
+MASK = "|"
+"""Stands for an address: punctuation, so that no phrase goes across it."""
+
 _ADDRESS = re.compile(
     r"\b\w{2,12}://\S+|\bwww\.\S+|\b[\w.+-]{1,64}@[\w.-]+|@\w+"
     r"|(?<![\w.-])(?:[\w-]{1,63}\.){1,4}(?:ru|com|org|net|me|su|io|info|рф)(?![\w-])(?:/\S*)?"
@@ -49,8 +52,8 @@ def _is_tag(words: str) -> bool:
 
 
 def without_addresses(text: str) -> str:
-    """Return the text with spaces where it has URLs, domains and @names: all offsets stay."""
-    return _ADDRESS.sub(lambda match: " " * len(match.group()), text)
+    """Return the text with a bar and spaces where it has URLs, domains and @names: all offsets stay."""
+    return _ADDRESS.sub(lambda match: f" {MASK}".ljust(len(match.group())), text)
 
 
 def usable_words(text: str) -> Iterator[str]:
