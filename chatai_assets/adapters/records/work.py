@@ -56,7 +56,7 @@ class Claim:
 
 def claim(connection: Connection, wanted: Claim) -> int:
     """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many."""
-    due = _due(wanted).cte("due")
+    due = _due(wanted).subquery("due")  # a WITH in front of an UPDATE would hide its row count from sqlite3
     turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
     ranked = select(due, turn.label("turn")).subquery()
     chosen = select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq).limit(wanted.limit)

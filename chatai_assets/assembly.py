@@ -1,0 +1,160 @@
+"""Which parts the settings ask for, opened on first use and closed together.
+
+The one place that knows every implementation; stages receive only the parts they use.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from chatai_assets.adapters.blobs import Blobs
+from chatai_assets.adapters.records.checkpoints import keep_checkpoint
+from chatai_assets.adapters.records.store import Records, open_records
+from chatai_assets.domain.keys import hour_of
+from chatai_assets.settings import Settings
+
+if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever does not use a part does not wait for it
+    from chatai_assets.adapters.graph.port import GraphStore
+    from chatai_assets.adapters.models.offline.workers import ModelWorkers
+    from chatai_assets.adapters.models.ports import Embedder, Extractor, Tagger
+    from chatai_assets.adapters.parsers.sandbox import ParserPool
+    from chatai_assets.adapters.vectors.port import VectorStore
+
+FIRST_HOUR = "first_hour"
+
+
+class Parts:
+    """Stores, models and parsers of one process; a context manager that closes what was opened.
+
+    Args:
+        settings: which implementations to use.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every part that was opened."""
+        self._opened.close()
+
+    @cached_property
+    def records(self) -> Records:
+        """The record store, migrated."""
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        records = open_records(self.settings.database_url)
+        self._opened.callback(records.close)
+        return records
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Uploaded bytes."""
+        return Blobs(self.settings.home / "blobs")
+
+    @cached_property
+    def parser(self) -> ParserPool:
+        """Child processes that read files; they start on the first file."""
+        from chatai_assets.adapters.parsers.limits import ParserLimits
+        from chatai_assets.adapters.parsers.sandbox import ParserPool
+
+        wanted = self.settings.parser
+        limits = ParserLimits(
+            memory_bytes=wanted.memory_bytes, wall_s=wanted.wall_s, max_file_bytes=wanted.max_file_bytes
+        )
+        return self._opened.enter_context(ParserPool(wanted.workers, limits))
+
+    @cached_property
+    def _workers(self) -> ModelWorkers:
+        from chatai_assets.adapters.models.offline.workers import ModelWorkers
+
+        return self._opened.enter_context(ModelWorkers(self.settings.model_processes))
+
+    @cached_property
+    def tagger(self) -> Tagger:
+        """Text -> tags."""
+        if self.settings.models == "free":
+            from chatai_assets.adapters.models.free import FirstWordsTagger
+
+            return FirstWordsTagger()
+        from chatai_assets.adapters.models.offline.workers import PooledTagger
+
+        return PooledTagger(self._workers)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """Chunk -> entities and relations."""
+        if self.settings.models == "free":
+            from chatai_assets.adapters.models.free import CapitalisedExtractor
+
+            return CapitalisedExtractor()
+        from chatai_assets.adapters.models.offline.workers import PooledExtractor
+
+        return PooledExtractor(self._workers)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Text -> dense vector, many texts at once."""
+        if self.settings.models == "free":
+            return self.query_embedder
+        from chatai_assets.adapters.models.offline.workers import PooledEmbedder
+
+        return PooledEmbedder(self._workers)
+
+    @cached_property
+    def query_embedder(self) -> Embedder:
+        """Text -> dense vector in this process: for one question, starting workers would take longer."""
+        if self.settings.models == "free":
+            from chatai_assets.adapters.models.free import HashedEmbedder
+
+            return HashedEmbedder()
+        from chatai_assets.adapters.models.offline.embedder import OfflineEmbedder
+
+        return OfflineEmbedder()
+
+    @cached_property
+    def stems(self) -> Callable[[str], Sequence[str]]:
+        """Text -> stemmed words, for sparse vectors."""
+        from chatai_assets.adapters.models.offline.stems import stems
+
+        return stems
+
+    @cached_property
+    def vectors(self) -> VectorStore:
+        """The vector index."""
+        from chatai_assets.adapters.vectors.edge import EdgeVectors
+
+        embedder = self.query_embedder
+        return EdgeVectors(self.settings.home / "vectors", embedder.dimensions, embedder.model)
+
+    @cached_property
+    def graph(self) -> GraphStore:
+        """The knowledge graph."""
+        from chatai_assets.adapters.graph.ladybug import LadybugGraph
+
+        return LadybugGraph(self.settings.home / "graph")
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Return the parts that the settings ask for; nothing is opened yet."""
+    return Parts(settings)
+
+
+def first_hour(parts: Parts) -> str:
+    """Return the first partition: the setting's, or the hour in which this home was created."""
+    if parts.settings.first_hour:
+        return parts.settings.first_hour
+    with parts.records.begin() as connection:
+        return str(keep_checkpoint(connection, FIRST_HOUR, hour_of(time.time())))
