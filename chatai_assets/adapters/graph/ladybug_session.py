@@ -11,13 +11,13 @@ import ladybug
 
 from chatai_assets.domain.errors import StoreUnavailable
 
-BUFFER_BYTES = 256 << 20
+BUFFER_BYTES = 128 << 20
 THREADS = 2
 
 
 @contextmanager
 def opened(file: Path, *, read_only: bool = False) -> Iterator[ladybug.Connection]:
-    """Give a connection to a file; when the block ends, everything is in the file and its log is gone.
+    """Give a connection to a file; what was committed is durable.
 
     Raises:
         StoreUnavailable: it cannot be opened or closed.

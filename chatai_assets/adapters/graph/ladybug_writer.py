@@ -55,13 +55,15 @@ class LadybugWriter:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         rows(self._connection, "BEGIN TRANSACTION")
+        done = False
         try:
             yield
-        except RuntimeError:
-            with suppress(RuntimeError):  # most errors have ended the transaction already
-                rows(self._connection, "ROLLBACK")
-            raise
-        rows(self._connection, "COMMIT")
+            rows(self._connection, "COMMIT")
+            done = True
+        finally:
+            if not done:
+                with suppress(RuntimeError):  # most errors of ladybug have ended the transaction already
+                    rows(self._connection, "ROLLBACK")
 
     def _write_nodes(self, nodes: Sequence[Node]) -> set[NodeKey]:
         """Write nodes and return (label, id) of those that were not there before."""

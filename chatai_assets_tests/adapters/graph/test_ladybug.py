@@ -1,0 +1,117 @@
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+
+from chatai_assets.adapters.graph.ladybug import LadybugGraph
+from chatai_assets.adapters.graph.port import GraphCounts
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.graph import Edge, Facts, Node, subgraph
+from chatai_assets.domain.graph_change import GraphChange
+from chatai_assets_tests.adapters.graph.writing import ITEMS, VERSIONS, changes, version
+
+KILLS = 6
+DOCUMENT = subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
+ALL = GraphChange(nodes=DOCUMENT.nodes, edges=DOCUMENT.edges)
+
+
+def writer_from(folder, first):
+    command = [sys.executable, "-m", "chatai_assets_tests.adapters.graph.writing", str(folder), str(first)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def killed_after(folder, first, delay_s):
+    """Return the number of the change that the next writer must begin with."""
+    with writer_from(folder, first) as writer:
+        writer.stdout.readline()
+        time.sleep(delay_s)
+        writer.kill()
+        durable = writer.stdout.read().split()
+    return max([first, *(int(number) + 1 for number in durable)])
+
+
+def held(graph):
+    nodes = {f"{node.label} {node.id}": node for node in graph.nodes()}
+    return nodes | {f"{edge.type} {edge.id}": edge for edge in graph.edges()}
+
+
+def latest(number):
+    return {key: part for item in range(ITEMS) for key, part in version(item, number).parts.items()}
+
+
+def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
+    moments = random.Random(2)  # noqa: S311 - no secret: moments of a test
+    first = 0
+    for _ in range(KILLS):
+        first = min(killed_after(tmp_path, first, moments.uniform(0, 0.3)), VERSIONS - 1)
+    graph = LadybugGraph(tmp_path)
+    for change in list(changes())[first:]:
+        with graph.writing() as writer:
+            writer.apply(change)
+    assert held(graph) == latest(VERSIONS - 1)
+
+
+def test_readers_see_whole_changes_while_another_process_writes(tmp_path):
+    graph = LadybugGraph(tmp_path)
+    whole = {GraphCounts(0, 0)}
+    for number in range(VERSIONS):
+        parts = latest(number).values()
+        whole.add(
+            GraphCounts(sum(isinstance(part, Node) for part in parts), sum(isinstance(part, Edge) for part in parts))
+        )
+    seen = []
+    with writer_from(tmp_path, 0) as writer:
+        while writer.poll() is None:
+            seen.append(graph.count())
+    assert writer.returncode == 0
+    assert set(seen) <= whole
+    assert graph.count() in whole
+
+
+def test_who_does_not_get_a_turn_in_time_is_told_so(tmp_path):
+    patient, hasty = LadybugGraph(tmp_path), LadybugGraph(tmp_path, turn_timeout_s=0.05)
+    with patient.writing() as writer:
+        writer.apply(ALL)
+        with pytest.raises(StoreUnavailable, match=r"no turn at it within 0\.05 s"):
+            hasty.count()
+    assert hasty.count() == GraphCounts(2, 1)
+
+
+def test_two_readers_read_at_once(tmp_path):
+    graph, hasty = LadybugGraph(tmp_path), LadybugGraph(tmp_path, turn_timeout_s=0.05)
+    with graph.writing() as writer:
+        writer.apply(ALL)
+    for _ in graph.nodes():
+        assert hasty.count() == GraphCounts(2, 1)
+
+
+def test_a_file_that_is_no_graph_is_an_outage(tmp_path):
+    (tmp_path / "graph.lbug").write_bytes(b"something else" * 1000)
+    with pytest.raises(StoreUnavailable, match="the graph cannot be opened"):
+        LadybugGraph(tmp_path).count()
+    with pytest.raises(StoreUnavailable, match="the graph cannot be opened"), LadybugGraph(tmp_path).writing():
+        pass
+
+
+def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(tmp_path):
+    graph = LadybugGraph(tmp_path)
+    with graph.writing() as writer:
+        with pytest.raises(StoreUnavailable, match="the graph cannot be written") as caught:
+            writer.apply(GraphChange(nodes=[*DOCUMENT.nodes, *DOCUMENT.nodes]))
+        assert "doc/1" not in str(caught.value)
+        with pytest.raises(KeyError):
+            writer.apply(GraphChange(nodes=[*DOCUMENT.nodes, Node("Tag", "t|tag|b", {})]))
+        writer.apply(ALL)
+    assert graph.count() == GraphCounts(2, 1)
+
+
+def test_a_writer_killed_while_it_made_the_file_is_no_hindrance(tmp_path):
+    (tmp_path / "graph.draft").write_bytes(b"half")
+    (tmp_path / "graph.draft.wal").write_bytes(b"half")
+    graph = LadybugGraph(tmp_path)
+    assert graph.count() == GraphCounts(0, 0)
+    with graph.writing() as writer:
+        writer.apply(ALL)
+    assert graph.count() == GraphCounts(2, 1)

@@ -1,0 +1,115 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatai_assets.adapters.graph import cypher
+from chatai_assets.domain.graph import Channel, Facts, joined, node_of_source, start_of, subgraph
+from chatai_assets.domain.graph_change import change_of, fingerprints
+from chatai_assets.domain.index_plan import Recorded, plan_index
+from chatai_assets.domain.linking import Entity, Extraction, Relation
+
+PUSHKIN = Entity("Пушкина", "пушкин", "person")
+MOSCOW = Entity("Москве", "москва", "place")
+BOTH = Extraction((PUSHKIN, MOSCOW), (Relation("пушкин", "москва", "mentioned_with", weak=True),))
+POST = Facts(
+    "acme",
+    "tg/-1001/7",
+    title="О поэте",
+    url="https://t.me/books/7",
+    published_at=1_700_000_000,
+    channel=Channel(-1001, "Книги", "books"),
+    tags=("Поэзия", "поэзия", "Проза"),
+    extractions={1: BOTH, 0: Extraction((PUSHKIN,))},
+)
+NOTHING = Recorded(intended={}, confirmed={})
+TEXTS = st.text(st.sampled_from("ab|~%/é"), max_size=6) | st.integers(150, 200).map(lambda size: "я" * size)
+
+
+def test_a_post_says_where_it_stands_how_it_is_tagged_and_whom_it_mentions():
+    said = subgraph(POST)
+    assert [node.id for node in said.nodes] == [
+        "acme|post|tg/-1001/7",
+        "acme|channel|-1001",
+        "acme|tag|поэзия",
+        "acme|tag|проза",
+        "acme|entity|person|пушкин",
+        "acme|entity|place|москва",
+    ]
+    assert [(edge.type, edge.start[1], edge.end[1]) for edge in said.edges] == [
+        ("POSTED_IN", "acme|post|tg/-1001/7", "acme|channel|-1001"),
+        ("TAGGED", "acme|post|tg/-1001/7", "acme|tag|поэзия"),
+        ("TAGGED", "acme|post|tg/-1001/7", "acme|tag|проза"),
+        ("MENTIONS", "acme|post|tg/-1001/7", "acme|entity|person|пушкин"),
+        ("MENTIONS", "acme|post|tg/-1001/7", "acme|entity|place|москва"),
+        ("RELATED", "acme|entity|person|пушкин", "acme|entity|place|москва"),
+    ]
+    assert {edge.source for edge in said.edges} == {"acme|tg/-1001/7"}
+
+
+def test_a_mention_names_its_chunks_in_order_and_a_relation_stated_once_is_not_weak():
+    stated = Extraction(BOTH.entities, (Relation("пушкин", "москва", "mentioned_with", weak=False),))
+    edges = {edge.type: edge for edge in subgraph(Facts("t", "doc/1", extractions={2: BOTH, 0: stated})).edges}
+    assert edges["MENTIONS"].properties == {"tenant_id": "t", "chunks": [0, 2], "count": 2}
+    assert edges["RELATED"].properties["weak"] is False
+    assert edges["RELATED"].properties["chunks"] == [0, 2]
+
+
+def test_a_relation_without_both_ends_in_its_chunk_is_no_fact():
+    lost = Extraction((PUSHKIN,), (Relation("пушкин", "москва", "born_in", weak=False),))
+    assert [edge.type for edge in subgraph(Facts("t", "doc/1", extractions={0: lost})).edges] == ["MENTIONS"]
+
+
+def test_nodes_and_edges_carry_the_properties_that_the_schema_declares():
+    parts = [subgraph(POST), subgraph(Facts("t", "doc/1", format="pdf", tags=("a",)))]
+    for said in parts:
+        assert all(set(node.properties) == set(cypher.NODES[node.label]) for node in said.nodes)
+        assert all(set(edge.properties) == set(cypher.EDGES[edge.type]) for edge in said.edges)
+        assert all((edge.start[0], edge.end[0]) in cypher.ENDS[edge.type] for edge in said.edges)
+
+
+def test_the_same_tag_of_two_tenants_is_two_nodes():
+    one, other = (subgraph(Facts(tenant, "doc/1", tags=("a",))) for tenant in ("one", "other"))
+    assert not one.parts.keys() & other.parts.keys()
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(TEXTS, min_size=1, max_size=4))
+def test_different_parts_never_share_an_id(one, other):
+    assert (joined(*one) == joined(*other)) == (one == other)
+
+
+@given(tenant=TEXTS, key=TEXTS, form=TEXTS, tag=TEXTS)
+def test_the_node_an_edge_leaves_is_read_from_its_id(tenant, key, form, tag):
+    entities = (Entity("x", form, "person"), Entity("y", f"{form}2", "other"))
+    relation = Relation(form, f"{form}2", "likes", weak=False)
+    said = subgraph(Facts(tenant, f"doc/{key}", tags=(tag,), extractions={0: Extraction(entities, (relation,))}))
+    assert {edge.type for edge in said.edges} == {"TAGGED", "MENTIONS", "RELATED"}
+    for edge in said.edges:
+        assert start_of(edge.type, edge.id) == edge.start
+        assert node_of_source(edge.source) == (said.nodes[0].label, said.nodes[0].id)
+        assert edge.id.startswith(f"{edge.source}|")
+
+
+def test_a_batch_writes_what_its_items_share_once():
+    said = [subgraph(Facts("t", f"doc/{number}", tags=("a",))) for number in range(3)]
+    change = change_of((plan_index(fingerprints(each), NOTHING), each) for each in said)
+    assert [node.id for node in change.nodes] == ["t|document|doc/0", "t|tag|a", "t|document|doc/1", "t|document|doc/2"]
+    assert len(change.edges) == 3
+
+
+def test_a_tag_taken_back_releases_its_node_and_keeps_the_document():
+    before, after = subgraph(Facts("t", "doc/1", tags=("a", "b"))), subgraph(Facts("t", "doc/1", tags=("b",)))
+    recorded = Recorded(intended={}, confirmed=fingerprints(before))
+    change = change_of([(plan_index(fingerprints(after), recorded), after)])
+    assert not change.nodes
+    assert not change.edges
+    assert [(edge.id, edge.start) for edge in change.delete_edges] == [("t|doc/1|a", ("Document", "t|document|doc/1"))]
+    assert change.release_nodes == (("Tag", "t|tag|a"),)
+
+
+def test_what_is_unchanged_is_not_written_again():
+    said = subgraph(POST)
+    assert change_of([(plan_index(fingerprints(said), Recorded({}, fingerprints(said))), said)]).empty
+
+
+def test_a_new_title_changes_the_fingerprint_of_the_own_node_alone():
+    before, after = (fingerprints(subgraph(Facts("t", "doc/1", title=title, tags=("a",)))) for title in ("one", "two"))
+    assert {key for key in before if before[key] != after[key]} == {"Document t|document|doc/1"}
