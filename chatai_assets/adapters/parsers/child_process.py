@@ -47,6 +47,7 @@ class ChildProcess:
     def __init__(self, limits: ParserLimits) -> None:
         self._limits = limits
         self.files = 0
+        self._starved = False
         self._selector = selectors.DefaultSelector()
         folder = tempfile.mkdtemp(prefix="chatai-parser-")
         try:
@@ -79,12 +80,13 @@ class ChildProcess:
             raise UnreadableDocument("timeout", f"more than {self._limits.wall_s:g} s") from error
         except (EOFError, ValueError) as error:
             raise self._death() from error
+        self._starved = answer.get("fault", ("",))[0] == "memory_limit"
         return answer
 
     @property
     def worn(self) -> bool:
-        """Whether it has read enough files to be replaced."""
-        return self.files >= self._limits.max_files_per_child
+        """Whether it must be replaced: after enough files, or with a heap that one file has filled up."""
+        return self._starved or self.files >= self._limits.max_files_per_child
 
     def kill(self) -> None:
         """End the child and whatever it may have started, and wait for it."""
@@ -176,6 +178,8 @@ def environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        # defusedxml parses in pure Python, four times slower; what it refuses, ``ooxml`` has refused before.
+        "OPENPYXL_DEFUSEDXML": "False",
     }
 
 

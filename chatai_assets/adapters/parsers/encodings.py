@@ -9,8 +9,9 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
@@ -25,9 +26,9 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-RUSSIAN_ENCODINGS = ("cp1251", "koi8-r", "cp866")
-READS_AS_RUSSIAN = -0.6
-"""Mean score of a letter above which a text is Russian: real words lie around 0.4, wrong decodings below -1."""
+RUSSIAN_ENCODINGS = ("cp1251", "koi8-r", "cp866", "mac-cyrillic")
+READS_AS_RUSSIAN = -1.5
+"""Mean score of a letter above which a text is Russian: words of it lie between -1 and 1, other languages below -2."""
 
 # Occurrences per 1,000 letters, Russian National Corpus.
 RUSSIAN_LETTERS = {
@@ -63,17 +64,55 @@ RUSSIAN_LETTERS = {
     "э": 3.2,
     "ф": 2.6,
     "ъ": 0.4,
-    "ё": 0.4,
+    "ё": 4.0,
 }
+# The 240 most frequent pairs by first letter: nine in ten pairs of 2.1 million in Russian Telegram channels.
+FOLLOWERS = {
+    "а": "бвгдежзийклмнпрстхцчюя",
+    "б": "аеилорущы",
+    "в": "аеилнорсуы",
+    "г": "аеилор",
+    "д": "аеилнору",
+    "е": "вгдезйклмнрстхч",
+    "ж": "деин",
+    "з": "авдинор",
+    "и": "абвдезийклмнорстхцчюя",
+    "й": "с",
+    "к": "авеилорту",
+    "л": "аеиоуьюя",
+    "м": "аеимоуы",
+    "н": "адеикностуыья",
+    "о": "бвгдежзийклмнопрстч",
+    "п": "аеилору",
+    "р": "аеиностуыя",
+    "с": "авеиклнопстуья",
+    "т": "авеикнорсуыь",
+    "у": "бджклпрстчю",
+    "х": "ао",
+    "ц": "еи",
+    "ч": "аеинт",
+    "ш": "еи",
+    "щ": "еи",
+    "ы": "вейлмх",
+    "ь": "нсшю",
+    "э": "т",
+    "ю": "т",
+    "я": "вт",
+}
+COMMON_PAIRS = frozenset(first + second for first, seconds in FOLLOWERS.items() for second in seconds)
 LETTER_SCORES = {letter: math.log(share * len(RUSSIAN_LETTERS) / 1000) for letter, share in RUSSIAN_LETTERS.items()}
+RARE_PAIR = -1.5
 FOREIGN_LETTER = -3.0
 TYPOGRAPHY = frozenset("«»„“”‘’–—…№§°©®™•·\u00a0±")
+TYPOGRAPHIC_SIGN = -1.5
 OTHER_SIGN = -6.0
 CAPITALS = -1.0
 MIXED_CASE = -4.0
 MIXED_SCRIPT = -4.0
 WORDS = re.compile(r"[^\W\d_]+")
-HIGH_LINES = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*[\r\n]*")
+HIGH_BYTES = re.compile(rb"[\x80-\xff]")
+CONTEXT_BYTES = 40
+SURE_GUESS_BYTES = 16
 TWO_BYTE_CHARACTERS = re.compile("[\u0080-\u07ff]")
 
 
@@ -97,18 +136,10 @@ def codec_of(path: Path) -> Codec:
     marked = codec_by_mark(head)
     if marked is not None:
         return marked
-    evidence = bytearray()
     utf8 = codecs.getincrementaldecoder("utf-8")()
-    valid = True
-    for block in blocks_of(path):
-        valid = valid and decodes(utf8, block)
-        if len(evidence) < EVIDENCE_BYTES:
-            evidence += b"".join(HIGH_LINES.findall(block))[:EVIDENCE_BYTES]
-        if not valid and len(evidence) >= EVIDENCE_BYTES:
-            break
-    if valid and decodes(utf8, b"", final=True):
+    if all(decodes(utf8, block) for block in blocks_of(path)) and decodes(utf8, b"", final=True):
         return Codec("utf-8", "strict")
-    return judged(bytes(evidence))
+    return judged(evidence_in(blocks_of(path)))
 
 
 def codec_of_bytes(data: bytes) -> Codec:
@@ -118,7 +149,7 @@ def codec_of_bytes(data: bytes) -> Codec:
         return marked
     if decodes(codecs.getincrementaldecoder("utf-8")(), data):
         return Codec("utf-8")
-    return judged(b"".join(HIGH_LINES.findall(data))[:EVIDENCE_BYTES])
+    return judged(evidence_in([data]))
 
 
 def codec_by_mark(head: bytes) -> Codec | None:
@@ -155,26 +186,43 @@ def decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = F
     return True
 
 
+def evidence_in(blocks: Iterable[bytes]) -> bytes:
+    """Return the parts of a file that tell its encoding: lines from shortly before their first byte above 127."""
+    evidence = bytearray()
+    for block in blocks:
+        for line in () if block.isascii() else block.splitlines(keepends=True):
+            high = HIGH_BYTES.search(line)
+            if high:
+                evidence += line[max(0, high.start() - CONTEXT_BYTES) :][: EVIDENCE_BYTES - len(evidence)]
+            if len(evidence) >= EVIDENCE_BYTES:
+                return bytes(evidence)
+    return bytes(evidence)
+
+
 def judged(evidence: bytes) -> Codec:
     """Return the codec of bytes that are no valid UTF-8.
 
     Args:
-        evidence: lines that contain bytes above 127.
+        evidence: as ``evidence_in`` returns it.
     """
     mixed = evidence.decode("utf-8", "replace")
     if len(TWO_BYTE_CHARACTERS.findall(mixed)) >= max(1, mixed.count("\ufffd")):
         return Codec("utf-8")
     scores = {name: russian_score(evidence.decode(name, "replace")) for name in RUSSIAN_ENCODINGS}
     best = max(scores, key=lambda name: scores[name])
-    if scores[best] < READS_AS_RUSSIAN:
-        match = from_bytes(evidence).best()
-        if match is not None:
-            return Codec(match.encoding)
-    return Codec(best)
+    return Codec(best) if scores[best] > READS_AS_RUSSIAN else Codec(foreign_encoding(evidence))
+
+
+def foreign_encoding(evidence: bytes) -> str:
+    """Return the encoding of a text that is not Russian; of a short one, where guesses fail, the Western one."""
+    guess = from_bytes(evidence).best() if len(HIGH_BYTES.findall(evidence)) >= SURE_GUESS_BYTES else None
+    if guess is None or guess.encoding.replace("_", "-") in RUSSIAN_ENCODINGS:
+        return "cp1252"
+    return guess.encoding
 
 
 def russian_score(text: str) -> float:
-    """Return how Russian a text reads, per character beyond ASCII: about 0.4, far below 0 for a wrong decoding."""
+    """Return how Russian a text reads, per character beyond ASCII: around 0, below -2 in a wrong decoding."""
     letters = signs = 0
     score = 0.0
     for word in WORDS.findall(text):
@@ -184,13 +232,15 @@ def russian_score(text: str) -> float:
     for sign in text:
         if sign > "\x7f" and not sign.isalpha():
             signs += 1
-            score += 0.0 if sign in TYPOGRAPHY else OTHER_SIGN
+            score += TYPOGRAPHIC_SIGN if sign in TYPOGRAPHY else OTHER_SIGN
     return score / max(1, letters + signs)
 
 
 def word_score(word: str) -> float:
-    """Return the score of one word: frequent letters, one script, no capital after a small letter."""
-    score = sum(LETTER_SCORES.get(letter, FOREIGN_LETTER) for letter in word.lower())
+    """Return the score of one word: frequent letters and pairs, one script, no capital after a small letter."""
+    small = word.lower()
+    score = sum(LETTER_SCORES.get(letter, FOREIGN_LETTER) for letter in small)
+    score += RARE_PAIR * sum(first + second not in COMMON_PAIRS for first, second in pairwise(small))
     if any(letter < "\x80" for letter in word):
         score += MIXED_SCRIPT
     if len(word) > 1 and word.isupper():

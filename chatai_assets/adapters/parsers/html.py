@@ -35,6 +35,9 @@ BLOCKS = frozenset(
 )
 CELLS = frozenset({"td", "th"})
 CELL_GAP = " | "
+BULLET = "- "
+LISTS = frozenset({"ul", "ol"})
+LONGEST_LIST_CHARS = 2_000
 INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 SPACE = re.compile(r"[ \t\r\n\f]+")
 
@@ -107,6 +110,8 @@ class PageWriter:
         self._silent_depth = 0
         self._heading: int | None = None
         self._row_depth = 0
+        self._lists = 0
+        self._preformatted = 0
         self._base = ""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -125,6 +130,8 @@ class PageWriter:
             self._open_block(tag)
         elif tag == "br":
             self._parts.append("\n")
+        self._lists += tag in LISTS
+        self._preformatted += tag == "pre"
 
     def end(self, tag: str) -> None:
         """Called at a closing tag, written or implied."""
@@ -133,9 +140,13 @@ class PageWriter:
             return
         if self._open:
             self._open.pop()
+        self._lists -= tag in LISTS
+        self._preformatted -= tag == "pre"
         if tag in HEADINGS:
             self._flush()
         elif tag == "tr":
+            while self._parts and not self._parts[-1].strip(" |\n"):
+                self._parts.pop()
             self._flush()
             self._row_depth = max(0, self._row_depth - 1)
         elif tag in BLOCKS:
@@ -147,10 +158,13 @@ class PageWriter:
             return
         if self._open and self._open[-1] == "title":
             self._title.append(text)
-        elif "pre" in self._open:
+        elif self._preformatted:
             self._parts.append(text)
         else:
-            self._parts.append(SPACE.sub(" ", text))
+            words = SPACE.sub(" ", text)
+            words = words.lstrip(" ") if self._at_line_start() else words
+            if words:
+                self._parts.append(words)
 
     def close(self) -> ParsedDocument:
         """Return the document at the end of the file."""
@@ -177,8 +191,9 @@ class PageWriter:
                 return  # an address that is none
 
     def _open_cell(self) -> None:
-        before = "".join(self._parts).rstrip()
-        self._parts = [before, CELL_GAP] if before else []
+        self._drop_tail()
+        if self._parts:
+            self._parts.append(CELL_GAP)
 
     def _open_block(self, tag: str) -> None:
         if tag == "tr":
@@ -187,14 +202,24 @@ class PageWriter:
             return
         self._break()
         if tag == "li":
-            self._parts.append("- ")
+            self._parts.append("  " * (self._lists - 1) + BULLET)
 
     def _break(self) -> None:
-        """End the block; within a table row, only the line, so that the row stays whole."""
-        if not self._row_depth:
+        """End the block; within a table row or a list, only the line, so that they stay whole."""
+        if not self._row_depth and (not self._lists or sum(map(len, self._parts)) > LONGEST_LIST_CHARS):
             self._flush()
-        elif self._parts and not self._parts[-1].endswith(("\n", CELL_GAP)):
+        elif not self._at_line_start():
             self._parts.append("\n")
+
+    def _at_line_start(self) -> bool:
+        return not self._parts or self._parts[-1].endswith(("\n", CELL_GAP, BULLET))
+
+    def _drop_tail(self) -> None:
+        """Take back blanks at the end of a cell."""
+        while self._parts and not self._parts[-1].rstrip():
+            self._parts.pop()
+        if self._parts and self._parts[-1] != CELL_GAP:
+            self._parts[-1] = self._parts[-1].rstrip()
 
     def _flush(self) -> None:
         text = "".join(self._parts)

@@ -104,7 +104,8 @@ def page_count(reader: PdfReader, limits: ParserLimits) -> int:
 
 def fault_of(error: BaseException) -> UnreadableDocument:
     """Return what a library error means for the whole file; the error's own words may quote the document."""
-    code = "archive_bomb" if isinstance(error, LimitReachedError) else "corrupt"
+    bomb = isinstance(error, LimitReachedError) and "decompress" in str(error)
+    code = "archive_bomb" if bomb else "corrupt"
     return UnreadableDocument(code, type(error).__name__)
 
 

@@ -25,8 +25,10 @@ from chatai_assets.adapters.parsers.tables import write_rows
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
 
-FORMULA_ELEMENT = re.compile(rb"<(?:\w+:)?f[ />]")
+# A formula element followed by an empty value or the end of its cell.
+UNCALCULATED = re.compile(rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f(?: [^<>]*)?/>)\s*(?:<(?:\w+:)?v(?:\s*/>|></)|</(?:\w+:)?c>)")
 BLOCK_BYTES = 2**20
+OVERLAP_BYTES = 2**10
 DAMAGE = (
     zipfile.BadZipFile,
     InvalidFileException,
@@ -64,7 +66,7 @@ def write_workbook(document: Composition, path: Path, limits: ParserLimits) -> N
     rows: Iterator[Sequence[Any]]
     left = limits.max_rows
     for sheet in values.worksheets:
-        if has_formulas(sheet):
+        if has_uncalculated(sheet):
             formulas = formulas or load_workbook(path, read_only=True, keep_links=False)
             rows = merged_rows(sheet, formulas[sheet.title])
         else:
@@ -84,14 +86,14 @@ def rows_of(sheet: Any) -> Iterator[tuple[Any, ...]]:
     return rows
 
 
-def has_formulas(sheet: Any) -> bool:
-    """Return whether a sheet contains a formula; a cheap look that saves most workbooks the second reading."""
+def has_uncalculated(sheet: Any) -> bool:
+    """Return whether a sheet has formulas without values; this cheap look saves most workbooks a second reading."""
     with sheet.parent._archive.open(sheet._worksheet_path) as stream:  # noqa: SLF001 (openpyxl has no public way to a part)
         tail = b""
         while block := stream.read(BLOCK_BYTES):
-            if FORMULA_ELEMENT.search(tail + block):
+            if UNCALCULATED.search(tail + block):
                 return True
-            tail = block[-32:]
+            tail = block[-OVERLAP_BYTES:]
     return False
 
 

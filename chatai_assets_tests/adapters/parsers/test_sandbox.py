@@ -1,0 +1,175 @@
+"""A file may kill its child, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.adapters.parsers.sandbox import ParserPool
+from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.domain.errors import ChatAIError, Outage, TransientError, UnreadableDocument
+from chatai_assets_tests.adapters.parsers.making import docx, word_paragraph
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def text_file(folder: Path, name: str, text: str = "Добрый день") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def heavy_docx(folder: Path, paragraphs: int = 60_000) -> Path:
+    """A document that takes seconds and a hundred megabytes to read."""
+    words = "".join(word_paragraph(f"{os.urandom(12).hex()} {number}") for number in range(paragraphs))
+    return docx(folder / "heavy.docx", words)
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.is_running() and child.status() != "zombie"]
+
+
+def test_documents_come_back_in_order_from_several_children(tmp_path: Path) -> None:
+    names = [f"{number}.txt" for number in range(20)]
+    with ParserPool(2) as pool:
+        items = [(text_file(tmp_path, name, f"текст {name}"), name) for name in names]
+        texts = [outcome.text for outcome in pool.parse_many(items) if isinstance(outcome, ParsedDocument)]
+        assert len(children()) <= 2
+    assert texts == [f"текст {name}" for name in names]
+    assert children() == []
+
+
+def test_a_slow_file_is_ended_and_its_neighbours_are_read(tmp_path: Path) -> None:
+    good = text_file(tmp_path, "good.txt")
+    items = [(good, "a.txt"), (heavy_docx(tmp_path), "heavy.docx"), (good, "b.txt"), (good, "c.txt")]
+    with ParserPool(2, ParserLimits(wall_s=0.5)) as pool:
+        outcomes: list[ParsedDocument | ChatAIError] = list(pool.parse_many(items))
+    assert [isinstance(outcome, ParsedDocument) for outcome in outcomes] == [True, False, True, True]
+    assert isinstance(outcomes[1], UnreadableDocument)
+    assert outcomes[1].code == "timeout"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds private memory")
+def test_a_file_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
+    with ParserPool(1, ParserLimits(memory_bytes=120 * 2**20)) as pool:
+        with pytest.raises(UnreadableDocument) as caught:
+            pool.parse(heavy_docx(tmp_path), "heavy.docx")
+        assert caught.value.code == "memory_limit"
+        assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").text == "Добрый день"
+
+
+def signal_while_reading(pool: ParserPool, path: Path, number: signal.Signals) -> ChatAIError:
+    """Send the reading child a signal and return what the pool makes of its end."""
+    pool.parse(text_file(path.parent, "warm.txt"), "warm.txt")
+    (child,) = children()
+    timer = threading.Timer(0.3, child.send_signal, (number,))
+    timer.start()
+    with pytest.raises(ChatAIError) as caught:
+        pool.parse(path, path.name)
+    timer.join()
+    return caught.value
+
+
+def test_a_crash_is_the_fault_of_the_file_and_a_kill_is_not(tmp_path: Path) -> None:
+    path = heavy_docx(tmp_path)
+    with ParserPool(1) as pool:
+        crash = signal_while_reading(pool, path, signal.SIGSEGV)
+        assert isinstance(crash, UnreadableDocument)
+        assert crash.code == "parser_crashed"
+        assert isinstance(signal_while_reading(pool, path, signal.SIGKILL), TransientError)
+        assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").format == "text"
+
+
+def test_a_child_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
+    good = text_file(tmp_path, "good.txt")
+    with ParserPool(1) as pool:
+        pool.parse(good, "good.txt")
+        (child,) = children()
+        child.kill()
+        child.wait(5)
+        assert pool.parse(good, "good.txt").text == "Добрый день"
+
+
+def test_a_child_is_replaced_after_its_share_of_files(tmp_path: Path) -> None:
+    good = text_file(tmp_path, "good.txt")
+    with ParserPool(1, ParserLimits(max_files_per_child=2)) as pool:
+        pool.parse(good, "good.txt")
+        (first,) = children()
+        pool.parse(good, "good.txt")
+        pool.parse(good, "good.txt")
+        (second,) = children()
+    assert first.pid != second.pid
+
+
+def test_a_child_gets_no_secret_and_holds_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIGACHAT_API_KEY", "secret")
+    with ParserPool(1) as pool:
+        pool.parse(text_file(tmp_path, "good.txt"), "good.txt")
+        (child,) = children()
+        assert "GIGACHAT_API_KEY" not in child.environ()
+        assert not Path(child.cwd()).exists()
+
+
+def test_closing_ends_a_child_that_is_still_reading(tmp_path: Path) -> None:
+    pool = ParserPool(1)
+    timer = threading.Timer(0.5, pool.close)
+    timer.start()
+    with pytest.raises(Outage):
+        pool.parse(heavy_docx(tmp_path), "heavy.docx")
+    timer.join()
+    assert children() == []
+    with pytest.raises(Outage):
+        pool.parse(tmp_path, "any")
+
+
+def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    good = text_file(tmp_path, "good.txt")
+    program = (
+        "import sys, time, psutil; from pathlib import Path\n"
+        "from chatai_assets.adapters.parsers.sandbox import ParserPool\n"
+        "pool = ParserPool(1); pool.parse(Path(sys.argv[1]), 'good.txt')\n"
+        "print(psutil.Process().children()[0].pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(good)], stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while child.is_running() and child.status() != "zombie" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not child.is_running() or child.status() == "zombie"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        pytest.param("open('new.txt', 'w')", id="write"),
+        pytest.param("import os; os.open('/tmp/chatai-new', os.O_CREAT | os.O_WRONLY)", id="create"),
+        pytest.param("import socket; socket.create_connection(('127.0.0.1', 9))", id="connect"),
+        pytest.param("import subprocess; subprocess.run(['true'])", id="program"),
+        pytest.param("import os; os.fork()", id="fork"),
+    ],
+)
+def test_a_confined_process_may_only_read(attempt: str, tmp_path: Path) -> None:
+    program = (
+        "import os; from chatai_assets.adapters.parsers.confinement import confine\n"
+        "from chatai_assets.adapters.parsers.limits import ParserLimits\n"
+        f"confine(ParserLimits(), os.getppid())\ntry:\n    {attempt}\nexcept PermissionError:\n    print('refused')"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True
+    )
+    assert result.stdout == "refused\n"
+    assert list(tmp_path.iterdir()) == []
