@@ -30,6 +30,7 @@ class Form:
         case: OpenCorpora's name of it, ``nomn gent ...``; None where the word has none.
         agreement: number, and gender in the singular: what an adjective shares with its noun.
         parts: those of ``Name Surn Patr Geox Orgn Trad`` that it can be.
+        known: whether the dictionary has the word, or its reading is guessed from its ending.
     """
 
     pos: str
@@ -37,6 +38,7 @@ class Form:
     case: str | None
     agreement: str
     parts: frozenset[str]
+    known: bool = False
 
     @property
     def proper(self) -> bool:
@@ -65,7 +67,8 @@ def lemma_of(word: str) -> str:
 def _form(parse: Any) -> Form:
     tag = parse.tag
     gender = tag.gender if tag.number == "sing" else None
-    return Form(_pos(tag), parse.normal_form, tag.case, f"{tag.number} {gender}", _NAME_GRAMMEMES & tag.grammemes)
+    parts = _NAME_GRAMMEMES & tag.grammemes
+    return Form(_pos(tag), parse.normal_form, tag.case, f"{tag.number} {gender}", parts, bool(parse.is_known))
 
 
 def _pos(tag: Any) -> str:

@@ -5,6 +5,7 @@ The network is slovnet's NER on navec's embeddings; their files lie in natasha's
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from chatai_assets.adapters.models.offline.morphology import forms_of
 from chatai_assets.domain.tagging import MASK
 
 KINDS = {"PER": "person", "ORG": "organization", "LOC": "place"}
+_PERSON_PARTS, _PLACE_PARTS = frozenset({"Surn"}), frozenset({"Geox"})
+_CAPITALISED = re.compile(r"(?<![\w-])[А-ЯЁ][а-яё]{2,}(?![\w-])")
+_TRAILING = re.compile(r"[^\w»”\")]+$")
 _NER_BATCH = 8
 _COMMON_COUNT = 3_000
 """Occurrences in navec's 1.2 billion words of news from which on a word's frequency is remembered: 33,000 words."""
@@ -59,7 +63,8 @@ def russian_names(texts: Sequence[str]) -> list[list[Span]]:
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # a batch is padded to its longest
     found: list[list[Span]] = [[] for _ in texts]
     for index, markup in zip(by_length, _network().ner.map(texts[index] for index in by_length), strict=True):
-        found[index] = list(_spans(texts[index], markup.spans))
+        spans = list(_spans(texts[index], markup.spans))
+        found[index] = sorted([*spans, *_missed(texts[index], spans)], key=lambda span: span.start)
     return found
 
 
@@ -74,19 +79,31 @@ def _spans(text: str, spans: Iterable[Any]) -> Iterator[Span]:
         first, _, rest = text[start : span.stop].partition(" ")
         if rest and rest[0].isupper() and _is_plain_word(first) and span.type == "PER":
             start += len(first) + 1
-        words = _without_loose_quote(text[start : span.stop])
+        words = _tidied(text[start : span.stop])
         broken = "\n" in words or MASK in words
         if words[:1].isalnum() and len(words) > 1 and not broken and not _is_plain_word(words):
             yield Span(start, start + len(words), KINDS[span.type])
 
 
-def _without_loose_quote(words: str) -> str:
-    """Return a name up to a quotation mark that has no partner in it."""
+def _missed(text: str, spans: Sequence[Span]) -> Iterator[Span]:
+    """Yield the words that can only be names: the network overlooks some at the beginning of a sentence."""
+    taken = {at for span in spans for at in range(span.start, span.end)}
+    for match in _CAPITALISED.finditer(text):
+        forms = forms_of(match.group().lower())
+        if match.start() in taken or not all(form.known for form in forms):
+            continue
+        for kind, parts in (("person", _PERSON_PARTS), ("place", _PLACE_PARTS)):
+            if forms and all(form.parts & parts for form in forms):
+                yield Span(match.start(), match.end(), kind)
+
+
+def _tidied(words: str) -> str:
+    """Return a name up to a quotation mark that has no partner in it, without emoji after it."""
     for opening, closing in (('"', '"'), ("«", "»"), ("(", ")")):
         loose = words.count(opening) % 2 if opening == closing else words.count(opening) != words.count(closing)
         if loose:
             words = min(words.partition(opening)[0], words.partition(closing)[0], key=len)
-    return words.rstrip()
+    return _TRAILING.sub("", words)
 
 
 def _is_plain_word(words: str) -> bool:
