@@ -109,7 +109,7 @@ class EdgeVectors:
             if collections.current(self._path) is None:
                 with failing_as_outage("created"):
                     collections.point_alias(self._path, collections.create(self._path, self._wanted))
-            with collections.opened(self._checked()) as shard:
+            with collections.changed(self._checked()) as shard:
                 yield shard
 
     @contextmanager

@@ -111,17 +111,25 @@ def point_alias(index: Path, folder: Path) -> None:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[edge.EdgeShard]:
-    """Yield the shard of a collection and close it, also when the block raises; what was written is then on disk."""
+    """Yield the shard of a collection and close it, also when the block raises."""
     with failing_as_outage("opened"):
         shard = edge.EdgeShard.load(str(folder / "shard"))
     try:
         yield shard
     finally:
         with failing_as_outage("closed"):
-            try:
+            shard.close()
+
+
+@contextmanager
+def changed(folder: Path) -> Iterator[edge.EdgeShard]:
+    """Yield the shard of a collection; what was written to it is on disk when the block ends, even if it raises."""
+    with opened(folder) as shard:
+        try:
+            yield shard
+        finally:
+            with failing_as_outage("written"):
                 shard.flush()
-            finally:
-                shard.close()
 
 
 def _config(dimensions: int) -> edge.EdgeConfig:
