@@ -32,7 +32,6 @@ RUSSIAN = [
         "koi8-r",
         "cp866",
         "mac-cyrillic",
-        "mac-cyrillic",
     ],
 )
 @pytest.mark.parametrize("text", RUSSIAN)
