@@ -88,11 +88,16 @@ class ChildProcess:
         """Whether it must be replaced: after enough files, or with a heap that one file has filled up."""
         return self._starved or self.files >= self._limits.max_files_per_child
 
-    def kill(self) -> None:
-        """End the child and whatever it may have started, and wait for it."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+    def end(self) -> None:
+        """End the process and wait for it; from any thread, also while another one waits for an answer."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def kill(self) -> None:
+        """End the child and give back its pipes; only from the thread that asks it."""
+        self.end()
         self._selector.close()
         with suppress(OSError):
             self._requests.close()

@@ -93,10 +93,12 @@ class ParserPool:
         """End all children, also those that are reading; their callers get an ``Outage``."""
         with self._lock:
             self._closed = True
-            children = [*self._idle, *self._busy]
+            idle, busy = list(self._idle), list(self._busy)
             self._idle.clear()
-        for child in children:
+        for child in idle:
             child.kill()
+        for child in busy:
+            child.end()
 
     def _outcome(self, path: Path, name: str) -> ParsedDocument | ChatAIError:
         try:
@@ -127,6 +129,10 @@ class ParserPool:
         child = child or ChildProcess(self._limits)
         with self._lock:
             self._busy.add(child)
+            closed = self._closed
+        if closed:
+            self._give_back(child, alive=False)
+            raise Outage("the document parser was closed")
         return child
 
     def _give_back(self, child: ChildProcess, *, alive: bool) -> None:

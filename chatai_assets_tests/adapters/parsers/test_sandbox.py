@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import os
 import signal
 import subprocess
@@ -120,11 +122,12 @@ def test_a_child_gets_no_secret_and_holds_no_folder(tmp_path: Path, monkeypatch:
 
 
 def test_closing_ends_a_child_that_is_still_reading(tmp_path: Path) -> None:
+    heavy = heavy_docx(tmp_path)
     pool = ParserPool(1)
     timer = threading.Timer(0.5, pool.close)
     timer.start()
     with pytest.raises(Outage):
-        pool.parse(heavy_docx(tmp_path), "heavy.docx")
+        pool.parse(heavy, "heavy.docx")
     timer.join()
     assert children() == []
     with pytest.raises(Outage):
@@ -173,3 +176,16 @@ def test_a_confined_process_may_only_read(attempt: str, tmp_path: Path) -> None:
     )
     assert result.stdout == "refused\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment_s", [0.0, 0.02, 0.1, 0.2])
+def test_closing_at_any_moment_leaves_no_child(tmp_path: Path, moment_s: float) -> None:
+    good = text_file(tmp_path, "good.txt")
+    pool = ParserPool(2)
+    timer = threading.Timer(moment_s, pool.close)
+    timer.start()
+    endless = pool.parse_many(itertools.repeat((good, "good.txt")))
+    with pytest.raises(Outage):
+        collections.deque(endless, maxlen=0)
+    timer.join()
+    assert children() == []
