@@ -38,7 +38,7 @@ class ParserPool:
         self._lock = threading.Lock()
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
-        self._closed = False
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +92,7 @@ class ParserPool:
     def close(self) -> None:
         """End all children, also those that are reading; their callers get an ``Outage``."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             idle, busy = list(self._idle), list(self._busy)
             self._idle.clear()
         for child in idle:
@@ -114,7 +114,7 @@ class ParserPool:
         try:
             answer = child.ask(path, name)
         except ChatAIError as error:
-            if self._closed:
+            if self._closed.is_set():
                 raise Outage("the document parser was closed") from error
             raise
         finally:
@@ -123,13 +123,13 @@ class ParserPool:
 
     def _take(self) -> ChildProcess:
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 raise Outage("the document parser was closed")
             child = self._idle.pop() if self._idle else None
         child = child or ChildProcess(self._limits)
         with self._lock:
             self._busy.add(child)
-            closed = self._closed
+            closed = self._closed.is_set()
         if closed:
             self._give_back(child, alive=False)
             raise Outage("the document parser was closed")
@@ -138,7 +138,7 @@ class ParserPool:
     def _give_back(self, child: ChildProcess, *, alive: bool) -> None:
         with self._lock:
             self._busy.discard(child)
-            if alive and not child.worn and not self._closed:
+            if alive and not child.worn and not self._closed.is_set():
                 self._idle.append(child)
                 return
         child.kill()
