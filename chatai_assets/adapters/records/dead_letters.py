@@ -48,9 +48,18 @@ def resolve_items(connection: Connection, tenant_id: str, source_keys: Sequence[
 
 
 def list_letters(
-    connection: Connection, *, include_resolved: bool = False, limit: int = 1_000, stream: Stream | None = None
+    connection: Connection,
+    *,
+    include_resolved: bool = False,
+    limit: int = 1_000,
+    stream: Stream | None = None,
+    item: tuple[str, str] | None = None,
 ) -> Sequence[RowMapping]:
-    """Return dead letters, the newest failure first, as ``id stage stream source tenant_id error_class ...``."""
+    """Return dead letters, the newest failure first, as ``id stage stream source tenant_id error_class ...``.
+
+    Args:
+        item: tenant and source key; all items by default.
+    """
     letter = worker_dlq.c
     statement = select(
         letter.id,
@@ -64,12 +73,28 @@ def list_letters(
         letter.last_failed_at,
         letter.resolved,
         letter.resolution_note,
+        letter.job_data["run_id"].as_string().label("run_id"),
     ).order_by(letter.last_failed_at.desc(), letter.id.desc())
     if not include_resolved:
         statement = statement.where(letter.resolved.is_(False))
     if stream:
         statement = statement.where(letter.queue_name == stream)
+    if item:
+        statement = statement.where(letter.tenant_id == item[0], letter.source_key == item[1])
     return connection.execute(statement.limit(limit)).mappings().all()
+
+
+def open_classes(connection: Connection, stream: Stream) -> dict[str, tuple[int, float]]:
+    """Return error class -> how many dead letters of it are open and when the oldest was written, most first."""
+    letter = worker_dlq.c
+    count = func.count()
+    rows = connection.execute(
+        select(letter.error_class, count, func.min(letter.first_failed_at))
+        .where(letter.queue_name == stream, letter.resolved.is_(False))
+        .group_by(letter.error_class)
+        .order_by(count.desc(), letter.error_class)
+    )
+    return {error_class: (number, oldest) for error_class, number, oldest in rows}
 
 
 def count_open(connection: Connection, stream: Stream | None = None) -> int:

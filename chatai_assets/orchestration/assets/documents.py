@@ -1,0 +1,53 @@
+"""The six assets of uploaded documents."""
+
+import dagster as dg
+
+from chatai_assets.adapters.blobs import Blobs
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.domain.keys import Stage
+from chatai_assets.orchestration.assets.stages import stage_assets
+from chatai_assets.orchestration.resources import Part
+from chatai_assets.orchestration.stage_runs import stage_run
+from chatai_assets.settings import Settings
+from chatai_assets.stages.parse import Parser, parse_documents
+
+DESCRIPTIONS: dict[Stage, str] = {
+    "parse": """Text, pages and sections of the files that arrived in one hour: PDF, DOCX, XLSX, CSV, HTML, MD, TXT.
+
+Each file is read in a **child process** with a memory limit and a deadline, by what it contains and not by its name.
+A file that cannot be read becomes a dead letter with a sentence a person understands; a PDF without a text layer is
+such a failure, never an empty success. What can be read is cut into **chunks** of at most 600 words.""",
+    "tag": """One to eight topics of each document, judged by its beginning.
+
+Every tag is a **substring of the document**; that is checked by code, whoever proposed the tag.""",
+    "enrich": """Who and what the documents speak of: names in Russian and English, and how they belong together.
+
+Each entity and relation remembers the chunk it comes from, so that a fact can be traced and later removed.""",
+    "embed": """The meaning of each chunk as a dense vector, its words as a sparse one.
+
+A text that was embedded once is **never embedded again**: an edit of one page costs the chunks around it.""",
+    "index": """The documents as search finds them: one point per chunk in Qdrant, with its page.
+
+Only now does a document show as `completed` on the upload page: **completed means that search finds it**.""",
+    "link": """The documents in the knowledge graph: documents, tags and entities, and what connects them.
+
+Every edge carries its source. What an earlier revision said and the latest one does not is removed.""",
+}
+
+
+def parsed(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    records: dg.ResourceParam[Part[Records]],
+    blobs: dg.ResourceParam[Part[Blobs]],
+    parser: dg.ResourceParam[Part[Parser]],
+) -> dg.MaterializeResult[None]:
+    """Parse the documents of one hour."""
+    with stage_run(context, "parse", settings, records) as run:
+        run.report(parse_documents(run.scope, records=records(), blobs=blobs(), parser=parser()))
+    return run.result
+
+
+def document_assets(settings: Settings, hours: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
+    """Return ``documents/parsed`` to ``documents/linked``."""
+    return stage_assets("documents", parsed, DESCRIPTIONS, settings, hours)

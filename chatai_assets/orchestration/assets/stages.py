@@ -1,0 +1,195 @@
+"""What the assets of both streams share: everything after parsing is the same code."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from chatai_assets.adapters.graph.port import GraphStore
+from chatai_assets.adapters.models.ports import Embedder, Extractor, Tagger
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.vectors.port import VectorStore
+from chatai_assets.domain.keys import STAGES, Stage, Stream
+from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS
+from chatai_assets.orchestration.resources import Part
+from chatai_assets.orchestration.stage_runs import stage_run
+from chatai_assets.settings import Settings
+from chatai_assets.stages import embed, enrich, index, link, parse, tag
+from chatai_assets.stages.embed import Stems, embed_hour
+from chatai_assets.stages.enrich import enrich_hour
+from chatai_assets.stages.index import index_hour
+from chatai_assets.stages.link import link_hour
+from chatai_assets.stages.tag import tag_hour
+
+OWNERS = ["team:chatai"]
+NAMES: dict[Stage, str] = {
+    "parse": "parsed",
+    "tag": "tagged",
+    "enrich": "enriched",
+    "embed": "embedded",
+    "index": "indexed",
+    "link": "linked",
+}
+"""Stage -> what an item is after it, which is the asset's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageFacts:
+    """What the UI shows of a stage, and when it runs.
+
+    Attributes:
+        after: stages whose results it reads.
+        writes: ``records``, ``vectors`` or ``graph``: the store its results go to.
+        pool: the limit it shares with stages of other runs (``dagster.yaml``).
+        priority: which of the steps that could run goes first; tags come before the index, so that points are
+            written once.
+        code_version: changes when the same input gives other results.
+    """
+
+    after: tuple[Stage, ...]
+    writes: str
+    pool: str
+    priority: int
+    code_version: str
+
+
+FACTS: dict[Stage, StageFacts] = {
+    "parse": StageFacts((), "records", "parsers", 60, parse.CODE_VERSION),
+    "tag": StageFacts(("parse",), "records", "models", 50, tag.CODE_VERSION),
+    "enrich": StageFacts(("parse",), "records", "models", 40, enrich.CODE_VERSION),
+    "embed": StageFacts(("parse",), "records", "models", 30, embed.CODE_VERSION),
+    "index": StageFacts(("embed",), "vectors", "vectors", 20, index.CODE_VERSION),
+    "link": StageFacts(("tag", "enrich"), "graph", "graph", 10, link.CODE_VERSION),
+}
+
+
+def asset_key(stream: Stream, stage: Stage) -> dg.AssetKey:
+    """Return the asset of a stage: ``posts/parsed``, ``documents/linked``."""
+    return dg.AssetKey([stream, NAMES[stage]])
+
+
+def asset_keys(stream: Stream) -> dict[Stage, dg.AssetKey]:
+    """Return the six assets of a stream, in the order in which they usually run."""
+    return {stage: asset_key(stream, stage) for stage in STAGES}
+
+
+def stage_assets(
+    stream: Stream,
+    parsed: Callable[..., Any],
+    descriptions: Mapping[Stage, str],
+    settings: Settings,
+    hours: dg.PartitionsDefinition[str],
+) -> list[dg.AssetsDefinition]:
+    """Return the six assets of a stream.
+
+    Args:
+        parsed: what the stream's first asset does; all others are those of this module.
+        descriptions: stage -> what a newcomer reads about it in the UI, in Markdown.
+    """
+    computes: dict[Stage, Callable[..., Any]] = {
+        "parse": parsed,
+        "tag": tagged,
+        "enrich": enriched,
+        "embed": embedded,
+        "index": indexed,
+        "link": linked,
+    }
+    return [_asset(stream, stage, computes[stage], descriptions[stage], settings, hours) for stage in STAGES]
+
+
+def _asset(
+    stream: Stream,
+    stage: Stage,
+    compute: Callable[..., Any],
+    description: str,
+    settings: Settings,
+    hours: dg.PartitionsDefinition[str],
+) -> dg.AssetsDefinition:
+    facts = FACTS[stage]
+    decorate = dg.asset(
+        key=asset_key(stream, stage),
+        deps=[asset_key(stream, before) for before in facts.after],
+        partitions_def=hours,
+        group_name=stream,
+        description=description,
+        owners=OWNERS,
+        kinds={"python", _kind(facts.writes, settings)},
+        tags=settings.stage_tags(stage),
+        metadata={"dagster/column_schema": PREVIEW_COLUMNS[stage]},
+        op_tags={"dagster/priority": str(facts.priority)},
+        pool=facts.pool,
+        code_version=facts.code_version,
+    )
+    definition = decorate(compute)
+    if not isinstance(definition, dg.AssetsDefinition):
+        raise TypeError(f"{compute} makes no asset.")
+    return definition
+
+
+def _kind(writes: str, settings: Settings) -> str:
+    if writes == "records":
+        return "sqlite" if settings.database_url.startswith("sqlite") else "postgres"
+    return {"vectors": "qdrant", "graph": "ladybug"}[writes]
+
+
+def tagged(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    records: dg.ResourceParam[Part[Records]],
+    tagger: dg.ResourceParam[Part[Tagger]],
+) -> dg.MaterializeResult[None]:
+    """Tag one hour."""
+    with stage_run(context, "tag", settings, records) as run:
+        run.report(tag_hour(run.scope, records=records(), tagger=tagger()))
+    return run.result
+
+
+def enriched(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    records: dg.ResourceParam[Part[Records]],
+    extractor: dg.ResourceParam[Part[Extractor]],
+) -> dg.MaterializeResult[None]:
+    """Find the entities and relations of one hour."""
+    with stage_run(context, "enrich", settings, records) as run:
+        run.report(enrich_hour(run.scope, records=records(), extractor=extractor()))
+    return run.result
+
+
+def embedded(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    records: dg.ResourceParam[Part[Records]],
+    embedder: dg.ResourceParam[Part[Embedder]],
+    stems: dg.ResourceParam[Part[Stems]],
+) -> dg.MaterializeResult[None]:
+    """Embed one hour."""
+    with stage_run(context, "embed", settings, records) as run:
+        run.report(embed_hour(run.scope, records=records(), embedder=embedder(), stems=stems()))
+    return run.result
+
+
+def indexed(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    records: dg.ResourceParam[Part[Records]],
+    embedder: dg.ResourceParam[Part[Embedder]],
+    vectors: dg.ResourceParam[Part[VectorStore]],
+) -> dg.MaterializeResult[None]:
+    """Write the points of one hour."""
+    with stage_run(context, "index", settings, records) as run:
+        run.report(index_hour(run.scope, records=records(), vectors=vectors(), model=embedder().model))
+    return run.result
+
+
+def linked(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    records: dg.ResourceParam[Part[Records]],
+    graph: dg.ResourceParam[Part[GraphStore]],
+) -> dg.MaterializeResult[None]:
+    """Write the nodes and edges of one hour."""
+    with stage_run(context, "link", settings, records) as run:
+        run.report(link_hour(run.scope, records=records(), graph=graph()))
+    return run.result

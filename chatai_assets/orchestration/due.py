@@ -1,0 +1,143 @@
+"""Which hours to ask for now, and which to report as empty: what the sensors decide, given what they see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from chatai_assets.adapters.records import work
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.domain.keys import Stream, hour_of, hour_start
+from chatai_assets.orchestration.assets.stages import asset_keys
+from chatai_assets.orchestration.metadata import quiet_metadata
+from chatai_assets.orchestration.runs import Backoff, backoffs, materialized_hours, open_hours_of_runs
+
+RUNS_A_TICK = 20
+"""Submitting a run takes about a second; more would not fit into a tick."""
+QUIET_HOURS_A_TICK = 24
+QUIET_AFTER_S = 300
+HOUR_S = 3_600
+LIVE_PRIORITY = "10"
+"""Of runs of the live hour in the run queue; all others have 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a tick asks for, and why not for more.
+
+    Attributes:
+        hours: to be asked for, the newest first.
+        unknown: hours with due work that are no partition.
+        running: hours with due work for which a run is open.
+        waiting: hours with due work that are left alone after failed runs.
+        later: how many hours are left for the next tick.
+    """
+
+    hours: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    running: Sequence[str] = ()
+    waiting: dict[str, Backoff] = field(default_factory=dict)
+    later: int = 0
+
+
+def due_now(
+    stream: Stream,
+    records: Records,
+    instance: dg.DagsterInstance,
+    hours: dg.PartitionsDefinition[str],
+    now: float,
+) -> Due:
+    """Return which hours of a stream need a run now.
+
+    Args:
+        now: epoch seconds.
+    """
+    with records.reading() as connection:
+        due = [hour for hour, _ in work.due_hours(connection, stream, now=now)]
+    known = [hour for hour in due if hours.has_partition_key(hour)]
+    busy = {hour for busy_stream, hour in open_hours_of_runs(instance) if busy_stream == stream} if known else set()
+    free = [hour for hour in known if hour not in busy]
+    waiting = backoffs(instance, stream, free, now) if free else {}
+    wanted = [hour for hour in free if hour not in waiting]
+    return Due(
+        hours=wanted[:RUNS_A_TICK],
+        unknown=[hour for hour in due if hour not in set(known)],
+        running=[hour for hour in known if hour in busy],
+        waiting=waiting,
+        later=max(0, len(wanted) - RUNS_A_TICK),
+    )
+
+
+def run_requests(due: Due, now: float) -> list[dg.RunRequest]:
+    """Return one request per hour, without a run key: a used key is never asked for again, even if its run failed."""
+    live = hour_of(now)
+    return [
+        dg.RunRequest(partition_key=hour, tags={"dagster/priority": LIVE_PRIORITY} if hour == live else {})
+        for hour in due.hours
+    ]
+
+
+def explanation(due: Due, stream: Stream) -> str:
+    """Return in a few sentences what keeps hours with due work from being asked for; "" when nothing does."""
+    said = []
+    if due.running:
+        said.append(f"A run is open for {_list(due.running)}.")
+    for hour, backoff in list(due.waiting.items())[:3]:
+        until = datetime.fromtimestamp(backoff.until, UTC)
+        runs = "run" if backoff.failures == 1 else "runs"
+        said.append(f"{backoff.failures} {runs} of {hour} failed; it is left alone until {until:%H:%M:%S} UTC.")
+    if len(due.waiting) > 3:
+        said.append(f"{len(due.waiting) - 3} more hours are left alone after failed runs.")
+    if due.unknown:
+        said.append(f"These hours have due {stream} but are no partitions, and were dropped: {_list(due.unknown)}.")
+    if due.later:
+        said.append(f"{due.later} more hours are asked for at the next ticks.")
+    return " ".join(said)
+
+
+def _list(hours: Sequence[str]) -> str:
+    more = f" and {len(hours) - 5} more" if len(hours) > 5 else ""
+    return ", ".join(hours[:5]) + more
+
+
+class QuietHours:
+    """Reports hours of a stream in which nothing arrived as materialized with 0 items, so that missing means trouble.
+
+    Remembers up to which hour everything is settled, so that most ticks ask nothing; a new process looks again.
+
+    Args:
+        clock: epoch seconds.
+    """
+
+    def __init__(
+        self, stream: Stream, hours: dg.PartitionsDefinition[str], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._stream = stream
+        self._hours = hours
+        self._clock = clock
+        self._settled = ""
+
+    def events(self, records: Records, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:
+        """Return what to report: at most 24 hours, each once per asset that was never materialized in it."""
+        closed = [hour for hour in self._hours.get_partition_keys() if hour > self._settled and self._is_closed(hour)]
+        if not closed:
+            return []
+        materialized = materialized_hours(instance, asset_keys(self._stream).values())
+        with records.reading() as connection:
+            open_hours = work.open_hours(connection, self._stream)
+        missing = [hour for hour in closed if any(hour not in done for done in materialized.values())]
+        self._settled = max((hour for hour in closed if not missing or hour < missing[0]), default=self._settled)
+        quiet = [hour for hour in missing if hour not in open_hours][:QUIET_HOURS_A_TICK]
+        return [
+            dg.AssetMaterialization(key, partition=hour, metadata=quiet_metadata(stage))
+            for hour in quiet
+            for stage, key in asset_keys(self._stream).items()
+            if hour not in materialized[key]
+        ]
+
+    def _is_closed(self, hour: str) -> bool:
+        return hour_start(hour) + HOUR_S + QUIET_AFTER_S <= self._clock()

@@ -1,0 +1,90 @@
+"""What a failed stage means to Dagster; decided here and nowhere else.
+
+=====================  ==========================================================================
+what was raised        what becomes of the step
+=====================  ==========================================================================
+``StoreUnavailable``   tried again once after a few seconds, in the same run; then failed
+any other ``Outage``   failed: asking again at once would not help
+``DeadlinePassed``     failed: what was claimed is given back
+anything unforeseen    failed, with the class and the stack; the message may quote private text
+=====================  ==========================================================================
+
+A failed step fails its run. Runs are not retried by Dagster (``dagster.yaml``): the sensor asks
+again, later each time.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+import dagster as dg
+
+from chatai_assets.domain.errors import ChatAIError, StoreUnavailable
+from chatai_assets.domain.keys import Stage, Stream
+from chatai_assets.orchestration.deadlines import DeadlinePassed
+
+STORE_RETRIES = 1
+STORE_RETRY_DELAY_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a failure happened.
+
+    Attributes:
+        waiting: items that wait at this stage of the hour; None when the record store cannot say.
+        retries: how often this step was tried again so far.
+    """
+
+    stream: Stream
+    stage: Stage
+    hour: str
+    waiting: int | None
+    retries: int
+
+
+def is_ours_to_explain(error: BaseException) -> bool:
+    """Return whether an exception is a failure of the stage, not Dagster's own control flow or an interruption."""
+    if isinstance(error, dg.Failure | dg.RetryRequested):
+        return False
+    return isinstance(error, Exception | DeadlinePassed)
+
+
+def failure_of(error: BaseException, place: Place) -> dg.Failure | dg.RetryRequested:
+    """Return what to raise towards Dagster instead of an error."""
+    if isinstance(error, StoreUnavailable) and place.retries < STORE_RETRIES:
+        return dg.RetryRequested(max_retries=STORE_RETRIES, seconds_to_wait=STORE_RETRY_DELAY_S)
+    details: dict[str, dg.MetadataValue] = {"error_class": dg.MetadataValue.text(type(error).__name__)}
+    if place.waiting is not None:
+        details["items_waiting"] = dg.MetadataValue.int(place.waiting)
+    if not isinstance(error, ChatAIError | DeadlinePassed):
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        details["stack"] = dg.MetadataValue.md(f"```\n{stack}\n```")
+    return dg.Failure(sentence_of(error, place), details, allow_retries=False)
+
+
+def sentence_of(error: BaseException, place: Place) -> str:
+    """Return what is wrong, how much waits for it, and what to do, in words for whoever watches the runs."""
+    count = "An unknown number of" if place.waiting is None else f"{place.waiting:,}"
+    return (
+        f"{_cause(error)} {count} {place.stream} wait at the stage {place.stage!r} of {place.hour}; nothing is lost "
+        f"and no attempt is used up. {_advice(error)}"
+    )
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, ChatAIError | DeadlinePassed):
+        text = str(error).strip() or type(error).__name__
+        return text if text.endswith((".", "!", "?")) else f"{text}."
+    return f"An unforeseen {type(error).__name__} stopped the stage."
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ChatAIError):
+        return (
+            "The sensor asks again by itself, later each time; once the cause is gone, materialize the hour to ask now."
+        )
+    if isinstance(error, DeadlinePassed):
+        return "The sensor asks again by itself; if it happens again, raise CHATAI_STAGE_DEADLINE_S or look at the log."
+    return "The stack, in this failure's metadata, says where; the sensor asks again by itself, later each time."

@@ -1,0 +1,114 @@
+"""The job ``redo``: one post or document, done again from a stage on, alone."""
+
+import dagster as dg
+from pydantic import Field
+
+from chatai_assets.adapters.records.work import DOWNSTREAM
+from chatai_assets.assembly import Parts
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.keys import Stage
+from chatai_assets.orchestration.assets.stages import asset_key
+from chatai_assets.orchestration.metadata import materialization_metadata
+from chatai_assets.orchestration.stage_runs import StageRun, scope_of, watched
+from chatai_assets.settings import Settings
+from chatai_assets.stages.batches import Scope, StageReport
+from chatai_assets.stages.embed import embed_hour
+from chatai_assets.stages.enrich import enrich_hour
+from chatai_assets.stages.index import index_hour
+from chatai_assets.stages.link import link_hour
+from chatai_assets.stages.overview import UnknownItem, redo
+from chatai_assets.stages.parse import parse_documents, parse_posts
+from chatai_assets.stages.tag import tag_hour
+
+BEFORE_ALL_OTHERS = "100"
+"""Someone waits for it, and it is short."""
+
+
+class Redo(dg.Config):
+    """What to do again; only ``source`` must be filled in."""
+
+    source: str = Field(description="Source key of the item: tg/<chat id>/<message id> or doc/<document id>.")
+    stage: Stage = Field(default="parse", description="First stage to do again; what depends on it follows.")
+    tenant: str = Field(default="", description="Whose item it is, where several tenants have that source.")
+
+
+def redo_job(settings: Settings) -> dg.JobDefinition:
+    """Return the job; its launchpad asks for ``source`` and offers ``stage`` and ``tenant``."""
+
+    @dg.config_mapping
+    def one_item(config: Redo) -> dg.RunConfig:
+        return dg.RunConfig(ops={"redo_item": config})
+
+    @dg.job(
+        name="redo",
+        config=one_item,
+        description="Do one post or document again, from a stage on, and nothing else.",
+        executor_def=dg.in_process_executor,
+        tags={"dagster/priority": BEFORE_ALL_OTHERS},
+        run_tags={"dagster/max_runtime": str(settings.run_deadline_s)},
+    )
+    def job() -> None:
+        redo_item()
+
+    return job
+
+
+@dg.op(description="Makes one item pending from a stage on, and works on that item alone.")
+def redo_item(
+    context: dg.OpExecutionContext,
+    config: Redo,
+    settings: dg.ResourceParam[Settings],
+    parts: dg.ResourceParam[Parts],
+) -> None:
+    """Do one item again."""
+    source = config.source.strip()
+    try:
+        stream, key, hour = redo(parts.records, source, tenant_id=config.tenant or None, stage=config.stage)
+    except (UnknownItem, ChatAIError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    scope = scope_of(settings, stream, hour, context.run_id, only=key)
+    for stage in (config.stage, *DOWNSTREAM[config.stage]):
+        with watched(context, StageRun(stage, scope, lambda: parts.records), settings.stage_deadline_s) as run:
+            report = do_stage(stage, scope, parts)
+            run.report(report)
+        _observe(context, report, source)
+
+
+def do_stage(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
+    """Do one stage with whatever parts it needs."""
+    records = parts.records
+    match stage:
+        case "parse" if scope.stream == "posts":
+            return parse_posts(scope, records=records, post_ttl_s=parts.settings.post_ttl_s)
+        case "parse":
+            return parse_documents(scope, records=records, blobs=parts.blobs, parser=parts.parser)
+        case "tag":
+            return tag_hour(scope, records=records, tagger=parts.tagger)
+        case "enrich":
+            return enrich_hour(scope, records=records, extractor=parts.extractor)
+        case "embed":
+            return embed_hour(scope, records=records, embedder=parts.embedder, stems=parts.stems)
+        case "index":
+            return index_hour(scope, records=records, vectors=parts.vectors, model=parts.embedder.model)
+        case "link":
+            return link_hour(scope, records=records, graph=parts.graph)
+
+
+def _observe(context: dg.OpExecutionContext, report: StageReport, source: str) -> None:
+    """Show on the asset that one item of the hour was done again."""
+    outcome = _outcome(report)
+    context.log.info("%s: stage %r %s.", source, report.stage, outcome)
+    metadata = {"source": source, "outcome": outcome, **materialization_metadata(report, context.run_id, ())}
+    context.log_event(
+        dg.AssetObservation(asset_key(report.stream, report.stage), partition=report.hour, metadata=metadata)
+    )
+
+
+def _outcome(report: StageReport) -> str:
+    if report.done:
+        return "done, nothing changed" if report.unchanged else "done"
+    if report.failed:
+        return f"failed for good: {', '.join(report.failed)}"
+    if report.retried:
+        return f"will be tried again: {', '.join(report.retried)}"
+    return "had nothing to do: another run has the item, or an earlier stage did not finish"

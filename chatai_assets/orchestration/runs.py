@@ -1,0 +1,125 @@
+"""What Dagster's runs say about an hour: whether one is open, whether it is alive, how often it failed lately."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from chatai_assets.domain.keys import STREAMS, Stream
+from chatai_assets.stages.owners import is_gone, new_owner
+
+STREAM_TAG = "chatai/stream"
+WORKER_TAG = "chatai/worker"
+PARTITION_TAG = "dagster/partition"
+FIRST_BACKOFF_S = 30.0
+LONGEST_BACKOFF_S = 900.0
+COUNTED_RUNS = 8
+"""Runs of an hour that are looked at for its backoff; by then it is the longest."""
+OPEN = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.MANAGED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+LOST = "The process that worked on this run is gone; what it had claimed is free again."
+
+StreamHour = tuple[Stream, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long an hour is left alone after failed runs.
+
+    Attributes:
+        failures: failed runs since the last good one, counted up to a limit.
+        until: epoch seconds.
+    """
+
+    failures: int
+    until: float
+
+
+def sign(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Write on a run which process works on it, so that a run whose process was killed is known to be lost."""
+    # A retried run inherits the tags of the lost one, hence the run's own id in the signature.
+    instance.add_run_tags(run_id, {WORKER_TAG: f"{run_id}@{new_owner()}"})
+
+
+def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Fail started runs whose process on this machine no longer exists; return their ids.
+
+    Dagster's default launcher would leave them open for as long as a run may take, and their hours with them.
+    """
+    started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    lost = [run for run in started if _is_lost(run)]
+    for run in lost:
+        instance.report_run_failed(run, LOST)
+    return [run.run_id for run in lost]
+
+
+def _is_lost(run: dg.DagsterRun) -> bool:
+    run_id, _, owner = run.tags.get(WORKER_TAG, "").partition("@")
+    return run_id == run.run_id and is_gone(owner)
+
+
+def open_hours_of_runs(instance: dg.DagsterInstance) -> set[StreamHour]:
+    """Return the streams and hours for which a run waits or works, whoever asked for it."""
+    open_runs = instance.get_runs(dg.RunsFilter(statuses=list(OPEN)))
+    of_an_hour = [run for run in open_runs if PARTITION_TAG in run.tags]
+    return {(stream, run.tags[PARTITION_TAG]) for run in of_an_hour for stream in streams_of(run)}
+
+
+def streams_of(run: dg.DagsterRun) -> set[Stream]:
+    """Return the streams a run works on: by its tag, its job, or the assets that were picked in the UI."""
+    picked = {key.path[0] for key in run.asset_selection or ()}
+    named = {run.tags.get(STREAM_TAG), run.job_name}
+    return {stream for stream in STREAMS if stream in picked | named}
+
+
+def backoffs(instance: dg.DagsterInstance, stream: Stream, hours: Collection[str], now: float) -> dict[str, Backoff]:
+    """Return hour -> backoff, of those hours whose last run failed and that are to be left alone until later."""
+    lately = instance.get_run_records(
+        dg.RunsFilter(
+            statuses=list(FAILED),
+            tags={STREAM_TAG: stream},
+            updated_after=datetime.fromtimestamp(now - LONGEST_BACKOFF_S, UTC),
+        )
+    )
+    suspects = {record.dagster_run.tags.get(PARTITION_TAG) for record in lately}.intersection(hours)
+    found = {hour: _backoff(instance, stream, hour) for hour in sorted(filter(None, suspects))}
+    return {hour: backoff for hour, backoff in found.items() if backoff.until > now}
+
+
+def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff:
+    newest_first = instance.get_run_records(
+        dg.RunsFilter(tags={STREAM_TAG: stream, PARTITION_TAG: hour}), limit=COUNTED_RUNS
+    )
+    failures, ended = 0, 0.0
+    for record in newest_first:
+        if record.dagster_run.status not in FAILED:
+            break
+        failures += 1
+        ended = max(ended, record.end_time or record.update_timestamp.timestamp())
+    return Backoff(failures, ended + delay_after(failures))
+
+
+def delay_after(failures: int) -> float:
+    """Return seconds to wait after some failed runs in a row: doubling, bounded."""
+    return min(FIRST_BACKOFF_S * 2.0 ** (failures - 1), LONGEST_BACKOFF_S) if failures else 0.0
+
+
+def materialized_hours(
+    instance: dg.DagsterInstance, asset_keys: Iterable[dg.AssetKey]
+) -> dict[dg.AssetKey, frozenset[str]]:
+    """Return asset -> hours that were ever materialized."""
+    found: defaultdict[dg.AssetKey, frozenset[str]] = defaultdict(frozenset)
+    for key in asset_keys:
+        found[key] = frozenset(instance.get_materialized_partitions(key))
+    return dict(found)
