@@ -89,7 +89,7 @@ class Parts:
             from chatai_assets.adapters.models.free import FirstWordsTagger
 
             return FirstWordsTagger()
-        from chatai_assets.adapters.models.offline.workers import PooledTagger
+        from chatai_assets.adapters.models.offline.pooled import PooledTagger
 
         return PooledTagger(self._workers)
 
@@ -100,7 +100,7 @@ class Parts:
             from chatai_assets.adapters.models.free import CapitalisedExtractor
 
             return CapitalisedExtractor()
-        from chatai_assets.adapters.models.offline.workers import PooledExtractor
+        from chatai_assets.adapters.models.offline.pooled import PooledExtractor
 
         return PooledExtractor(self._workers)
 
@@ -109,7 +109,7 @@ class Parts:
         """Text -> dense vector, many texts at once."""
         if self.settings.models == "free":
             return self.query_embedder
-        from chatai_assets.adapters.models.offline.workers import PooledEmbedder
+        from chatai_assets.adapters.models.offline.pooled import PooledEmbedder
 
         return PooledEmbedder(self._workers)
 

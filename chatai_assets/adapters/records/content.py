@@ -24,6 +24,8 @@ from chatai_assets.adapters.records.schema import chunks, documents, inbox, post
 from chatai_assets.domain.keys import Stream
 
 Rows = Sequence[RowMapping]
+Place = tuple[str, str, str, int]
+"""Tenant, source key, part and ordinal: what names a chunk."""
 
 
 def items_table(stream: Stream) -> Table:
@@ -114,13 +116,13 @@ def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[st
         connection.execute(insert(chunks), rows)
 
 
-def texts_of_points(connection: Connection, keys: Sequence[tuple[str, str, str, int]]) -> dict[tuple[str, ...], str]:
+def texts_of_points(connection: Connection, keys: Sequence[Place]) -> dict[Place, str]:
     """Return chunk texts by ``(tenant_id, source_key, part, ordinal)``."""
     if not keys:
         return {}
     place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
     rows = connection.execute(select(*place, chunks.c.text).where(tuple_(*place).in_(keys)))
-    return {tuple(row[:4]): row.text for row in rows}
+    return {(row.tenant_id, row.source_key, row.part, row.ordinal): row.text for row in rows}
 
 
 def find_item(connection: Connection, stream: Stream, tenant_id: str, source_key: str) -> RowMapping | None:

@@ -1,0 +1,47 @@
+# The commands of this project; `make run` and `make test` are all a newcomer needs.
+
+PYTHON ?= python3
+CHATAI_HOME ?= $(CURDIR)/.chatai
+PORT ?= 3000
+BIN := .venv/bin
+home := $(abspath $(CHATAI_HOME))
+
+.PHONY: setup run test check bench lock clean
+
+setup: .venv/.ready
+
+# Installs exactly what the lock file names, by hash.
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The UI on http://127.0.0.1:3000, sensors on, the inbox folder watched, samples on first start. Ctrl-C ends it.
+run: setup
+	@mkdir -p "$(home)/dagster" "$(home)/inbox"
+	@cp dagster.yaml "$(home)/dagster/dagster.yaml"
+	@echo "UI: http://127.0.0.1:$(PORT)   drop files into: $(home)/inbox"
+	@exec env CHATAI_HOME="$(home)" DAGSTER_HOME="$(home)/dagster" CHATAI_SAMPLES="$${CHATAI_SAMPLES:-1}" \
+	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/dagster definitions validate --workspace workspace.yaml
+
+# Speed, memory and retrieval quality on the corpus at CHATAI_CORPUS; prints tables.
+bench: setup
+	$(BIN)/python -m chatai_assets_tests.benchmarks $(ARGS)
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal \
+	    --python-version 3.11 --quiet --custom-compile-command "make lock" --output-file requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

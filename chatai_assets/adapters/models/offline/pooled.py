@@ -1,0 +1,68 @@
+"""The offline models behind the ports, their batches spread over worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chatai_assets.adapters.models.offline.embedder import OfflineEmbedder
+from chatai_assets.adapters.models.offline.extractor import OfflineExtractor
+from chatai_assets.adapters.models.offline.tagger import OfflineTagger
+from chatai_assets.adapters.models.offline.workers import ModelWorkers
+from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.domain.linking import Extraction
+
+
+class PooledTagger:
+    """``OfflineTagger`` in worker processes."""
+
+    def __init__(self, workers: ModelWorkers) -> None:
+        self._workers = workers
+        self._tagger = OfflineTagger()
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model."""
+        return self._tagger.model
+
+    def tag(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return candidate tags per text; raises ``Outage`` when the workers die."""
+        return self._workers.map(self._tagger.tag, texts)
+
+
+class PooledExtractor:
+    """``OfflineExtractor`` in worker processes."""
+
+    def __init__(self, workers: ModelWorkers) -> None:
+        self._workers = workers
+        self._extractor = OfflineExtractor()
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model."""
+        return self._extractor.model
+
+    def extract(self, chunks: Sequence[str]) -> Sequence[Extraction]:
+        """Return what each chunk says; raises ``Outage`` when the workers die."""
+        return self._workers.map(self._extractor.extract, chunks)
+
+
+class PooledEmbedder:
+    """``OfflineEmbedder`` in worker processes."""
+
+    def __init__(self, workers: ModelWorkers) -> None:
+        self._workers = workers
+        self._embedder = OfflineEmbedder()
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model."""
+        return self._embedder.model
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector."""
+        return self._embedder.dimensions
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return one unit-length vector per text; raises ``Outage`` when the workers die."""
+        return self._workers.map(self._embedder.embed, texts)

@@ -1,0 +1,244 @@
+"""The command ``chatai``: parse arguments, call a stage or a store, print.
+
+One JSON document on stdout with ``--json``, else text for people; errors are one sentence on stderr,
+and the exit code is 0 only on success. The JSON keys are an interface.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from chatai_assets.adapters.records import dead_letters
+from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.keys import STAGES, Stage
+from chatai_assets.domain.revisions import Kind
+from chatai_assets.observability import configure_logging
+from chatai_assets.settings import InvalidSetting, read_settings
+from chatai_assets.stages.overview import UnknownItem, redo, show, status
+from chatai_assets.stages.search import Found, search
+
+EXCERPT_CHARS = 300
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+tenant = click.option("--tenant", default=None, help="The organization; CHATAI_TENANT or 'default' by default.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Telegram posts and documents as searchable knowledge."""
+    settings = read_settings()
+    configure_logging("WARNING" if settings.log_level == "INFO" else settings.log_level)
+    context.obj = context.with_resource(open_parts(settings))
+
+
+def main() -> None:
+    """Run the command line; every foreseen failure ends in one sentence and exit code 1."""
+    try:
+        cli.main(standalone_mode=False)
+    except (ChatAIError, UnknownItem, InvalidSetting) as error:
+        _end(str(error), 1)
+    except click.ClickException as error:
+        _end(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _end("Stopped; what was finished is kept, the rest is still pending.", 130)
+
+
+def _end(sentence: str, code: int) -> None:
+    click.echo(sentence, err=True)
+    sys.exit(code)
+
+
+@cli.command("ingest")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@tenant
+@as_json
+@click.pass_obj
+def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as_json: bool) -> None:
+    """Take in posts from Telegram exports and documents from files and folders."""
+    from chatai_assets.stages.ingest import Intake, ingest
+
+    settings = parts.settings
+    intake = Intake(parts.records, parts.blobs, tenant or settings.tenant_id, "file", settings.parser.max_file_bytes)
+    with _progress("Ingesting") as tell:
+        report = ingest(paths, intake, on_file=lambda path: tell(path.name))
+    if as_json:
+        _print_json(asdict(report))
+    else:
+        click.echo(
+            f"{report.posts} posts, {report.documents} documents, {report.duplicates} duplicates, "
+            f"{report.skipped} skipped, {len(report.rejected)} rejected."
+        )
+        for rejected in report.rejected:
+            click.echo(f"  {rejected.path}: {rejected.reason}", err=True)
+    if report.rejected and not (report.posts or report.documents or report.duplicates):
+        raise click.exceptions.Exit(1)
+
+
+@cli.command("process")
+@as_json
+@click.pass_obj
+def process_command(parts: Parts, as_json: bool) -> None:
+    """Materialize every hour with pending work, here and now, without a daemon."""
+    from chatai_assets.definitions import build_defs
+    from chatai_assets.orchestration.process import process
+
+    with _progress("Processing") as tell:
+        outcome = process(parts, lambda: build_defs(parts.settings, parts=parts), tell)
+    if as_json:
+        _print_json(outcome.figures)
+    else:
+        click.echo(
+            "{processed} items processed in {runs} runs, {failed} failed, {pending} pending, {seconds:.1f} s.".format(
+                **outcome.figures
+            )
+        )
+    if outcome.failures:
+        raise click.ClickException(" ".join(outcome.failures))
+
+
+@cli.command("search")
+@click.argument("query")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1_000), help="Hits at most.")
+@click.option("--kind", type=click.Choice(get_args(Kind)), default=None, help="Only posts, or only documents.")
+@tenant
+@as_json
+@click.pass_obj
+def search_command(parts: Parts, query: str, limit: int, kind: Kind | None, tenant: str | None, as_json: bool) -> None:
+    """Find the chunks that answer a question, by meaning and by words."""
+    found = search(
+        query,
+        limit=limit,
+        tenant_id=tenant or parts.settings.tenant_id,
+        kind=kind,
+        records=parts.records,
+        vectors=parts.vectors,
+        embedder=parts.query_embedder,
+        stems=parts.stems,
+    )
+    if as_json:
+        _print_json([asdict(hit) for hit in found])
+        return
+    for hit in found:
+        _print_hit(hit)
+    if not found:
+        click.echo("Nothing was found.", err=True)
+
+
+def _print_hit(hit: Found) -> None:
+    place = f"page {hit.page}, " if hit.page else ""
+    click.secho(f"{hit.score:.4f}  {hit.title or hit.source}", bold=True)
+    click.echo(f"        {hit.url or hit.channel or ''}  [{hit.source}, {place}characters {hit.start}-{hit.end}]")
+    excerpt = " ".join(hit.text[:EXCERPT_CHARS].split())
+    click.echo(f"        {excerpt}{'…' if len(hit.text) > EXCERPT_CHARS else ''}\n")
+
+
+@cli.command("status")
+@as_json
+@click.pass_obj
+def status_command(parts: Parts, as_json: bool) -> None:
+    """Say what there is, what is pending and what failed."""
+    figures = status(parts.records, parts.vectors, parts.graph)
+    if as_json:
+        _print_json(figures)
+        return
+    table = Table("", "received", "searchable", "pending", "failed")
+    for stream in ("posts", "documents"):
+        row = figures[stream]
+        table.add_row(stream, *(str(row[name]) for name in ("received", "searchable", "pending", "failed")))
+    Console().print(table)
+    click.echo(
+        f"{figures['vectors']['points']} points, {figures['graph']['nodes']} nodes, "
+        f"{figures['graph']['relationships']} relationships, {figures['dead_letters']['open']} open dead letters."
+    )
+    if figures["hours_behind"]:
+        click.echo(f"Behind: {', '.join(figures['hours_behind'])}. `chatai process` catches up.")
+
+
+@cli.command("show")
+@click.argument("source", metavar="ID")
+@tenant
+@as_json
+@click.pass_obj
+def show_command(parts: Parts, source: str, tenant: str | None, as_json: bool) -> None:
+    """Show all that is known of one post or document, stage by stage."""
+    found = show(parts.records, source, tenant)
+    if as_json:
+        _print_json(found)
+        return
+    for name, value in found.items():
+        if not isinstance(value, dict | list):
+            click.echo(f"{name}: {'' if value is None else value}")
+    table = Table("stage", "state", "attempts", "error", "run")
+    for name in STAGES:
+        row = found["stages"].get(name)
+        if row:
+            table.add_row(name, row["state"], str(row["attempts"]), row["error_class"] or "", row["run_id"] or "")
+    Console().print(table)
+    click.echo(f"tags: {', '.join(found['tags'])}")
+    click.echo(f"entities: {', '.join(dict.fromkeys(entity['name'] for entity in found['entities']))}")
+    for letter in found["dead_letters"]:
+        click.echo(f"dead letter {letter['id']}, {letter['stage']}: {letter['error_message']}")
+
+
+@cli.command("redo")
+@click.argument("source", metavar="ID")
+@click.option("--from", "stage", type=click.Choice(STAGES), default="parse", show_default=True, help="First stage.")
+@tenant
+@as_json
+@click.pass_obj
+def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as_json: bool) -> None:
+    """Do one post or document again; the next run does it."""
+    _, key, hour = redo(parts.records, source, tenant_id=tenant, stage=stage)
+    if as_json:
+        _print_json({"source": key[1], "tenant": key[0], "stage": stage, "hour": hour})
+    else:
+        click.echo(f"{key[1]} is pending again from {stage!r} on, in hour {hour}.")
+
+
+@cli.group("dead-letters")
+def letters_group() -> None:
+    """What failed for good, and why."""
+
+
+@letters_group.command("list")
+@click.option("--all", "include_resolved", is_flag=True, help="Resolved ones too.")
+@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Rows at most.")
+@as_json
+@click.pass_obj
+def list_command(parts: Parts, include_resolved: bool, limit: int, as_json: bool) -> None:
+    """List dead letters, the newest first."""
+    with parts.records.reading() as connection:
+        rows = dead_letters.list_letters(connection, include_resolved=include_resolved, limit=limit)
+    if as_json:
+        _print_json([dict(row) for row in rows])
+        return
+    table = Table("id", "stage", "source", "class", "what happened")
+    for row in rows:
+        table.add_row(str(row["id"]), row["stage"], row["source"], row["error_class"], row["error_message"])
+    Console().print(table)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what is going on; elsewhere stay silent."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title)
+        yield lambda text: progress.update(task, description=f"{title}: {text}")

@@ -1,0 +1,119 @@
+"""Doing all that is due, here and now: the same runs of the same instance, without the daemon."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from chatai_assets.adapters.records import dead_letters, work
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.assembly import Parts
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.keys import STAGES, STREAMS, Stream
+from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.orchestration.jobs import run_hour_here
+
+TELL_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class ProcessOutcome:
+    """What was done.
+
+    Attributes:
+        figures: ``runs processed failed pending seconds``.
+        failures: one sentence per hour whose run failed.
+    """
+
+    figures: dict[str, Any]
+    failures: list[str] = field(default_factory=list)
+
+
+def process(
+    parts: Parts, define: Callable[[], dg.Definitions], tell: Callable[[str], None] = lambda _text: None
+) -> ProcessOutcome:
+    """Run every hour with due work until nothing is due or a run makes no headway.
+
+    Args:
+        define: makes the definitions with these parts; called only if there is something to do.
+        tell: called about once a second with what is left.
+    """
+    started, runs, failures = time.monotonic(), 0, list[str]()
+    open_before, letters_before = _open_items(parts.records), _letters(parts.records)
+    if _due(parts.records):
+        definitions = define()
+        with home_instance(parts.settings) as instance, _telling(parts.records, tell):
+            runs, failures = _run_all(parts.records, definitions, instance)
+    pending = _open_items(parts.records)
+    figures = {
+        "runs": runs,
+        "processed": max(open_before - pending, 0),
+        "failed": _letters(parts.records) - letters_before,
+        "pending": pending,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return ProcessOutcome(figures, failures)
+
+
+def _run_all(records: Records, definitions: dg.Definitions, instance: dg.DagsterInstance) -> tuple[int, list[str]]:
+    runs, failures, stuck = 0, dict[tuple[Stream, str], str](), set[tuple[Stream, str]]()
+    while due := [place for place in _due(records) if place not in stuck]:
+        for stream, hour in due:
+            before = _settled(records, stream, hour)
+            outcome = run_hour_here(definitions, stream, hour, instance)
+            runs += 1
+            if outcome.failure:
+                failures[stream, hour] = outcome.failure
+            if outcome.failure or _settled(records, stream, hour) <= before:
+                stuck.add((stream, hour))
+    return runs, list(failures.values())
+
+
+def _due(records: Records) -> list[tuple[Stream, str]]:
+    now = time.time()
+    with records.reading() as connection:
+        return [(stream, hour) for stream in STREAMS for hour, _ in work.due_hours(connection, stream, now=now)]
+
+
+def _settled(records: Records, stream: Stream, hour: str) -> int:
+    """Return what grows when a run makes headway: the rows of an hour on which nothing is left to do."""
+    with records.reading() as connection:
+        states = [work.hour_states(connection, stream, stage, hour) for stage in STAGES]
+    return sum(state.get("done", 0) + state.get("failed", 0) for state in states)
+
+
+def _open_items(records: Records) -> int:
+    with records.reading() as connection:
+        return sum(sum(work.open_hours(connection, stream).values()) for stream in STREAMS)
+
+
+def _letters(records: Records) -> int:
+    with records.reading() as connection:
+        return dead_letters.count_open(connection)
+
+
+@contextmanager
+def _telling(records: Records, tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell from a thread of its own how many items are left, until the block ends."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(TELL_EVERY_S):
+            try:
+                tell(f"{_open_items(records)} items left")
+            except StoreUnavailable:
+                continue  # the run itself will say so
+
+    thread = threading.Thread(target=watch, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
