@@ -6,6 +6,7 @@ import re
 
 _HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2212"
 _PARTS = re.compile(rf"(\s+)|([{_HYPHENS}])")
+_WORD = re.compile(r"\w")
 _EDGES = " \t\n\u00a0#\"'«»“”„‘’`*_.,;:!?…()[]{}<>|"
 _PAIRS = (("«", "»"), ("“", "”"), ("(", ")"))
 _LONGEST = 200
@@ -21,11 +22,20 @@ def spelling_in(text: str, words: str) -> str | None:
     wanted = _bare(words).replace("\n", " ")
     if not wanted or len(wanted) > _LONGEST:
         return None
+    if _stands_alone(text, wanted):
+        return wanted
     for pattern in (rf"(?<!\w){re.escape(wanted)}(?!\w)", rf"(?i:(?<!\w){_loose(wanted)}(?!\w))"):
         if match := re.search(pattern, text):
             return match.group()
     beginning = re.search(rf"(?i:(?<!\w){_loose(wanted)})", text)
     return beginning.group() if beginning else None
+
+
+def _stands_alone(text: str, words: str) -> bool:
+    """Return whether the words' first occurrence is whole words; the usual case, told without compiling a pattern."""
+    start = text.find(words)
+    end = start + len(words)
+    return start >= 0 and not _WORD.match(text, start - 1, start) and not _WORD.match(text, end, end + 1)
 
 
 def plain_form(name: str) -> str:

@@ -25,8 +25,11 @@ Extractions = Mapping[int, Extraction]
 
 
 def link_hour(scope: Scope, *, records: Records, graph: GraphStore) -> StageReport:
-    """Make the graph hold exactly what the latest revision of what is due says."""
-    return run_stage(scope, records, _Linking(scope, records, graph), batch_items=scope.projection_items)
+    """Make the graph hold exactly what the latest revision of what is due says.
+
+    A run's whole share is one batch: closing the embedded graph rewrites all its edges, and no search waits for it.
+    """
+    return run_stage(scope, records, _Linking(scope, records, graph), batch_items=scope.run_items)
 
 
 class _Linking:
