@@ -21,7 +21,7 @@ setup: .venv/.ready
 # The UI on http://127.0.0.1:3000, sensors on, the inbox folder watched, samples on first start. Ctrl-C ends it.
 run: setup
 	@mkdir -p "$(home)/dagster" "$(home)/inbox"
-	@cp dagster.yaml "$(home)/dagster/dagster.yaml"
+	@sed '1,/^# --- end of paths/d' dagster.yaml > "$(home)/dagster/dagster.yaml"
 	@echo "UI: http://127.0.0.1:$(PORT)   drop files into: $(home)/inbox"
 	@exec env CHATAI_HOME="$(home)" DAGSTER_HOME="$(home)/dagster" CHATAI_SAMPLES="$${CHATAI_SAMPLES:-1}" \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)

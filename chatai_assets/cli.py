@@ -91,7 +91,7 @@ def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as
 @click.pass_obj
 def process_command(parts: Parts, as_json: bool) -> None:
     """Materialize every hour with pending work, here and now, without a daemon."""
-    from chatai_assets.definitions import build_defs
+    from chatai_assets.orchestration.build import build_defs
     from chatai_assets.orchestration.process import process
 
     with _progress("Processing") as tell:

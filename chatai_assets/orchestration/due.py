@@ -110,11 +110,12 @@ class QuietHours:
     Remembers up to which hour everything is settled, so that most ticks ask nothing; a new process looks again.
 
     Args:
+        hours: returns all partition keys there are now, in order.
         clock: epoch seconds.
     """
 
     def __init__(
-        self, stream: Stream, hours: dg.PartitionsDefinition[str], clock: Callable[[], float] = time.time
+        self, stream: Stream, hours: Callable[[], Sequence[str]], clock: Callable[[], float] = time.time
     ) -> None:
         self._stream = stream
         self._hours = hours
@@ -123,7 +124,7 @@ class QuietHours:
 
     def events(self, records: Records, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:
         """Return what to report: at most 24 hours, each once per asset that was never materialized in it."""
-        closed = [hour for hour in self._hours.get_partition_keys() if hour > self._settled and self._is_closed(hour)]
+        closed = [hour for hour in self._hours() if hour > self._settled and self._is_closed(hour)]
         if not closed:
             return []
         materialized = materialized_hours(instance, asset_keys(self._stream).values())

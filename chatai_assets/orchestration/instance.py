@@ -6,11 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from chatai_assets.settings import PROJECT, Settings, read_settings
+from chatai_assets.settings import PROJECT, Settings
 
 INSTANCE_FILE = "dagster.yaml"
 END_OF_PATHS = "# --- end of paths"
-HEADER = f"# Made from {PROJECT / INSTANCE_FILE}, whenever the project is started; edit that one.\n"
 
 
 def home_instance(settings: Settings) -> dg.DagsterInstance:
@@ -21,13 +20,13 @@ def home_instance(settings: Settings) -> dg.DagsterInstance:
 def prepare_dagster_home(settings: Settings) -> Path:
     """Make the folder that ``DAGSTER_HOME`` names, with the project's ``dagster.yaml``, and return it.
 
-    Where Dagster is given that folder it keeps everything in it by itself. The paths of the project's file, which are
-    for those who start Dagster in the project's folder without it, are left out.
+    Where Dagster is given that folder it keeps everything in it by itself, so the paths of the project's file, which
+    serve those who start Dagster in the project's folder without it, are left out. ``make run`` does the same.
     """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     file = home / INSTANCE_FILE
-    wanted = HEADER + _without_paths((PROJECT / INSTANCE_FILE).read_text(encoding="utf-8"))
+    wanted = _without_paths((PROJECT / INSTANCE_FILE).read_text(encoding="utf-8"))
     if not file.exists() or file.read_text(encoding="utf-8") != wanted:
         file.write_text(wanted, encoding="utf-8")
     return home
@@ -35,8 +34,4 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 def _without_paths(text: str) -> str:
     before, found, after = text.partition(END_OF_PATHS)
-    return after.lstrip("\n") if found else before
-
-
-if __name__ == "__main__":
-    prepare_dagster_home(read_settings())
+    return after.removeprefix("\n") if found else before

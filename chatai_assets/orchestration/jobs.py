@@ -31,13 +31,12 @@ class RunOutcome:
     failure: str | None
 
 
-def stream_jobs(settings: Settings, hours: dg.PartitionsDefinition[str]) -> list[dg.UnresolvedAssetJobDefinition]:
+def stream_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
     """Return the jobs ``posts`` and ``documents``."""
     return [
         dg.define_asset_job(
             stream,
             selection=dg.AssetSelection.assets(*asset_keys(stream).values()),
-            partitions_def=hours,
             description=DESCRIPTIONS[stream],
             tags={STREAM_TAG: stream, "dagster/max_runtime": str(settings.run_deadline_s)},
             executor_def=dg.in_process_executor,
@@ -66,6 +65,6 @@ def _sentence(result: dg.ExecuteInProcessResult) -> str:
             data = event.step_failure_data
             if data.user_failure_data and data.user_failure_data.description:
                 return data.user_failure_data.description
-            if data.error:
-                return f"The step {event.step_key} failed with {data.error.cls_name}."
+            cause = data.error.cause or data.error if data.error else None
+            return f"The step {event.step_key} failed with {cause.cls_name if cause else 'no word of the cause'}."
     return "The run failed before its first step; its log in the Dagster UI says why."

@@ -41,7 +41,7 @@ def sensors(settings: Settings, hours: dg.PartitionsDefinition[str], parts: Part
 
 def due_sensor(stream: Stream, hours: dg.PartitionsDefinition[str], opened: Opened) -> dg.SensorDefinition:
     """Return the sensor that asks for the hours of a stream in which something is due."""
-    quiet = QuietHours(stream, hours)
+    quiet = QuietHours(stream, hours.get_partition_keys)
 
     @dg.sensor(
         name=f"{stream}_due",

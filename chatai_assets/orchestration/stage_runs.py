@@ -23,8 +23,6 @@ from chatai_assets.orchestration.runs import sign
 from chatai_assets.settings import Settings
 from chatai_assets.stages.batches import Scope, StageReport
 
-StepContext = dg.OpExecutionContext | dg.AssetExecutionContext
-
 
 @dataclass(slots=True)
 class StageRun:
@@ -58,13 +56,13 @@ def stage_run(
     context: dg.AssetExecutionContext, stage: Stage, settings: Settings, records: Part[Records]
 ) -> Iterator[StageRun]:
     """Run one stage of the asset's stream and of the partition's hour; see ``watched``."""
-    scope = scope_of(settings, _stream_of(context.asset_key), context.partition_key, context.run_id)
-    with watched(context, StageRun(stage, scope, records), settings.stage_deadline_s) as run:
+    scope = scope_of(settings, _stream_of(context.asset_key), context.partition_key, context.run.run_id)
+    with watched(context.op_execution_context, StageRun(stage, scope, records), settings.stage_deadline_s) as run:
         yield run
 
 
 @contextmanager
-def watched(context: StepContext, run: StageRun, deadline_s: float) -> Iterator[StageRun]:
+def watched(context: dg.OpExecutionContext, run: StageRun, deadline_s: float) -> Iterator[StageRun]:
     """Let a stage run for as long as it may, and tell Dagster and the log what came of it.
 
     Raises:

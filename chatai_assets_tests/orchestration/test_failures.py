@@ -1,0 +1,47 @@
+import dagster as dg
+import pytest
+
+from chatai_assets.domain.errors import MassFailure, PaymentRequired, StoreUnavailable
+from chatai_assets.orchestration.deadlines import DeadlinePassed
+from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain
+
+PLACE = Place("posts", "tag", "2026-11-21-22:00", waiting=1_234, retries=0)
+
+
+def test_a_store_that_is_down_is_asked_once_more():
+    assert isinstance(failure_of(StoreUnavailable("Down."), PLACE), dg.RetryRequested)
+
+
+def test_a_store_that_stays_down_fails_the_run_with_what_waits_and_what_to_do():
+    failure = failure_of(StoreUnavailable("The graph cannot be opened."), Place("posts", "link", "h", 7, retries=1))
+    assert isinstance(failure, dg.Failure)
+    assert failure.description is not None
+    assert failure.description.startswith("The graph cannot be opened. 7 posts wait at the stage 'link' of h;")
+    assert failure.allow_retries is False
+
+
+@pytest.mark.parametrize(
+    "error", [PaymentRequired("Pay first."), MassFailure("All alike."), DeadlinePassed("Too long.")]
+)
+def test_other_outages_are_not_asked_again_at_once(error):
+    failure = failure_of(error, PLACE)
+    assert isinstance(failure, dg.Failure)
+    assert failure.allow_retries is False
+    assert "1,234 posts wait" in str(failure.description)
+
+
+def test_what_nobody_foresaw_is_named_without_its_message():
+    with pytest.raises(ValueError, match="Секретный") as caught:
+        int("Секретный текст поста")
+    failure = failure_of(caught.value, PLACE)
+    assert isinstance(failure, dg.Failure)
+    assert "ValueError" in str(failure.description)
+    shown = f"{failure.description} {failure.metadata}"
+    assert "invalid literal" not in shown
+    assert "test_failures.py" in shown
+
+
+def test_interruptions_and_failures_of_dagster_are_left_alone():
+    assert not is_ours_to_explain(KeyboardInterrupt())
+    assert not is_ours_to_explain(dg.Failure("said already"))
+    assert is_ours_to_explain(DeadlinePassed())

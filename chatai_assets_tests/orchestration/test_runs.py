@@ -1,0 +1,58 @@
+import subprocess
+import sys
+
+import dagster as dg
+
+from chatai_assets.orchestration.runs import WORKER_TAG, delay_after, end_lost_runs, sign, streams_of
+
+
+def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    run = dg.DagsterRun(job_name="posts", status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(run)
+    return run
+
+
+def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    found = instance.get_run_by_id(run.run_id)
+    assert found
+    return found.status
+
+
+def owner_that_ended() -> str:
+    code = "from chatai_assets.stages.owners import new_owner; print(new_owner())"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_started_run_whose_process_was_killed_is_failed():
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = started(instance)
+        instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@{owner_that_ended()}"})
+        assert end_lost_runs(instance) == [run.run_id]
+        assert status_of(instance, run) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_process_lives_or_is_not_known_yet_is_left_alone():
+    with dg.DagsterInstance.ephemeral() as instance:
+        alive, unsigned = started(instance), started(instance)
+        sign(instance, alive.run_id)
+        assert not end_lost_runs(instance)
+        assert status_of(instance, unsigned) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_retry_that_inherited_the_signature_of_the_lost_run_is_left_alone():
+    with dg.DagsterInstance.ephemeral() as instance:
+        lost, retry = dg.DagsterRun(job_name="posts").run_id, started(instance)
+        instance.add_run_tags(retry.run_id, {WORKER_TAG: f"{lost}@{owner_that_ended()}"})
+        assert not end_lost_runs(instance)
+
+
+def test_the_streams_of_a_run_are_told_by_tag_job_or_picked_assets():
+    picked = frozenset({dg.AssetKey(["documents", "parsed"]), dg.AssetKey(["posts", "tagged"])})
+    assert streams_of(dg.DagsterRun(job_name="x", tags={"chatai/stream": "posts"})) == {"posts"}
+    assert streams_of(dg.DagsterRun(job_name="documents")) == {"documents"}
+    assert streams_of(dg.DagsterRun(job_name="__ASSET_JOB", asset_selection=picked)) == {"posts", "documents"}
+    assert streams_of(dg.DagsterRun(job_name="redo")) == set()
+
+
+def test_the_delay_after_failures_doubles_up_to_fifteen_minutes():
+    assert [delay_after(failures) for failures in range(8)] == [0, 30, 60, 120, 240, 480, 900, 900]
