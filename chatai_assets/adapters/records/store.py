@@ -10,8 +10,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as NoConnection
 
+from chatai_assets.adapters.records.dialect import exclude_others
 from chatai_assets.domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -19,6 +20,8 @@ HEAD = "0001"
 """The newest migration; a test compares it with the folder."""
 BUSY_TIMEOUT_S = 30
 MIGRATION_LOCK_S = 120
+OF_THE_STORE = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"}
+"""Classes of SQLAlchemy's errors that blame the database, not the statement; the last is what a damaged file raises."""
 SQLITE_PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
@@ -26,6 +29,7 @@ SQLITE_PRAGMAS = (
     "foreign_keys=ON",
     "cache_size=-65536",
     "temp_store=MEMORY",
+    "wal_autocheckpoint=8000",
 )
 
 
@@ -79,8 +83,10 @@ def store_errors() -> Iterator[None]:
     """Translate what SQLAlchemy raises about the store itself; statements that are wrong stay what they are."""
     try:
         yield
+    except NoConnection as error:
+        raise StoreUnavailable("The record store gives no connection: too many are in use.") from error
     except DBAPIError as error:
-        if type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}:
+        if type(error).__name__ in OF_THE_STORE:
             raise StoreUnavailable(f"The record store cannot be used: {_reason(error)}.") from error
         raise
 
@@ -109,6 +115,7 @@ def migrate(engine: Engine) -> None:
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             with engine.begin() as connection:
+                exclude_others(connection, "migrations")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
     except Timeout as error:
