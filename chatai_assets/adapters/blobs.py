@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EBUSY
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 from typing import BinaryIO
 
 from chatai_assets.domain.errors import StoreUnavailable, UnreadableDocument
@@ -39,7 +41,7 @@ class Blobs:
         Raises:
             UnreadableDocument: the file is larger than ``max_bytes``.
             StoreUnavailable: the folder cannot be written.
-            OSError: the source cannot be read.
+            OSError: the source cannot be read, or changed meanwhile.
         """
         with source.open("rb") as reading:
             size = os.fstat(reading.fileno()).st_size
@@ -55,14 +57,36 @@ class Blobs:
         return blob
 
     def _write(self, reading: BinaryIO, blob: Blob) -> None:
-        """Write under another name and rename, so that a name always means all of its bytes."""
+        """Write under another name and rename, so that a name always means all of its bytes and no others."""
         target = self.path_of(blob.sha256)
-        try:
+        with _keeping():
             target.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=target.parent, prefix=".incoming-", delete=False) as writing:
-                shutil.copyfileobj(reading, writing, BLOCK_BYTES)
-                writing.flush()
-                os.fsync(writing.fileno())
-            Path(writing.name).replace(target)
-        except OSError as error:
-            raise StoreUnavailable(f"Uploaded bytes cannot be kept: {error.strerror}.") from error
+            handle, name = mkstemp(dir=target.parent, prefix=".incoming-")
+        try:
+            with os.fdopen(handle, "wb") as writing:
+                _copy(reading, writing, blob)
+            with _keeping():
+                Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def _copy(reading: BinaryIO, writing: BinaryIO, blob: Blob) -> None:
+    hasher = sha256()
+    for block in iter(lambda: reading.read(BLOCK_BYTES), b""):
+        hasher.update(block)
+        with _keeping():
+            writing.write(block)
+    if hasher.hexdigest() != blob.sha256:
+        raise BlockingIOError(EBUSY, "it changed while it was read")
+    with _keeping():
+        writing.flush()
+        os.fsync(writing.fileno())
+
+
+@contextmanager
+def _keeping() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"Uploaded bytes cannot be kept: {error.strerror}.") from error

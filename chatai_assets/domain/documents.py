@@ -122,6 +122,10 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             ru="Программа чтения аварийно завершилась на этом файле. Сохраните его заново и загрузите ещё раз.",
             en="The reader crashed on this file. Save it anew and upload it again.",
         ),
+        "internal": Fault(
+            ru="Документ не удалось обработать: ошибка на нашей стороне. Мы уже знаем о ней.",
+            en="The document could not be processed: the fault is on our side. We know of it.",
+        ),
         "missing": Fault(
             ru="Файл не найден или недоступен для чтения.",
             en="The file is not there or cannot be opened.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from chatai_assets.domain.keys import digest
 
-Outcome = Literal["latest", "superseded", "unchanged"]
+Outcome = Literal["latest", "superseded", "unchanged", "skipped"]
 Kind = Literal["post", "document"]
 
 
@@ -20,7 +20,8 @@ class Arrival:
         door: ``file``, ``folder``, ...: how it came.
         payload: the raw record of a post; of a document ``{"sha256", "file_name", "size_bytes"}``.
         content_hash: equal for revisions a reader would call the same.
-        revised_at: epoch seconds by which revisions are ordered; ties go to the later arrival.
+        revised_at: epoch seconds by which revisions of a post are ordered; ties go to the later arrival.
+        has_words: whether anything of it could ever be found.
     """
 
     tenant_id: str
@@ -31,6 +32,7 @@ class Arrival:
     payload: Mapping[str, Any]
     content_hash: str
     revised_at: int
+    has_words: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,24 @@ def judge(arrival: Arrival, known: Known | None) -> Outcome:
     """Return whether an arrival is the item's latest revision.
 
     ``unchanged`` has the content of the latest one, whichever door it came through; ``superseded``
-    is older than what is known, and is kept without making work.
+    is older than what is known, and is kept without making work; ``skipped`` has no words, and
+    takes none away. A file tells no date of its own, so its order is that of arrival whatever the clock says.
     """
     if known is None:
-        return "latest"
+        return "latest" if arrival.has_words else "skipped"
     if arrival.content_hash == known.content_hash:
         return "unchanged"
-    return "superseded" if arrival.revised_at < known.revised_at else "latest"
+    return "superseded" if arrival.kind == "post" and arrival.revised_at < known.revised_at else "latest"
+
+
+def known_after(arrival: Arrival, known: Known | None, outcome: Outcome) -> Known | None:
+    """Return the latest revision once an arrival was judged; one that is not stored yet has no ``seq`` of its own."""
+    if outcome == "latest":
+        return Known(known.seq if known else 0, arrival.revised_at, arrival.content_hash)
+    if outcome == "unchanged" and known and arrival.content_hash == known.content_hash:
+        # Only the date moved: a revision between the two dates must stay superseded.
+        return replace(known, revised_at=max(known.revised_at, arrival.revised_at))
+    return known
 
 
 def idempotency_key(arrival: Arrival, known: Known | None) -> str:

@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
 from chatai_assets.adapters.records import content, dead_letters, ledger, stats, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.errors import ChatAIError, Outage, StoreUnavailable, TransientError
+from chatai_assets.domain.errors import ChatAIError, StoreUnavailable, TransientError
 from chatai_assets.domain.keys import Stage, Stream
-from chatai_assets.domain.retries import UnexpectedFailure, guard_against_mass_failure, retry_delay
+from chatai_assets.domain.retries import guard_against_mass_failure, retry_delay
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, DEAD_LETTER, log
 from chatai_assets.stages.owners import is_gone, new_owner
 
 PREVIEW_ROWS = 10
-T = TypeVar("T")
+DONE_NOTE = "the stage succeeded later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,8 @@ def _commit(
         dead_letters.bury(connection, letters, now=now)
         work.follow(connection, owner, result.follow, now=now)
         for stage, keys in result.reopen.items():
-            work.reopen(connection, stage, [key for key in keys if key in held], now=now)
+            work.reopen(connection, stage, [key for key in keys if key in held and key not in retried], now=now)
+        dead_letters.resolve_done(connection, owner, stage_work.stage, DONE_NOTE)
         done = work.finish(connection, owner, fingerprint=stage_work.fingerprint, now=now)
         stats.add_stats(
             connection,
@@ -248,10 +248,12 @@ def _commit(
 def _withdraw(
     connection: Connection, owner: str, stage_work: StageWork, failed: Mapping[Key, ChatAIError], now: float
 ) -> None:
-    """Have the projections let go of what an earlier revision of a failed item left there."""
+    """Have the projections let go of what they hold of a failed item, of whichever revision."""
     if failed and stage_work.withdraws:
         stale = [key for key in ledger.projected(connection, owner) if key in failed]
         work.follow(connection, owner, stage_work.withdraws, now=now, keys=stale)
+        for stage in stage_work.withdraws:
+            work.reopen(connection, stage, stale, now=now)
 
 
 def _sort_failures(
@@ -347,28 +349,3 @@ def _free_orphans(records: Records) -> None:
         freed = work.free_orphans(connection, is_gone)
     if freed:
         log.info(CLAIMS_FREED, owners=freed)
-
-
-def attempt(compute: Callable[[], T], key: Key, result: BatchResult) -> T | None:
-    """Compute one item; what goes wrong becomes its failure and leaves its neighbours alone.
-
-    Raises:
-        Outage: what all items need is down.
-    """
-    try:
-        return compute()
-    except (ChatAIError, RecursionError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        note_failure(error, key, result)
-        return None
-
-
-def note_failure(error: Exception, key: Key, result: BatchResult) -> None:
-    """Record what befell an item; an ``Outage`` is raised, since it befalls them all."""
-    if isinstance(error, Outage):
-        raise error
-    if isinstance(error, ChatAIError):
-        result.failures[key] = error
-        return
-    # The message may quote private text: only the class and the place go into the letter.
-    result.failures[key] = UnexpectedFailure(f"An unforeseen {type(error).__name__}; the stack says where.")
-    result.stacks[key] = "".join(traceback.format_tb(error.__traceback__))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from chatai_assets.adapters.records import content, embeddings
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.embedding import sparse_terms
-from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.keys import Stage, fingerprint
-from chatai_assets.stages.batches import BatchResult, Scope, StageReport, note_failure, run_stage
+from chatai_assets.domain.keys import Stage, Stream, fingerprint
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.stages.documents import fail_documents
+from chatai_assets.stages.isolation import answers_to, attempt, note_failure
 
 CODE_VERSION = "1"
 
@@ -26,14 +28,15 @@ Stems = Callable[[str], Sequence[str]]
 
 def embed_hour(scope: Scope, *, records: Records, embedder: Embedder, stems: Stems) -> StageReport:
     """Embed the chunks of what is due for which no vector is kept yet."""
-    return run_stage(scope, records, _Embedding(records, embedder, stems))
+    return run_stage(scope, records, _Embedding(scope.stream, records, embedder, stems))
 
 
 class _Embedding:
     stage: Stage = "embed"
     withdraws: Sequence[Stage] = ("index",)
 
-    def __init__(self, records: Records, embedder: Embedder, stems: Stems) -> None:
+    def __init__(self, stream: Stream, records: Records, embedder: Embedder, stems: Stems) -> None:
+        self.stream = stream
         self.records = records
         self.embedder = embedder
         self.stems = stems
@@ -44,15 +47,19 @@ class _Embedding:
             keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
         texts = list(dict.fromkeys(row["text"] for row in missing))
-        answers = dict(zip(texts, self.embedder.embed(texts), strict=True)) if texts else {}
+        answers = dict(zip(texts, answers_to(self.embedder.embed, texts), strict=True))
         result = BatchResult(write=lambda _connection, _keys: None, follow=("index",), reopen={"index": keys})
+        if self.stream == "documents":
+            result.write_failed = fail_documents
         kept: dict[tuple[str, str], dict[str, Any]] = {}
         for row in missing:
-            answer = answers[row["text"]]
-            if isinstance(answer, ChatAIError):
-                note_failure(answer, (row["tenant_id"], row["source_key"]), result)
+            answer, key = answers[row["text"]], (row["tenant_id"], row["source_key"])
+            if isinstance(answer, Exception):
+                note_failure(answer, key, result)
             elif (row["tenant_id"], row["text_hash"]) not in kept:
-                kept[row["tenant_id"], row["text_hash"]] = self._row(row, answer)
+                vector = attempt(partial(self._row, row, answer), key, result)
+                if vector:
+                    kept[row["tenant_id"], row["text_hash"]] = vector
         self._complete(result, keys, kept, {(row["tenant_id"], row["source_key"]) for row in missing})
         return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
@@ -12,10 +13,10 @@ from chatai_assets.adapters.models.ports import Extractor
 from chatai_assets.adapters.records import content, enrichment
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage, fingerprint
 from chatai_assets.domain.linking import Extraction, check_extraction
-from chatai_assets.stages.batches import BatchResult, Scope, StageReport, note_failure, run_stage
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.stages.isolation import answers_to, attempt, note_failure
 
 CODE_VERSION = "1"
 
@@ -29,7 +30,7 @@ def enrich_hour(scope: Scope, *, records: Records, extractor: Extractor) -> Stag
 
 class _Enriching:
     stage: Stage = "enrich"
-    withdraws: Sequence[Stage] = ()
+    withdraws: Sequence[Stage] = ("link",)
 
     def __init__(self, records: Records, extractor: Extractor) -> None:
         self.records = records
@@ -40,15 +41,18 @@ class _Enriching:
         with self.records.reading() as connection:
             keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
             chunks = content.claimed_chunks(connection, owner)
-        answers = self.extractor.extract([chunk["text"] for chunk in chunks]) if chunks else []
+        answers = answers_to(self.extractor.extract, [chunk["text"] for chunk in chunks])
         result = BatchResult(write=lambda _connection, _keys: None, follow=("link",), reopen={"link": keys})
         names: dict[tuple[str, ...], Row] = {}
         ties: dict[tuple[str, ...], Row] = {}
         for chunk, answer in zip(chunks, answers, strict=True):
-            if isinstance(answer, ChatAIError):
-                note_failure(answer, (chunk["tenant_id"], chunk["source_key"]), result)
-            else:
-                _collect(chunk, check_extraction(answer, chunk["text"]), names, ties)
+            key = (chunk["tenant_id"], chunk["source_key"])
+            if isinstance(answer, Exception):
+                note_failure(answer, key, result)
+                continue
+            said = attempt(partial(check_extraction, answer, chunk["text"]), key, result)
+            if said:
+                _collect(chunk, said, names, ties)
         _complete(result, owner, keys, names, ties)
         return result
 

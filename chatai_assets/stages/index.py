@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,9 +51,7 @@ class _Indexing:
             tags = enrichment.tags_of_owner(connection, owner)
             embedded = embeddings.embedded_texts(connection, owner, self.model)
             before = ledger.recorded(connection, owner, "vectors")
-        wanted = _wanted_points(
-            self.scope.stream, items, [chunk for chunk in chunks if _place(chunk) in embedded], tags
-        )
+        wanted = _wanted_points(self.scope.stream, items, chunks, embedded, tags)
         desired = {
             key: {i: _content(self.model, point) for i, point in points.items()} for key, points in wanted.items()
         }
@@ -83,7 +81,9 @@ class _Indexing:
         def write(connection: Connection, held: set[Key]) -> None:
             ledger.confirm(connection, "vectors", {key: desired[key] for key in changes.plans if key in held})
             rows = [_searchable(self.scope.stream, key, len(points)) for key, points in desired.items() if key in held]
-            content.write_items(connection, self.scope.stream, [row for row in rows if row["chunks_count"]])
+            # A document of which nothing is found is not completed; whoever failed it has said why.
+            shown = rows if self.scope.stream == "posts" else [row for row in rows if row["chunks_count"]]
+            content.write_items(connection, self.scope.stream, shown)
 
         preview = [
             {"source": key[1], "points": len(points), "written": key in changes.plans}
@@ -101,9 +101,13 @@ def _wanted_points(
     stream: str,
     items: Sequence[RowMapping],
     chunks: Sequence[RowMapping],
+    embedded: Collection[tuple[str, str]],
     tags: Mapping[Key, tuple[str, tuple[str, ...]]],
 ) -> dict[Key, dict[str, tuple[str, Payload]]]:
-    """Return item -> point id -> (text hash, payload); an item without text has none."""
+    """Return item -> point id -> (text hash, payload).
+
+    An item without text has none; nor has one that is embedded in part, lest parts of it pass for the whole.
+    """
     by_item: defaultdict[Key, list[RowMapping]] = defaultdict(list)
     for chunk in chunks:
         by_item[chunk["tenant_id"], chunk["source_key"]].append(chunk)
@@ -111,7 +115,7 @@ def _wanted_points(
     for item in items:
         key = (item["tenant_id"], item["source_key"])
         about = _about(stream, item, tags.get(key, ("", ()))[1])
-        mine = by_item[key] if item["has_text"] else []
+        mine = by_item[key] if item["has_text"] and all(_place(chunk) in embedded for chunk in by_item[key]) else []
         wanted[key] = {_id(chunk): (chunk["text_hash"], _payload(about, chunk)) for chunk in mine}
     return wanted
 
@@ -156,4 +160,4 @@ def _point(i: str, _text_hash: str, payload: Payload, vector: RowMapping) -> Poi
 
 def _searchable(stream: str, key: Key, chunks_count: int) -> dict[str, Any]:
     row = {"tenant_id": key[0], "source_key": key[1], "chunks_count": chunks_count}
-    return row if stream == "posts" else row | {"status": "completed"}
+    return row if stream == "posts" else row | {"status": "completed", "error": None, "error_code": None}

@@ -118,18 +118,15 @@ def ingest_file(path: Path, intake: Intake, report: IngestReport) -> None:
 def _ingest_export(path: Path, intake: Intake, report: IngestReport) -> None:
     for batch in batches(_arrivals(path, intake, report), BATCH):
         with intake.records.begin() as connection:
-            known = inbox.known_items(connection, intake.tenant_id, "post", {post.source_key for post, _ in batch})
-            # A post without words is only worth knowing if it takes the words of an earlier revision away.
-            arrivals = [post for post, has_text in batch if has_text or post.source_key in known]
-            outcomes = inbox.receive(connection, intake.tenant_id, "post", arrivals, now=intake.clock())
+            outcomes = inbox.receive(connection, intake.tenant_id, "post", batch, now=intake.clock())
         counts = Counter(outcomes)
         report.posts += counts["latest"]
         report.duplicates += counts["unchanged"] + counts["superseded"]
-        report.skipped += len(batch) - len(arrivals)
+        report.skipped += counts["skipped"]
 
 
-def _arrivals(path: Path, intake: Intake, report: IngestReport) -> Iterator[tuple[Arrival, bool]]:
-    """Yield the posts of an export and whether each has words."""
+def _arrivals(path: Path, intake: Intake, report: IngestReport) -> Iterator[Arrival]:
+    """Yield the posts of an export."""
     for record in read_export(path):
         if isinstance(record, ExportFault):
             _reject(report, path, f"Record {record.position}: {record.reason}")
@@ -142,9 +139,9 @@ def _arrivals(path: Path, intake: Intake, report: IngestReport) -> Iterator[tupl
             _reject(report, path, f"Record {record.position}: {error}")
 
 
-def _post_arrival(record: ExportRecord, intake: Intake) -> tuple[Arrival, bool]:
+def _post_arrival(record: ExportRecord, intake: Intake) -> Arrival:
     post = read_post(record.raw, record.record_format)
-    arrival = Arrival(
+    return Arrival(
         tenant_id=intake.tenant_id,
         door=intake.door,
         kind="post",
@@ -153,23 +150,23 @@ def _post_arrival(record: ExportRecord, intake: Intake) -> tuple[Arrival, bool]:
         payload=record.raw,
         content_hash=post.content_hash,
         revised_at=post.revised_at,
+        has_words=bool(post.text),
     )
-    return arrival, bool(post.text)
 
 
 def _ingest_document(path: Path, intake: Intake, report: IngestReport) -> None:
     blob = intake.blobs.put(path, max_bytes=intake.max_file_bytes)
     now = intake.clock()
+    name = path.name.encode("utf-8", "replace").decode()  # no store keeps a name that is not Unicode
     with intake.records.begin() as connection:
-        twin = inbox.has_copy(connection, intake.tenant_id, path.name, blob.sha256)
-        key = twin or document_key(document_id_of(str(path.resolve())))
+        own = document_key(document_id_of(str(path.resolve())))
         arrival = Arrival(
             tenant_id=intake.tenant_id,
             door=intake.door,
             kind="document",
-            source_key=key,
+            source_key=inbox.document_key_of(connection, intake.tenant_id, own, name, blob.sha256),
             record_format="file",
-            payload={"sha256": blob.sha256, "file_name": path.name, "size_bytes": blob.size_bytes},
+            payload={"sha256": blob.sha256, "file_name": name, "size_bytes": blob.size_bytes},
             content_hash=blob.sha256,
             revised_at=int(now),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import Connection, RowMapping
 
@@ -16,6 +17,7 @@ from chatai_assets.domain.graph_change import change_of, fingerprints
 from chatai_assets.domain.keys import Stage, fingerprint
 from chatai_assets.domain.linking import Entity, Extraction, Relation
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.stages.isolation import attempt
 from chatai_assets.stages.projections import Changes, announce, needs_writing
 
 CODE_VERSION = "1"
@@ -48,30 +50,30 @@ class _Linking:
             tags = enrichment.tags_of_owner(connection, owner)
             said = _extractions(*enrichment.facts_of_owner(connection, owner))
             before = ledger.recorded(connection, owner, "graph")
-        wanted = {_key(item): _subgraph(item, tags, said) for item in items}
+        result = BatchResult(write=lambda _connection, _keys: None)
+        drawn = {_key(item): attempt(partial(_subgraph, item, tags, said), _key(item), result) for item in items}
+        wanted = {key: graph for key, graph in drawn.items() if graph is not None}
         desired = {key: fingerprints(graph) for key, graph in wanted.items()}
         changes = Changes({})
         if needs_writing(desired, before):
             with self.graph.writing() as writer:
                 changes = announce(self.records, "graph", owner, desired)
                 writer.apply(change_of((plan, wanted[key]) for key, plan in changes.plans.items()))
-        return _result(desired, changes)
+        _complete(result, desired, changes)
+        return result
 
 
-def _result(desired: dict[Key, dict[str, str]], changes: Changes) -> BatchResult:
+def _complete(result: BatchResult, desired: dict[Key, dict[str, str]], changes: Changes) -> None:
     def write(connection: Connection, held: set[Key]) -> None:
         ledger.confirm(connection, "graph", {key: desired[key] for key in changes.plans if key in held})
 
-    preview = [
+    result.write = write
+    result.unchanged = len(desired) - len(changes.plans)
+    result.counts = Counter(written=changes.written, deleted=changes.deleted)
+    result.preview = [
         {"source": key[1], "nodes_and_edges": len(parts), "written": key in changes.plans}
         for key, parts in list(desired.items())[:10]
     ]
-    return BatchResult(
-        write=write,
-        unchanged=len(desired) - len(changes.plans),
-        counts=Counter(written=changes.written, deleted=changes.deleted),
-        preview=preview,
-    )
 
 
 def _subgraph(

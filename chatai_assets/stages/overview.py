@@ -99,7 +99,7 @@ def redo(
     stage: Stage = "parse",
     clock: Callable[[], float] = time.time,
 ) -> tuple[Stream, Key, str]:
-    """Make one item pending again from a stage on, and close its dead letters; return stream, key and hour.
+    """Make one item pending again from a stage on and close its dead letters of there; return stream, key and hour.
 
     Raises:
         UnknownItem: there is no such item, the tenant must be named, or the stage never saw the item.
@@ -109,5 +109,6 @@ def redo(
         hour = work.redo(connection, key, stage, now=clock())
         if hour is None:
             raise UnknownItem(f"{source_key} has not come to the stage {stage!r} yet: redo it from an earlier one.")
-        dead_letters.resolve_items(connection, key[0], [source_key], REDO_NOTE)
+        again = (stage, *work.DOWNSTREAM[stage])
+        dead_letters.resolve_items(connection, key[0], [source_key], REDO_NOTE, stages=again)
     return stream, key, hour

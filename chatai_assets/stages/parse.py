@@ -10,16 +10,18 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.blobs import Blobs
-from chatai_assets.adapters.records import content
+from chatai_assets.adapters.records import content, enrichment
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.chunking import BODY, Chunk, cut
-from chatai_assets.domain.documents import ParsedDocument, sentence
-from chatai_assets.domain.errors import ChatAIError, UnreadableDocument
+from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage, Stream, digest, fingerprint
 from chatai_assets.domain.language import language_of
 from chatai_assets.domain.telegram import Post, read_post
-from chatai_assets.stages.batches import BatchResult, Scope, StageReport, attempt, note_failure, run_stage
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.stages.documents import fail_documents
+from chatai_assets.stages.isolation import attempt, note_failure
 
 CODE_VERSION = "1"
 """Changes when parsing or chunking gives other results for the same input."""
@@ -60,7 +62,7 @@ class _PostParsing:
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget_posts, follow=FOLLOW)
         parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
         for arrival in arrivals:
             key = (arrival["tenant_id"], arrival["source_key"])
@@ -109,7 +111,7 @@ class _DocumentParsing:
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_write_failed, follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget_documents, follow=FOLLOW)
         files = [
             (self.blobs.path_of(arrival["payload"]["sha256"]), arrival["payload"]["file_name"]) for arrival in arrivals
         ]
@@ -140,6 +142,8 @@ def _document(arrival: RowMapping, parsed: ParsedDocument) -> tuple[Row, list[Ch
         "pages": [[page.number, page.start, page.end] for page in parsed.pages],
         "sections": [[section.level, section.title, section.start] for section in parsed.sections],
         "status": "processing",
+        "error": None,
+        "error_code": None,
     }
     return row, cut(parsed.text, parsed.pages, parsed.sections)
 
@@ -166,15 +170,19 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
     ]
 
 
-def _write_failed(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
-    """Show on each document what is wrong with it, and forget the text of its earlier revision."""
-    rows = []
-    for key, error in failures.items():
-        code = error.code if isinstance(error, UnreadableDocument) else "internal"
-        sentences = f"{sentence(code, 'ru')} / {sentence(code, 'en')}"
-        row = {"status": "failed", "error_code": code, "error": sentences, "text": None, "chunks_count": 0}
-        rows.append(_keyed(key, row))
-    content.write_items(connection, "documents", rows)
+def _forget_posts(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    """Forget what an earlier revision said: nothing of it holds any more."""
+    content.write_items(connection, "posts", [_keyed(key, {"text": None, "chunks_count": 0}) for key in failures])
+    enrichment.forget_tags(connection, failures.keys())
+    enrichment.forget_facts(connection, failures.keys())
+
+
+def _forget_documents(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    """Show on each document what is wrong with it, and forget what its earlier revision said."""
+    fail_documents(connection, failures)
+    content.write_items(connection, "documents", [_keyed(key, {"text": None}) for key in failures])
+    enrichment.forget_tags(connection, failures.keys())
+    enrichment.forget_facts(connection, failures.keys())
 
 
 def _chunk_row(key: Key, chunk: Chunk) -> Row:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.models.ports import Tagger
-from chatai_assets.adapters.records import content, enrichment
+from chatai_assets.adapters.records import content, enrichment, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import AnswerRejected, ChatAIError
 from chatai_assets.domain.keys import Stage, Stream, fingerprint
 from chatai_assets.domain.tagging import check_tags, has_usable_word, tags_hash
-from chatai_assets.stages.batches import BatchResult, Scope, StageReport, note_failure, run_stage
+from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.stages.isolation import answers_to, attempt, note_failure
 
 CODE_VERSION = "1"
 TAGGED_CHARS = 8_000
@@ -29,7 +31,7 @@ def tag_hour(scope: Scope, *, records: Records, tagger: Tagger) -> StageReport:
 
 class _Tagging:
     stage: Stage = "tag"
-    withdraws: Sequence[Stage] = ()
+    withdraws: Sequence[Stage] = ("link",)
 
     def __init__(self, records: Records, tagger: Tagger, scope: Scope) -> None:
         self.records = records
@@ -43,27 +45,30 @@ class _Tagging:
             items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
             before = enrichment.tags_of_owner(connection, owner)
         with_text = [item for item in items if item["has_text"]]
-        answers = self.tagger.tag([item["head"] for item in with_text]) if with_text else []
-        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",))
+        answers = answers_to(self.tagger.tag, [item["head"] for item in with_text])
+        result = BatchResult(write=lambda _connection, _keys: None, write_failed=self._forget, follow=("link",))
         tags: dict[Key, tuple[str, ...]] = {_key(item): () for item in items if not item["has_text"]}
         tags |= self._checked(with_text, answers, result)
         self._complete(result, tags, before)
         return result
 
     def _checked(
-        self, items: Sequence[RowMapping], answers: Sequence[Sequence[str] | ChatAIError], result: BatchResult
+        self, items: Sequence[RowMapping], answers: Sequence[Sequence[str] | Exception], result: BatchResult
     ) -> dict[Key, tuple[str, ...]]:
         checked: dict[Key, tuple[str, ...]] = {}
         for item, answer in zip(items, answers, strict=True):
-            if isinstance(answer, ChatAIError):
+            if isinstance(answer, Exception):
                 note_failure(answer, _key(item), result)
                 continue
-            tags = check_tags(answer, item["head"])
-            if not tags and has_usable_word(item["head"]):
-                note_failure(AnswerRejected("The tagger named nothing that stands in the text."), _key(item), result)
-                continue
-            checked[_key(item)] = tags
+            tags = attempt(partial(_believed, answer, item["head"]), _key(item), result)
+            if tags is not None:
+                checked[_key(item)] = tags
         return checked
+
+    def _forget(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Take the tags of an earlier revision away, also from the index: they need not stand in the text now."""
+        enrichment.forget_tags(connection, failures.keys())
+        work.reopen(connection, "index", list(failures), now=self.clock())
 
     def _complete(
         self, result: BatchResult, tags: dict[Key, tuple[str, ...]], before: dict[Key, tuple[str, tuple[str, ...]]]
@@ -89,6 +94,13 @@ class _Tagging:
             "model": self.tagger.model,
             "written_at": self.clock(),
         }
+
+
+def _believed(answer: Sequence[str], text: str) -> tuple[str, ...]:
+    tags = check_tags(answer, text)
+    if not tags and has_usable_word(text):
+        raise AnswerRejected("The tagger named nothing that stands in the text.")
+    return tags
 
 
 def _key(item: RowMapping) -> Key:

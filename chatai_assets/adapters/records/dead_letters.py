@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, tuple_, update
 
 from chatai_assets.adapters.records.dialect import insert_into
-from chatai_assets.adapters.records.schema import worker_dlq
-from chatai_assets.domain.keys import Stream
+from chatai_assets.adapters.records.schema import work, worker_dlq
+from chatai_assets.domain.keys import STAGES, Stage, Stream
 
 _KEY = ["tenant_id", "queue_name", "job_name", "job_id"]
 
@@ -33,18 +33,35 @@ def bury(connection: Connection, letters: Sequence[Mapping[str, Any]], *, now: f
     connection.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=changes), rows)
 
 
-def resolve_items(connection: Connection, tenant_id: str, source_keys: Sequence[str], note: str) -> int:
-    """Close the open dead letters of some items; return how many there were."""
+def resolve_items(
+    connection: Connection, tenant_id: str, source_keys: Sequence[str], note: str, *, stages: Sequence[Stage] = STAGES
+) -> int:
+    """Close the open dead letters of some items, of the stages named; return how many there were."""
     result = connection.execute(
         update(worker_dlq)
         .where(
             worker_dlq.c.tenant_id == tenant_id,
             worker_dlq.c.source_key.in_(source_keys),
+            worker_dlq.c.job_name.in_(stages),
             worker_dlq.c.resolved.is_(False),
         )
         .values(resolved=True, resolution_note=note)
     )
     return result.rowcount
+
+
+def resolve_done(connection: Connection, owner: str, stage: Stage, note: str) -> None:
+    """Close what a stage had to say of items of a claim that it is about to finish after all."""
+    done = select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner)
+    connection.execute(
+        update(worker_dlq)
+        .where(
+            worker_dlq.c.resolved.is_(False),
+            worker_dlq.c.job_name == stage,
+            tuple_(worker_dlq.c.tenant_id, worker_dlq.c.source_key).in_(done),
+        )
+        .values(resolved=True, resolution_note=note)
+    )
 
 
 def list_letters(

@@ -1,11 +1,12 @@
-"""The two statements that SQLite and PostgreSQL share but SQLAlchemy keeps in their dialects."""
+"""Where SQLite and PostgreSQL differ: upserts, and how writers keep out of each other's way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 Insert = sqlite.Insert | postgresql.Insert
@@ -14,6 +15,19 @@ Insert = sqlite.Insert | postgresql.Insert
 def insert_into(connection: Connection, table: Table) -> Insert:
     """Return an insert that knows ``on_conflict_do_*``."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def exclude_others(connection: Connection, name: str) -> None:
+    """Make others who ask for the same name wait until the transaction ends; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
+        connection.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def lock_rows(connection: Connection, rows: Select[Any]) -> None:
+    """Lock rows in the order of the select, so that transactions that change the same ones cannot deadlock."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(rows.with_for_update()).all()
 
 
 def upsert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
 
 from chatai_assets.adapters.records.content import Rows, of_owner
 from chatai_assets.adapters.records.dialect import upsert
@@ -26,7 +26,10 @@ def unembedded(connection: Connection, owner: str, model: str) -> Rows:
 
 def keep_vectors(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep ``tenant_id model text_hash dense sparse_indices sparse_values``; a vector that is there stays."""
-    upsert(connection, vectors, rows, update=())
+    in_order = sorted(
+        rows, key=lambda row: (row["tenant_id"], row["text_hash"])
+    )  # whoever else keeps them waits, not more
+    upsert(connection, vectors, in_order, update=())
 
 
 def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tuple[str, str], Any]:
@@ -42,7 +45,7 @@ def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tup
 
 def count_vectors(connection: Connection, model: str) -> int:
     """Return how many texts a model has embedded."""
-    return len(connection.execute(select(vectors.c.text_hash).where(vectors.c.model == model)).all())
+    return connection.execute(select(func.count()).select_from(vectors).where(vectors.c.model == model)).scalar_one()
 
 
 def embedded_texts(connection: Connection, owner: str, model: str) -> set[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, insert, select, tuple_
@@ -30,6 +30,20 @@ def tags_of_owner(connection: Connection, owner: str) -> dict[Key, tuple[str, tu
 def write_tags(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``tenant_id post_id content_hash value model written_at`` of items whose tags changed."""
     upsert(connection, post_enrichment, [{**row, "kind": TAGS} for row in rows])
+
+
+def forget_tags(connection: Connection, keys: Collection[Key]) -> None:
+    """Let items have no tags."""
+    table = post_enrichment.c
+    connection.execute(
+        delete(post_enrichment).where(tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == TAGS)
+    )
+
+
+def forget_facts(connection: Connection, keys: Collection[Key]) -> None:
+    """Let items have no entities and no relations."""
+    for table in (entities, relations):
+        connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
 
 
 def replace_facts(

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 
 from chatai_assets.adapters.records import dead_letters
 from chatai_assets.adapters.records.checkpoints import read_checkpoint, write_checkpoint
-from chatai_assets.adapters.records.dialect import insert_into, upsert
+from chatai_assets.adapters.records.dialect import exclude_others, lock_rows, upsert
 from chatai_assets.adapters.records.schema import documents, inbox, posts, work
 from chatai_assets.domain.keys import hour_of
-from chatai_assets.domain.revisions import Arrival, Kind, Known, Outcome, idempotency_key, judge
+from chatai_assets.domain.revisions import Arrival, Kind, Known, Outcome, idempotency_key, judge, known_after
 
 NEWEST_HOUR = "newest_hour"
 SUPERSEDED_NOTE = "a newer revision arrived"
 
+_Fresh = tuple[Arrival, int, int]
+"""A latest revision, its seq, and the date it is known by."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
+    """What an arrival is; ``new`` if the inbox shall keep it."""
+
     arrival: Arrival
     outcome: Outcome
     key: str
+    new: bool
 
 
 def table_of(kind: Kind) -> Table:
@@ -37,7 +43,7 @@ def receive(
     """Store a batch of arrivals and make the latest revisions pending.
 
     Everything happens in the caller's transaction: after it, an arrival is either stored with its
-    work or was never seen.
+    work or was never seen. One tenant's arrivals of a kind come in one transaction after the other.
 
     Args:
         arrivals: of one tenant and kind, in the order in which they came.
@@ -46,60 +52,101 @@ def receive(
     Returns:
         what each arrival turned out to be, in order.
     """
+    _enter(connection, tenant_id, kind)
     hour = arrival_hour(connection, now)
-    known = known_items(connection, tenant_id, kind, {arrival.source_key for arrival in arrivals})
-    verdicts = _judge_all(arrivals, dict(known))
-    seqs = _append(connection, verdicts, now)
-    fresh = [verdict for verdict in verdicts if verdict.outcome == "latest" and verdict.key in seqs]
-    latest = list({verdict.arrival.source_key: verdict for verdict in fresh}.values())
-    _set_latest(connection, kind, latest, seqs, hour, now)
-    _touch(connection, kind, verdicts, known)
-    _make_pending(connection, kind, latest, seqs, hour, now, known)
-    return [verdict.outcome if verdict.key in seqs else "unchanged" for verdict in verdicts]
+    before = _known_items(connection, tenant_id, kind, {arrival.source_key for arrival in arrivals})
+    after = dict(before)
+    verdicts = _judge_all(arrivals, after, _seen_keys(connection, arrivals))
+    latest = {verdict.arrival.source_key: verdict for verdict in verdicts if verdict.outcome == "latest"}
+    seqs = _append(connection, [verdict for verdict in verdicts if verdict.new], now)
+    fresh = {key: (verdict.arrival, seqs[verdict.key], after[key].revised_at) for key, verdict in latest.items()}
+    _set_latest(connection, kind, fresh, hour, now)
+    _redate(connection, tenant_id, kind, before, {key: known for key, known in after.items() if key not in fresh})
+    _make_pending(connection, tenant_id, kind, fresh, hour, now, edited=[key for key in fresh if key in before])
+    return [verdict.outcome for verdict in verdicts]
 
 
 def arrival_hour(connection: Connection, now: float) -> str:
     """Return the hour of an arrival: the clock's, or the newest one stored if the clock was set back."""
-    hour = max(hour_of(now), str(read_checkpoint(connection, NEWEST_HOUR) or ""))
-    write_checkpoint(connection, NEWEST_HOUR, hour)
-    return hour
+    hour, newest = hour_of(now), str(read_checkpoint(connection, NEWEST_HOUR) or "")
+    if hour > newest:
+        exclude_others(connection, NEWEST_HOUR)
+        newest = str(read_checkpoint(connection, NEWEST_HOUR) or "")
+        write_checkpoint(connection, NEWEST_HOUR, max(hour, newest))
+    return max(hour, newest)
 
 
-def known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, Known]:
-    """Return source key -> latest known revision, of those items that are known; they stay so until the commit."""
+def document_key_of(connection: Connection, tenant_id: str, own: str, file_name: str, content_hash: str) -> str:
+    """Return the source key of a file: its own if it is known, else that of a file of the same name and bytes.
+
+    Args:
+        own: the key that follows from where the file lies.
+    """
+    _enter(connection, tenant_id, "document")
+    if _known_items(connection, tenant_id, "document", {own}):
+        return own
+    twin = select(documents.c.source_key).where(
+        documents.c.tenant_id == tenant_id,
+        documents.c.file_name == file_name,
+        documents.c.content_hash == content_hash,
+    )
+    return connection.execute(twin.order_by(documents.c.seq)).scalar() or own
+
+
+def _enter(connection: Connection, tenant_id: str, kind: Kind) -> None:
+    exclude_others(connection, f"inbox {kind} {tenant_id}")
+
+
+def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, Known]:
+    """Return source key -> latest known revision, of those items that are known."""
     table = table_of(kind)
     columns = (table.c.source_key, table.c.seq, table.c.revised_at, table.c.content_hash)
-    rows = connection.execute(
-        select(*columns).where(table.c.tenant_id == tenant_id, table.c.source_key.in_(keys)).with_for_update()
-    )
+    rows = connection.execute(select(*columns).where(table.c.tenant_id == tenant_id, table.c.source_key.in_(keys)))
     return {key: Known(seq, revised_at, content_hash) for key, seq, revised_at, content_hash in rows}
 
 
-def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known]) -> list[_Verdict]:
-    """Judge each arrival against what the store and the arrivals before it in this batch said."""
+def _seen_keys(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
+    """Return the idempotency keys of posts that came before, whatever came after them."""
+    wanted = {idempotency_key(arrival, None) for arrival in arrivals if arrival.kind == "post"}
+    if not wanted:
+        return set()
+    return set(connection.execute(select(inbox.c.idempotency_key).where(inbox.c.idempotency_key.in_(wanted))).scalars())
+
+
+def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known], seen: set[str]) -> list[_Verdict]:
+    """Judge each arrival against what the store and the arrivals before it in this batch said.
+
+    Args:
+        known: what the store said; becomes what it will say.
+        seen: idempotency keys that came before; grows likewise.
+    """
     verdicts = []
     for arrival in arrivals:
         before = known.get(arrival.source_key)
-        outcome = judge(arrival, before)
-        verdicts.append(_Verdict(arrival, outcome, idempotency_key(arrival, before)))
-        if outcome == "latest":
-            known[arrival.source_key] = Known(before.seq if before else 0, arrival.revised_at, arrival.content_hash)
+        key = idempotency_key(arrival, before)
+        outcome: Outcome = "unchanged" if key in seen else judge(arrival, before)
+        new = key not in seen and (outcome in {"latest", "superseded"} or _is_redated(arrival, outcome))
+        after = known_after(arrival, before, outcome)
+        if after:
+            known[arrival.source_key] = after
+        if new:
+            seen.add(key)
+        verdicts.append(_Verdict(arrival, outcome, key, new))
     return verdicts
 
 
+def _is_redated(arrival: Arrival, outcome: Outcome) -> bool:
+    """Return whether a post says the old words under a new date: kept, so that a second arrival of it is known."""
+    return arrival.kind == "post" and outcome == "unchanged"
+
+
 def _append(connection: Connection, verdicts: Sequence[_Verdict], now: float) -> dict[str, int]:
-    """Append what is new to the inbox; return idempotency key -> seq of the new rows only."""
-    candidates = {verdict.key: verdict for verdict in verdicts if verdict.outcome != "unchanged"}
-    if not candidates:
+    """Append arrivals to the inbox; return idempotency key -> seq."""
+    if not verdicts:
         return {}
-    before = int(connection.execute(select(func.coalesce(func.max(inbox.c.seq), 0))).scalar_one())
-    rows = [_row(verdict, now) for verdict in candidates.values()]
-    connection.execute(insert_into(connection, inbox).on_conflict_do_nothing(index_elements=["idempotency_key"]), rows)
-    found = connection.execute(
-        select(inbox.c.idempotency_key, inbox.c.seq).where(
-            inbox.c.idempotency_key.in_(list(candidates)), inbox.c.seq > before
-        )
-    )
+    connection.execute(insert(inbox), [_row(verdict, now) for verdict in verdicts])
+    keys = [verdict.key for verdict in verdicts]
+    found = connection.execute(select(inbox.c.idempotency_key, inbox.c.seq).where(inbox.c.idempotency_key.in_(keys)))
     return {row.idempotency_key: row.seq for row in found}
 
 
@@ -120,17 +167,14 @@ def _row(verdict: _Verdict, now: float) -> dict[str, Any]:
     }
 
 
-def _set_latest(
-    connection: Connection, kind: Kind, latest: Sequence[_Verdict], seqs: dict[str, int], hour: str, now: float
-) -> None:
+def _set_latest(connection: Connection, kind: Kind, fresh: Mapping[str, _Fresh], hour: str, now: float) -> None:
     rows = []
-    for verdict in latest:
-        arrival = verdict.arrival
+    for arrival, seq, revised_at in fresh.values():
         row: dict[str, Any] = {
             "tenant_id": arrival.tenant_id,
             "source_key": arrival.source_key,
-            "seq": seqs[verdict.key],
-            "revised_at": arrival.revised_at,
+            "seq": seq,
+            "revised_at": revised_at,
             "content_hash": arrival.content_hash,
             "hour": hour,
             "received_at": now,
@@ -147,66 +191,52 @@ def _set_latest(
     upsert(connection, table_of(kind), rows)
 
 
-def _touch(connection: Connection, kind: Kind, verdicts: Sequence[_Verdict], known: dict[str, Known]) -> None:
-    """Move the date of items that were only re-dated, so that a revision between the two dates stays superseded."""
+def _redate(
+    connection: Connection, tenant_id: str, kind: Kind, before: Mapping[str, Known], after: Mapping[str, Known]
+) -> None:
+    """Move the dates of items of which nothing but the date changed."""
     table = table_of(kind)
-    for verdict in verdicts:
-        arrival = verdict.arrival
-        before = known.get(arrival.source_key)
-        if verdict.outcome == "unchanged" and before and arrival.revised_at > before.revised_at:
-            connection.execute(
-                update(table)
-                .where(
-                    table.c.tenant_id == arrival.tenant_id,
-                    table.c.source_key == arrival.source_key,
-                    table.c.content_hash == arrival.content_hash,
-                    table.c.revised_at < arrival.revised_at,
-                )
-                .values(revised_at=arrival.revised_at)
-            )
+    moved = [
+        {"tenant": tenant_id, "key": key, "date": known.revised_at}
+        for key, known in after.items()
+        if known.revised_at != before[key].revised_at
+    ]
+    if moved:
+        connection.execute(
+            update(table)
+            .where(table.c.tenant_id == bindparam("tenant"), table.c.source_key == bindparam("key"))
+            .values(revised_at=bindparam("date")),
+            moved,
+        )
 
 
 def _make_pending(
     connection: Connection,
+    tenant_id: str,
     kind: Kind,
-    latest: Sequence[_Verdict],
-    seqs: dict[str, int],
+    fresh: Mapping[str, _Fresh],
     hour: str,
     now: float,
-    known: dict[str, Known],
+    edited: Sequence[str],
 ) -> None:
-    edited = [verdict.arrival for verdict in latest if verdict.arrival.source_key in known]
+    """Let the latest revisions begin at the first stage; whoever works on an earlier one loses it here."""
     if edited:
-        tenant_id, keys = edited[0].tenant_id, [arrival.source_key for arrival in edited]
-        connection.execute(delete(work).where(work.c.tenant_id == tenant_id, work.c.source_key.in_(keys)))
-        dead_letters.resolve_items(connection, tenant_id, keys, SUPERSEDED_NOTE)
-    upsert(
-        connection,
-        work,
-        [
-            {
-                "tenant_id": verdict.arrival.tenant_id,
-                "source_key": verdict.arrival.source_key,
-                "stage": "parse",
-                "stream": "posts" if kind == "post" else "documents",
-                "hour": hour,
-                "seq": seqs[verdict.key],
-                "state": "pending",
-                "attempts": 0,
-                "next_attempt_at": 0.0,
-                "changed_at": now,
-            }
-            for verdict in latest
-        ],
-    )
-
-
-def has_copy(connection: Connection, tenant_id: str, file_name: str, content_hash: str) -> str | None:
-    """Return the source key of a document of the same name and bytes, whichever folder it came from."""
-    return connection.execute(
-        select(documents.c.source_key).where(
-            documents.c.tenant_id == tenant_id,
-            documents.c.file_name == file_name,
-            documents.c.content_hash == content_hash,
-        )
-    ).scalar()
+        mine = and_(work.c.tenant_id == tenant_id, work.c.source_key.in_(edited))
+        lock_rows(connection, select(work.c.seq).where(mine).order_by(work.c.seq, work.c.stage))
+        connection.execute(delete(work).where(mine))
+        dead_letters.resolve_items(connection, tenant_id, edited, SUPERSEDED_NOTE)
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "source_key": key,
+            "stage": "parse",
+            "stream": "posts" if kind == "post" else "documents",
+            "hour": hour,
+            "seq": seq,
+            "state": "pending",
+            "changed_at": now,
+        }
+        for key, (_, seq, _) in fresh.items()
+    ]
+    if rows:
+        connection.execute(insert(work), rows)

@@ -10,7 +10,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as NoConnection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from chatai_assets.adapters.records.dialect import exclude_others
 from chatai_assets.domain.errors import StoreUnavailable
@@ -95,7 +96,8 @@ def _is_current(engine: Engine) -> bool:
     """Return whether the newest migration has run; asked first, since loading alembic takes half a second."""
     if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").is_file():
         return False
-    with store_errors(), engine.connect() as connection:
+    reading = engine.execution_options(chatai_reading=True)
+    with store_errors(), reading.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, literal, or_, select, tuple_, update
 
-from chatai_assets.adapters.records.dialect import insert_into
+from chatai_assets.adapters.records.dialect import exclude_others, insert_into, lock_rows
 from chatai_assets.adapters.records.schema import work
 from chatai_assets.domain.keys import Stage, Stream
 
@@ -56,13 +56,20 @@ class Claim:
 
 def claim(connection: Connection, wanted: Claim) -> int:
     """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many."""
+    exclude_others(connection, f"claim {wanted.stream} {wanted.stage} {wanted.hour}")
     due = _due(wanted).subquery("due")  # a WITH in front of an UPDATE would hide its row count from sqlite3
     turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
     ranked = select(due, turn.label("turn")).subquery()
     chosen = select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq).limit(wanted.limit)
+    # Rows that are being changed right now are left for the next claim: waiting for them could deadlock.
+    free = (
+        select(work.c.tenant_id, work.c.source_key)
+        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(chosen))
+        .with_for_update(skip_locked=True)
+    )
     result = connection.execute(
         update(work)
-        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(chosen))
+        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(free))
         .values(
             state="working",
             owner=wanted.owner,
@@ -80,7 +87,7 @@ def _due(wanted: Claim) -> Select[Any]:
     )
     if wanted.only:
         statement = statement.where(work.c.tenant_id == wanted.only[0], work.c.source_key == wanted.only[1])
-    return statement.with_for_update(skip_locked=True)
+    return statement
 
 
 def _is_due(now: float) -> Any:
@@ -92,14 +99,19 @@ def _is_due(now: float) -> Any:
 def held(connection: Connection, owner: str) -> set[Key]:
     """Return the items that are still the owner's, and keep them so until the transaction ends."""
     rows = connection.execute(
-        select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).with_for_update()
+        select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).order_by(work.c.seq).with_for_update()
     )
     return {(tenant_id, source_key) for tenant_id, source_key in rows}
 
 
 def renew(connection: Connection, owner: str, lease_until: float) -> None:
-    """Prolong a claim."""
-    connection.execute(update(work).where(work.c.owner == owner).values(lease_until=lease_until))
+    """Prolong a claim; rows that are being committed or taken away right now need it no more."""
+    free = select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).with_for_update(skip_locked=True)
+    connection.execute(
+        update(work)
+        .where(work.c.owner == owner, tuple_(work.c.tenant_id, work.c.source_key).in_(free))
+        .values(lease_until=lease_until)
+    )
 
 
 def release(connection: Connection, owner: str) -> None:
@@ -189,6 +201,8 @@ def follow(
 def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
     """Make a stage pending again where it was already looked at; a claim on it is lost."""
     if keys:
+        named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+        lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
         connection.execute(
             update(work)
             .where(
