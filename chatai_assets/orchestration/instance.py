@@ -5,16 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance import InstanceRef
 
 from chatai_assets.settings import PROJECT, Settings
 
+NOTHING_CAPTURED = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
 INSTANCE_FILE = "dagster.yaml"
 END_OF_PATHS = "# --- end of paths"
 
 
 def home_instance(settings: Settings) -> dg.DagsterInstance:
-    """Return the instance whose history lies in the home; a context manager."""
-    return dg.DagsterInstance.from_config(str(prepare_dagster_home(settings)))
+    """Return the instance whose history lies in the home, for runs in this process; a context manager.
+
+    What this process prints stays on its own terminal: capturing it would cost four processes a run.
+    """
+    ref = InstanceRef.from_dir(str(prepare_dagster_home(settings)), overrides={"compute_logs": NOTHING_CAPTURED})
+    return dg.DagsterInstance.from_ref(ref)
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

@@ -71,7 +71,7 @@ def due_sensor(stream: Stream, hours: dg.PartitionsDefinition[str], opened: Open
 
 def folder_sensor(settings: Settings, opened: Opened) -> dg.SensorDefinition:
     """Return the sensor that takes in what lies in the inbox folder, and the bundled samples of a new home."""
-    taking = _Taking()
+    taking = Taking()
 
     @dg.sensor(
         name="inbox_folder",
@@ -112,7 +112,7 @@ def told(report: FolderReport, folder: Path) -> str:
     )
 
 
-class _Taking:
+class Taking:
     """Takes in files in a thread of its own, so that a large file outlives its tick and is not begun twice."""
 
     def __init__(self) -> None:

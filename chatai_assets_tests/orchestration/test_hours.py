@@ -146,15 +146,14 @@ def test_a_stage_that_hangs_is_stopped_and_gives_its_items_back(home, settings):
 
 
 def test_an_unforeseen_error_fails_the_run_without_quoting_what_it_was_about(home):
-    class Tagger:
-        model = "broken"
+    class Vectors:
+        def writing(self):
+            raise KeyError(WORDS)
 
-        def tag(self, texts):
-            raise KeyError(texts[0])
-
-    home.parts.__dict__["tagger"] = Tagger()
+    home.parts.__dict__["vectors"] = Vectors()
     home.posts(range(1, 4), words=WORDS)
-    assert "unforeseen KeyError" in str(home.run("posts", home.hour()).failure)
+    failure = str(home.run("posts", home.hour()).failure)
+    assert "An unforeseen KeyError stopped the stage. 3 posts wait at the stage 'index'" in failure
     assert PRIVATE not in every_event(home)
 
 

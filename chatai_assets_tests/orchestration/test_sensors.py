@@ -1,0 +1,56 @@
+import threading
+import time
+
+import dagster as dg
+import pytest
+
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.orchestration.sensors import Taking
+
+
+def test_all_sensors_are_on_without_a_click(home):
+    sensors = home.defs.sensors
+    assert {sensor.name for sensor in sensors} == {"posts_due", "documents_due", "inbox_folder"}
+    assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_a_large_file_outlives_its_tick_and_is_not_begun_twice():
+    taking, begun, may_end = Taking(), [], threading.Event()
+
+    def take() -> str:
+        begun.append(True)
+        may_end.wait(10)
+        return "Took it."
+
+    assert taking.tick(take, wait_s=0.05).startswith("Still taking in files")
+    assert taking.tick(take, wait_s=0.05).startswith("Still taking in files")
+    may_end.set()
+    assert taking.tick(take, wait_s=5) == "Took it."
+    assert len(begun) == 1
+
+
+def test_a_tick_fails_when_the_store_is_down_and_the_next_tries_again():
+    taking, answers = Taking(), iter([StoreUnavailable("The record store is gone."), None])
+
+    def take() -> str:
+        error = next(answers)
+        if error:
+            raise error
+        return "Took it."
+
+    with pytest.raises(StoreUnavailable):
+        taking.tick(take, wait_s=5)
+    assert taking.tick(take, wait_s=5) == "Took it."
+
+
+def test_a_file_in_the_inbox_folder_arrives(home, monkeypatch):
+    monkeypatch.setattr("chatai_assets.stages.folder.SETTLED_S", 0.1)
+    inbox = home.parts.settings.inbox_folder
+    inbox.mkdir(parents=True)
+    (inbox / "note.txt").write_text("Some words about Paris.", encoding="utf-8")
+    time.sleep(0.2)
+    sensor = home.defs.resolve_sensor_def("inbox_folder")
+    result = sensor.evaluate_tick(dg.build_sensor_context(instance=home.instance, definitions=home.defs))
+    assert result.skip_message.startswith("Took 1 files (0 posts, 1 documents")
+    assert home.due("documents") == {home.hour(): 1}
+    assert (inbox / "done" / "note.txt").exists()
