@@ -11,7 +11,7 @@ import dagster as dg
 
 from chatai_assets.adapters.records import work
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.domain.keys import Stream, hour_of, hour_start
+from chatai_assets.domain.keys import Stream, hour_of
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.metadata import quiet_metadata
 from chatai_assets.orchestration.runs import Backoff, backoffs, materialized_hours, open_hours_of_runs
@@ -124,7 +124,8 @@ class QuietHours:
 
     def events(self, records: Records, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:
         """Return what to report: at most 24 hours, each once per asset that was never materialized in it."""
-        closed = [hour for hour in self._hours() if hour > self._settled and self._is_closed(hour)]
+        newest_closed = hour_of(self._clock() - HOUR_S - QUIET_AFTER_S)
+        closed = [hour for hour in self._hours() if self._settled < hour <= newest_closed]
         if not closed:
             return []
         materialized = materialized_hours(instance, asset_keys(self._stream).values())
@@ -139,6 +140,3 @@ class QuietHours:
             for stage, key in asset_keys(self._stream).items()
             if hour not in materialized[key]
         ]
-
-    def _is_closed(self, hour: str) -> bool:
-        return hour_start(hour) + HOUR_S + QUIET_AFTER_S <= self._clock()
