@@ -21,6 +21,8 @@ Messages never carry the text of a post or document, a token, or a URL with a to
 
 from __future__ import annotations
 
+from chatai_assets.domain.documents import sentence
+
 
 class ChatAIError(Exception):
     """Base of everything this project raises on purpose; ``str()`` is one sentence for a person."""
@@ -44,7 +46,7 @@ class UnreadableDocument(PermanentError):
     speaks_of_file = True
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
+        super().__init__(f"{sentence(code, 'en')} ({detail})" if detail else sentence(code, "en"))
         self.code = code
         self.detail = detail
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, time
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
 from openpyxl import load_workbook
@@ -61,13 +61,21 @@ def read_xlsx(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 def write_workbook(document: Composition, path: Path, limits: ParserLimits) -> None:
     """Write every sheet that has rows; chart sheets have none."""
-    values = load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    # By their bytes: given a path, openpyxl refuses names that do not end as it expects, and uploads have none.
+    with path.open("rb") as bytes_of_values, path.open("rb") as bytes_of_formulas:
+        _write(document, bytes_of_values, bytes_of_formulas, limits)
+
+
+def _write(
+    document: Composition, bytes_of_values: IO[bytes], bytes_of_formulas: IO[bytes], limits: ParserLimits
+) -> None:
+    values = load_workbook(bytes_of_values, read_only=True, data_only=True, keep_links=False)
     formulas = None
     rows: Iterator[Sequence[Any]]
     left = limits.max_rows
     for sheet in values.worksheets:
         if has_uncalculated(sheet):
-            formulas = formulas or load_workbook(path, read_only=True, keep_links=False)
+            formulas = formulas or load_workbook(bytes_of_formulas, read_only=True, keep_links=False)
             rows = merged_rows(sheet, formulas[sheet.title])
         else:
             rows = rows_of(sheet)

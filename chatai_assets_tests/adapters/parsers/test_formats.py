@@ -93,6 +93,13 @@ def test_an_archive_that_inflates_too_much_is_not_opened(tmp_path: Path) -> None
     assert fault_of(docx(tmp_path / "bomb.docx", word_paragraph(" " * 3_000_000 + "text"))) == "archive_bomb"
 
 
+def test_a_file_is_read_whatever_its_bytes_are_called_on_disk(tmp_path: Path) -> None:
+    workbook = xlsx(tmp_path / "book.xlsx", {"Склад": [["Товар"], ["=A1"], ["мёд"]]}).rename(tmp_path / "0f3a")
+    letter = docx(tmp_path / "letter.docx", word_paragraph("Уважаемые коллеги")).rename(tmp_path / "7be1")
+    assert "мёд" in read_document(workbook, "book.xlsx", LIMITS).text
+    assert "коллеги" in read_document(letter, "letter.docx", LIMITS).text
+
+
 def test_sheets_are_sections_and_rows_name_their_columns(tmp_path: Path) -> None:
     rows: list[list[object]] = [["Имя", "Сумма"], ["Анна", 3.0], ["Пётр", "=1+1"]]
     parsed = read(xlsx(tmp_path / "book.xlsx", {"Продажи": rows, "Пусто": []}))
