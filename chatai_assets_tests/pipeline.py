@@ -1,0 +1,250 @@
+"""Both streams without Dagster: a home, arrivals, all stages in their usual order, and what all stores hold after."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+from sqlalchemy import Table, select
+
+from chatai_assets.adapters.records import schema, work
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.adapters.vectors import edge_collection as collections
+from chatai_assets.assembly import Parts
+from chatai_assets.domain.keys import STAGES, STREAMS, Stage, Stream
+from chatai_assets.settings import Settings, read_settings
+from chatai_assets.stages.batches import Scope, StageReport
+from chatai_assets.stages.embed import embed_hour
+from chatai_assets.stages.enrich import enrich_hour
+from chatai_assets.stages.index import index_hour
+from chatai_assets.stages.ingest import IngestReport, Intake, ingest
+from chatai_assets.stages.link import link_hour
+from chatai_assets.stages.parse import parse_documents, parse_posts
+from chatai_assets.stages.tag import tag_hour
+
+NOON = 1_790_000_000.0
+"""A moment for arrivals; with a fixed one, payloads of two homes are equal."""
+CHAT = -1_000_000_000_123
+OF_A_RUN = {"seq", "hour", "received_at", "owner", "lease_until", "run_id", "changed_at", "written_at"}
+"""Columns that tell when and by whom something was done, not what came of it."""
+
+
+def free_settings(home: Path, **changes: Any) -> Settings:
+    """Return settings of a home with models that cost nothing and one parser process."""
+    settings = read_settings({"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", "CHATAI_PARSER_PROCESSES": "1"})
+    return replace(settings, **changes)
+
+
+def message(number: int, text: str, *, date: int = 1_700_000_000, edited: int | None = None, chat: int = CHAT) -> Any:
+    """Return a channel post as the Bot API tells it."""
+    about = {"id": chat, "type": "channel", "title": f"Канал {chat % 100}", "username": f"channel{chat % 100}"}
+    post = {"message_id": number, "date": date, "chat": about}
+    post |= {"text": text} if text else {"photo": [{"file_id": "p"}]}
+    if edited is None:
+        return {"update_id": number, "channel_post": post}
+    return {"update_id": number, "edited_channel_post": post | {"edit_date": edited}}
+
+
+def ingest_posts(
+    parts: Parts, messages: Iterable[Any], *, tenant: str = "default", now: float = NOON, door: str = "file"
+) -> IngestReport:
+    """Bring posts in through a file of updates, one a line."""
+    file = parts.settings.home / f"updates-{time.monotonic_ns()}.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in messages), encoding="utf-8")
+    report = ingest_files(parts, [file], tenant=tenant, now=now, door=door)
+    file.unlink()
+    return report
+
+
+def ingest_files(
+    parts: Parts, paths: Sequence[Path], *, tenant: str = "default", now: float = NOON, door: str = "file"
+) -> IngestReport:
+    """Bring files in."""
+    return ingest(paths, Intake(parts.records, parts.blobs, tenant, door, 1 << 28, clock=lambda: now))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a run does; see ``Scope``."""
+
+    run_items: int = 10_000
+    batch_items: int = 1_000
+    projection_items: int = 3_000
+    max_attempts: int = 5
+    lease_s: float = 60.0
+
+
+def scope_of(
+    stream: Stream, hour: str, limits: Limits = Limits(), *, now: float | None = None, only: Key | None = None
+) -> Scope:
+    """Return what a run works on, at a fixed moment or by the clock."""
+    clock = time.time if now is None else (lambda: now)
+    return Scope(
+        stream,
+        hour,
+        "run",
+        limits.run_items,
+        limits.batch_items,
+        limits.projection_items,
+        limits.lease_s,
+        limits.max_attempts,
+        only,
+        clock,
+    )
+
+
+def run(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
+    """Do one stage with the parts of a home."""
+    records = parts.records
+    match stage:
+        case "parse" if scope.stream == "posts":
+            return parse_posts(scope, records=records, post_ttl_s=parts.settings.post_ttl_s)
+        case "parse":
+            return parse_documents(scope, records=records, blobs=parts.blobs, parser=parts.parser)
+        case "tag":
+            return tag_hour(scope, records=records, tagger=parts.tagger)
+        case "enrich":
+            return enrich_hour(scope, records=records, extractor=parts.extractor)
+        case "embed":
+            return embed_hour(scope, records=records, embedder=parts.embedder, stems=parts.stems)
+        case "index":
+            return index_hour(scope, records=records, vectors=parts.vectors, model=parts.embedder.model)
+        case "link":
+            return link_hour(scope, records=records, graph=parts.graph)
+
+
+def process_all(
+    parts: Parts, *, stages: Sequence[Stage] = STAGES, limits: Limits = Limits(), now: float | None = None
+) -> list[StageReport]:
+    """Do what is due in both streams, one run of every hour; return the reports of all stages."""
+    reports = []
+    for stream in STREAMS:
+        for hour in due_hours(parts, stream, now):
+            reports += [run(stage, scope_of(stream, hour, limits, now=now), parts) for stage in stages]
+    return reports
+
+
+def due_hours(parts: Parts, stream: Stream, now: float | None = None) -> list[str]:
+    """Return the hours of a stream in which something is due."""
+    with parts.records.reading() as connection:
+        return [hour for hour, _ in work.due_hours(connection, stream, now=time.time() if now is None else now)]
+
+
+def rows(parts: Parts, table: Table, *where: Any) -> list[dict[str, Any]]:
+    """Return rows of the record store."""
+    with parts.records.reading() as connection:
+        return [dict(row) for row in connection.execute(select(table).where(*where)).mappings()]
+
+
+def states(parts: Parts, source_key: str) -> dict[str, str]:
+    """Return stage -> state of one item."""
+    return {row["stage"]: row["state"] for row in rows(parts, schema.work, schema.work.c.source_key == source_key)}
+
+
+def hits_of(parts: Parts, source_key: str) -> list[dict[str, Any]]:
+    """Return the payloads of the points of one item."""
+    return [dict(payload) for _, payload in parts.vectors.points() if payload["source"] == source_key]
+
+
+def contents(parts: Parts) -> dict[str, Any]:
+    """Return what all stores hold, without the moments and runs in which it came about."""
+    nodes = {f"{node.label} {node.id}": dict(node.properties) for node in parts.graph.nodes()}
+    edges = {
+        f"{edge_.type} {edge_.id}": (edge_.start, edge_.end, edge_.source, dict(edge_.properties))
+        for edge_ in parts.graph.edges()
+    }
+    letters = rows(parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
+    tags, ledger = _keyed(parts, schema.post_enrichment), _keyed(parts, schema.index_ledger)
+    stages = _stages(parts)
+    return {
+        **{table.name: _keyed(parts, table) for table in (schema.posts, schema.documents, schema.chunks)},
+        **{table.name: _keyed(parts, table) for table in (schema.entities, schema.relations)},
+        "index_ledger": {key: row for key, row in ledger.items() if row["intended"] or row["confirmed"]},
+        "work": {f"{item} {stage}": state for item, found in stages.items() for stage, state in found.items()},
+        "tags": {key: row["value"]["tags"] for key, row in tags.items() if row["value"]["tags"]},
+        "letters": sorted(
+            (row["tenant_id"], row["job_name"], row["source_key"], row["error_class"]) for row in letters
+        ),
+        "points": dict(parts.vectors.points()),
+        "vectors": _vectors(parts.settings.home / "vectors"),
+        "nodes": nodes,
+        "edges": edges,
+    }
+
+
+def _stages(parts: Parts) -> dict[str, dict[str, str]]:
+    """Return item -> stage -> state; of an item that cannot be parsed only that, whatever was withdrawn after."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows(parts, schema.work):
+        found[f"{row['tenant_id']}|{row['source_key']}"][row["stage"]] = row["state"]
+    return {item: {"parse": "failed"} if seen["parse"] == "failed" else seen for item, seen in found.items()}
+
+
+def _keyed(parts: Parts, table: Table) -> dict[str, dict[str, Any]]:
+    names = [column.name for column in table.primary_key.columns]
+    return {
+        "|".join(str(row[name]) for name in names): {name: row[name] for name in row if name not in OF_A_RUN}
+        for row in rows(parts, table)
+    }
+
+
+def _vectors(index: Path) -> dict[str, str]:
+    """Return point id -> digest of its dense and sparse vectors."""
+    folder = collections.current(index)
+    if folder is None:
+        return {}
+    found, offset = {}, None
+    with collections.opened(folder) as shard:
+        while True:
+            page, offset = shard.scroll(edge.ScrollRequest(offset=offset, limit=1_000, with_vector=True))
+            found.update({str(record.id): _digest(record.vector) for record in page})
+            if offset is None:
+                return found
+
+
+def _digest(vector: Any) -> str:
+    sparse = vector["sparse"]
+    told = ([round(value, 5) for value in vector["dense"]], list(sparse.indices), list(map(float, sparse.values)))
+    return sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def loose_ends(found: dict[str, Any]) -> list[str]:
+    """Return what does not fit together in the contents of the stores; empty when all is well."""
+    held = {name: set[str]() for name in ("vectors", "graph")}
+    for entry in found["index_ledger"].values():
+        held[entry["projection"]] |= entry["confirmed"].keys()
+    ends = [f"intended: {key}" for key, entry in found["index_ledger"].items() if entry["intended"]]
+    ends += [f"point: {key}" for key in held["vectors"] ^ found["points"].keys()]
+    ends += [f"graph: {key}" for key in held["graph"] ^ (found["nodes"].keys() | found["edges"].keys())]
+    named = {f"{label} {key}" for start, end, *_ in found["edges"].values() for label, key in (start, end)}
+    ends += [f"orphan: {key}" for key in found["nodes"].keys() - named if not key.startswith(("Post ", "Document "))]
+    return sorted(ends)
+
+
+def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Return where two contents differ: ``store: key``, without any text."""
+    found = []
+    for store, one in first.items():
+        other = second[store]
+        if isinstance(one, list):
+            found += [f"{store}: {key}" for key in {*one} ^ {*other}]
+        else:
+            keys = one.keys() | other.keys()
+            found += [f"{store}: {key}{_changed(one, other, key)}" for key in keys if one.get(key) != other.get(key)]
+    return sorted(found)
+
+
+def _changed(one: dict[str, Any], other: dict[str, Any], key: str) -> str:
+    if key not in one or key not in other:
+        return f" only in the {'first' if key in one else 'second'}"
+    if isinstance(one[key], dict):
+        return f" {sorted(name for name in one[key] if one[key][name] != other[key].get(name))}"
+    return ""

@@ -1,0 +1,171 @@
+"""A process that does all that is due in a home, says on stdout at which stage it is, and may die on the way.
+
+``python -m chatai_assets_tests.scenarios.worker HOME [--die-at POINT] [--calls FILE] ...``
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chatai_assets.adapters.vectors.port import Point
+from chatai_assets.assembly import Parts
+from chatai_assets.domain.graph_change import GraphChange
+from chatai_assets.domain.keys import STAGES, STREAMS
+from chatai_assets.observability import configure_logging
+from chatai_assets_tests.pipeline import Limits, due_hours, free_settings, run, scope_of
+
+POINTS = (
+    "vectors intended",
+    "vectors written",
+    "vectors closed",
+    "graph intended",
+    "graph written",
+    "graph closed",
+)
+"""Where a worker may be told to die: before a write, after it, and after the store was closed, before confirmation."""
+
+
+class Fate:
+    """Kills this process when it passes a point for the n-th time."""
+
+    def __init__(self, point: str | None, passings: int) -> None:
+        self.point = point
+        self.left = passings
+
+    def passes(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MortalStore:
+    """A vector index or graph at which a process may die, or dawdle before it writes."""
+
+    def __init__(self, store: Any, name: str, fate: Fate, dawdle_s: float = 0.0) -> None:
+        self.store = store
+        self.name = name
+        self.fate = fate
+        self.dawdle_s = dawdle_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    @contextmanager
+    def writing(self) -> Iterator[MortalWriter]:
+        with self.store.writing() as writer:
+            yield MortalWriter(writer, self)
+        self.fate.passes(f"{self.name} closed")
+
+
+class MortalWriter:
+    """An open ``MortalStore``."""
+
+    def __init__(self, writer: Any, store: MortalStore) -> None:
+        self.writer = writer
+        self.store = store
+
+    def _write(self, write: Any, what: Any) -> None:
+        self.store.fate.passes(f"{self.store.name} intended")
+        time.sleep(self.store.dawdle_s)
+        write(what)
+        self.store.fate.passes(f"{self.store.name} written")
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        self._write(self.writer.upsert, points)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        self._write(self.writer.delete, ids)
+
+    def apply(self, change: GraphChange) -> None:
+        self._write(self.writer.apply, change)
+
+
+class Counted:
+    """A free model that notes in a file what it is asked, one line a text."""
+
+    def __init__(self, model: Any, name: str, file: Path) -> None:
+        self._asked = model
+        self._name = name
+        self._file = file
+        self.model = model.model
+        self.dimensions = getattr(model, "dimensions", 0)
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        self._note(texts)
+        return self._asked.embed(texts)
+
+    def tag(self, texts: Sequence[str]) -> Any:
+        self._note(texts)
+        return self._asked.tag(texts)
+
+    def _note(self, texts: Sequence[str]) -> None:
+        lines = "".join(f"{self._name} {sha256(text.encode()).hexdigest()[:16]}\n" for text in texts)
+        with self._file.open("a", encoding="ascii") as file:
+            file.write(lines)
+
+
+def count_calls(parts: Parts, file: Path) -> None:
+    """Let the models of a process note what they are asked."""
+    parts.__dict__["tagger"] = Counted(parts.tagger, "tag", file)
+    parts.__dict__["embedder"] = Counted(parts.embedder, "embed", file)
+
+
+def make_mortal(parts: Parts, fate: Fate, dawdle_s: float = 0.0) -> None:
+    """Let a process die at its stores."""
+    parts.__dict__["vectors"] = MortalStore(parts.vectors, "vectors", fate, dawdle_s)
+    parts.__dict__["graph"] = MortalStore(parts.graph, "graph", fate, dawdle_s)
+
+
+@click.command()
+@click.argument("home", type=click.Path(path_type=Path))
+@click.option("--die-at", type=click.Choice(POINTS))
+@click.option("--passings", default=1, help="Which passing of that point is the last.")
+@click.option("--dawdle", default=0.0, help="Seconds to sleep between intention and write.")
+@click.option("--calls", type=click.Path(path_type=Path), help="File for what the models are asked.")
+@click.option("--run-items", default=400)
+@click.option("--batch-items", default=100)
+@click.option("--projection-items", default=150)
+def main(
+    home: Path,
+    die_at: str | None,
+    passings: int,
+    dawdle: float,
+    calls: Path | None,
+    run_items: int,
+    batch_items: int,
+    projection_items: int,
+) -> None:
+    """Do all that is due, stage by stage, until nothing is."""
+    configure_logging("ERROR")
+    limits = Limits(run_items, batch_items, projection_items)
+    with Parts(free_settings(home)) as parts:
+        make_mortal(parts, Fate(die_at, passings), dawdle)
+        if calls:
+            count_calls(parts, calls)
+        while _round(parts, limits):
+            pass
+
+
+def _round(parts: Parts, limits: Limits) -> bool:
+    due = [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]
+    for stream, hour in due:
+        for stage in STAGES:
+            click.echo(f"{stream} {stage}")
+            sys.stdout.flush()
+            run(stage, scope_of(stream, hour, limits), parts)
+    return bool(due)
+
+
+if __name__ == "__main__":
+    main()
