@@ -92,10 +92,10 @@ def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as
 def process_command(parts: Parts, as_json: bool) -> None:
     """Materialize every hour with pending work, here and now, without a daemon."""
     from chatai_assets.orchestration.build import build_defs
-    from chatai_assets.orchestration.process import process
+    from chatai_assets.orchestration.process import process, unhurried
 
     with _progress("Processing") as tell:
-        outcome = process(parts, lambda: build_defs(parts.settings, parts=parts), tell)
+        outcome = process(parts, lambda: build_defs(unhurried(parts.settings), parts=parts), tell)
     if as_json:
         _print_json(outcome.figures)
     else:

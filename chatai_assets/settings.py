@@ -46,7 +46,7 @@ class ParserSettings:
 
     workers: int
     wall_s: float = 30.0
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 900 << 20
     max_file_bytes: int = 512 << 20
 
 
@@ -134,12 +134,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             _number(env, "CHATAI_RUN_POSTS", 2_000), _number(env, "CHATAI_BATCH_POSTS", 1_000), POSTS_PER_LOCK
         ),
         documents=StreamLimits(
-            _number(env, "CHATAI_RUN_DOCUMENTS", 200), _number(env, "CHATAI_BATCH_DOCUMENTS", 50), DOCUMENTS_PER_LOCK
+            _number(env, "CHATAI_RUN_DOCUMENTS", 200), _number(env, "CHATAI_BATCH_DOCUMENTS", 20), DOCUMENTS_PER_LOCK
         ),
         parser=ParserSettings(
             workers=_number(env, "CHATAI_PARSER_PROCESSES", min(cores, 4)),
             wall_s=_number(env, "CHATAI_PARSER_DEADLINE_S", 30),
-            memory_bytes=_number(env, "CHATAI_PARSER_MEMORY_MB", 1_024) << 20,
+            memory_bytes=_number(env, "CHATAI_PARSER_MEMORY_MB", 900) << 20,
             max_file_bytes=_number(env, "CHATAI_MAX_FILE_MB", 512) << 20,
         ),
         lease_s=_number(env, "CHATAI_LEASE_S", 60),
@@ -168,5 +168,3 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> 
     if not value.isascii() or not value.isdigit() or int(value) < least:
         raise InvalidSetting(f"{name} must be a whole number of at least {least}, not {value!r}.")
     return int(value)
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from chatai_assets.domain.keys import digest, stream_of
@@ -133,6 +134,7 @@ def joined(*parts: str) -> str:
     return "|".join([_part(part) for part in parts])
 
 
+@lru_cache(maxsize=1 << 16)
 def _part(text: str) -> str:
     escaped = text.translate(ESCAPES) if ESCAPED.search(text) else text
     if len(escaped) <= MAX_PART_CHARACTERS:

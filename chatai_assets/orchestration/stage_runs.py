@@ -23,6 +23,9 @@ from chatai_assets.orchestration.runs import sign
 from chatai_assets.settings import Settings
 from chatai_assets.stages.batches import Scope, StageReport
 
+BUDGET_SHARE = 4
+"""Of its deadline a stage begins batches in the first quarter only: a large share of work is no hang."""
+
 
 @dataclass(slots=True)
 class StageRun:
@@ -94,6 +97,7 @@ def scope_of(settings: Settings, stream: Stream, hour: str, run_id: str, only: K
         projection_items=limits.projection_items,
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
+        budget_s=settings.stage_deadline_s / BUDGET_SHARE,
         only=only,
     )
 

@@ -6,6 +6,7 @@ what to write. What becomes of items that fail is decided here, once, for all st
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -39,6 +40,7 @@ class Scope:
         projection_items: items per claim of the stages that write a projection, under one lock of its store.
         lease_s: seconds without heartbeat after which a claim lapses.
         max_attempts: tries of one item before a passing fault counts as a lasting one.
+        budget_s: seconds after which a stage takes no further batch; the rest waits for the next run.
         only: the one item to work on; None works on all that is due.
         clock: epoch seconds.
     """
@@ -51,6 +53,7 @@ class Scope:
     projection_items: int
     lease_s: float = 60.0
     max_attempts: int = 5
+    budget_s: float = math.inf
     only: Key | None = None
     clock: Callable[[], float] = time.time
 
@@ -145,7 +148,7 @@ def run_stage(scope: Scope, records: Records, stage_work: StageWork, *, batch_it
     report = StageReport(stage_work.stage, scope.stream, scope.hour)
     started = time.monotonic()
     _free_orphans(records)
-    while report.taken < scope.run_items:
+    while report.taken < scope.run_items and time.monotonic() - started < scope.budget_s:
         limit = min(batch_items or scope.batch_items, scope.run_items - report.taken)
         if not _run_batch(scope, records, stage_work, limit, report):
             break

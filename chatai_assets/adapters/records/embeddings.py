@@ -38,7 +38,6 @@ def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tup
         of_owner(chunks, vectors, owner=owner)
         .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
         .where(vectors.c.model == model)
-        .distinct()
     )
     return {(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
 
