@@ -40,7 +40,7 @@ bench: setup
 	$(BIN)/python -m chatai_assets_tests.benchmarks $(ARGS)
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal --no-strip-extras \
 	    --python-version 3.11 --quiet --custom-compile-command "make lock" --output-file requirements.lock
 
 clean:
