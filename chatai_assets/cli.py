@@ -72,7 +72,7 @@ def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as
     settings = parts.settings
     intake = Intake(parts.records, parts.blobs, tenant or settings.tenant_id, "file", settings.parser.max_file_bytes)
     with _progress("Ingesting") as tell:
-        report = ingest(paths, intake, on_file=lambda path: tell(path.name))
+        report = ingest(paths, intake, on_file=(lambda path: tell(path.name)) if tell else None)
     if as_json:
         _print_json(asdict(report))
     else:
@@ -235,10 +235,13 @@ def _print_json(value: Any) -> None:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is going on; elsewhere stay silent."""
+def _progress(title: str) -> Iterator[Callable[[str], None] | None]:
+    """Show on a terminal what is going on; elsewhere give None."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title)
         yield lambda text: progress.update(task, description=f"{title}: {text}")

@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,20 +40,20 @@ class ProcessOutcome:
 
 
 def process(
-    parts: Parts, define: Callable[[], dg.Definitions], tell: Callable[[str], None] = lambda _text: None
+    parts: Parts, define: Callable[[], dg.Definitions], tell: Callable[[str], None] | None = None
 ) -> ProcessOutcome:
     """Run every hour with due work until nothing is due or a run makes no headway.
 
     Args:
         define: makes the definitions with these parts; called only if there is something to do.
-        tell: called about once a second with what is left.
+        tell: called about once a second with what is left; counting costs time, so leave it out where nobody looks.
     """
     started, runs, failures = time.monotonic(), 0, list[str]()
     open_before, letters_before = _open_items(parts.records), _letters(parts.records)
     if _due(parts.records):
         definitions = define()
         _spare_collector()
-        with home_instance(parts.settings) as instance, _telling(parts.records, tell):
+        with home_instance(parts.settings) as instance, _telling(parts.records, tell) if tell else nullcontext():
             runs, failures = _run_all(parts.records, definitions, instance)
     pending = _open_items(parts.records)
     figures = {

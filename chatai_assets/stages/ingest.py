@@ -65,9 +65,7 @@ class Intake:
     clock: Callable[[], float] = time.time
 
 
-def ingest(
-    paths: Iterable[Path], intake: Intake, *, on_file: Callable[[Path], None] = lambda _path: None
-) -> IngestReport:
+def ingest(paths: Iterable[Path], intake: Intake, *, on_file: Callable[[Path], None] | None = None) -> IngestReport:
     """Take in files and folders; what cannot be taken is reported and stops nothing.
 
     Args:
@@ -80,7 +78,8 @@ def ingest(
     for path in paths:
         for file in files_of(path):
             ingest_file(file, intake, report)
-            on_file(file)
+            if on_file:
+                on_file(file)
         if not path.exists():
             _reject(report, path, "There is no such file or folder.")
     log.info(
