@@ -88,16 +88,16 @@ def scope_of(
     """Return what a run works on, at a fixed moment or by the clock."""
     clock = time.time if now is None else (lambda: now)
     return Scope(
-        stream,
-        hour,
-        "run",
-        limits.run_items,
-        limits.batch_items,
-        limits.projection_items,
-        limits.lease_s,
-        limits.max_attempts,
-        only,
-        clock,
+        stream=stream,
+        hour=hour,
+        run_id="run",
+        run_items=limits.run_items,
+        batch_items=limits.batch_items,
+        projection_items=limits.projection_items,
+        lease_s=limits.lease_s,
+        max_attempts=limits.max_attempts,
+        only=only,
+        clock=clock,
     )
 
 
