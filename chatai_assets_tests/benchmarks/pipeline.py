@@ -26,6 +26,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from chatai_assets.domain.graph_change import EDGE_TYPES
+from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.settings import read_settings
+
 CHATAI = Path(sys.executable).parent / "chatai"
 SAMPLE_EVERY_S = 0.05
 TO_INDEX = ("parse", "embed", "index")
@@ -53,6 +57,7 @@ class Pass:
     again: Usage
     stages: dict[str, float]
     status: dict[str, Any]
+    expected: dict[str, int]
 
     @property
     def items(self) -> int:
@@ -112,14 +117,26 @@ def measure(paths: list[Path], models: str) -> Pass:
     """Fill a fresh home from paths and measure each step."""
     with tempfile.TemporaryDirectory(prefix="chatai-bench-") as home:
         environment = {**os.environ, "CHATAI_HOME": home, "CHATAI_MODELS": models}
-        run(["status"], environment)  # makes the home, so that the next start is a usual one
-        start = run(["dead-letters", "list"], environment)
+        run(["status"], environment)
+        with home_instance(read_settings(environment)):  # the home is made now, so that each start is a usual one
+            start = run(["dead-letters", "list"], environment)
         ingest = run(["ingest", *map(str, paths)], environment)
         process = run(["process"], environment)
         again = run(["process"], environment)
         stages = _stage_seconds(Path(home) / "records.sqlite")
+        expected = _expected(Path(home) / "records.sqlite")
         status = run(["status"], environment).answer
-    return Pass(start.wall_s, ingest, process, again, stages, status)
+    return Pass(start.wall_s, ingest, process, again, stages, status, expected)
+
+
+def _expected(file: Path) -> dict[str, int]:
+    """Return what the record store says that the index and the graph hold."""
+    with sqlite3.connect(file) as connection:
+        (points,) = connection.execute("SELECT COUNT(*) FROM chunks").fetchone()
+        ledgers = connection.execute("SELECT confirmed FROM index_ledger WHERE projection = 'graph'").fetchall()
+    parts = {part for (confirmed,) in ledgers for part in json.loads(confirmed)}
+    edges = sum(part.partition(" ")[0] in EDGE_TYPES for part in parts)
+    return {"points": points, "nodes": len(parts) - edges, "relationships": edges}
 
 
 def _stage_seconds(file: Path) -> dict[str, float]:
@@ -152,6 +169,8 @@ def report(name: str, passes: list[Pass]) -> Table:
         table.add_row(label, f"{value:,.1f}")
     table.add_row("stage seconds", ", ".join(f"{stage} {s:.1f}" for stage, s in sorted(last.stages.items())))
     table.add_row("counts", json.dumps(last.status, ensure_ascii=False))
+    held = last.status["vectors"] | last.status["graph"]
+    table.add_row("record store, index and graph agree", "yes" if held == last.expected else f"NO: {last.expected}")
     table.add_row("dead letters", str(last.status["dead_letters"]["open"]))
     return table
 
