@@ -147,7 +147,7 @@ def run_stage(scope: Scope, records: Records, stage_work: StageWork, *, batch_it
     """
     report = StageReport(stage_work.stage, scope.stream, scope.hour)
     started = time.monotonic()
-    _free_orphans(records)
+    free_lost_claims(records)
     while report.taken < scope.run_items and time.monotonic() - started < scope.budget_s:
         limit = min(batch_items or scope.batch_items, scope.run_items - report.taken)
         if not _run_batch(scope, records, stage_work, limit, report):
@@ -346,8 +346,11 @@ def _log_failures(scope: Scope, stage: Stage, failed: Mapping[Key, ChatAIError])
         )
 
 
-def _free_orphans(records: Records) -> None:
-    """Take back claims of processes of this machine that no longer run, without waiting for their lease."""
+def free_lost_claims(records: Records) -> None:
+    """Take back claims of processes of this machine that no longer run, without waiting for their lease.
+
+    What they held is due only after this: whoever asks which hours are due right after a crash calls it first.
+    """
     with records.begin() as connection:
         freed = work.free_orphans(connection, is_gone)
     if freed:

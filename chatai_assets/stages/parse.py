@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -62,7 +62,7 @@ class _PostParsing:
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget_posts, follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget("posts"), follow=FOLLOW)
         parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
         for arrival in arrivals:
             key = (arrival["tenant_id"], arrival["source_key"])
@@ -111,7 +111,7 @@ class _DocumentParsing:
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget_documents, follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget("documents"), follow=FOLLOW)
         files = [
             (self.blobs.path_of(arrival["payload"]["sha256"]), arrival["payload"]["file_name"]) for arrival in arrivals
         ]
@@ -170,19 +170,17 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
     ]
 
 
-def _forget_posts(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
-    """Forget what an earlier revision said: nothing of it holds any more."""
-    content.write_items(connection, "posts", [_keyed(key, {"text": None, "chunks_count": 0}) for key in failures])
-    enrichment.forget_tags(connection, failures.keys())
-    enrichment.forget_facts(connection, failures.keys())
+def _forget(stream: Stream) -> Callable[[Connection, Mapping[Key, ChatAIError]], None]:
+    """Return what forgets all that an earlier revision of items said: nothing of it holds any more."""
 
+    def write(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        content.clear_items(connection, stream, failures.keys())
+        enrichment.forget_tags(connection, failures.keys())
+        enrichment.forget_facts(connection, failures.keys())
+        if stream == "documents":
+            fail_documents(connection, failures)
 
-def _forget_documents(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
-    """Show on each document what is wrong with it, and forget what its earlier revision said."""
-    fail_documents(connection, failures)
-    content.write_items(connection, "documents", [_keyed(key, {"text": None}) for key in failures])
-    enrichment.forget_tags(connection, failures.keys())
-    enrichment.forget_facts(connection, failures.keys())
+    return write
 
 
 def _chunk_row(key: Key, chunk: Chunk) -> Row:

@@ -21,6 +21,7 @@ import click
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.keys import STAGES, STREAMS, document_id_of, document_key, post_key
 from chatai_assets.observability import configure_logging
+from chatai_assets.stages.batches import free_lost_claims
 from chatai_assets.stages.overview import redo
 from chatai_assets_tests.pipeline import (
     contents,
@@ -104,6 +105,7 @@ def _undisturbed(home: Path, material: _Material, plan: Plan) -> dict[str, Any]:
 
 
 def _finished(parts: Parts) -> dict[str, Any]:
+    free_lost_claims(parts.records)
     while any(due_hours(parts, stream) for stream in STREAMS):
         process_all(parts)
     return contents(parts)
@@ -111,8 +113,8 @@ def _finished(parts: Parts) -> dict[str, Any]:
 
 def _disturbed(home: Path, material: _Material, plan: Plan, outcome: Outcome) -> dict[str, Any]:
     random = Random(plan.seed)
-    targets = random.sample(TARGETS * (plan.kills // len(TARGETS) + 1), plan.kills)
-    targets += random.choices(TARGETS, k=2 * plan.kills)  # for those that finish before their time
+    lives = 3 * plan.kills  # some finish before their time
+    targets = [target for _ in range(0, lives, len(TARGETS)) for target in random.sample(TARGETS, len(TARGETS))][:lives]
     with Parts(free_settings(home)) as parts:
         ingest_posts(parts, material.posts)
         paths = corpus.write_documents(plan.seed, material.folder, plan.documents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +26,8 @@ from chatai_assets.domain.keys import Stream
 Rows = Sequence[RowMapping]
 Place = tuple[str, str, str, int]
 """Tenant, source key, part and ordinal: what names a chunk."""
+KEPT = {"error", "error_code"}
+"""Columns that may be empty but are no result of parsing."""
 
 
 def items_table(stream: Stream) -> Table:
@@ -107,6 +109,14 @@ def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[s
             for row in rows
         ],
     )
+
+
+def clear_items(connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]) -> None:
+    """Empty all columns of items that parsing fills."""
+    table = items_table(stream)
+    parsed = {column.name: None for column in table.c if column.nullable and column.name not in KEPT}
+    mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
+    connection.execute(update(table).where(mine).values(**parsed, chunks_count=0))
 
 
 def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, literal, or_, select, tuple_, update
 
-from chatai_assets.adapters.records.dialect import exclude_others, insert_into
+from chatai_assets.adapters.records.dialect import exclude_others, insert_into, lock_rows
 from chatai_assets.adapters.records.schema import work
 from chatai_assets.domain.keys import Stage, Stream
 
@@ -201,11 +201,13 @@ def follow(
 def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
     """Make a stage pending again where it was already looked at; a claim on it is lost."""
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+    if keys:  # whoever claims a row now would not see what it is opened for
+        lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
     # Rows that nobody has looked at are as they should be; usually that is all of them.
     touched = select(work.c.tenant_id, work.c.source_key).where(
         named, or_(work.c.state != "pending", work.c.attempts > 0)
     )
-    looked_at = connection.execute(touched.order_by(work.c.seq).with_for_update()).all() if keys else ()
+    looked_at = connection.execute(touched).all() if keys else ()
     if looked_at:
         connection.execute(
             update(work)
