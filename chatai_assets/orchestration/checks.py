@@ -61,7 +61,7 @@ def no_dead_letters(stream: Stream) -> dg.AssetChecksDefinition:
         asset=asset_key(stream, "parse"),
         name="no_dead_letters",
         description=f"Whether any of the {stream} was given up for good: by cause, with names. "
-        "`chatai dead-letters` shows, replays and resolves them.",
+        "`chatai dead-letters list` shows them all, `chatai redo` does one again.",
         op_tags=AFTER_ALL_STAGES,
     )
     def check(records: dg.ResourceParam[Part[Records]]) -> dg.AssetCheckResult:

@@ -20,6 +20,7 @@ from chatai_assets.domain.keys import STAGES, STREAMS, Stream
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.jobs import run_hour_here
 from chatai_assets.settings import Settings
+from chatai_assets.stages.batches import free_lost_claims
 
 TELL_EVERY_S = 1.0
 SHARE = 5
@@ -49,6 +50,7 @@ def process(
         tell: called about once a second with what is left; counting costs time, so leave it out where nobody looks.
     """
     started, runs, failures = time.monotonic(), 0, list[str]()
+    free_lost_claims(parts.records)
     open_before, letters_before = _open_items(parts.records), _letters(parts.records)
     if _due(parts.records):
         definitions = define()

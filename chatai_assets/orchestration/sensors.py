@@ -13,6 +13,7 @@ from chatai_assets.domain.keys import STREAMS, Stream
 from chatai_assets.orchestration.due import QuietHours, due_now, explanation, run_requests
 from chatai_assets.orchestration.runs import end_lost_runs
 from chatai_assets.settings import PROJECT, Settings
+from chatai_assets.stages.batches import free_lost_claims
 from chatai_assets.stages.folder import FolderReport, take_folder, take_samples
 from chatai_assets.stages.ingest import Intake
 
@@ -55,6 +56,7 @@ def due_sensor(stream: Stream, hours: dg.PartitionsDefinition[str], opened: Open
         records, now = opened().records, time.time()
         for run_id in end_lost_runs(context.instance):
             context.log.warning("The process of run %s is gone; the run was failed.", run_id)
+        free_lost_claims(records)
         due = due_now(stream, records, context.instance, hours, now)
         requests = run_requests(due, now)
         reason = explanation(due, stream)
