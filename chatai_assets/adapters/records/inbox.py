@@ -60,9 +60,12 @@ def receive(
     latest = {verdict.arrival.source_key: verdict for verdict in verdicts if verdict.outcome == "latest"}
     seqs = _append(connection, [verdict for verdict in verdicts if verdict.new], now)
     fresh = {key: (verdict.arrival, seqs[verdict.key], after[key].revised_at) for key, verdict in latest.items()}
+    edited = [key for key in fresh if key in before]
+    _take_away(connection, tenant_id, edited)
     _set_latest(connection, kind, fresh, hour, now)
     _redate(connection, tenant_id, kind, before, {key: known for key, known in after.items() if key not in fresh})
-    _make_pending(connection, tenant_id, kind, fresh, hour, now, edited=[key for key in fresh if key in before])
+    dead_letters.resolve_items(connection, tenant_id, edited, SUPERSEDED_NOTE)
+    _make_pending(connection, tenant_id, kind, fresh, hour, now)
     return [verdict.outcome for verdict in verdicts]
 
 
@@ -167,6 +170,13 @@ def _row(verdict: _Verdict, now: float) -> dict[str, Any]:
     }
 
 
+def _take_away(connection: Connection, tenant_id: str, edited: Sequence[str]) -> None:
+    """Whoever works on an earlier revision loses it here; work is locked before items, as a batch does that commits."""
+    mine = and_(work.c.tenant_id == tenant_id, work.c.source_key.in_(edited))
+    lock_rows(connection, select(work.c.seq).where(mine).order_by(work.c.seq, work.c.stage))
+    connection.execute(delete(work).where(mine))
+
+
 def _set_latest(connection: Connection, kind: Kind, fresh: Mapping[str, _Fresh], hour: str, now: float) -> None:
     rows = []
     for arrival, seq, revised_at in fresh.values():
@@ -217,14 +227,8 @@ def _make_pending(
     fresh: Mapping[str, _Fresh],
     hour: str,
     now: float,
-    edited: Sequence[str],
 ) -> None:
-    """Let the latest revisions begin at the first stage; whoever works on an earlier one loses it here."""
-    if edited:
-        mine = and_(work.c.tenant_id == tenant_id, work.c.source_key.in_(edited))
-        lock_rows(connection, select(work.c.seq).where(mine).order_by(work.c.seq, work.c.stage))
-        connection.execute(delete(work).where(mine))
-        dead_letters.resolve_items(connection, tenant_id, edited, SUPERSEDED_NOTE)
+    """Let the latest revisions begin at the first stage."""
     rows = [
         {
             "tenant_id": tenant_id,

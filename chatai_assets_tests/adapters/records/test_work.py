@@ -17,7 +17,7 @@ LEASE_S = 60.0
 def claim(records, owner, limit=10, *, now=NOON, stage="parse", only=None):
     with records.begin() as connection:
         return work.claim(
-            connection, work.Claim(owner, "posts", stage, HOUR, limit, now, now + LEASE_S, f"run of {owner}", only)
+            connection, work.Claim(owner, "posts", stage, HOUR, limit, now, now + LEASE_S, f"run {owner}"[:64], only)
         )
 
 
@@ -39,7 +39,7 @@ def test_the_oldest_arrivals_are_taken_first_and_by_one_owner_only(records):
     bring(records, *(arrival(number) for number in (3, 1, 2)))
     assert (claim(records, "a", 2), claim(records, "b", 2), claim(records, "c", 2)) == (2, 1, 0)
     assert (numbers(records, "a"), numbers(records, "b")) == ([1, 3], [2])
-    assert (row(records)["state"], row(records)["run_id"]) == ("working", "run of a")
+    assert (row(records)["state"], row(records)["run_id"]) == ("working", "run a")
 
 
 def test_owners_who_ask_at_once_share_the_work_and_no_row(records):
