@@ -67,7 +67,7 @@ def edited(document: list[Paragraph], kind: str, dice: random.Random) -> list[Pa
 @pytest.mark.parametrize("headings", [False, True], ids=["plain", "with headings"])
 @pytest.mark.parametrize("kind", ["changed sentence", "inserted sentence", "deleted paragraph"])
 def test_an_edit_in_a_hundred_pages_changes_at_most_three_chunks(kind: str, *, headings: bool):
-    dice = random.Random(f"{kind} {headings}")  # noqa: S311 - a test's dice
+    dice = random.Random(f"{kind} {headings}")
     document = paragraphs(dice, words=30_000, headings=headings)
     before = set(texts_of(document))
     for _ in range(12):
@@ -110,7 +110,7 @@ def test_a_short_text_is_one_chunk(words: list[str]):
 
 
 def test_chunks_begin_at_sentences_and_repeat_about_120_words():
-    text = "\n\n".join(" ".join(one.sentences) for one in paragraphs(random.Random(5), 20_000, headings=False))  # noqa: S311
+    text = "\n\n".join(" ".join(one.sentences) for one in paragraphs(random.Random(5), 20_000, headings=False))
     starts = {0, *sentence_starts(text)}
     chunks = cut(text)
     assert all(chunk.start in starts for chunk in chunks)
@@ -132,7 +132,7 @@ def test_tiny_sections_are_merged_and_a_heading_stays_with_its_text():
 
 
 def test_a_chunk_names_the_page_it_starts_on():
-    page_texts = [" ".join(sentence(random.Random(number)) for _ in range(40)) + "\n\n" for number in range(5)]  # noqa: S311
+    page_texts = [" ".join(sentence(random.Random(number)) for _ in range(40)) + "\n\n" for number in range(5)]
     pages, at = [], 0
     for number, page_text in enumerate(page_texts, 1):
         pages.append(Page(number, at, at + len(page_text)))

@@ -42,7 +42,7 @@ def latest(number):
 
 
 def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
-    moments = random.Random(2)  # noqa: S311 - no secret: moments of a test
+    moments = random.Random(2)
     first = 0
     for _ in range(KILLS):
         first = min(killed_after(tmp_path, first, moments.uniform(0, 0.3)), VERSIONS - 1)
