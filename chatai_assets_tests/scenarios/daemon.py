@@ -43,6 +43,7 @@ class Daemon:
 
     Attributes:
         home: ``CHATAI_HOME``.
+        port: of the UI.
         url: of the UI.
         process: of ``make``; leads a session of its own, as the shell of a terminal lets it.
         up_s: seconds from the start until the UI answered.
@@ -51,6 +52,7 @@ class Daemon:
 
     def __init__(self, home: Path, log: Path, command: list[str], port: int, **place: Any) -> None:
         self.home = home
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
         started = time.monotonic()
@@ -141,9 +143,22 @@ class Daemon:
 def make_run(home: Path, log: Path) -> Daemon:
     """Start ``make run`` in the environment of these tests, and wait until its UI answers."""
     port = free_port()
-    # What "setup" installs is what runs this test; without it, an edited pyproject.toml would install anew.
-    command = [*HEARING_INTERRUPTS, "make", "-o", "setup", "run", f"BIN={BIN}", f"PORT={port}", f"CHATAI_HOME={home}"]
+    command = [*HEARING_INTERRUPTS, *run_target(home, port)]
     return Daemon(home, log, command, port, cwd=PROJECT, env=clean_environment())
+
+
+def run_target(home: Path, port: int) -> list[str]:
+    """Return the command ``make run``, for a home and a port, with what is installed beside these tests."""
+    # Without "-o setup" an edited pyproject.toml would be installed anew in the middle of the tests.
+    return ["make", "-o", "setup", "run", f"BIN={BIN}", f"PORT={port}", f"CHATAI_HOME={home}"]
+
+
+def dagster_dev(project: Path, log: Path) -> Daemon:
+    """Start bare ``dagster dev`` in a copy of the project's folder, without any variable of ours."""
+    port = free_port()
+    command = [*HEARING_INTERRUPTS, str(BIN / "dagster"), "dev", "--port", str(port)]
+    environment = clean_environment() | {"PYTHONPATH": str(project)}  # the copy, not what is installed
+    return Daemon(project / ".chatai", log, command, port, cwd=project, env=environment)
 
 
 def clean_environment() -> dict[str, str]:

@@ -2,13 +2,23 @@
 
 import json
 import logging
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.settings import PROJECT, read_settings
 from chatai_assets_tests.adapters.parsers.making import pdf
-from chatai_assets_tests.scenarios.daemon import Daemon, make_run
+from chatai_assets_tests.scenarios.daemon import (
+    Daemon,
+    clean_environment,
+    dagster_dev,
+    make_run,
+    run_command,
+    run_target,
+)
 
 DROP_WAIT_S = 60.0
 pytestmark = pytest.mark.daemon
@@ -48,6 +58,13 @@ def test_dropped_files_are_found_and_bad_ones_say_why(daemon: Daemon, samples_s:
     assert "Record 1" in (inbox / "rejected" / "broken.json.reason.txt").read_text(encoding="utf-8")
 
 
+def test_a_second_start_on_the_same_port_says_so_at_once(daemon: Daemon):
+    done = run_command(run_target(daemon.home, daemon.port), clean_environment())
+    assert done.returncode
+    assert f"Port {daemon.port} is taken" in done.stderr
+    assert daemon.processes()
+
+
 def test_ctrl_c_ends_everything_and_the_next_start_continues(daemon: Daemon, samples_s: float):
     before, rows = daemon.chatai("status"), daemon.work_rows()
     log.info("all processes gone %.1f s after Ctrl-C", daemon.interrupt())
@@ -64,3 +81,23 @@ def test_ctrl_c_ends_everything_and_the_next_start_continues(daemon: Daemon, sam
     assert {key: rows_after[key] for key in rows} == rows
     assert after["posts"] == before["posts"]
     assert after["documents"]["searchable"] == before["documents"]["searchable"] + 1
+
+
+def test_bare_dagster_dev_in_the_project_folder_keeps_all_in_the_home(tmp_path: Path):
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT / "chatai_assets", project / "chatai_assets")
+    for name in ("dagster.yaml", "workspace.yaml", "pyproject.toml"):
+        shutil.copy(PROJECT / name, project)
+    inbox = project / ".chatai" / "inbox"
+    inbox.mkdir(parents=True)
+    (inbox / "otter.txt").write_text("The otter cracks mussels on a flat stone.", encoding="utf-8")
+    bare = dagster_dev(project, tmp_path / "log.txt")
+    try:
+        bare.until(lambda: bare.is_settled(1), DROP_WAIT_S, "the file is done")
+        assert bare.finds("an otter and mussels", "doc/")
+        bare.interrupt()
+    finally:
+        bare.kill()
+    with home_instance(read_settings({"CHATAI_HOME": str(bare.home)})) as instance:
+        assert [run.job_name for run in instance.get_runs()] == ["documents"]
+    assert not list(project.glob(".tmp_dagster_home_*")), "Dagster removes what it kept for itself"
