@@ -20,6 +20,9 @@ from neo4j import GraphDatabase
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from chatai_assets.adapters.graph.neo4j import Neo4jGraph
+from chatai_assets.adapters.turns import StillMine
+
 SCRIPTS = Path(__file__).parents[1] / "deploy" / "services"
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
@@ -103,11 +106,30 @@ def database_url(postgresql_server: Reach) -> Iterator[str]:
         yield url
 
 
+def auth_of(server: Reach) -> tuple[str, str]:
+    """Return user and password of a Neo4j."""
+    return server["NEO4J_USER"], server["NEO4J_PASSWORD"]
+
+
+def empty_graph(server: Reach) -> None:
+    """Remove all that a Neo4j holds; its Community edition has one database only, so tests take turns at it."""
+    with GraphDatabase.driver(server["NEO4J_URI"], auth=auth_of(server)) as driver:
+        driver.execute_query("MATCH (n) DETACH DELETE n")
+
+
+def open_neo4j(server: Reach) -> Neo4jGraph:
+    """Return the graph of a Neo4j; nobody else writes to it."""
+    return Neo4jGraph(server["NEO4J_URI"], auth_of(server), undisturbed)
+
+
+@contextmanager
+def undisturbed() -> Iterator[StillMine]:
+    """Give a turn that nobody takes away, to tests of one writer."""
+    yield lambda: None
+
+
 @pytest.fixture
 def empty_neo4j(neo4j_server: Reach) -> Reach:
-    """Neo4j without a node; its Community edition has one database only, so tests take turns at it."""
-    with GraphDatabase.driver(
-        neo4j_server["NEO4J_URI"], auth=(neo4j_server["NEO4J_USER"], neo4j_server["NEO4J_PASSWORD"])
-    ) as driver:
-        driver.execute_query("MATCH (n) DETACH DELETE n")
+    """Neo4j without a node."""
+    empty_graph(neo4j_server)
     return neo4j_server
