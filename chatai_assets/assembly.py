@@ -135,9 +135,22 @@ class Parts:
     @cached_property
     def vectors(self) -> VectorStore:
         """The vector index."""
+        embedder, server = self.query_embedder, self.settings.qdrant
+        if server:
+            from chatai_assets.adapters.vectors.server import QdrantVectors
+
+            vectors = QdrantVectors(
+                server.url,
+                embedder.dimensions,
+                embedder.model,
+                partial(turn, self.records, "vectors"),
+                api_key=server.api_key,
+                grpc_port=server.grpc_port,
+            )
+            self._opened.callback(vectors.close)
+            return vectors
         from chatai_assets.adapters.vectors.edge import EdgeVectors
 
-        embedder = self.query_embedder
         return EdgeVectors(self.settings.home / "vectors", embedder.dimensions, embedder.model)
 
     @cached_property
