@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.adapters.turns import StillMine
+from chatai_assets_tests.adapters.vectors.qdrant_wire import Served, qdrant_wire
 
 SCRIPTS = Path(__file__).parents[1] / "deploy" / "services"
 IN_CI = os.environ.get("CI", "").lower() == "true"
@@ -133,3 +134,16 @@ def empty_neo4j(neo4j_server: Reach) -> Reach:
     """Neo4j without a node."""
     empty_graph(neo4j_server)
     return neo4j_server
+
+
+@pytest.fixture
+def qdrant() -> Iterator[Served]:
+    """The stand-in for Qdrant, empty."""
+    with qdrant_wire() as served:
+        yield served
+
+
+@pytest.fixture
+def servers(database_url: str, empty_neo4j: Reach, qdrant: Served) -> Reach:
+    """The variables that select a server for every store, all empty."""
+    return {"DATABASE_URL": database_url, "QDRANT_URL": qdrant.url, **empty_neo4j}
