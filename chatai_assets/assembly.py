@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from chatai_assets.adapters.blobs import Blobs
 from chatai_assets.adapters.records.checkpoints import keep_checkpoint
 from chatai_assets.adapters.records.store import Records, open_records
+from chatai_assets.adapters.records.turns import turn
 from chatai_assets.domain.keys import hour_of
 from chatai_assets.settings import Settings
 
@@ -134,14 +135,34 @@ class Parts:
     @cached_property
     def vectors(self) -> VectorStore:
         """The vector index."""
+        embedder, server = self.query_embedder, self.settings.qdrant
+        if server:
+            from chatai_assets.adapters.vectors.server import QdrantVectors
+
+            vectors = QdrantVectors(
+                server.url,
+                embedder.dimensions,
+                embedder.model,
+                partial(turn, self.records, "vectors"),
+                api_key=server.api_key,
+                grpc_port=server.grpc_port,
+            )
+            self._opened.callback(vectors.close)
+            return vectors
         from chatai_assets.adapters.vectors.edge import EdgeVectors
 
-        embedder = self.query_embedder
         return EdgeVectors(self.settings.home / "vectors", embedder.dimensions, embedder.model)
 
     @cached_property
     def graph(self) -> GraphStore:
         """The knowledge graph."""
+        server = self.settings.neo4j
+        if server:
+            from chatai_assets.adapters.graph.neo4j import Neo4jGraph
+
+            graph = Neo4jGraph(server.uri, (server.user, server.password), partial(turn, self.records, "graph"))
+            self._opened.callback(graph.close)
+            return graph
         from chatai_assets.adapters.graph.ladybug import LadybugGraph
 
         return LadybugGraph(self.settings.home / "graph")

@@ -18,6 +18,7 @@ LARGEST_BATCH = 10_000
 """SQLite takes 32,766 values in one statement, and a batch names each item by two."""
 POSTS_PER_LOCK = 3_000
 DOCUMENTS_PER_LOCK = 50
+NEO4J_SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,38 @@ class ParserSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QdrantServer:
+    """Where Qdrant is.
+
+    Attributes:
+        url: of its REST port, e.g. ``http://qdrant:6333`` (``QDRANT_URL``).
+        api_key: (``QDRANT_API_KEY``).
+        grpc_port: of its gRPC port, which then carries everything (``QDRANT_GRPC_PORT``); None for REST.
+    """
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    grpc_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neo4jServer:
+    """Where Neo4j is: ``NEO4J_URI``, ``NEO4J_USER`` and ``NEO4J_PASSWORD``."""
+
+    uri: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set, once.
 
     Attributes:
         home: folder of all embedded stores, the inbox folder and the blobs (``CHATAI_HOME``).
         database_url: of the record store (``DATABASE_URL``); SQLite in ``home`` by default.
+        qdrant: where the vectors are; None for the embedded index in ``home``.
+        neo4j: where the graph is; None for the embedded graph in ``home``.
         models: ``offline``, or ``free`` for benchmarks: hashed vectors, first words as tags (``CHATAI_MODELS``).
         model_processes: processes that run offline models; 0 runs them in the caller (``CHATAI_MODEL_PROCESSES``).
         posts: limits of the stream (``CHATAI_RUN_POSTS``, ``CHATAI_BATCH_POSTS``).
@@ -77,6 +104,8 @@ class Settings:
     home: Path
     database_url: str
     parser: ParserSettings
+    qdrant: QdrantServer | None = None
+    neo4j: Neo4jServer | None = None
     models: str = "offline"
     model_processes: int = 0
     posts: StreamLimits = field(default_factory=lambda: StreamLimits(2_000, 1_000, POSTS_PER_LOCK))
@@ -130,6 +159,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'records.sqlite'}",
+        qdrant=_qdrant(env),
+        neo4j=_neo4j(env),
         models=_choice(env, "CHATAI_MODELS", ("offline", "free")),
         model_processes=_number(env, "CHATAI_MODEL_PROCESSES", min(cores, 4), least=0),
         posts=StreamLimits(
@@ -158,6 +189,26 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         first_hour=env.get("CHATAI_FIRST_HOUR") or None,
         log_level=_choice(env, "CHATAI_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
     )
+
+
+def _qdrant(env: Mapping[str, str]) -> QdrantServer | None:
+    url = env.get("QDRANT_URL")
+    if not url:
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise InvalidSetting("QDRANT_URL must begin with http:// or https://.")
+    return QdrantServer(url, env.get("QDRANT_API_KEY") or None, _number(env, "QDRANT_GRPC_PORT", 0) or None)
+
+
+def _neo4j(env: Mapping[str, str]) -> Neo4jServer | None:
+    uri, user, password = (env.get(f"NEO4J_{name}") or "" for name in ("URI", "USER", "PASSWORD"))
+    if not uri:
+        return None
+    if uri.partition("://")[0] not in NEO4J_SCHEMES:
+        raise InvalidSetting(f"NEO4J_URI must begin with one of {', '.join(NEO4J_SCHEMES)} and ://.")
+    if not (user and password):
+        raise InvalidSetting("NEO4J_URI needs NEO4J_USER and NEO4J_PASSWORD beside it.")
+    return Neo4jServer(uri, user, password)
 
 
 def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
+from qdrant_client import QdrantClient
 from sqlalchemy import Table, select
 
 from chatai_assets.adapters.records import schema, work
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.adapters.vectors import edge_collection as collections
+from chatai_assets.adapters.vectors.server import ALIAS
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.keys import STAGES, STREAMS, Stage, Stream
 from chatai_assets.settings import Settings, read_settings
@@ -36,10 +39,14 @@ OF_A_RUN = {"seq", "hour", "received_at", "owner", "lease_until", "run_id", "cha
 """Columns that tell when and by whom something was done, not what came of it."""
 
 
-def free_settings(home: Path, **changes: Any) -> Settings:
-    """Return settings of a home with models that cost nothing and one parser process."""
-    settings = read_settings({"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", "CHATAI_PARSER_PROCESSES": "1"})
-    return replace(settings, **changes)
+def free_settings(home: Path, servers: Mapping[str, str] | None = None, **changes: Any) -> Settings:
+    """Return settings of a home with models that cost nothing and one parser process.
+
+    Args:
+        servers: variables that select servers; embedded stores by default.
+    """
+    free = {"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", "CHATAI_PARSER_PROCESSES": "1"}
+    return replace(read_settings({**free, **(servers or {})}), **changes)
 
 
 def message(number: int, text: str, *, date: int = 1_700_000_000, edited: int | None = None, chat: int = CHAT) -> Any:
@@ -69,6 +76,22 @@ def ingest_files(
 ) -> IngestReport:
     """Bring files in."""
     return ingest(paths, Intake(parts.records, parts.blobs, tenant, door, 1 << 28, clock=lambda: now))
+
+
+class Vectors:
+    """The vectors of one point; equal if the dense ones are nearly so, for who normalises them rounds differently."""
+
+    def __init__(self, told: Any) -> None:
+        sparse = told["sparse"]
+        self.dense = np.asarray(told["dense"], dtype=np.float32)
+        self.sparse = [*zip(sparse.indices, map(np.float32, sparse.values), strict=True)]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vectors):
+            return False
+        return self.sparse == other.sparse and np.allclose(self.dense, other.dense, atol=1e-6)
+
+    __hash__ = None  # type: ignore[assignment] # nearly equal ones would need the same hash
 
 
 @dataclass(frozen=True)
@@ -174,7 +197,7 @@ def contents(parts: Parts) -> dict[str, Any]:
             (row["tenant_id"], row["job_name"], row["source_key"], row["error_class"]) for row in letters
         ),
         "points": dict(parts.vectors.points()),
-        "vectors": _vectors(parts.settings.home / "vectors"),
+        "vectors": {str(record.id): Vectors(record.vector) for record in _vectors(parts)},
         "nodes": nodes,
         "edges": edges,
     }
@@ -196,24 +219,28 @@ def _keyed(parts: Parts, table: Table) -> dict[str, dict[str, Any]]:
     }
 
 
-def _vectors(index: Path) -> dict[str, str]:
-    """Return point id -> digest of its dense and sparse vectors."""
-    folder = collections.current(index)
-    if folder is None:
-        return {}
-    found, offset = {}, None
-    with collections.opened(folder) as shard:
-        while True:
-            page, offset = shard.scroll(edge.ScrollRequest(offset=offset, limit=1_000, with_vector=True))
-            found.update({str(record.id): _digest(record.vector) for record in page})
-            if offset is None:
-                return found
+def _vectors(parts: Parts) -> Iterator[Any]:
+    """Yield the points of the index with their vectors."""
+    server = parts.settings.qdrant
+    if server:
+        with closing(QdrantClient(url=server.url, check_compatibility=False)) as client:
+            if client.get_aliases().aliases:
+                yield from _each(lambda offset: client.scroll(ALIAS, limit=1_000, offset=offset, with_vectors=True))
+        return
+    folder = collections.current(parts.settings.home / "vectors")
+    if folder is not None:
+        with collections.opened(folder) as shard:
+            yield from _each(
+                lambda offset: shard.scroll(edge.ScrollRequest(offset=offset, limit=1_000, with_vector=True))
+            )
 
 
-def _digest(vector: Any) -> str:
-    sparse = vector["sparse"]
-    told = ([round(value, 5) for value in vector["dense"]], list(sparse.indices), list(map(float, sparse.values)))
-    return sha256(repr(told).encode()).hexdigest()[:16]
+def _each(scroll: Callable[[Any], tuple[Sequence[Any], Any]]) -> Iterator[Any]:
+    page, offset = scroll(None)
+    yield from page
+    while offset is not None:
+        page, offset = scroll(offset)
+        yield from page
 
 
 def loose_ends(found: dict[str, Any]) -> list[str]:

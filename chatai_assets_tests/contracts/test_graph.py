@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from chatai_assets.domain.graph import Channel, Edge, Facts, Node, Subgraph, sub
 from chatai_assets.domain.graph_change import GraphChange, change_of, fingerprints
 from chatai_assets.domain.index_plan import Recorded, intention, plan_index
 from chatai_assets.domain.linking import Entity, Extraction, Relation
+from chatai_assets_tests.services import Reach, empty_graph, open_neo4j
 
 NOTHING = Recorded(intended={}, confirmed={})
 Content = tuple[list[Node], list[Edge]]
@@ -29,10 +30,20 @@ def ladybug_graph() -> Iterator[GraphStore]:
         yield LadybugGraph(Path(folder) / "graph", turn_timeout_s=5)
 
 
-@pytest.fixture(params=[ladybug_graph], ids=["ladybug"])
+def neo4j_graph(server: Reach) -> Callable[[], AbstractContextManager[GraphStore]]:
+    @contextmanager
+    def empty() -> Iterator[GraphStore]:
+        empty_graph(server)
+        with closing(open_neo4j(server)) as store:
+            yield store
+
+    return empty
+
+
+@pytest.fixture(params=["ladybug", "neo4j"])
 def fresh(request):
     """A context manager that gives an empty graph; property tests enter it once per example."""
-    return request.param
+    return neo4j_graph(request.getfixturevalue("neo4j_server")) if request.param == "neo4j" else ladybug_graph
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,12 @@ class Outcome:
     seconds: float = 0.0
 
 
-def run(folder: Path, plan: Plan) -> Outcome:
-    """Do it all in a folder: once alone, once in a crowd; compare."""
+def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> Outcome:
+    """Do it all in a folder: once alone, once in a crowd; compare.
+
+    Args:
+        servers: variables that select servers for the crowd; who is alone has embedded stores.
+    """
     outcome = Outcome()
     posts = corpus.posts(plan.seed, plan.posts)
     paths = corpus.write_documents(plan.seed, folder / "files", plan.documents)
@@ -84,10 +88,10 @@ def run(folder: Path, plan: Plan) -> Outcome:
         process_all(parts)
         expected = contents(parts)
     calls = folder / "calls.txt"
-    with Parts(free_settings(folder / "crowd")) as parts:
+    with Parts(free_settings(folder / "crowd", servers)) as parts:
         _bring(parts, posts, paths)
         started = time.monotonic()
-        _crowd(parts, plan, calls, outcome)
+        _crowd(parts, servers or {}, plan, calls, outcome)
         outcome.seconds = time.monotonic() - started
         found = contents(parts)
         outcome.quiet_s = min(_timed(lambda: _search(parts)) for _ in range(3))
@@ -103,10 +107,9 @@ def _bring(parts: Parts, posts: list[Any], paths: list[Path]) -> None:
     ingest_files(parts, paths)
 
 
-def _crowd(parts: Parts, plan: Plan, calls: Path, outcome: Outcome) -> None:
+def _crowd(parts: Parts, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
     """Start workers and searchers, and wait for all of them."""
-    home, over = str(parts.settings.home), threading.Event()
-    command = [sys.executable, "-m", worker.__name__, home, "--calls", str(calls)]
+    command, over = worker.command(parts.settings.home, servers, "--calls", str(calls)), threading.Event()
     workers = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for _ in range(plan.workers)

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -79,14 +80,18 @@ class _Material:
     edits: list[Any]
 
 
-def run(folder: Path, plan: Plan) -> Outcome:
-    """Do it all in a folder: once undisturbed, once with kills; compare."""
+def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> Outcome:
+    """Do it all in a folder: once undisturbed, once with kills; compare.
+
+    Args:
+        servers: variables that select servers for the run with kills; the other has embedded stores.
+    """
     started = time.monotonic()
     originals = corpus.posts(plan.seed, plan.posts)
     material = _Material(folder / "files", originals, corpus.edits(plan.seed, originals, plan.edited))
     expected = _undisturbed(folder / "quiet", material, plan)
     outcome = Outcome()
-    found = _disturbed(folder / "killed", material, plan, outcome)
+    found = _disturbed(folder / "killed", servers or {}, material, plan, outcome)
     outcome.differences = differences(expected, found)
     outcome.loose_ends = loose_ends(found)
     outcome.sizes = {name: len(entries) for name, entries in found.items()}
@@ -111,11 +116,13 @@ def _finished(parts: Parts) -> dict[str, Any]:
     return contents(parts)
 
 
-def _disturbed(home: Path, material: _Material, plan: Plan, outcome: Outcome) -> dict[str, Any]:
+def _disturbed(
+    home: Path, servers: Mapping[str, str], material: _Material, plan: Plan, outcome: Outcome
+) -> dict[str, Any]:
     random = Random(plan.seed)
     lives = 3 * plan.kills  # some finish before their time
     targets = [target for _ in range(0, lives, len(TARGETS)) for target in random.sample(TARGETS, len(TARGETS))][:lives]
-    with Parts(free_settings(home)) as parts:
+    with Parts(free_settings(home, servers)) as parts:
         ingest_posts(parts, material.posts)
         paths = corpus.write_documents(plan.seed, material.folder, plan.documents)
         ingest_files(parts, paths)
@@ -126,7 +133,7 @@ def _disturbed(home: Path, material: _Material, plan: Plan, outcome: Outcome) ->
             if number >= plan.kills:
                 _redo_some(parts, random, material.posts, paths)
             arriving = _portion(material.edits, number, plan.kills), _portion(edited, number, plan.kills)
-            died_at = _one_life(parts, target, random, plan, *arriving)
+            died_at = _one_life(parts, servers, target, random, plan, *arriving)
             outcome.completed += died_at is None
             outcome.deaths += [died_at] if died_at else []
         return _finished(parts)
@@ -145,12 +152,18 @@ def _redo_some(parts: Parts, random: Random, posts: list[Any], paths: list[Path]
 
 
 def _one_life(
-    parts: Parts, target: str, random: Random, plan: Plan, edits: list[Any], changed: list[Path]
+    parts: Parts,
+    servers: Mapping[str, str],
+    target: str,
+    random: Random,
+    plan: Plan,
+    edits: list[Any],
+    changed: list[Path],
 ) -> str | None:
     """Let a process work until it is killed, edits arriving meanwhile; return where it died, None if it finished."""
     point = target if target in worker.POINTS else None
     mortal = ["--die-at", point, "--passings", str(random.randint(1, 2))] if point else []
-    command = [sys.executable, "-m", worker.__name__, str(parts.settings.home), *mortal]
+    command = worker.command(parts.settings.home, servers, *mortal)
     arrival = threading.Thread(target=_arrive, args=(parts, edits, changed))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         watchdog = threading.Timer(PATIENCE_S, process.kill)

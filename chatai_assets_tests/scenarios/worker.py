@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -127,11 +127,18 @@ def make_mortal(parts: Parts, fate: Fate, dawdle_s: float = 0.0) -> None:
     parts.__dict__["graph"] = MortalStore(parts.graph, "graph", fate, dawdle_s)
 
 
+def command(home: Path, servers: Mapping[str, str], *options: str) -> list[str]:
+    """Return the command that runs this module on a home."""
+    chosen = [part for name, value in servers.items() for part in ("--server", name, value)]
+    return [sys.executable, "-m", __name__, str(home), *chosen, *options]
+
+
 @click.command()
 @click.argument("home", type=click.Path(path_type=Path))
 @click.option("--die-at", type=click.Choice(POINTS))
 @click.option("--passings", default=1, help="Which passing of that point is the last.")
 @click.option("--dawdle", default=0.0, help="Seconds to sleep between intention and write.")
+@click.option("--server", "servers", type=(str, str), multiple=True, help="A variable that selects a server.")
 @click.option("--calls", type=click.Path(path_type=Path), help="File for what the models are asked.")
 @click.option("--run-items", default=400)
 @click.option("--batch-items", default=100)
@@ -141,6 +148,7 @@ def main(
     die_at: str | None,
     passings: int,
     dawdle: float,
+    servers: tuple[tuple[str, str], ...],
     calls: Path | None,
     run_items: int,
     batch_items: int,
@@ -149,7 +157,7 @@ def main(
     """Do all that is due, stage by stage, until nothing is."""
     configure_logging("ERROR")
     limits = Limits(run_items, batch_items, projection_items)
-    with Parts(free_settings(home)) as parts:
+    with Parts(free_settings(home, dict(servers))) as parts:
         make_mortal(parts, Fate(die_at, passings), dawdle)
         if calls:
             count_calls(parts, calls)

@@ -204,34 +204,34 @@ def test_an_outage_of_a_model_gives_all_items_back(parts):
 
 
 @pytest.mark.parametrize(("stage", "folder"), [("index", "vectors"), ("link", "graph")])
-def test_a_store_that_cannot_be_written_uses_no_attempt(parts, stage, folder):
-    ingest_posts(parts, [post(number) for number in range(1, 6)])
-    (parts.settings.home / folder).write_text("a file stands where the folder should be", encoding="utf-8")
+def test_a_store_that_cannot_be_written_uses_no_attempt(embedded, stage, folder):
+    ingest_posts(embedded, [post(number) for number in range(1, 6)])
+    (embedded.settings.home / folder).write_text("a file stands where the folder should be", encoding="utf-8")
     with pytest.raises(StoreUnavailable):
-        process_all(parts, stages=["parse", "tag", "enrich", "embed", stage])
-    waiting = rows(parts, schema.work, schema.work.c.stage == stage)
+        process_all(embedded, stages=["parse", "tag", "enrich", "embed", stage])
+    waiting = rows(embedded, schema.work, schema.work.c.stage == stage)
     assert {(row["state"], row["attempts"], row["owner"]) for row in waiting} == {("pending", 0, None)}
-    (parts.settings.home / folder).unlink()
-    process_all(parts)
-    assert loose_ends(contents(parts)) == []
-    assert parts.vectors.count() == 5
+    (embedded.settings.home / folder).unlink()
+    process_all(embedded)
+    assert loose_ends(contents(embedded)) == []
+    assert embedded.vectors.count() == 5
 
 
-def test_an_index_that_is_damaged_midway_is_an_outage_until_it_is_whole_again(parts, tmp_path):
-    ingest_posts(parts, [post(1)])
-    process_all(parts)
-    shutil.move(parts.settings.home / "vectors", tmp_path / "kept")
-    shutil.copytree(tmp_path / "kept", parts.settings.home / "vectors")
-    for file in (parts.settings.home / "vectors").rglob("*.json"):
+def test_an_index_that_is_damaged_midway_is_an_outage_until_it_is_whole_again(embedded, tmp_path):
+    ingest_posts(embedded, [post(1)])
+    process_all(embedded)
+    shutil.move(embedded.settings.home / "vectors", tmp_path / "kept")
+    shutil.copytree(tmp_path / "kept", embedded.settings.home / "vectors")
+    for file in (embedded.settings.home / "vectors").rglob("*.json"):
         file.write_text("{", encoding="utf-8")
-    ingest_posts(parts, [post(2)])
+    ingest_posts(embedded, [post(2)])
     with pytest.raises(StoreUnavailable):
-        process_all(parts)
-    shutil.rmtree(parts.settings.home / "vectors")
-    shutil.move(tmp_path / "kept", parts.settings.home / "vectors")
-    process_all(parts)
-    assert loose_ends(contents(parts)) == []
-    assert parts.vectors.count() == 2
+        process_all(embedded)
+    shutil.rmtree(embedded.settings.home / "vectors")
+    shutil.move(tmp_path / "kept", embedded.settings.home / "vectors")
+    process_all(embedded)
+    assert loose_ends(contents(embedded)) == []
+    assert embedded.vectors.count() == 2
 
 
 def test_forty_damaged_files_are_forty_bad_files(parts, tmp_path):

@@ -63,9 +63,8 @@ PART: dict[Stage, str] = {
 
 
 @pytest.mark.parametrize("stage", PART)
-def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, stage):
+def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
     reached, may_go = threading.Event(), threading.Event()
-    settings = free_settings(tmp_path / "home")
     with Parts(settings) as parts, Parts(settings) as slow:
         ingest_posts(parts, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
         process_all(parts, stages=STAGES[: STAGES.index(stage)])
@@ -97,9 +96,8 @@ def expected(tmp_path):
         return contents(parts)
 
 
-def test_tags_that_come_while_an_item_is_indexed_are_indexed_too(tmp_path):
+def test_tags_that_come_while_an_item_is_indexed_are_indexed_too(tmp_path, settings):
     reached, may_go = threading.Event(), threading.Event()
-    settings = free_settings(tmp_path / "home")
     with Parts(settings) as parts, Parts(settings) as slow:
         ingest_posts(parts, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
         process_all(parts, stages=["parse", "enrich", "embed"])
@@ -115,19 +113,19 @@ def test_tags_that_come_while_an_item_is_indexed_are_indexed_too(tmp_path):
         assert differences(expected(tmp_path), contents(parts)) == []
 
 
-def test_the_same_again_writes_nothing(parts):
-    ingest_posts(parts, [message(number, f"Вчера поезд {number} видел Париж.") for number in range(1, 20)])
-    process_all(parts)
-    before = contents(parts)
-    stores = parts.settings.home / "vectors", parts.settings.home / "graph"
+def test_the_same_again_writes_nothing(embedded):
+    ingest_posts(embedded, [message(number, f"Вчера поезд {number} видел Париж.") for number in range(1, 20)])
+    process_all(embedded)
+    before = contents(embedded)
+    stores = embedded.settings.home / "vectors", embedded.settings.home / "graph"
     touched = [max(file.stat().st_mtime_ns for file in store.rglob("*.dat")) for store in stores[:1]]
-    batches = len(rows(parts, schema.stage_stats))
-    report = ingest_posts(parts, [message(number, f"Вчера поезд {number} видел Париж.") for number in range(1, 20)])
+    batches = len(rows(embedded, schema.stage_stats))
+    report = ingest_posts(embedded, [message(number, f"Вчера поезд {number} видел Париж.") for number in range(1, 20)])
     assert (report.posts, report.duplicates) == (0, 19)
-    assert process_all(parts) == []
-    assert len(rows(parts, schema.stage_stats)) == batches
+    assert process_all(embedded) == []
+    assert len(rows(embedded, schema.stage_stats)) == batches
     assert [max(file.stat().st_mtime_ns for file in store.rglob("*.dat")) for store in stores[:1]] == touched
-    assert differences(before, contents(parts)) == []
+    assert differences(before, contents(embedded)) == []
 
 
 class Closed:

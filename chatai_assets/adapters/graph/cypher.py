@@ -70,6 +70,13 @@ def ladybug_schema() -> list[str]:
     ]
 
 
+def neo4j_schema() -> list[str]:
+    """Return the statements that make Neo4j's constraints, each with its index, where they are not there yet."""
+    nodes = [f"chatai_{label.lower()}_id IF NOT EXISTS FOR (n:{label}) REQUIRE n.id IS UNIQUE" for label in NODES]
+    edges = [f"chatai_{type_.lower()}_id IF NOT EXISTS FOR ()-[r:{type_}]-() REQUIRE r.id IS UNIQUE" for type_ in EDGES]
+    return [f"CREATE CONSTRAINT {constraint}" for constraint in (*nodes, *edges)]
+
+
 def node_columns(label: str) -> dict[str, PropertyType]:
     """Return the columns of a row that writes a node: ``id`` and the properties."""
     return {"id": "STRING", **NODES[label]}
@@ -101,6 +108,11 @@ def known_nodes(label: str) -> str:
     return f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) RETURN {_returned('n', node_columns(label))}"
 
 
+def delete_edges_by_id(type_: str) -> str:
+    """Return the statement that removes the edges ``$ids``, for stores that find edges by key."""
+    return f"UNWIND $ids AS id MATCH ()-[r:{type_} {{id: id}}]->() DELETE r"
+
+
 def delete_edges(type_: str, start: str) -> str:
     """Return the statement that removes the edges ``$ids`` which leave the node ``$start``."""
     return f"MATCH (n:{start} {{id: $start}})-[r:{type_}]->() WHERE r.id IN $ids DELETE r"
@@ -120,6 +132,25 @@ def all_edges(type_: str, start: str, end: str) -> str:
     """Return the statement that lists the edges of a type between two labels by id: the columns of ``edge_columns``."""
     columns = _returned("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
     return f"MATCH (a:{start})-[r:{type_}]->(b:{end}) RETURN a.id, b.id, {columns} ORDER BY r.id"
+
+
+def nodes_after(label: str) -> str:
+    """Return the statement that lists the first ``$limit`` nodes of a label whose id is above ``$after``, by id."""
+    return (
+        f"MATCH (n:{label}) WHERE n.id > $after RETURN {_returned('n', node_columns(label))} ORDER BY n.id LIMIT $limit"
+    )
+
+
+def edges_after(type_: str) -> str:
+    """Return the statement that lists the first ``$limit`` edges of a type whose id is above ``$after``, by id.
+
+    The labels of both ends come first, then the columns of ``edge_columns``.
+    """
+    columns = _returned("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
+    return (
+        f"MATCH (a)-[r:{type_}]->(b) WHERE r.id > $after "
+        f"RETURN labels(a)[0], labels(b)[0], a.id, b.id, {columns} ORDER BY r.id LIMIT $limit"
+    )
 
 
 def _ends(start: str, end: str, of: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import qdrant_edge as edge
 
 from chatai_assets.adapters.vectors import edge_collection as collections
-from chatai_assets.adapters.vectors.edge_collection import Collection, failing_as_outage
+from chatai_assets.adapters.vectors.collection import Collection
+from chatai_assets.adapters.vectors.edge_collection import failing_as_outage
 from chatai_assets.adapters.vectors.edge_search import equal, search
 from chatai_assets.adapters.vectors.port import Hit, Point, Query
 from chatai_assets.adapters.vectors.turns import Turns

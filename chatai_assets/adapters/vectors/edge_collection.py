@@ -14,40 +14,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from shutil import copyfile, rmtree
 from tempfile import TemporaryDirectory
 
 import qdrant_edge as edge
 
+from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collection
 from chatai_assets.domain.errors import StoreUnavailable
 
-LAYOUT = 1
-"""Raise it when vectors or payload indexes change: a new collection is made, and the alias moves."""
-KEYWORDS = ("tenant_id", "source", "kind", "channel", "language")
-INTEGERS = ("published_at", "expires_at")
 ALIAS = "current"
 UNFINISHED = "unfinished"
 DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """What a collection is made for; two models never share one, even of equal dimensions."""
-
-    model: str
-    dimensions: int
-    layout: int = LAYOUT
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        slug = re.sub(r"[^a-z0-9.]+", "-", self.model.lower()).strip("-.")
-        return f"{slug}-{self.dimensions}-v{self.layout}"
 
 
 @contextmanager

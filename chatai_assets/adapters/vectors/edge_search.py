@@ -1,8 +1,4 @@
-"""A hybrid search as queries to an open Qdrant Edge shard.
-
-Candidates come from the words and from the meaning, the latter in each language by itself; then both scores of every
-candidate are asked for, since fusion adds scores.
-"""
+"""A hybrid search (``hybrid``) as queries to an open Qdrant Edge shard."""
 
 from __future__ import annotations
 
@@ -11,13 +7,8 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from chatai_assets.adapters.vectors.hybrid import CANDIDATES, LANGUAGES, fused
 from chatai_assets.adapters.vectors.port import Hit, Query
-from chatai_assets.domain.fusion import Candidate, fuse
-
-LANGUAGES = ("ru", "en")
-"""Languages that are looked through by themselves; all others are one group."""
-CANDIDATES = 50
-"""From the words, and from the meaning in each language."""
 
 
 def search(shard: edge.EdgeShard, query: Query) -> list[Hit]:
@@ -44,24 +35,13 @@ def search(shard: edge.EdgeShard, query: Query) -> list[Hit]:
             ]
         )
     )
-    return _fused(answers, query)
+    return fused(*answers, query=query)
 
 
 def equal(filters: Mapping[str, str]) -> edge.Filter | None:
     """Return the filter for points whose payload holds all these values; None for no condition."""
     conditions = _conditions(filters)
     return edge.Filter(must=[*conditions]) if conditions else None
-
-
-def _fused(answers: list[list[edge.ScoredPoint]], query: Query) -> list[Hit]:
-    found = {str(point.id): point for point in answers[0]}
-    lexical = {str(point.id): point.score for answer in answers[1:] for point in answer}
-    candidates = [
-        Candidate(key, point.score, lexical.get(key, 0.0), (point.payload or {}).get("language") or "")
-        for key, point in found.items()
-    ]
-    ranking = fuse(candidates, words=len(query.sparse.indices))
-    return [Hit(key, score, found[key].payload or {}) for key, score in ranking[: query.limit]]
 
 
 def _words(query: Query) -> Any:

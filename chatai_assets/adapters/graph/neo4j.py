@@ -1,0 +1,181 @@
+"""The graph in a Neo4j server, version 5.7 or later (Community has all that is needed).
+
+The driver repeats a transaction that failed for a passing reason (a lost leader, a deadlock) for half a
+minute; what fails then is an outage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from neo4j import Driver, GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
+from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
+
+from chatai_assets.adapters.graph import cypher
+from chatai_assets.adapters.graph.changes import Row, grouped, write_change
+from chatai_assets.adapters.graph.port import GraphCounts
+from chatai_assets.adapters.turns import StillMine, Turns
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.graph import Edge, Node
+from chatai_assets.domain.graph_change import EdgeRef, GraphChange
+
+CONNECT_S = 5.0
+ACQUIRE_S = 30.0
+"""For a connection of the pool, handshake included."""
+RETRY_S = 30.0
+READ_S = 60.0
+WRITE_S = 120.0
+"""The server ends a transaction that takes longer."""
+ROWS = 5_000
+"""Rows of one statement."""
+PAGE = 5_000
+"""Nodes or edges read at a time while all are walked through."""
+
+
+class Neo4jGraph:
+    """The graph behind a URI; implements ``port.GraphStore``. Safe to share between threads.
+
+    Args:
+        uri: e.g. ``neo4j://host:7687``.
+        auth: user and password.
+        turns: one writer at a time, on whichever machine.
+        retry_s: how long a transaction is tried again after passing failures.
+    """
+
+    def __init__(self, uri: str, auth: tuple[str, str], turns: Turns, retry_s: float = RETRY_S) -> None:
+        self._uri = uri
+        self._auth = auth
+        self._turns = turns
+        self._retry_s = retry_s
+        self._has_schema = False
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._driver.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[Neo4jWriter]:
+        """Hold the turn at the graph; readers do not wait.
+
+        Raises:
+            StoreUnavailable: others hold it for too long, or the graph cannot be reached.
+        """
+        with self._turns() as still_mine:
+            self._make_schema()
+            yield Neo4jWriter(self._driver, still_mine)
+
+    def count(self) -> GraphCounts:
+        """Return the number of nodes and relationships."""
+        nodes, edges = (self._read(statement)[0][0] for statement in (cypher.NODE_COUNT, cypher.EDGE_COUNT))
+        return GraphCounts(nodes, edges)
+
+    def nodes(self) -> Iterator[Node]:
+        """Yield every node, in the order of label and id; what is written meanwhile may or may not be among them."""
+        for label in sorted(cypher.NODES):
+            names = tuple(cypher.NODES[label])
+            for node_id, *values in self._pages(cypher.nodes_after(label), id_at=0):
+                yield Node(label, node_id, dict(zip(names, values, strict=True)))
+
+    def edges(self) -> Iterator[Edge]:
+        """Yield every edge, in the order of type and id; what is written meanwhile may or may not be among them."""
+        for type_ in sorted(cypher.EDGES):
+            names = tuple(cypher.EDGES[type_])
+            for start, end, start_id, end_id, edge_id, source, *values in self._pages(
+                cypher.edges_after(type_), id_at=4
+            ):
+                properties = dict(zip(names, values, strict=True))
+                yield Edge(type_, edge_id, (start, start_id), (end, end_id), source, properties)
+
+    @cached_property
+    def _driver(self) -> Driver:
+        with failing_as_outage("opened"):
+            return GraphDatabase.driver(
+                self._uri,
+                auth=self._auth,
+                connection_timeout=CONNECT_S,
+                connection_acquisition_timeout=ACQUIRE_S,
+                max_transaction_retry_time=self._retry_s,
+                notifications_min_severity=NotificationMinimumSeverity.OFF,  # about labels nobody has used yet
+            )
+
+    def _make_schema(self) -> None:
+        if self._has_schema:
+            return
+        with failing_as_outage("prepared"):
+            for statement in cypher.neo4j_schema():
+                self._driver.execute_query(statement)
+        self._has_schema = True
+
+    def _pages(self, statement: str, *, id_at: int) -> Iterator[list[Any]]:
+        """Yield the rows of a statement that gives one page after ``$after``, page after page."""
+        after = ""
+        while page := self._read(statement, {"after": after, "limit": PAGE}):
+            yield from page
+            after = page[-1][id_at]
+
+    def _read(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[list[Any]]:
+        @unit_of_work(timeout=READ_S)
+        def work(transaction: ManagedTransaction) -> list[list[Any]]:
+            return transaction.run(statement, dict(parameters or {})).values()
+
+        with failing_as_outage("read"), self._driver.session() as session:
+            return session.execute_read(work)
+
+
+class Neo4jWriter:
+    """Implements ``port.GraphWriter``; made by ``Neo4jGraph.writing``."""
+
+    def __init__(self, driver: Driver, still_mine: StillMine) -> None:
+        self._driver = driver
+        self._still_mine = still_mine
+
+    def apply(self, change: GraphChange) -> None:
+        """Apply a change in one transaction; applying it twice changes nothing.
+
+        Raises:
+            StoreUnavailable: nothing of the change was written, or the connection broke while it was committed.
+        """
+        if change.empty:
+            return
+
+        @unit_of_work(timeout=WRITE_S)
+        def work(transaction: ManagedTransaction) -> None:
+            write_change(_Transaction(transaction), change)
+            self._still_mine()  # a commit follows
+
+        with failing_as_outage("written"), self._driver.session() as session:
+            session.execute_write(work)
+
+
+class _Transaction:
+    """Implements ``changes.GraphTransaction``."""
+
+    def __init__(self, transaction: ManagedTransaction) -> None:
+        self._transaction = transaction
+
+    def ask(self, statement: str, parameters: Mapping[str, Any]) -> list[Any]:
+        return self._transaction.run(statement, dict(parameters)).values()
+
+    def load(self, rows: Sequence[Row], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
+        for start in range(0, len(rows), ROWS):
+            part = [dict(zip(columns, row, strict=True)) for row in rows[start : start + ROWS]]
+            self.ask(f"UNWIND $rows AS row {body('row.')}", {"rows": part})
+
+    def delete_edges(self, edges: Sequence[EdgeRef]) -> None:
+        for type_, group in grouped(edges, lambda edge: edge.type).items():
+            self.ask(cypher.delete_edges_by_id(type_), {"ids": [edge.id for edge in group]})
+
+
+@contextmanager
+def failing_as_outage(done: str) -> Iterator[None]:
+    """Turn the driver's errors into ``StoreUnavailable``; the rest of them than code or class may quote a row."""
+    try:
+        yield
+    except AuthError as error:
+        raise StoreUnavailable("the graph refuses its user: check NEO4J_USER and NEO4J_PASSWORD") from error
+    except (DriverError, Neo4jError, ConfigurationError) as error:
+        reason = (error.code if isinstance(error, Neo4jError) else None) or type(error).__name__
+        raise StoreUnavailable(f"the graph cannot be {done}: {reason}") from None

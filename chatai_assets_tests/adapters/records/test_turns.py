@@ -1,0 +1,77 @@
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from chatai_assets.adapters.records.store import open_records
+from chatai_assets.adapters.records.turns import turn
+from chatai_assets.domain.errors import StoreUnavailable
+
+
+def test_one_writer_has_a_turn_at_a_time_and_the_next_waits(records):
+    order = []
+
+    def write(name, first):
+        with turn(records, "vectors"):
+            order.append(f"{name} in")
+            first.set()
+            time.sleep(0.1)
+            order.append(f"{name} out")
+
+    events = [threading.Event() for _ in range(3)]
+    threads = [threading.Thread(target=write, args=(n, events[n])) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert [step.split()[1] for step in order] == ["in", "out"] * 3
+    assert [step.split()[0] for step in order[::2]] == [step.split()[0] for step in order[1::2]]
+
+
+def test_who_gets_no_turn_in_time_is_told_so_and_other_stores_are_free(records):
+    with turn(records, "vectors"):
+        too_late = pytest.raises(StoreUnavailable, match=r"vectors for too long: no turn within 0\.1 s")
+        with too_late, turn(records, "vectors", timeout_s=0.1):
+            pass
+        with turn(records, "graph", timeout_s=0.1) as still_mine:
+            still_mine()
+    with turn(records, "vectors", timeout_s=0.1):
+        pass
+
+
+def test_an_error_of_the_one_who_writes_ends_the_turn(records):
+    def write_and_fail():
+        with turn(records, "vectors"):
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        write_and_fail()
+    with turn(records, "vectors", timeout_s=0.1):
+        pass
+
+
+def test_a_turn_does_not_hold_up_the_record_store(records):
+    with turn(records, "vectors"), records.begin() as connection:
+        connection.execute(text("INSERT INTO checkpoints (name, value) VALUES ('x', '1')"))
+
+
+def test_who_is_cut_off_finds_out_before_writing_and_the_next_has_the_turn(database_url):
+    records, others = open_records(database_url), open_records(database_url)
+    locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+
+    def write_after_a_loss():
+        with turn(records, "vectors") as still_mine:
+            still_mine()
+            with others.begin() as connection:
+                assert connection.execute(text(locks)).scalars().all() == [True]
+            with turn(others, "vectors", timeout_s=5):
+                pass
+            still_mine()
+
+    with pytest.raises(StoreUnavailable, match="record store cannot be used"):
+        write_after_a_loss()
+    with turn(records, "vectors", timeout_s=5):
+        pass
+    records.close()
+    others.close()

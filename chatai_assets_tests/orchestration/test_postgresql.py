@@ -1,0 +1,54 @@
+"""Dagster's own history and the record store in PostgreSQL."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import create_engine, text
+
+from chatai_assets.assembly import first_hour, open_parts
+from chatai_assets.orchestration.instance import END_OF_PATHS
+from chatai_assets.settings import PROJECT
+from chatai_assets_tests.orchestration.conftest import Home
+from chatai_assets_tests.services import new_database
+
+DEPLOYED = PROJECT / "deploy" / "dagster.yaml"
+
+
+@pytest.fixture
+def instance(tmp_path, postgresql_server, monkeypatch):
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_bytes(DEPLOYED.read_bytes())
+    with new_database(postgresql_server) as url:
+        monkeypatch.setenv("DAGSTER_DATABASE_URL", url)
+        with dg.DagsterInstance.from_config(str(folder)) as opened:
+            yield opened
+
+
+def test_an_hour_is_materialized_with_history_and_records_in_postgresql(settings, database_url, instance, tmp_path):
+    with open_parts(replace(settings, database_url=database_url)) as parts:
+        home = Home(parts, instance, tmp_path)
+        home.posts(range(1, 4))
+        assert home.run("posts", home.hour()).failure is None
+        assert home.states("posts") == {"searchable": 3, "pending": 0, "failed": 0}
+        assert home.metadata("posts", "indexed")
+    engine = create_engine(os.environ["DAGSTER_DATABASE_URL"])
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT status FROM runs")).scalars().all() == ["SUCCESS"]
+    engine.dispose()
+
+
+def test_all_homes_of_one_record_store_begin_with_the_same_hour(settings, database_url):
+    ours = replace(settings, database_url=database_url, first_hour=None)
+    with open_parts(ours) as parts:
+        begun = first_hour(parts)
+    with open_parts(replace(ours, home=Path(f"{ours.home}-elsewhere"))) as parts:
+        assert first_hour(parts) == begun
+
+
+def test_the_deployed_file_differs_from_the_projects_in_its_storage_only():
+    ours = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    assert DEPLOYED.read_text(encoding="utf-8").partition(END_OF_PATHS)[1:] == ours.partition(END_OF_PATHS)[1:]
