@@ -7,7 +7,7 @@ go on; a call that *raises* speaks of all of them (an ``Outage``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.linking import Extraction
 
 Vector = NDArray[np.float32]
+
+
+class Question(NamedTuple):
+    """A text, and on whose behalf it is asked about: quotas and kept answers are each tenant's own."""
+
+    tenant_id: str
+    text: str
 
 
 class Embedder(Protocol):
@@ -31,8 +38,8 @@ class Embedder(Protocol):
         """Length of each vector."""
         ...
 
-    def embed(self, texts: Sequence[str]) -> Sequence[Vector | ChatAIError]:
-        """Return one unit-length float32 vector of shape ``(dimensions,)`` per text, in order."""
+    def embed(self, questions: Sequence[Question]) -> Sequence[Vector | ChatAIError]:
+        """Return one unit-length float32 vector of shape ``(dimensions,)`` per question, in order."""
         ...
 
 
@@ -44,8 +51,8 @@ class Tagger(Protocol):
         """Name and version; part of the fingerprint of what it answers."""
         ...
 
-    def tag(self, texts: Sequence[str]) -> Sequence[Sequence[str] | ChatAIError]:
-        """Return candidate tags per text, best first; ``domain.tagging`` checks them, never trust them."""
+    def tag(self, questions: Sequence[Question]) -> Sequence[Sequence[str] | ChatAIError]:
+        """Return candidate tags per question, best first; ``domain.tagging`` checks them, never trust them."""
         ...
 
 
@@ -57,6 +64,6 @@ class Extractor(Protocol):
         """Name and version; part of the fingerprint of what it answers."""
         ...
 
-    def extract(self, chunks: Sequence[str]) -> Sequence[Extraction | ChatAIError]:
+    def extract(self, questions: Sequence[Question]) -> Sequence[Extraction | ChatAIError]:
         """Return what each chunk says; ``domain.linking`` checks it."""
         ...
