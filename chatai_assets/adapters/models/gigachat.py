@@ -43,7 +43,7 @@ class GigaChat:
         self.streams = access.streams
         self._access = access
         self._clock = clock
-        self._wire = Wire("GigaChat", access.streams, trusted(access.ca_bundle), deadlines)
+        self._wire = Wire("GigaChat", trusted(access.ca_bundle), deadlines)
         self._fetching = asyncio.Lock()
         self._token = ""
         self._fresh_until = 0.0

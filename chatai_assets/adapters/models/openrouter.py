@@ -33,7 +33,7 @@ class OpenRouter:
         self.dimensions = access.dimensions
         self.streams = access.streams
         self._access = access
-        self._wire = Wire("OpenRouter", access.streams, trusted(), deadlines)
+        self._wire = Wire("OpenRouter", trusted(), deadlines)
 
     async def chat(self, messages: Messages, schema: Schema) -> str:
         """Return what the model, or the first fallback that answers, says; see ``Provider.chat``."""
