@@ -83,13 +83,19 @@ class ProviderServer:
 
     def __init__(self) -> None:
         self.port = 0
+        self._tokens: dict[str, float] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what happened, and behave well; tokens stay valid."""
         self.calls: Counter[str] = Counter()
         self.spoiled: Counter[str] = Counter()
         self.paid: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
         self.arrivals: list[float] = []
         self.requests: list[dict[str, Any]] = []
-        self._tokens: dict[str, float] = {}
+        self.most_at_once = 0
+        self._at_once = 0
         self.behave()
 
     def behave(self, **how: Any) -> None:
@@ -125,6 +131,7 @@ class ProviderServer:
             "paid": self.paid.total(),
             "paid_repeats": sum(count - 1 for count in self.paid.values()),
             "lost": self.lost.total(),
+            "most_at_once": self.most_at_once,
             "minutes": {str(minute): count for minute, count in sorted(minutes.items())},
             "most_in_60_s": _most_within(sorted(self.arrivals), 60.0),
         }
@@ -166,7 +173,10 @@ class ProviderServer:
         kind = self._kind(path)
         if refused := self._refusal(request, asked, kind, router=router):
             return refused
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
         await asyncio.sleep(self.behaviour.latency_s)
+        self._at_once -= 1
         self._pay(path, asked, kind)
         if kind == "lost_ack":
             return Response(cut="before")
