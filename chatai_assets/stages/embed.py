@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.models.ports import Embedder, Question, Vector
+from chatai_assets.adapters.models.ports import Embedder, Question, Vector, figures_of
 from chatai_assets.adapters.records import content, embeddings
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -84,4 +84,5 @@ class _Embedding:
         result.write = write
         result.unchanged = len(keys) - len(worked)
         result.counts = Counter(texts_embedded=len(kept))
+        result.counts.update(figures_of(self.embedder))
         result.preview = [{"source": key[1], "embedded": key in worked} for key in keys[:10]]

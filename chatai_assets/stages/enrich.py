@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.ports import Extractor, Question
+from chatai_assets.adapters.models.ports import Extractor, Question, figures_of
 from chatai_assets.adapters.records import content, enrichment
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -54,6 +54,7 @@ class _Enriching:
             if said:
                 _collect(chunk, said, names, ties)
         _complete(result, owner, keys, names, ties)
+        result.counts.update(figures_of(self.extractor))
         return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.ports import Question, Tagger
+from chatai_assets.adapters.models.ports import Question, Tagger, figures_of
 from chatai_assets.adapters.records import content, enrichment, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -83,6 +83,7 @@ class _Tagging:
         result.reopen = {"index": list(changed), "link": list(changed)}
         result.unchanged = len(tags) - len(changed)
         result.counts = Counter(tags=sum(map(len, tags.values())), items_changed=len(changed))
+        result.counts.update(figures_of(self.tagger))
         result.preview = [{"source": key[1], "tags": ", ".join(words)} for key, words in list(tags.items())[:10]]
 
     def _row(self, key: Key, words: tuple[str, ...]) -> dict[str, Any]:

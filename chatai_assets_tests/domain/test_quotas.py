@@ -10,7 +10,8 @@ START = 1_790_000_000.0
 
 def simulate(limits, wishes, seconds):
     """Ask whenever somebody wishes or may again; return the moments of all calls."""
-    used, calls, now, wanted = {}, [], START, 0
+    used: dict[str, int] = {}
+    calls, now, wanted = [], START, 0
     wishes = sorted(wishes)
     while now < START + seconds:
         wanted += sum(number for at, number in wishes if at <= now - START)

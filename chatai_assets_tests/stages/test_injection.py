@@ -53,7 +53,7 @@ def obeyed(tmp_path_factory):
 
 
 def by_source(table, name="source_key"):
-    grouped = {}
+    grouped: dict[str, list[dict[str, object]]] = {}
     for row in table:
         grouped.setdefault(row[name], []).append({key: row[key] for key in row if key not in {"written_at", "id"}})
     return grouped
@@ -64,7 +64,7 @@ def test_every_tag_is_a_substring_and_every_entity_is_named(obeyed):
     texts = {row["source_key"]: row["text"] for row in found["posts"]}
     for row in found["post_enrichment"]:
         assert all(tag in texts[row["post_id"]] for tag in row["value"]["tags"])
-    forms = {}
+    forms: dict[str, set[str]] = {}
     for row in found["entities"]:
         assert row["name"] in texts[row["source_key"]]
         forms.setdefault(row["source_key"], set()).add(row["form"])

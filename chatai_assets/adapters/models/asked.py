@@ -32,6 +32,7 @@ class AskedTagger:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.take_figures = desk.take_figures
 
     @property
     def model(self) -> str:
@@ -60,6 +61,7 @@ class AskedExtractor:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.take_figures = desk.take_figures
 
     @property
     def model(self) -> str:
@@ -111,6 +113,7 @@ class AskedEmbedder:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.take_figures = desk.take_figures
 
     @property
     def model(self) -> str:

@@ -76,11 +76,19 @@ class Desk:
         self._streams = asyncio.Semaphore(provider.streams)
         self._retries = 0
         self._told: Counter[str] = Counter()
+        self._taken: Counter[str] = Counter()
 
     @property
     def figures(self) -> Counter[str]:
-        """Hits, misses, calls, retries and waits since the beginning."""
-        return Counter(**self._kept.figures, **self._turnstile.figures, retries=self._retries)
+        """Hits, misses, calls, retries, tokens and waits since the beginning."""
+        own = {"provider_retries": self._retries, "provider_tokens": self.provider.tokens}
+        return Counter(**self._kept.figures, **self._turnstile.figures, **own)
+
+    def take_figures(self) -> Counter[str]:
+        """Return what was counted since the last time; see ``Metered``."""
+        now = self.figures
+        fresh, self._taken = now - self._taken, now
+        return fresh
 
     def answers(
         self, questions: Sequence[Question], model: str, ask: Ask, pack: Pack = one_by_one, *, keep: bool = True

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, trusted
 from chatai_assets.adapters.models.ports import Vector
-from chatai_assets.adapters.models.provider import vectors_of
+from chatai_assets.adapters.models.provider import tokens_of, vectors_of
 from chatai_assets.domain.errors import KeyRefused, ProviderBusy, ProviderMisconfigured, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
@@ -45,6 +45,7 @@ class GigaChat:
         self._clock = clock
         self._wire = Wire("GigaChat", trusted(access.ca_bundle), deadlines)
         self._fetching = asyncio.Lock()
+        self.tokens = 0
         self._token = ""
         self._fresh_until = 0.0
 
@@ -76,7 +77,9 @@ class GigaChat:
 
     async def _send(self, path: str, asked: dict[str, Any], token: str) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"}
-        return await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
+        answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
+        self.tokens += tokens_of(answer)
+        return answer
 
     async def _valid_token(self) -> str:
         """Return a token; calls that need a new one at the same time share one request."""

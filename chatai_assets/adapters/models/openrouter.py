@@ -7,7 +7,7 @@ from typing import Any
 
 from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, fault_of_status, trusted
 from chatai_assets.adapters.models.ports import Vector
-from chatai_assets.adapters.models.provider import vectors_of
+from chatai_assets.adapters.models.provider import tokens_of, vectors_of
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
@@ -32,6 +32,7 @@ class OpenRouter:
         self.embedding_model = access.embedding_model
         self.dimensions = access.dimensions
         self.streams = access.streams
+        self.tokens = 0
         self._access = access
         self._wire = Wire("OpenRouter", trusted(), deadlines)
 
@@ -63,7 +64,9 @@ class OpenRouter:
 
     async def _post(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._access.key}"}
-        return await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
+        answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
+        self.tokens += tokens_of(answer)
+        return answer
 
 
 def _content_of(answer: dict[str, Any]) -> str:

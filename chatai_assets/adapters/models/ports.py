@@ -6,8 +6,9 @@ go on; a call that *raises* speaks of all of them (an ``Outage``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,24 @@ class Question(NamedTuple):
 
     tenant_id: str
     text: str
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A model whose answers cost time and money."""
+
+    def take_figures(self) -> Counter[str]:
+        """Return what was counted since the last time, of all that was asked of this provider in this process.
+
+        ``provider_calls``, ``provider_retries``, ``provider_tokens``, ``memory_hits``, ``store_hits``, ``misses``,
+        ``quota_waits``, ``quota_waited_ms``; of those, what is not 0.
+        """
+        ...
+
+
+def figures_of(model: object) -> Counter[str]:
+    """Return what a model's last answers cost; nothing for one that costs nothing."""
+    return model.take_figures() if isinstance(model, Metered) else Counter()
 
 
 class Embedder(Protocol):

@@ -51,6 +51,11 @@ class Provider(Protocol):
         """Calls at a time."""
         ...
 
+    @property
+    def tokens(self) -> int:
+        """What it charged for since it was opened."""
+        ...
+
     async def chat(self, messages: Messages, schema: Schema) -> str:
         """Return what the model says; the schema is asked for where the model knows how.
 
@@ -103,6 +108,13 @@ class BackgroundLoop:
         except BaseException:
             future.cancel()
             raise
+
+
+def tokens_of(answer: Any) -> int:
+    """Return the tokens of an answer: told once, or of each embedding apart, or not at all."""
+    told = [mapping(answer), *map(mapping, array(mapping(answer).get("data")))]
+    used = [mapping(each.get("usage")) for each in told]
+    return sum(integer(usage.get("total_tokens")) or integer(usage.get("prompt_tokens")) or 0 for usage in used)
 
 
 def vectors_of(answer: Any, count: int, dimensions: int, place: str) -> list[Vector]:

@@ -30,7 +30,7 @@ class Turnstile:
     """The quotas of all tenants at one provider; used from one event loop only.
 
     Attributes:
-        figures: ``calls`` that passed, ``quota_waits`` and ``quota_waited_ms`` of those that had to wait.
+        figures: ``provider_calls`` that passed, ``quota_waits`` and ``quota_waited_ms`` of those that had to wait.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Turnstile:
         if tenant_id not in self._porters:
             self._porters[tenant_id] = asyncio.create_task(self._let_in(tenant_id, queue))
         await turn
-        self.figures["calls"] += 1
+        self.figures["provider_calls"] += 1
 
     async def _let_in(self, tenant_id: str, queue: deque[Waiter]) -> None:
         """Serve a queue until it is empty."""

@@ -14,6 +14,7 @@ from chatai_assets.domain.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
+from chatai_assets.domain.linking import Extraction
 from chatai_assets_tests.providers.home import asked, parts_at
 
 POST = "Вчера в городе Казань открыли мост через реку Волга"
@@ -42,6 +43,7 @@ def test_entities_and_relations_stand_in_the_chunk(server, tmp_path):
     for provider in ("gigachat", "openrouter"):
         with parts_at(server, tmp_path / provider, CHATAI_EXTRACTOR=provider, GIGACHAT_STRUCTURED="1") as parts:
             (found,) = parts.extractor.extract(asked(POST))
+        assert isinstance(found, Extraction)
         assert [entity.name for entity in found.entities] == ["Казань", "Волга"]
         assert len(found.relations) == 1
 
@@ -61,11 +63,11 @@ def test_response_format_is_flat_for_one_and_nested_for_the_other(server, tmp_pa
 def test_vectors_have_unit_length_and_their_own_text(either, server):
     texts = [f"{POST} {number}" for number in range(70)]
     vectors = either.embedder.embed(asked(*texts))
-    assert all(float(np.linalg.norm(vector)) == pytest.approx(1, abs=1e-5) for vector in vectors)
+    assert np.allclose(np.linalg.norm(np.array(vectors, float), axis=1), 1, atol=1e-5)
     server.behave(next={"shuffled": 1})
     again = AskedEmbedder(either.embedder._desk)  # noqa: SLF001 - the same way to the provider
     moved = again.embed([Question("other", text) for text in texts[:10]])
-    assert np.allclose(vectors[:10], moved)
+    assert np.allclose(np.array(vectors[:10], float), np.array(moved, float))
     assert server.spoiled["shuffled"] == 1
 
 
