@@ -18,7 +18,7 @@ from chatai_assets.adapters.models.kept import KeptAnswers
 from chatai_assets.adapters.models.ports import Question
 from chatai_assets.adapters.models.provider import BackgroundLoop, Provider
 from chatai_assets.adapters.models.turnstile import Turnstile
-from chatai_assets.domain.errors import ChatAIError, Outage, ProviderBusy, ProviderUnreachable
+from chatai_assets.domain.errors import ChatAIError, NotAsked, Outage, ProviderBusy, ProviderUnreachable
 from chatai_assets.domain.retries import Streak, pause_s
 from chatai_assets.observability import PROVIDER_BATCH, log
 
@@ -160,6 +160,8 @@ class Desk:
         tries = 0
         while True:
             tries += 1
+            if time.monotonic() > shift.until:
+                raise NotAsked("The time of the batch is used up before this item's turn.", 0.0)
             await self._turnstile.enter(tenant_id, shift.until)
             if shift.outage:
                 raise shift.outage

@@ -95,7 +95,7 @@ class BackgroundLoop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.run(self._loop.shutdown_default_executor())
+        self.run(_end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -108,6 +108,15 @@ class BackgroundLoop:
         except BaseException:
             future.cancel()
             raise
+
+
+async def _end_all() -> None:
+    """End whatever still runs in the loop, as after a deadline."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 def tokens_of(answer: Any) -> int:

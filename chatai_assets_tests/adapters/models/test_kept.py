@@ -1,6 +1,7 @@
 """The memory of answers, and the turns of tenants."""
 
 import asyncio
+import signal
 import threading
 import time
 
@@ -122,3 +123,40 @@ def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_pa
         assert len(ask(parts)) == len(questions)
     assert 1 < paid < len(questions)
     assert server.counts()["paid"] == len(questions) + 1
+
+
+def test_a_batch_takes_no_longer_than_it_may_and_the_rest_waits(server, tmp_path):
+    server.behave(latency_s=0.3)
+    with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="2", CHATAI_QUOTA_PATIENCE_S="1") as parts:
+        started = time.monotonic()
+        outcomes = parts.tagger.tag(asked(*(f"Пост номер {number} о городе" for number in range(30))))
+        assert time.monotonic() - started < 2
+    untried = [outcome for outcome in outcomes if isinstance(outcome, NotAsked)]
+    assert 0 < len(untried) < 30
+    assert {outcome.retry_after for outcome in untried} == {0.0}
+
+
+def test_an_interruption_leaves_nothing_running_and_loses_no_answer(server, tmp_path):
+    """As a deadline of the stage would: raised in the waiting thread by a signal."""
+
+    class Over(BaseException):
+        pass
+
+    def expire(_signal, _frame):
+        raise Over
+
+    server.behave(latency_s=0.2)
+    questions = asked(*(f"Пост номер {number} о городе" for number in range(30)))
+    before = signal.signal(signal.SIGALRM, expire)
+    try:
+        with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="5") as parts:
+            assert parts.tagger.tag(asked("привет"))
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(Over):
+                parts.tagger.tag(questions)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    server.behave()
+    with parts_at(server, tmp_path / "home") as parts:
+        parts.tagger.tag(questions)
+    assert server.counts()["paid_repeats"] <= 5
