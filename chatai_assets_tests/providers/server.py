@@ -127,6 +127,7 @@ class ProviderServer:
         return {
             "calls": dict(self.calls),
             "model_calls": len(self.arrivals),
+            "span_s": max(self.arrivals) - min(self.arrivals) if self.arrivals else 0.0,
             "spoiled": dict(self.spoiled),
             "paid": self.paid.total(),
             "paid_repeats": sum(count - 1 for count in self.paid.values()),
