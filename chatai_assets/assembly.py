@@ -16,13 +16,17 @@ from chatai_assets.adapters.blobs import Blobs
 from chatai_assets.adapters.records.checkpoints import keep_checkpoint
 from chatai_assets.adapters.records.store import Records, open_records
 from chatai_assets.adapters.records.turns import turn
+from chatai_assets.domain.errors import ProviderMisconfigured
 from chatai_assets.domain.keys import hour_of
+from chatai_assets.domain.quotas import limits_of
 from chatai_assets.settings import Settings
 
 if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever does not use a part does not wait for it
     from chatai_assets.adapters.graph.port import GraphStore
+    from chatai_assets.adapters.models.desk import Desk
     from chatai_assets.adapters.models.offline.workers import ModelWorkers
     from chatai_assets.adapters.models.ports import Embedder, Extractor, Tagger
+    from chatai_assets.adapters.models.provider import BackgroundLoop, Provider
     from chatai_assets.adapters.parsers.sandbox import ParserPool
     from chatai_assets.adapters.vectors.port import VectorStore
 
@@ -39,6 +43,7 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._opened = ExitStack()
+        self._desks: dict[str, Desk] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,31 +89,74 @@ class Parts:
         return self._opened.enter_context(ModelWorkers(self.settings.model_processes))
 
     @cached_property
+    def _loop(self) -> BackgroundLoop:
+        from chatai_assets.adapters.models.provider import BackgroundLoop
+
+        return self._opened.enter_context(BackgroundLoop())
+
+    def _desk(self, name: str) -> Desk:
+        """The way to a provider; one for all that is asked of it."""
+        if name not in self._desks:
+            from chatai_assets.adapters.models.desk import Desk
+            from chatai_assets.adapters.models.kept import KeptAnswers
+            from chatai_assets.adapters.models.turnstile import Turnstile
+
+            allowed, records, loop = self.settings.quota, self.records, self._loop
+            limits = limits_of(allowed.per_minute, allowed.per_hour, allowed.per_day)
+            provider = self._provider(name)
+            self._opened.callback(lambda: loop.run(provider.close()))
+            kept, turnstile = KeptAnswers(records, name), Turnstile(records, name, limits)
+            self._desks[name] = Desk(loop, provider, kept, turnstile, allowed.patience_s)
+        return self._desks[name]
+
+    def _provider(self, name: str) -> Provider:
+        from chatai_assets.adapters.models.gigachat import GigaChat
+        from chatai_assets.adapters.models.openrouter import OpenRouter
+
+        if name == "gigachat" and self.settings.gigachat:
+            return GigaChat(self.settings.gigachat)
+        if name == "openrouter" and self.settings.openrouter:
+            return OpenRouter(self.settings.openrouter)
+        raise ProviderMisconfigured(f"{name} is to be asked, but {name.upper()}_API_KEY is not set.")
+
+    @cached_property
     def tagger(self) -> Tagger:
         """Text -> tags."""
-        if self.settings.models == "free":
-            from chatai_assets.adapters.models.free import FirstWordsTagger
+        match self.settings.models.tagger:
+            case "free":
+                from chatai_assets.adapters.models.free import FirstWordsTagger
 
-            return FirstWordsTagger()
-        from chatai_assets.adapters.models.offline.pooled import PooledTagger
+                return FirstWordsTagger()
+            case "offline":
+                from chatai_assets.adapters.models.offline.pooled import PooledTagger
 
-        return PooledTagger(self._workers)
+                return PooledTagger(self._workers)
+            case provider:
+                from chatai_assets.adapters.models.asked import AskedTagger
+
+                return AskedTagger(self._desk(provider))
 
     @cached_property
     def extractor(self) -> Extractor:
         """Chunk -> entities and relations."""
-        if self.settings.models == "free":
-            from chatai_assets.adapters.models.free import CapitalisedExtractor
+        match self.settings.models.extractor:
+            case "free":
+                from chatai_assets.adapters.models.free import CapitalisedExtractor
 
-            return CapitalisedExtractor()
-        from chatai_assets.adapters.models.offline.pooled import PooledExtractor
+                return CapitalisedExtractor()
+            case "offline":
+                from chatai_assets.adapters.models.offline.pooled import PooledExtractor
 
-        return PooledExtractor(self._workers)
+                return PooledExtractor(self._workers)
+            case provider:
+                from chatai_assets.adapters.models.asked import AskedExtractor
+
+                return AskedExtractor(self._desk(provider))
 
     @cached_property
     def embedder(self) -> Embedder:
         """Text -> dense vector, many texts at once."""
-        if self.settings.models == "free":
+        if self.settings.models.embedder != "offline":
             return self.query_embedder
         from chatai_assets.adapters.models.offline.pooled import PooledEmbedder
 
@@ -117,13 +165,20 @@ class Parts:
     @cached_property
     def query_embedder(self) -> Embedder:
         """Text -> dense vector in this process: for one question, starting workers would take longer."""
-        if self.settings.models == "free":
-            from chatai_assets.adapters.models.free import HashedEmbedder
+        match self.settings.models.embedder:
+            case "free":
+                from chatai_assets.adapters.models.free import HashedEmbedder
 
-            return HashedEmbedder()
-        from chatai_assets.adapters.models.offline.embedder import OfflineEmbedder
+                return HashedEmbedder()
+            case "offline":
+                from chatai_assets.adapters.models.offline.pooled import PooledEmbedder
+                from chatai_assets.adapters.models.offline.workers import ModelWorkers
 
-        return OfflineEmbedder()
+                return PooledEmbedder(self._opened.enter_context(ModelWorkers(0)))
+            case provider:
+                from chatai_assets.adapters.models.asked import AskedEmbedder
+
+                return AskedEmbedder(self._desk(provider))
 
     @cached_property
     def stems(self) -> Callable[[str], Sequence[str]]:

@@ -17,6 +17,8 @@ INGESTED = "inbox.ingested"
 REJECTED = "inbox.rejected"
 CLAIM_LOST = "claim.lost"
 CLAIMS_FREED = "claims.freed"
+QUOTA_WAIT = "quota.wait"
+PROVIDER_BATCH = "provider.batch"
 
 
 def configure_logging(level: str = "INFO") -> None:

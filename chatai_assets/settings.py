@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chatai_assets.domain.keys import DEFAULT_TENANT, Stage, Stream
 
@@ -19,6 +20,9 @@ LARGEST_BATCH = 10_000
 POSTS_PER_LOCK = 3_000
 DOCUMENTS_PER_LOCK = 50
 NEO4J_SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
+DEFAULT_JOB_CONCURRENCY = 25
+"""``JOB_CONCURRENCY``: calls at a time to one provider, of one process."""
+LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,81 @@ class Neo4jServer:
 
 
 @dataclass(frozen=True, slots=True)
+class GigaChatSettings:
+    """GigaChat, where ``GIGACHAT_API_KEY`` is set.
+
+    Attributes:
+        key: the authorization key of the cabinet, base64 of id and secret; never shown.
+        scope: ``GIGACHAT_API_PERS``, ``_B2B`` or ``_CORP`` (``GIGACHAT_SCOPE``).
+        ca_bundle: file of the Russian Trusted Root CA, besides the usual ones (``GIGACHAT_CA_BUNDLE``).
+        structured: whether the chat model knows JSON schemas (``GIGACHAT_STRUCTURED``); if not, the prompt alone asks.
+        dimensions: of the embedding model's vectors (``GIGACHAT_EMBEDDING_DIMENSIONS``).
+        streams: calls at a time (``GIGACHAT_STREAMS``); individuals have one, others ten or more by contract.
+    """
+
+    key: str = field(repr=False)
+    streams: int
+    scope: str = "GIGACHAT_API_PERS"
+    ca_bundle: str | None = None
+    auth_url: str = "https://ngw.devices.sberbank.ru:9443/api/v2/oauth"
+    base_url: str = "https://gigachat.devices.sberbank.ru/api/v1"
+    chat_model: str = "GigaChat"
+    embedding_model: str = "Embeddings"
+    dimensions: int = 1_024
+    structured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRouterSettings:
+    """OpenRouter, where ``OPENROUTER_API_KEY`` is set.
+
+    Attributes:
+        key: never shown.
+        streams: calls at a time.
+        chat_model: must know JSON schemas (``OPENROUTER_CHAT_MODEL``).
+        fallback_models: asked by OpenRouter when the first is down (``OPENROUTER_FALLBACK_MODELS``, with commas).
+        dimensions: of the embedding model's vectors (``OPENROUTER_EMBEDDING_DIMENSIONS``).
+    """
+
+    key: str = field(repr=False)
+    streams: int
+    base_url: str = "https://openrouter.ai/api/v1"
+    chat_model: str = "openai/gpt-4o-mini"
+    fallback_models: tuple[str, ...] = ()
+    embedding_model: str = "openai/text-embedding-3-small"
+    dimensions: int = 1_536
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSettings:
+    """Calls of one tenant at one provider, over all processes (``CHATAI_QUOTA_MINUTE``, ``_HOUR``, ``_DAY``).
+
+    Attributes:
+        patience_s: seconds a batch may wait for its turns before the rest is put off (``CHATAI_QUOTA_PATIENCE_S``).
+    """
+
+    per_minute: int = 100
+    per_hour: int = 5_000
+    per_day: int = 100_000
+    patience_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Who answers: ``offline``, ``free`` (for benchmarks), ``gigachat`` or ``openrouter``.
+
+    Attributes:
+        tagger: ``CHATAI_TAGGER``; by default GigaChat if its key is set, else OpenRouter, else offline.
+        embedder: ``CHATAI_EMBEDDER``; likewise.
+        extractor: ``CHATAI_EXTRACTOR``; by default OpenRouter if its key is set, else GigaChat, else offline.
+    """
+
+    tagger: str = "offline"
+    embedder: str = "offline"
+    extractor: str = "offline"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set, once.
 
@@ -86,7 +165,10 @@ class Settings:
         database_url: of the record store (``DATABASE_URL``); SQLite in ``home`` by default.
         qdrant: where the vectors are; None for the embedded index in ``home``.
         neo4j: where the graph is; None for the embedded graph in ``home``.
-        models: ``offline``, or ``free`` for benchmarks: hashed vectors, first words as tags (``CHATAI_MODELS``).
+        models: who tags, embeds and extracts; ``CHATAI_MODELS`` sets all three to ``offline`` or to ``free``.
+        gigachat: access to it; None without a key.
+        openrouter: access to it; None without a key.
+        quota: of each tenant at each provider.
         model_processes: processes that run offline models; 0 runs them in the caller (``CHATAI_MODEL_PROCESSES``).
         posts: limits of the stream (``CHATAI_RUN_POSTS``, ``CHATAI_BATCH_POSTS``).
         documents: limits of the stream (``CHATAI_RUN_DOCUMENTS``, ``CHATAI_BATCH_DOCUMENTS``).
@@ -106,7 +188,10 @@ class Settings:
     parser: ParserSettings
     qdrant: QdrantServer | None = None
     neo4j: Neo4jServer | None = None
-    models: str = "offline"
+    models: ModelSettings = ModelSettings()
+    gigachat: GigaChatSettings | None = None
+    openrouter: OpenRouterSettings | None = None
+    quota: QuotaSettings = QuotaSettings()
     model_processes: int = 0
     posts: StreamLimits = field(default_factory=lambda: StreamLimits(2_000, 1_000, POSTS_PER_LOCK))
     documents: StreamLimits = field(default_factory=lambda: StreamLimits(200, 50, DOCUMENTS_PER_LOCK))
@@ -161,7 +246,15 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'records.sqlite'}",
         qdrant=_qdrant(env),
         neo4j=_neo4j(env),
-        models=_choice(env, "CHATAI_MODELS", ("offline", "free")),
+        models=_models(env),
+        gigachat=_gigachat(env),
+        openrouter=_openrouter(env),
+        quota=QuotaSettings(
+            _number(env, "CHATAI_QUOTA_MINUTE", 100),
+            _number(env, "CHATAI_QUOTA_HOUR", 5_000),
+            _number(env, "CHATAI_QUOTA_DAY", 100_000),
+            _number(env, "CHATAI_QUOTA_PATIENCE_S", 120),
+        ),
         model_processes=_number(env, "CHATAI_MODEL_PROCESSES", min(cores, 4), least=0),
         posts=StreamLimits(
             _number(env, "CHATAI_RUN_POSTS", 2_000),
@@ -209,6 +302,81 @@ def _neo4j(env: Mapping[str, str]) -> Neo4jServer | None:
     if not (user and password):
         raise InvalidSetting("NEO4J_URI needs NEO4J_USER and NEO4J_PASSWORD beside it.")
     return Neo4jServer(uri, user, password)
+
+
+def _models(env: Mapping[str, str]) -> ModelSettings:
+    keys = {"gigachat": env.get("GIGACHAT_API_KEY"), "openrouter": env.get("OPENROUTER_API_KEY")}
+    with_key = [name for name in keys if keys[name]]
+    everywhere = _choice(env, "CHATAI_MODELS", ("offline", "free")) if env.get("CHATAI_MODELS") else None
+
+    def chosen(name: str, preferred: Sequence[str]) -> str:
+        default = everywhere or next(iter(preferred), "offline")
+        value = _choice(env, name, tuple(dict.fromkeys((default, "offline", "free", "gigachat", "openrouter"))))
+        if value in keys and not keys[value]:
+            raise InvalidSetting(f"{name} is {value}, so {value.upper()}_API_KEY must be set.")
+        return value
+
+    return ModelSettings(
+        tagger=chosen("CHATAI_TAGGER", with_key),
+        embedder=chosen("CHATAI_EMBEDDER", with_key),
+        extractor=chosen("CHATAI_EXTRACTOR", with_key[::-1]),
+    )
+
+
+def _gigachat(env: Mapping[str, str]) -> GigaChatSettings | None:
+    key, usual = env.get("GIGACHAT_API_KEY"), GigaChatSettings("", 1)
+    if not key:
+        return None
+    bundle = env.get("GIGACHAT_CA_BUNDLE") or None
+    if bundle and not Path(bundle).is_file():
+        raise InvalidSetting(f"GIGACHAT_CA_BUNDLE names no file: {bundle!r}.")
+    return GigaChatSettings(
+        key=_secret(key, "GIGACHAT_API_KEY"),
+        streams=_number(env, "GIGACHAT_STREAMS", _job_concurrency(env)),
+        scope=_choice(env, "GIGACHAT_SCOPE", ("GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP")),
+        ca_bundle=bundle,
+        auth_url=_address(env, "GIGACHAT_AUTH_URL", usual.auth_url),
+        base_url=_address(env, "GIGACHAT_BASE_URL", usual.base_url),
+        chat_model=env.get("GIGACHAT_CHAT_MODEL") or usual.chat_model,
+        embedding_model=env.get("GIGACHAT_EMBEDDING_MODEL") or usual.embedding_model,
+        dimensions=_number(env, "GIGACHAT_EMBEDDING_DIMENSIONS", usual.dimensions),
+        structured=_choice(env, "GIGACHAT_STRUCTURED", ("0", "1")) == "1",
+    )
+
+
+def _openrouter(env: Mapping[str, str]) -> OpenRouterSettings | None:
+    key, usual = env.get("OPENROUTER_API_KEY"), OpenRouterSettings("", 1)
+    if not key:
+        return None
+    fallbacks = (name.strip() for name in env.get("OPENROUTER_FALLBACK_MODELS", "").split(","))
+    return OpenRouterSettings(
+        key=_secret(key, "OPENROUTER_API_KEY"),
+        streams=_job_concurrency(env),
+        base_url=_address(env, "OPENROUTER_BASE_URL", usual.base_url),
+        chat_model=env.get("OPENROUTER_CHAT_MODEL") or usual.chat_model,
+        fallback_models=tuple(name for name in fallbacks if name),
+        embedding_model=env.get("OPENROUTER_EMBEDDING_MODEL") or usual.embedding_model,
+        dimensions=_number(env, "OPENROUTER_EMBEDDING_DIMENSIONS", usual.dimensions),
+    )
+
+
+def _job_concurrency(env: Mapping[str, str]) -> int:
+    return _number(env, "JOB_CONCURRENCY", DEFAULT_JOB_CONCURRENCY)
+
+
+def _secret(value: str, name: str) -> str:
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise InvalidSetting(f"{name} has spaces around it or letters that no key has.")
+    return value
+
+
+def _address(env: Mapping[str, str], name: str, default: str) -> str:
+    """Return an address without a slash at its end; unencrypted ones only on this machine, since keys go there."""
+    value = (env.get(name) or default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme != "https" and (parts.scheme, parts.hostname in LOCAL_HOSTS) != ("http", True):
+        raise InvalidSetting(f"{name} must begin with https://; http:// is for this machine only.")
+    return value
 
 
 def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:

@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.settings import InvalidSetting, read_settings
+from chatai_assets.settings import InvalidSetting, ModelSettings, read_settings
 
 
 def test_an_empty_environment_gives_the_embedded_defaults(tmp_path: Path):
     settings = read_settings({"CHATAI_HOME": str(tmp_path)})
     assert settings.database_url == f"sqlite:///{tmp_path / 'records.sqlite'}"
     assert (settings.posts.run_items, settings.documents.run_items) == (2_000, 200)
-    assert settings.models == "offline"
+    assert settings.models == ModelSettings()
 
 
 def test_posts_can_be_kept_for_ever():

@@ -7,13 +7,18 @@
     │   ├── UnreadableDocument  the file: corrupt, encrypted, empty, too large, of an unknown type
     │   ├── BadRecord           a record of an export that cannot be read as a post
     │   ├── ProviderRejected    the provider refuses this item (issued by us or by it)
+    │   │   └── TooLarge        413: less at once may pass
     │   └── AnswerRejected      a model's answer breaks the rules even after one repair
     ├── TransientError          another attempt may succeed; carries ``retry_after``
-    │   └── ProviderBusy        408, 425, 429, 5xx, timeout
+    │   ├── ProviderBusy        408, 425, 429, 5xx, timeout
+    │   │   └── ProviderOverloaded  429, 502-504, 52x, no connection: it would befall any item
+    │   └── NotAsked            quota or time was used up before this item's turn: no attempt is used up either
     └── Outage                  stop asking: the run fails, no item's attempts are used up
         ├── StoreUnavailable    record store, vectors or graph cannot be reached or written
         ├── ProviderUnreachable nobody answers at the provider
         ├── PaymentRequired     402
+        ├── ProviderMisconfigured  404, a wrong certificate or dimension: a setting is wrong for every item
+        │   └── KeyRefused      401, 403
         └── MassFailure         too many items of a batch fail alike: it is us, not them
 
 Messages never carry the text of a post or document, a token, or a URL with a token.
@@ -61,6 +66,10 @@ class ProviderRejected(PermanentError):
     """The provider refuses this item."""
 
 
+class TooLarge(ProviderRejected):
+    """A request is larger than the provider takes."""
+
+
 class AnswerRejected(PermanentError):
     """A model's answer breaks the rules."""
 
@@ -73,6 +82,9 @@ class TransientError(ChatAIError):
         retry_after: seconds to wait at least, where the other side said so.
     """
 
+    costs_attempt = True
+    """Whether it counts towards the attempts after which an item is quarantined."""
+
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -80,6 +92,16 @@ class TransientError(ChatAIError):
 
 class ProviderBusy(TransientError):
     """408, 425, 429, 5xx or a timeout."""
+
+
+class ProviderOverloaded(ProviderBusy):
+    """429, 502-504, 52x or no connection: the provider would say so of any item."""
+
+
+class NotAsked(TransientError):
+    """The tenant's quota, or the time of the batch, was used up before this item's turn came."""
+
+    costs_attempt = False
 
 
 class Outage(ChatAIError):
@@ -96,6 +118,14 @@ class ProviderUnreachable(Outage):
 
 class PaymentRequired(Outage):
     """The provider wants money first."""
+
+
+class ProviderMisconfigured(Outage):
+    """The provider will refuse every item until a setting is mended."""
+
+
+class KeyRefused(ProviderMisconfigured):
+    """The provider does not accept our key or token."""
 
 
 class MassFailure(Outage):

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from chatai_assets.domain.errors import ChatAIError, MassFailure, PermanentError
+from chatai_assets.domain.errors import (
+    ChatAIError,
+    MassFailure,
+    NotAsked,
+    PermanentError,
+    ProviderBusy,
+    ProviderOverloaded,
+)
 
 FIRST_DELAY_S = 30.0
 LONGEST_DELAY_S = 3_600.0
 MASS_FAILURE_ITEMS = 10
 MASS_FAILURE_SHARE = 0.2
+
+CALL_ATTEMPTS = 4
+"""Tries of one call within a batch, before the item is put off."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 20.0
+"""A provider that asks for more is asked in a later batch."""
+BUSY_IN_A_ROW = 10
+"""Items after which, none answered between them, it is the provider that is down."""
 
 
 class UnexpectedFailure(PermanentError):
@@ -26,6 +42,51 @@ def retry_delay(attempts: int, retry_after: float | None = None) -> float:
     """
     delay = FIRST_DELAY_S * 2.0 ** min(attempts - 1, 20)
     return max(min(delay, LONGEST_DELAY_S), retry_after or 0.0)
+
+
+def pause_s(tries: int, retry_after: float | None, chance: float) -> float | None:
+    """Return seconds until the next try of one call; None when the item must be put off instead.
+
+    Args:
+        tries: how often it was tried so far, at least 1.
+        retry_after: seconds the other side asked for.
+        chance: between 0 and 1; calls that failed together come back apart.
+    """
+    if tries >= CALL_ATTEMPTS or (retry_after or 0.0) > LONGEST_PAUSE_S:
+        return None
+    return (retry_after or FIRST_PAUSE_S * 2.0 ** (tries - 1)) + chance * FIRST_PAUSE_S
+
+
+@dataclass(slots=True)
+class Streak:
+    """How the items of a batch fared, as they finish: whether it is still them, or the provider.
+
+    Attributes:
+        answered: items that the provider looked at, whatever it said.
+        in_a_row: items since then that it was too busy for.
+    """
+
+    answered: int = 0
+    in_a_row: int = 0
+    overloaded: int = 0
+    busy: int = 0
+
+    def note(self, fault: ChatAIError | None) -> None:
+        """Take note of one more item; of those that were not asked there is nothing to note."""
+        if isinstance(fault, NotAsked):
+            return
+        if not isinstance(fault, ProviderBusy):
+            self.answered, self.in_a_row = self.answered + 1, 0
+            return
+        self.busy += 1
+        self.in_a_row += 1
+        self.overloaded += isinstance(fault, ProviderOverloaded)
+
+    def is_outage(self, *, at_end: bool) -> bool:
+        """Return whether the provider is down: too many busy items in a row, or nothing else in the whole batch."""
+        if self.in_a_row >= BUSY_IN_A_ROW:
+            return True
+        return at_end and not self.answered and 0 < self.busy == self.overloaded
 
 
 def guard_against_mass_failure(failures: Collection[ChatAIError], batch_size: int) -> None:

@@ -228,7 +228,7 @@ def _commit(
         held = work.held(connection, owner)
         rows = {(row["tenant_id"], row["source_key"]): row for row in content.claimed_work(connection, owner)}
         failed, retried = _sort_failures(scope, result, held, rows)
-        work.postpone(connection, owner, [(key, name, now + delay) for key, (name, delay) in retried.items()])
+        _give_back(connection, owner, result, retried, now)
         result.write(connection, held - result.failures.keys())
         result.write_failed(connection, failed)
         _withdraw(connection, owner, stage_work, failed, now)
@@ -246,6 +246,20 @@ def _commit(
         )
     _add_to(report, size - len(held), done, result, failed, retried)
     _log_failures(scope, stage_work.stage, failed)
+
+
+def _give_back(
+    connection: Connection, owner: str, result: BatchResult, retried: Mapping[Key, tuple[str, float]], now: float
+) -> None:
+    """Leave items to a later batch; those that were not even tried have used up no attempt."""
+    later = {key: (key, name, now + delay) for key, (name, delay) in retried.items()}
+    untried = {key for key in later if not _was_tried(result.failures[key])}
+    work.postpone(connection, owner, [row for key, row in later.items() if key not in untried])
+    work.put_off(connection, owner, [row for key, row in later.items() if key in untried])
+
+
+def _was_tried(error: ChatAIError) -> bool:
+    return not isinstance(error, TransientError) or error.costs_attempt
 
 
 def _withdraw(
@@ -269,7 +283,9 @@ def _sort_failures(
         if key not in held:
             continue
         attempts = rows[key]["attempts"] + 1
-        if isinstance(error, TransientError) and attempts < scope.max_attempts:
+        if isinstance(error, TransientError) and not error.costs_attempt:
+            retried[key] = (type(error).__name__, error.retry_after or 0.0)
+        elif isinstance(error, TransientError) and attempts < scope.max_attempts:
             retried[key] = (type(error).__name__, retry_delay(attempts, error.retry_after))
         else:
             failed[key] = error

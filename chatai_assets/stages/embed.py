@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.models.ports import Embedder, Vector
+from chatai_assets.adapters.models.ports import Embedder, Question, Vector, figures_of
 from chatai_assets.adapters.records import content, embeddings
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -46,14 +46,14 @@ class _Embedding:
         with self.records.reading() as connection:
             keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
-        texts = list(dict.fromkeys(row["text"] for row in missing))
-        answers = dict(zip(texts, answers_to(self.embedder.embed, texts), strict=True))
+        questions = list(dict.fromkeys(Question(row["tenant_id"], row["text"]) for row in missing))
+        answers = dict(zip(questions, answers_to(self.embedder.embed, questions), strict=True))
         result = BatchResult(write=lambda _connection, _keys: None, follow=("index",), reopen={"index": keys})
         if self.stream == "documents":
             result.write_failed = fail_documents
         kept: dict[tuple[str, str], dict[str, Any]] = {}
         for row in missing:
-            answer, key = answers[row["text"]], (row["tenant_id"], row["source_key"])
+            answer, key = answers[Question(row["tenant_id"], row["text"])], (row["tenant_id"], row["source_key"])
             if isinstance(answer, Exception):
                 note_failure(answer, key, result)
             elif (row["tenant_id"], row["text_hash"]) not in kept:
@@ -84,4 +84,5 @@ class _Embedding:
         result.write = write
         result.unchanged = len(keys) - len(worked)
         result.counts = Counter(texts_embedded=len(kept))
+        result.counts.update(figures_of(self.embedder))
         result.preview = [{"source": key[1], "embedded": key in worked} for key in keys[:10]]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.ports import Extractor
+from chatai_assets.adapters.models.ports import Extractor, Question, figures_of
 from chatai_assets.adapters.records import content, enrichment
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -41,7 +41,7 @@ class _Enriching:
         with self.records.reading() as connection:
             keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
             chunks = content.claimed_chunks(connection, owner)
-        answers = answers_to(self.extractor.extract, [chunk["text"] for chunk in chunks])
+        answers = answers_to(self.extractor.extract, [Question(chunk["tenant_id"], chunk["text"]) for chunk in chunks])
         result = BatchResult(write=lambda _connection, _keys: None, follow=("link",), reopen={"link": keys})
         names: dict[tuple[str, ...], Row] = {}
         ties: dict[tuple[str, ...], Row] = {}
@@ -54,6 +54,7 @@ class _Enriching:
             if said:
                 _collect(chunk, said, names, ties)
         _complete(result, owner, keys, names, ties)
+        result.counts.update(figures_of(self.extractor))
         return result
 
 

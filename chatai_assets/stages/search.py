@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatai_assets.adapters.models.ports import Embedder
+from chatai_assets.adapters.models.ports import Embedder, Question
 from chatai_assets.adapters.records import content
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.vectors.port import Hit, Query, Sparse, VectorStore
@@ -58,7 +58,7 @@ def search(
         ChatAIError: the question cannot be embedded.
         StoreUnavailable: the index or the record store cannot be read.
     """
-    dense = embedder.embed([question])[0]
+    dense = embedder.embed([Question(tenant_id, question)])[0]
     if isinstance(dense, ChatAIError):
         raise dense
     filters = {"tenant_id": tenant_id} | ({"kind": kind} if kind else {})

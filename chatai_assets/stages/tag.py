@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.ports import Tagger
+from chatai_assets.adapters.models.ports import Question, Tagger, figures_of
 from chatai_assets.adapters.records import content, enrichment, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -45,7 +45,7 @@ class _Tagging:
             items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
             before = enrichment.tags_of_owner(connection, owner)
         with_text = [item for item in items if item["has_text"]]
-        answers = answers_to(self.tagger.tag, [item["head"] for item in with_text])
+        answers = answers_to(self.tagger.tag, [Question(item["tenant_id"], item["head"]) for item in with_text])
         result = BatchResult(write=lambda _connection, _keys: None, write_failed=self._forget, follow=("link",))
         tags: dict[Key, tuple[str, ...]] = {_key(item): () for item in items if not item["has_text"]}
         tags |= self._checked(with_text, answers, result)
@@ -83,6 +83,7 @@ class _Tagging:
         result.reopen = {"index": list(changed), "link": list(changed)}
         result.unchanged = len(tags) - len(changed)
         result.counts = Counter(tags=sum(map(len, tags.values())), items_changed=len(changed))
+        result.counts.update(figures_of(self.tagger))
         result.preview = [{"source": key[1], "tags": ", ".join(words)} for key, words in list(tags.items())[:10]]
 
     def _row(self, key: Key, words: tuple[str, ...]) -> dict[str, Any]:

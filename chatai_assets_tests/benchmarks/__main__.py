@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from chatai_assets_tests.benchmarks import pipeline, retrieval
+from chatai_assets_tests.benchmarks import pipeline, providers, retrieval
 
-BENCHMARKS: dict[str, Callable[[list[str]], None]] = {"pipeline": pipeline.main, "retrieval": retrieval.main}
+BENCHMARKS: dict[str, Callable[[list[str]], None]] = {
+    "pipeline": pipeline.main,
+    "retrieval": retrieval.main,
+    "providers": providers.main,
+}
 
 if __name__ == "__main__":
     name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])

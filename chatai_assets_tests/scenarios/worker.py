@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from chatai_assets.adapters.models.ports import Question
 from chatai_assets.adapters.vectors.port import Point
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.graph_change import GraphChange
@@ -101,16 +102,16 @@ class Counted:
         self.model = model.model
         self.dimensions = getattr(model, "dimensions", 0)
 
-    def embed(self, texts: Sequence[str]) -> Any:
-        self._note(texts)
-        return self._asked.embed(texts)
+    def embed(self, questions: Sequence[Question]) -> Any:
+        self._note(questions)
+        return self._asked.embed(questions)
 
-    def tag(self, texts: Sequence[str]) -> Any:
-        self._note(texts)
-        return self._asked.tag(texts)
+    def tag(self, questions: Sequence[Question]) -> Any:
+        self._note(questions)
+        return self._asked.tag(questions)
 
-    def _note(self, texts: Sequence[str]) -> None:
-        lines = "".join(f"{self._name} {sha256(text.encode()).hexdigest()[:16]}\n" for text in texts)
+    def _note(self, questions: Sequence[Question]) -> None:
+        lines = "".join(f"{self._name} {sha256(text.encode()).hexdigest()[:16]}\n" for _, text in questions)
         with self._file.open("a", encoding="ascii") as file:
             file.write(lines)
 

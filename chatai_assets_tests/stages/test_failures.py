@@ -44,7 +44,7 @@ class Troubled:
         self.dimensions = getattr(model, "dimensions", None)
 
     def _answers(self, ask, texts):
-        return [self._trouble_with(text) or ask([text])[0] if "беда" in text else ask([text])[0] for text in texts]
+        return [self._trouble_with(text) or ask([text])[0] if "беда" in text.text else ask([text])[0] for text in texts]
 
     def _trouble_with(self, _text):
         if isinstance(self.trouble, (AnswerRejected, ProviderBusy, ProviderRejected)):

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.adapters.models.ports import Question, Vector
 from chatai_assets.domain.linking import Entity, Extraction, co_occurrence
 from chatai_assets.domain.spelling import plain_form
 from chatai_assets.domain.tagging import usable_words
@@ -22,9 +22,9 @@ class FirstWordsTagger:
 
     model = "free-first-words-1"
 
-    def tag(self, texts: Sequence[str]) -> list[list[str]]:
+    def tag(self, questions: Sequence[Question]) -> list[list[str]]:
         """Return up to three distinct words per text, in order."""
-        return [self._first_words(text[:_LOOKED_AT]) or self._first_words(text) for text in texts]
+        return [self._first_words(text[:_LOOKED_AT]) or self._first_words(text) for _, text in questions]
 
     @staticmethod
     def _first_words(text: str) -> list[str]:
@@ -47,9 +47,9 @@ class HashedEmbedder:
     _MIXER = np.uint32(2_654_435_761)  # Knuth's multiplicative hash: its high bits depend on all bits of the run
     _HIGH_BITS = np.uint32(24)
 
-    def embed(self, texts: Sequence[str]) -> list[Vector]:
+    def embed(self, questions: Sequence[Question]) -> list[Vector]:
         """Return one unit-length vector of 256 numbers per text; an empty text has one as well."""
-        return [self._vector(text[:_LOOKED_AT]) for text in texts]
+        return [self._vector(text[:_LOOKED_AT]) for _, text in questions]
 
     def _vector(self, text: str) -> Vector:
         encoded = np.frombuffer(f" {text} ".lower().encode("utf-8", "surrogatepass").ljust(4), dtype=np.uint8)
@@ -67,9 +67,9 @@ class CapitalisedExtractor:
     _NAME = re.compile(r"(?<=[^\W_] )[A-ZА-ЯЁ][a-zа-яё]{2,30}(?!\w)")
     _MOST = 5
 
-    def extract(self, chunks: Sequence[str]) -> list[Extraction]:
+    def extract(self, questions: Sequence[Question]) -> list[Extraction]:
         """Return up to five entities of kind ``other`` per chunk and the weak relations of neighbours."""
-        return [self._extraction(chunk[:_LOOKED_AT]) for chunk in chunks]
+        return [self._extraction(text[:_LOOKED_AT]) for _, text in questions]
 
     def _extraction(self, chunk: str) -> Extraction:
         entities: dict[str, Entity] = {}

@@ -6,8 +6,9 @@ go on; a call that *raises* speaks of all of them (an ``Outage``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,31 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.linking import Extraction
 
 Vector = NDArray[np.float32]
+
+
+class Question(NamedTuple):
+    """A text, and on whose behalf it is asked about: quotas and kept answers are each tenant's own."""
+
+    tenant_id: str
+    text: str
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A model whose answers cost time and money."""
+
+    def take_figures(self) -> Counter[str]:
+        """Return what was counted since the last time, of all that was asked of this provider in this process.
+
+        ``provider_calls``, ``provider_retries``, ``provider_tokens``, ``memory_hits``, ``store_hits``, ``misses``,
+        ``quota_waits``, ``quota_waited_ms``; of those, what is not 0.
+        """
+        ...
+
+
+def figures_of(model: object) -> Counter[str]:
+    """Return what a model's last answers cost; nothing for one that costs nothing."""
+    return model.take_figures() if isinstance(model, Metered) else Counter()
 
 
 class Embedder(Protocol):
@@ -31,8 +57,8 @@ class Embedder(Protocol):
         """Length of each vector."""
         ...
 
-    def embed(self, texts: Sequence[str]) -> Sequence[Vector | ChatAIError]:
-        """Return one unit-length float32 vector of shape ``(dimensions,)`` per text, in order."""
+    def embed(self, questions: Sequence[Question]) -> Sequence[Vector | ChatAIError]:
+        """Return one unit-length float32 vector of shape ``(dimensions,)`` per question, in order."""
         ...
 
 
@@ -44,8 +70,8 @@ class Tagger(Protocol):
         """Name and version; part of the fingerprint of what it answers."""
         ...
 
-    def tag(self, texts: Sequence[str]) -> Sequence[Sequence[str] | ChatAIError]:
-        """Return candidate tags per text, best first; ``domain.tagging`` checks them, never trust them."""
+    def tag(self, questions: Sequence[Question]) -> Sequence[Sequence[str] | ChatAIError]:
+        """Return candidate tags per question, best first; ``domain.tagging`` checks them, never trust them."""
         ...
 
 
@@ -57,6 +83,6 @@ class Extractor(Protocol):
         """Name and version; part of the fingerprint of what it answers."""
         ...
 
-    def extract(self, chunks: Sequence[str]) -> Sequence[Extraction | ChatAIError]:
+    def extract(self, questions: Sequence[Question]) -> Sequence[Extraction | ChatAIError]:
         """Return what each chunk says; ``domain.linking`` checks it."""
         ...

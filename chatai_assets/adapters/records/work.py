@@ -163,6 +163,16 @@ def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, st
     )
 
 
+def put_off(connection: Connection, owner: str, later: Sequence[tuple[Key, str, float]]) -> None:
+    """Give items back that were not tried: ``(key, error class, epoch second of the attempt)``; none is used up."""
+    _each(
+        connection,
+        owner,
+        [(key, {"error": error_class, "at": at}) for key, error_class, at in later],
+        {"state": "pending", "error_class": bindparam("error"), "next_attempt_at": bindparam("at")},
+    )
+
+
 def _each(
     connection: Connection, owner: str, rows: Sequence[tuple[Key, dict[str, Any]]], values: dict[str, Any]
 ) -> None:

@@ -8,7 +8,7 @@ from chatai_assets.adapters.models.offline.embedder import OfflineEmbedder
 from chatai_assets.adapters.models.offline.extractor import OfflineExtractor
 from chatai_assets.adapters.models.offline.tagger import OfflineTagger
 from chatai_assets.adapters.models.offline.workers import ModelWorkers
-from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.adapters.models.ports import Question, Vector
 from chatai_assets.domain.linking import Extraction
 
 
@@ -24,9 +24,9 @@ class PooledTagger:
         """Name and version of the model."""
         return self._tagger.model
 
-    def tag(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+    def tag(self, questions: Sequence[Question]) -> Sequence[Sequence[str]]:
         """Return candidate tags per text; raises ``Outage`` when the workers die."""
-        return self._workers.map(self._tagger.tag, texts)
+        return self._workers.map(self._tagger.tag, [question.text for question in questions])
 
 
 class PooledExtractor:
@@ -41,9 +41,9 @@ class PooledExtractor:
         """Name and version of the model."""
         return self._extractor.model
 
-    def extract(self, chunks: Sequence[str]) -> Sequence[Extraction]:
+    def extract(self, questions: Sequence[Question]) -> Sequence[Extraction]:
         """Return what each chunk says; raises ``Outage`` when the workers die."""
-        return self._workers.map(self._extractor.extract, chunks)
+        return self._workers.map(self._extractor.extract, [question.text for question in questions])
 
 
 class PooledEmbedder:
@@ -63,6 +63,6 @@ class PooledEmbedder:
         """Length of each vector."""
         return self._embedder.dimensions
 
-    def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+    def embed(self, questions: Sequence[Question]) -> Sequence[Vector]:
         """Return one unit-length vector per text; raises ``Outage`` when the workers die."""
-        return self._workers.map(self._embedder.embed, texts)
+        return self._workers.map(self._embedder.embed, [question.text for question in questions])

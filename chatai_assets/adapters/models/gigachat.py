@@ -1,0 +1,114 @@
+"""GigaChat: OAuth, chat and embeddings, as its published client and its recorded traffic have them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, trusted
+from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.adapters.models.provider import tokens_of, vectors_of
+from chatai_assets.domain.errors import KeyRefused, ProviderBusy, ProviderMisconfigured, ProviderRejected
+from chatai_assets.domain.json_values import array, integer, mapping, string
+from chatai_assets.domain.prompts import Messages, Schema
+from chatai_assets.settings import GigaChatSettings
+
+EARLY_S = 60.0
+"""Seconds before its end at which a token is fetched anew, as the official client does."""
+MILLISECONDS = 10**11
+"""Moments above this are in milliseconds: ``expires_at`` is, ``exp`` of the corporate variant is not."""
+
+
+class GigaChat:
+    """The provider; used from one event loop only.
+
+    Args:
+        access: key, addresses and models.
+        clock: epoch seconds.
+    """
+
+    name = "gigachat"
+    window_words = 180
+    """``Embeddings`` reads 512 tokens, and a Russian word has two or three."""
+
+    def __init__(
+        self, access: GigaChatSettings, deadlines: Deadlines = USUAL_DEADLINES, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.chat_model = access.chat_model
+        self.embedding_model = access.embedding_model
+        self.dimensions = access.dimensions
+        self.streams = access.streams
+        self._access = access
+        self._clock = clock
+        self._wire = Wire("GigaChat", trusted(access.ca_bundle), deadlines)
+        self._fetching = asyncio.Lock()
+        self.tokens = 0
+        self._token = ""
+        self._fresh_until = 0.0
+
+    async def chat(self, messages: Messages, schema: Schema) -> str:
+        """Return what the model says; see ``Provider.chat``."""
+        asked: dict[str, Any] = {"model": self.chat_model, "messages": messages, "temperature": 0.01, "stream": False}
+        if self._access.structured:  # flat, unlike OpenAI's
+            asked["response_format"] = {"type": "json_schema", "schema": schema, "strict": True}
+        return _content_of(await self._post("/chat/completions", asked))
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """Return a vector per text; see ``Provider.embed``."""
+        answer = await self._post("/embeddings", {"model": self.embedding_model, "input": list(texts)})
+        return vectors_of(answer, len(texts), self.dimensions, "GigaChat /embeddings")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._wire.close()
+
+    async def _post(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        """Ask with a token; one that is refused is dropped, whoever notices first, and the call repeated once."""
+        token = await self._valid_token()
+        try:
+            return await self._send(path, asked, token)
+        except KeyRefused:
+            if token == self._token:
+                self._token = ""
+            return await self._send(path, asked, await self._valid_token())
+
+    async def _send(self, path: str, asked: dict[str, Any], token: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
+        self.tokens += tokens_of(answer)
+        return answer
+
+    async def _valid_token(self) -> str:
+        """Return a token; calls that need a new one at the same time share one request."""
+        async with self._fetching:
+            if not self._token or self._clock() >= self._fresh_until:
+                self._token, self._fresh_until = await self._fetch_token()
+            return self._token
+
+    async def _fetch_token(self) -> tuple[str, float]:
+        headers = {"Authorization": f"Basic {self._access.key}", "RqUID": str(uuid4())}
+        try:
+            answer = await self._wire.post(self._access.auth_url, headers, form={"scope": self._access.scope})
+        except ProviderRejected as refusal:
+            raise ProviderMisconfigured(f"{refusal} Look at GIGACHAT_API_KEY and GIGACHAT_SCOPE.") from None
+        token = string(answer.get("access_token")) or string(answer.get("tok"))
+        ends = integer(answer.get("expires_at")) or integer(answer.get("exp")) or 0
+        if not token:
+            raise ProviderBusy("GigaChat: the answer to the request for a token has none.")
+        now = self._clock()
+        life = max((ends / 1_000 if ends > MILLISECONDS else ends) - now, 0.0)
+        return token, now + max(life - EARLY_S, life / 2)
+
+
+def _content_of(answer: dict[str, Any]) -> str:
+    choice = mapping(next(iter(array(answer.get("choices"))), None))
+    reason = string(choice.get("finish_reason"))
+    if reason == "blacklist":
+        raise ProviderRejected("GigaChat does not speak about what this text is about (finish_reason blacklist).")
+    content = string(mapping(choice.get("message")).get("content"))
+    if not content.strip() or reason == "error":
+        raise ProviderBusy("GigaChat: the answer is empty.")
+    return content

@@ -1,0 +1,84 @@
+"""OpenRouter: chat with a JSON schema and fallback models, and embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, fault_of_status, trusted
+from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.adapters.models.provider import tokens_of, vectors_of
+from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
+from chatai_assets.domain.json_values import array, integer, mapping, string
+from chatai_assets.domain.prompts import Messages, Schema
+from chatai_assets.settings import OpenRouterSettings
+
+CHAT = "OpenRouter /chat/completions"
+
+
+class OpenRouter:
+    """The provider; used from one event loop only.
+
+    Args:
+        access: key, address and models.
+    """
+
+    name = "openrouter"
+    window_words = 1_000
+    """Its embedding models read 8,000 tokens: our chunks stay whole."""
+
+    def __init__(self, access: OpenRouterSettings, deadlines: Deadlines = USUAL_DEADLINES) -> None:
+        self.chat_model = access.chat_model
+        self.embedding_model = access.embedding_model
+        self.dimensions = access.dimensions
+        self.streams = access.streams
+        self.tokens = 0
+        self._access = access
+        self._wire = Wire("OpenRouter", trusted(), deadlines)
+
+    async def chat(self, messages: Messages, schema: Schema) -> str:
+        """Return what the model, or the first fallback that answers, says; see ``Provider.chat``."""
+        asked: dict[str, Any] = {
+            "model": self.chat_model,
+            "messages": messages,
+            "temperature": 0,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": schema},
+            },
+            "provider": {"require_parameters": True},  # never to one that would not look at the schema
+        }
+        if self._access.fallback_models:
+            asked["models"] = [self.chat_model, *self._access.fallback_models]
+        return _content_of(await self._post("/chat/completions", asked))
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """Return a vector per text; see ``Provider.embed``."""
+        asked = {"model": self.embedding_model, "input": list(texts), "encoding_format": "float"}
+        answer = await self._post("/embeddings", asked)
+        return vectors_of(answer, len(texts), self.dimensions, "OpenRouter /embeddings")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._wire.close()
+
+    async def _post(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._access.key}"}
+        answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
+        self.tokens += tokens_of(answer)
+        return answer
+
+
+def _content_of(answer: dict[str, Any]) -> str:
+    choice = mapping(next(iter(array(answer.get("choices"))), None))
+    error, message = mapping(choice.get("error")), mapping(choice.get("message"))
+    reason = string(choice.get("finish_reason"))
+    if error or reason == "error":
+        kind = string(mapping(error.get("metadata")).get("error_type"))
+        raise fault_of_status(integer(error.get("code")) or 502, CHAT, kind)
+    if reason == "content_filter" or string(message.get("refusal")):
+        raise ProviderRejected("OpenRouter: the model refuses to speak about what this text is about.")
+    content = string(message.get("content"))
+    if not content.strip():
+        raise ProviderBusy("OpenRouter: the answer is empty.")
+    return content

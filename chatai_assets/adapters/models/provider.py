@@ -1,0 +1,161 @@
+"""What a provider of models can do, whoever it is, and the thread in which all calls to it live."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+
+from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.domain.errors import ProviderBusy, ProviderMisconfigured
+from chatai_assets.domain.json_values import array, integer, mapping
+from chatai_assets.domain.prompts import Messages, Schema
+
+T = TypeVar("T")
+
+
+class Provider(Protocol):
+    """One call each: no retries, no quotas, no checks of what is said; those are the same for all providers."""
+
+    @property
+    def name(self) -> str:
+        """``gigachat`` or ``openrouter``."""
+        ...
+
+    @property
+    def chat_model(self) -> str:
+        """Who answers ``chat``."""
+        ...
+
+    @property
+    def embedding_model(self) -> str:
+        """Who answers ``embed``."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    @property
+    def window_words(self) -> int:
+        """How long a text its embeddings take whole."""
+        ...
+
+    @property
+    def streams(self) -> int:
+        """Calls at a time."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """What it charged for since it was opened."""
+        ...
+
+    async def chat(self, messages: Messages, schema: Schema) -> str:
+        """Return what the model says; the schema is asked for where the model knows how.
+
+        Raises:
+            ProviderBusy: another attempt may succeed, also where the answer was empty.
+            ProviderRejected: it refuses this conversation.
+            Outage: it refuses whatever is asked.
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return a unit-length vector per text, in order.
+
+        Raises:
+            TooLarge: fewer texts may pass.
+            ProviderBusy: another attempt may succeed.
+            Outage: it refuses whatever is asked.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+class BackgroundLoop:
+    """An event loop in a thread of its own: connections and tokens outlive a call, signals do not disturb it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="providers", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.run(_end_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what the work comes to; an exception here, as of a deadline, cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+async def _end_all() -> None:
+    """End whatever still runs in the loop, as after a deadline."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+def tokens_of(answer: Any) -> int:
+    """Return the tokens of an answer: told once, or of each embedding apart, or not at all."""
+    told = [mapping(answer), *map(mapping, array(mapping(answer).get("data")))]
+    used = [mapping(each.get("usage")) for each in told]
+    return sum(integer(usage.get("total_tokens")) or integer(usage.get("prompt_tokens")) or 0 for usage in used)
+
+
+def vectors_of(answer: Any, count: int, dimensions: int, place: str) -> list[Vector]:
+    """Return the vectors of an answer in the order of the texts, at unit length.
+
+    They are matched by ``index``; where none has one, by order.
+
+    Raises:
+        ProviderBusy: vectors are missing, doubled, or no numbers.
+        ProviderMisconfigured: they have another length than the settings say.
+    """
+    rows = [mapping(row) for row in array(mapping(answer).get("data"))]
+    places = [integer(row.get("index")) for row in rows]
+    if not any("index" in row for row in rows):
+        places = list(range(len(rows)))
+    if len(rows) != count or {*places} != {*range(count)}:
+        raise ProviderBusy(f"{place}: the answer does not have one embedding per text.")
+    found = {at: row.get("embedding") for at, row in zip(places, rows, strict=True)}
+    return [_unit(found[at], dimensions, place) for at in range(count)]
+
+
+def _unit(numbers: Any, dimensions: int, place: str) -> Vector:
+    try:
+        vector = np.asarray(numbers, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise ProviderBusy(f"{place}: an embedding is no list of numbers.") from None
+    if vector.ndim == 1 and len(vector) and len(vector) != dimensions:
+        raise ProviderMisconfigured(
+            f"{place}: embeddings have {len(vector)} numbers instead of {dimensions}: the setting of the dimensions "
+            f"and the model do not fit."
+        )
+    length = float(np.linalg.norm(vector))
+    if vector.ndim != 1 or not np.isfinite(length) or not length:
+        raise ProviderBusy(f"{place}: an embedding is no direction.")
+    return (vector / length).astype(np.float32)

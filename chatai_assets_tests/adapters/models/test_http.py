@@ -1,0 +1,89 @@
+"""What statuses and broken connections mean."""
+
+import ssl
+
+import httpx
+import pytest
+
+from chatai_assets.adapters.models.http import fault_of_status, fault_of_transport, seconds_of, trusted
+from chatai_assets.domain.errors import (
+    ChatAIError,
+    KeyRefused,
+    PaymentRequired,
+    ProviderBusy,
+    ProviderMisconfigured,
+    ProviderOverloaded,
+    ProviderRejected,
+    TooLarge,
+)
+
+
+def leaves(base):
+    children = base.__subclasses__()
+    return [leaf for child in children for leaf in leaves(child)] if children else [base]
+
+
+@pytest.mark.parametrize("error", [*leaves(httpx.HTTPError), httpx.InvalidURL], ids=lambda error: error.__name__)
+def test_every_error_of_httpx_is_mapped(error):
+    if issubclass(error, httpx.HTTPStatusError):
+        pytest.skip("raised by raise_for_status alone, which nobody calls")
+    fault = fault_of_transport(error("https://secret@host/ text"), "GigaChat /embeddings")
+    assert isinstance(fault, ProviderBusy | ProviderMisconfigured)
+    assert "secret" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (400, "", ProviderRejected),
+        (401, "", KeyRefused),
+        (402, "payment_required", PaymentRequired),
+        (403, "permission_denied", KeyRefused),
+        (403, "moderation", ProviderRejected),
+        (404, "", ProviderMisconfigured),
+        (408, "", ProviderBusy),
+        (413, "", TooLarge),
+        (422, "", ProviderRejected),
+        (429, "", ProviderOverloaded),
+        (500, "", ProviderBusy),
+        (503, "", ProviderOverloaded),
+        (529, "", ProviderOverloaded),
+        (302, "", ProviderMisconfigured),
+    ],
+)
+def test_a_status_is_one_of_the_three_kinds(status, kind, expected):
+    assert type(fault_of_status(status, "here", kind)) is expected
+
+
+def test_only_a_plain_word_of_the_provider_gets_into_a_message():
+    assert "moderation" in str(fault_of_status(403, "here", "moderation"))
+    assert "Иван" not in str(fault_of_status(403, "here", "Иван Петров, 8-900-1234567"))
+
+
+def test_a_certificate_that_cannot_be_verified_is_a_setting_to_mend():
+    error = httpx.ConnectError("failed")
+    error.__cause__ = ssl.SSLCertVerificationError("self-signed certificate in certificate chain")
+    fault = fault_of_transport(error, "GigaChat /oauth")
+    assert isinstance(fault, ProviderMisconfigured)
+    assert "GIGACHAT_CA_BUNDLE" in str(fault)
+
+
+def test_verification_is_never_off(tmp_path):
+    context = trusted()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    (tmp_path / "no.pem").write_text("nothing")
+    with pytest.raises(ProviderMisconfigured, match="cannot be read"):
+        trusted(str(tmp_path / "no.pem"))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(None, None), ("", None), ("1.5", 1.5), ("-3", 0.0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+)
+def test_retry_after_is_seconds_or_a_date(header, seconds):
+    assert seconds_of(header) == seconds
+
+
+def test_faults_are_ours():
+    assert isinstance(fault_of_status(599, "here"), ChatAIError)

@@ -1,0 +1,162 @@
+"""The memory of answers, and the turns of tenants."""
+
+import asyncio
+import signal
+import threading
+import time
+
+import pytest
+
+from chatai_assets.adapters.models.kept import KeptAnswers, Memory
+from chatai_assets.adapters.models.turnstile import Turnstile
+from chatai_assets.adapters.records.store import open_records
+from chatai_assets.domain.errors import NotAsked, ProviderUnreachable
+from chatai_assets.domain.quotas import Limit, limits_of
+from chatai_assets_tests.providers.home import asked, parts_at
+
+
+@pytest.fixture
+def records(tmp_path):
+    opened = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    yield opened
+    opened.close()
+
+
+def test_memory_forgets_the_oldest_and_the_expired():
+    now = [0.0]
+    memory = Memory(entries=2, seconds=10, clock=lambda: now[0])
+    memory.keep(("t", "a"), [1])
+    memory.keep(("t", "b"), [2])
+    assert memory.find(("t", "a")) == [1]
+    memory.keep(("t", "c"), [3])
+    assert memory.find(("t", "b")) is None
+    now[0] = 10.0
+    assert memory.find(("t", "a")) is None
+    assert len(memory) == 1
+
+
+def test_hits_and_misses_are_counted(records):
+    questions = asked("раз", "два")
+    kept = KeptAnswers(records, "gigachat")
+    assert kept.find("m", questions) == {}
+    kept.store("m", {questions[0]: ["раз"]})
+    kept.store("m", {questions[0]: ["другое"]})
+    assert kept.find("m", questions) == {questions[0]: ["раз"]}
+    assert kept.find("m", questions) == {questions[0]: ["раз"]}
+    assert kept.find("m2", questions) == {}
+    assert kept.find("m", asked("раз", tenant="another")) == {}
+    assert dict(kept.figures) == {"memory_hits": 1, "store_hits": 1, "misses": 7}
+    assert kept.size == 1
+
+
+def test_turns_are_given_in_order_and_the_impatient_are_told_when_to_come(records):
+    turnstile = Turnstile(records, "p", limits_of(3, 100, 100))
+
+    async def crowd():
+        until = time.monotonic() + 0.5
+        return await asyncio.gather(*(turnstile.enter("t", until) for _ in range(5)), return_exceptions=True)
+
+    outcomes = asyncio.run(crowd())
+    assert outcomes[:3] == [None] * 3
+    assert all(isinstance(outcome, NotAsked) and 55 < (outcome.retry_after or 0) < 62 for outcome in outcomes[3:])
+    assert turnstile.figures["provider_calls"] == 3
+
+
+def test_tenants_do_not_wait_for_each_other(records):
+    turnstile = Turnstile(records, "p", limits_of(1, 100, 100))
+
+    async def visit():
+        await turnstile.enter("crowded", time.monotonic() + 1)
+        waiting = asyncio.create_task(turnstile.enter("crowded", time.monotonic() + 100))
+        await asyncio.sleep(0.1)
+        await turnstile.enter("other", time.monotonic() + 1)
+        waiting.cancel()
+
+    asyncio.run(visit())
+    assert turnstile.figures["provider_calls"] == 2
+
+
+def test_processes_share_a_quota(records, tmp_path):
+    """Threads with stores of their own stand for processes; the benchmark uses real ones."""
+    limit, seconds, passed = Limit(5, 2, 1), 6.0, []
+
+    def work():
+        mine = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+        turnstile = Turnstile(mine, "p", [limit])
+        until = time.monotonic() + seconds
+
+        async def go():
+            while True:
+                await turnstile.enter("t", until)
+                passed.append(time.monotonic())
+
+        with pytest.raises(NotAsked):
+            asyncio.run(go())
+        mine.close()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(sum(first <= at < first + 2 for at in passed) <= 5 for first in passed)
+    assert len(passed) >= 10
+
+
+@pytest.mark.parametrize("what", ["tag", "embed"])
+def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_path, what):
+    questions = asked(*(f"Пост номер {number} о городе" for number in range(60 if what == "tag" else 640)))
+
+    def ask(parts):
+        return parts.tagger.tag(questions) if what == "tag" else parts.embedder.embed(questions)
+
+    server.behave(latency_s=0.05)
+    outage = threading.Timer(0.4, lambda: server.behave(shares={"503": 1.0}))
+    with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as parts:
+        parts.tagger.tag(asked("привет"))
+        outage.start()
+        with pytest.raises(ProviderUnreachable):
+            ask(parts)
+    paid = server.counts()["paid"]
+    server.behave()
+    with parts_at(server, tmp_path / "home") as parts:
+        assert len(ask(parts)) == len(questions)
+    assert 1 < paid < len(questions)
+    assert server.counts()["paid"] == len(questions) + 1
+
+
+def test_a_batch_takes_no_longer_than_it_may_and_the_rest_waits(server, tmp_path):
+    server.behave(latency_s=0.3)
+    with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="2", CHATAI_QUOTA_PATIENCE_S="1") as parts:
+        started = time.monotonic()
+        outcomes = parts.tagger.tag(asked(*(f"Пост номер {number} о городе" for number in range(30))))
+        assert time.monotonic() - started < 2
+    untried = [outcome for outcome in outcomes if isinstance(outcome, NotAsked)]
+    assert 0 < len(untried) < 30
+    assert {outcome.retry_after for outcome in untried} == {0.0}
+
+
+def test_an_interruption_leaves_nothing_running_and_loses_no_answer(server, tmp_path):
+    """As a deadline of the stage would: raised in the waiting thread by a signal."""
+
+    class Over(BaseException):
+        pass
+
+    def expire(_signal, _frame):
+        raise Over
+
+    server.behave(latency_s=0.2)
+    questions = asked(*(f"Пост номер {number} о городе" for number in range(30)))
+    before = signal.signal(signal.SIGALRM, expire)
+    try:
+        with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="5") as parts:
+            assert parts.tagger.tag(asked("привет"))
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(Over):
+                parts.tagger.tag(questions)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    server.behave()
+    with parts_at(server, tmp_path / "home") as parts:
+        parts.tagger.tag(questions)
+    assert server.counts()["paid_repeats"] <= 5
