@@ -20,6 +20,8 @@ setup: .venv/.ready
 
 # The UI on http://127.0.0.1:3000, sensors on, the inbox folder watched, samples on first start. Ctrl-C ends it.
 run: setup
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null || \
+	    { echo "Port $(PORT) is taken, perhaps by this program; another: make run PORT=3001" >&2; exit 1; }
 	@mkdir -p "$(home)/dagster" "$(home)/inbox"
 	@sed '1,/^# --- end of paths/d' dagster.yaml > "$(home)/dagster/dagster.yaml"
 	@echo "UI: http://127.0.0.1:$(PORT)   drop files into: $(home)/inbox"

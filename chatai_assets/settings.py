@@ -14,6 +14,8 @@ from chatai_assets.domain.keys import DEFAULT_TENANT, Stage, Stream
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAY_S = 86_400
+LARGEST_BATCH = 10_000
+"""SQLite takes 32,766 values in one statement, and a batch names each item by two."""
 POSTS_PER_LOCK = 3_000
 DOCUMENTS_PER_LOCK = 50
 NEO4J_SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
@@ -162,10 +164,14 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         models=_choice(env, "CHATAI_MODELS", ("offline", "free")),
         model_processes=_number(env, "CHATAI_MODEL_PROCESSES", min(cores, 4), least=0),
         posts=StreamLimits(
-            _number(env, "CHATAI_RUN_POSTS", 2_000), _number(env, "CHATAI_BATCH_POSTS", 1_000), POSTS_PER_LOCK
+            _number(env, "CHATAI_RUN_POSTS", 2_000),
+            _number(env, "CHATAI_BATCH_POSTS", 1_000, most=LARGEST_BATCH),
+            POSTS_PER_LOCK,
         ),
         documents=StreamLimits(
-            _number(env, "CHATAI_RUN_DOCUMENTS", 200), _number(env, "CHATAI_BATCH_DOCUMENTS", 20), DOCUMENTS_PER_LOCK
+            _number(env, "CHATAI_RUN_DOCUMENTS", 200),
+            _number(env, "CHATAI_BATCH_DOCUMENTS", 20, most=LARGEST_BATCH),
+            DOCUMENTS_PER_LOCK,
         ),
         parser=ParserSettings(
             workers=_number(env, "CHATAI_PARSER_PROCESSES", min(cores, 4)),
@@ -212,10 +218,10 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _number(env: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+def _number(env: Mapping[str, str], name: str, default: int, least: int = 1, most: int = 1_000_000_000) -> int:
     value = env.get(name)
     if not value:
         return default
-    if not value.isascii() or not value.isdigit() or int(value) < least:
-        raise InvalidSetting(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise InvalidSetting(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
     return int(value)

@@ -27,7 +27,10 @@ BEFORE_ALL_OTHERS = "100"
 class Redo(dg.Config):
     """What to do again; only ``source`` must be filled in."""
 
-    source: str = Field(description="Source key of the item: tg/<chat id>/<message id> or doc/<document id>.")
+    # With a default, the launchpad writes the field down and people fill it in; without, they look for it.
+    source: str = Field(
+        default="", description="Source key of the item: tg/<chat id>/<message id> or doc/<document id>."
+    )
     stage: Stage = Field(default="parse", description="First stage to do again; what depends on it follows.")
     tenant: str = Field(default="", description="Whose item it is, where several tenants have that source.")
 

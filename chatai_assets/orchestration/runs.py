@@ -13,7 +13,8 @@ from chatai_assets.domain.keys import STREAMS, Stream
 from chatai_assets.stages.owners import is_gone, new_owner
 
 STREAM_TAG = "chatai/stream"
-WORKER_TAG = "chatai/worker"
+WORKER_TAG = ".dagster/chatai_worker"
+"""Dagster shows no tag of this beginning; it would fill half of the list of runs and tells people nothing."""
 PARTITION_TAG = "dagster/partition"
 FIRST_BACKOFF_S = 30.0
 LONGEST_BACKOFF_S = 900.0

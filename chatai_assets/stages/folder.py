@@ -7,22 +7,28 @@ again, which adds nothing.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from sqlalchemy import exists, select
 
 from chatai_assets.adapters.records.checkpoints import read_checkpoint, write_checkpoint
 from chatai_assets.adapters.records.schema import inbox
-from chatai_assets.stages.ingest import HIDDEN, IngestReport, Intake, ingest, ingest_file
+from chatai_assets.observability import REJECTED as REFUSED
+from chatai_assets.observability import log
+from chatai_assets.stages.ingest import HIDDEN, IngestReport, Intake, Rejected, ingest, ingest_file
 
 DONE = "done"
 REJECTED = "rejected"
 REASON = ".reason.txt"
+LONGEST_NAME = 230
+"""Bytes of a moved file's name: most systems allow 255, and a number and ``REASON`` may be added."""
+LONGEST_SUFFIX = 16
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".temp", ".swp")
 """Endings that browsers and copying programs give to files they are still writing."""
 SETTLED_S = 5.0
@@ -73,6 +79,9 @@ def take_folder(
 ) -> FolderReport:
     """Take in the complete files of a folder and its subfolders, in the order of their names.
 
+    Links are refused, not followed: who may drop files here may not read all that we may. So are pipes, which would
+    let us wait for ever.
+
     Args:
         clock: epoch seconds, by which the age of a file is judged.
 
@@ -111,7 +120,8 @@ def _visible_files(folder: Path) -> Iterator[Path]:
         here = Path(directory)
         kept = (name for name in sorted(folders) if not name.startswith(HIDDEN))
         folders[:] = [name for name in kept if here != folder or name not in {DONE, REJECTED}]
-        for name in sorted(files):
+        links = (name for name in folders if (here / name).is_symlink())
+        for name in sorted([*files, *links]):
             if not name.startswith(HIDDEN):
                 yield here / name
 
@@ -120,11 +130,11 @@ def _is_complete(file: Path, now: float, written: set[str]) -> bool:
     if file.name.lower().endswith(UNFINISHED):
         return False
     try:
-        stat = file.stat()
+        found = file.lstat()
     except OSError:
         return False  # renamed or removed meanwhile
     # The time of the last change cannot be set back by a copying program, as that of the last writing can.
-    changed = max(stat.st_mtime if stat.st_mtime <= now else 0.0, stat.st_ctime)
+    changed = max(found.st_mtime if found.st_mtime <= now else 0.0, found.st_ctime)
     return abs(now - changed) >= SETTLED_S and str(file.resolve()) not in written
 
 
@@ -148,7 +158,11 @@ def _writes(descriptor: Path) -> bool:
 def _take(file: Path, folder: Path, intake: Intake, report: FolderReport) -> None:
     """Take in one file and move it; records of it that were not taken are named beside it."""
     said = IngestReport()
-    ingest_file(file, intake, said)
+    if reason := _no_file(file):
+        said.rejected.append(Rejected(str(file), reason))
+        log.warning(REFUSED, file=file.name, reason=reason)
+    else:
+        ingest_file(file, intake, said)
     arrivals = report.arrivals
     arrivals.posts += said.posts
     arrivals.documents += said.documents
@@ -166,6 +180,17 @@ def _take(file: Path, folder: Path, intake: Intake, report: FolderReport) -> Non
         moved.with_name(moved.name + REASON).write_text(text, encoding="utf-8")
 
 
+def _no_file(path: Path) -> str:
+    """Return why something in the folder is not even opened; "" for a file."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return ""  # taken away meanwhile, which reading it will tell
+    if stat.S_ISLNK(mode):
+        return "This is a link, and links are not followed. Drop the file itself."
+    return "" if stat.S_ISREG(mode) else "This is no regular file."
+
+
 def _move(file: Path, wanted: Path) -> Path | None:
     """Move a file, under another name if there is one of that name; None if it was taken away meanwhile."""
     target = _free_name(wanted)
@@ -178,7 +203,16 @@ def _move(file: Path, wanted: Path) -> Path | None:
 
 def _free_name(wanted: Path) -> Path:
     """Return the path itself, or the first of ``report (2).pdf``, ``report (3).pdf`` ... that is free."""
-    if not wanted.exists():
-        return wanted
+    wanted = wanted.with_name(_shortened(wanted.name))
     numbered = (wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}") for number in count(2))
-    return next(path for path in numbered if not path.exists())
+    return next(path for path in chain([wanted], numbered) if not os.path.lexists(path))
+
+
+def _shortened(name: str) -> str:
+    """Return the name, cut before its suffix where nothing could be added to it."""
+    suffix = Path(name).suffix
+    suffix = suffix if len(suffix) <= LONGEST_SUFFIX else ""
+    stem = name.removesuffix(suffix)
+    while len(os.fsencode(stem + suffix)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + suffix

@@ -21,6 +21,7 @@ from chatai_assets.stages.isolation import attempt
 from chatai_assets.stages.projections import Changes, announce, needs_writing
 
 CODE_VERSION = "1"
+ITEMS_PER_TURN = 10_000
 NOTHING = Subgraph()
 
 Extractions = Mapping[int, Extraction]
@@ -29,9 +30,9 @@ Extractions = Mapping[int, Extraction]
 def link_hour(scope: Scope, *, records: Records, graph: GraphStore) -> StageReport:
     """Make the graph hold exactly what the latest revision of what is due says.
 
-    A run's whole share is one batch: closing the embedded graph rewrites all its edges, and no search waits for it.
+    Batches are large: closing the embedded graph rewrites all its edges, and no search waits for it.
     """
-    return run_stage(scope, records, _Linking(scope, records, graph), batch_items=scope.run_items)
+    return run_stage(scope, records, _Linking(scope, records, graph), batch_items=ITEMS_PER_TURN)
 
 
 class _Linking:

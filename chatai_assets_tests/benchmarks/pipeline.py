@@ -31,19 +31,27 @@ from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.settings import read_settings
 
 CHATAI = Path(sys.executable).parent / "chatai"
-SAMPLE_EVERY_S = 0.05
+SAMPLE_EVERY_S = 0.2
 TO_INDEX = ("parse", "embed", "index")
 WITHOUT_GRAPH = ("parse", "tag", "enrich", "embed", "index")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one command took: wall and CPU seconds (children included), peak resident bytes of it and of a child."""
+    """What one command took.
+
+    Attributes:
+        cpu_s: of it and its children.
+        peak_bytes: resident, of the process alone.
+        child_peak_bytes: resident, of its largest child.
+        all_peak_bytes: of the process and all its children at one time, what they share counted once.
+    """
 
     wall_s: float
     cpu_s: float
     peak_bytes: int
     child_peak_bytes: int
+    all_peak_bytes: int
     answer: Any
 
 
@@ -86,23 +94,23 @@ def run(arguments: list[str], environment: dict[str, str]) -> Usage:
     wall = time.monotonic() - started
     if command.returncode:
         raise SystemExit(f"chatai {arguments[0]} ended with {command.returncode}")
-    return Usage(wall, used.ru_utime + used.ru_stime, peaks[0], peaks[1], json.loads(output))
+    return Usage(wall, used.ru_utime + used.ru_stime, peaks[0], peaks[1], peaks[2], json.loads(output))
 
 
 @contextmanager
 def _peaks(pid: int) -> Iterator[list[int]]:
-    """Sample the resident bytes of a process, and of its largest descendant, until the block ends."""
-    peaks, over = [0, 0], threading.Event()
+    """Sample the memory of a process and its descendants until the block ends; the order is that of ``Usage``."""
+    peaks, over = [0, 0, 0], threading.Event()
 
     def watch() -> None:
         while not over.wait(SAMPLE_EVERY_S):
             try:
                 process = psutil.Process(pid)
-                peaks[0] = max(peaks[0], process.memory_info().rss)
-                children = [child.memory_info().rss for child in process.children(recursive=True)]
-                peaks[1] = max([peaks[1], *children])
+                used = [one.memory_full_info() for one in (process, *process.children(recursive=True))]
             except psutil.Error:
-                continue  # it ended between two looks
+                continue  # one ended between two looks
+            now = [used[0].rss, max([child.rss for child in used[1:]], default=0), sum(one.pss for one in used)]
+            peaks[:] = map(max, peaks, now)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -163,6 +171,7 @@ def report(name: str, passes: list[Pass]) -> Table:
         "CPU s, ingest + process": median(lambda one: one.ingest.cpu_s + one.process.cpu_s),
         "peak MB of the process": median(lambda one: one.process.peak_bytes) / 2**20,
         "peak MB of its largest child": median(lambda one: one.process.child_peak_bytes) / 2**20,
+        "peak MB of all processes together": median(lambda one: one.process.all_peak_bytes) / 2**20,
         "the same again, s": median(lambda one: one.again.wall_s),
     }
     for label, value in rows.items():

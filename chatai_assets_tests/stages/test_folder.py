@@ -107,6 +107,40 @@ def test_a_refused_file_goes_to_rejected_with_a_sentence_why(parts, folder):
     assert "large" in (folder / "rejected" / "huge.txt.reason.txt").read_text(encoding="utf-8")
 
 
+def test_links_and_pipes_are_refused_and_never_opened(parts, folder, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.txt").write_text("Not for us.", encoding="utf-8")
+    (folder / "file.txt").symlink_to(tmp_path / "outside" / "secret.txt")
+    (folder / "folder").symlink_to(tmp_path / "outside")
+    (folder / "nowhere.txt").symlink_to(tmp_path / "nowhere.txt")
+    os.mkfifo(folder / "pipe.txt")
+    report = take_folder(folder, intake(parts), clock=later)
+    assert (report.taken, report.rejected, report.arrivals.documents) == (0, 4, 0)
+    assert {path.name for path in folder.iterdir()} == {"rejected"}
+    assert "link" in (folder / "rejected" / "folder.reason.txt").read_text(encoding="utf-8")
+    assert "regular" in (folder / "rejected" / "pipe.txt.reason.txt").read_text(encoding="utf-8")
+    assert (tmp_path / "outside" / "secret.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["д" * 125 + ".txt", "a." + "b" * 250], ids=["stem", "suffix"])
+def test_the_longest_names_can_be_moved_twice(parts, folder, name):
+    for words in ("First words.", "Second words."):
+        (folder / name).write_text(words, encoding="utf-8")
+        assert take_folder(folder, intake(parts), clock=later).taken == 1
+    moved = [path.name for path in (folder / "done").iterdir()]
+    assert [(found[0], found[-3:]) for found in moved] == 2 * [(name[0], name[-3:])]
+
+
+STRANGE_NAMES = {"newline": "two\nlines \N{GRINNING FACE}.txt", "bytes": os.fsdecode(b"bad\xff\xfename.txt")}
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES.values(), ids=STRANGE_NAMES.keys())
+def test_strange_names_are_taken(parts, folder, name):
+    (folder / name).write_text("Some words.", encoding="utf-8")
+    assert take_folder(folder, intake(parts), clock=later).arrivals.documents == 1
+    assert [path.name for path in (folder / "done").iterdir()] == [name]
+
+
 def test_records_that_were_not_taken_are_named_beside_the_file_that_was(parts, folder):
     export(folder / "result.json", POST, {"id": "no number", "type": "message", "text": "x"})
     report = take_folder(folder, intake(parts), clock=later)

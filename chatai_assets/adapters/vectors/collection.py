@@ -8,7 +8,7 @@ from dataclasses import dataclass
 LAYOUT = 1
 """Raise it when vectors or payload indexes change: a new collection is made, and the alias moves."""
 TENANT = "tenant_id"
-KEYWORDS = (TENANT, "source", "kind", "stream", "channel", "language")
+KEYWORDS = (TENANT, "source", "kind", "channel", "language")
 INTEGERS = ("published_at", "expires_at")
 
 

@@ -1,12 +1,12 @@
 """The embedded vector index: Qdrant Edge, Qdrant's own shard, in process and without a server.
 
-A shard is exclusive: whoever searches or writes opens it, works and closes it, in turns (``turns``).
+Whoever searches or writes opens the shard, works and closes it: writers alone, searches side by side (``turns``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -110,6 +110,7 @@ class EdgeVectors:
             if collections.current(self._path) is None:
                 with failing_as_outage("created"):
                     collections.point_alias(self._path, collections.create(self._path, self._wanted))
+            collections.clear_views(self._checked())
             with collections.changed(self._checked()) as shard:
                 yield shard
 
@@ -118,8 +119,15 @@ class EdgeVectors:
         if collections.current(self._path) is None:
             yield None
             return
-        with self._turns.searching(), collections.opened(self._checked()) as shard, failing_as_outage("read"):
-            yield shard
+        with ExitStack() as turn:
+            turn.enter_context(self._turns.searching())
+            if collections.is_unfinished(self._checked()):
+                turn.close()
+                shard = turn.enter_context(self._changing())
+            else:
+                shard = turn.enter_context(collections.viewed(self._checked()))
+            with failing_as_outage("read"):
+                yield shard
 
     def _checked(self) -> Path:
         folder = collections.current(self._path)

@@ -5,6 +5,7 @@
     <index>/current                          the name of the collection in use
     <index>/use-multilingual-v3-0.2.1-512-v1/about.json    model, dimensions, layout
     <index>/use-multilingual-v3-0.2.1-512-v1/shard/        Qdrant Edge's files
+    <index>/use-multilingual-v3-0.2.1-512-v1/unfinished    there while a writer writes, and after one was killed
 
 Everything here is done while the index is held (``turns``).
 """
@@ -17,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from shutil import rmtree
+from shutil import copyfile, rmtree
+from tempfile import TemporaryDirectory
 
 import qdrant_edge as edge
 
@@ -25,6 +27,7 @@ from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collec
 from chatai_assets.domain.errors import StoreUnavailable
 
 ALIAS = "current"
+UNFINISHED = "unfinished"
 DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
 
 
@@ -105,12 +108,48 @@ def opened(folder: Path) -> Iterator[edge.EdgeShard]:
 @contextmanager
 def changed(folder: Path) -> Iterator[edge.EdgeShard]:
     """Yield the shard of a collection; what was written to it is on disk when the block ends, even if it raises."""
+    with failing_as_outage("written"), (folder / UNFINISHED).open("wb") as mark:
+        os.fsync(mark.fileno())
     with opened(folder) as shard:
         try:
             yield shard
         finally:
             with failing_as_outage("written"):
                 shard.flush()
+    (folder / UNFINISHED).unlink(missing_ok=True)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Return whether a writer was killed: what it wrote stands in its log, which must be replayed (``changed``)."""
+    return (folder / UNFINISHED).exists()
+
+
+@contextmanager
+def viewed(folder: Path) -> Iterator[edge.EdgeShard]:
+    """Yield the shard of a finished collection for reading only, which any number of processes may do at once.
+
+    A shard's log is locked by whoever opens it. All that a closed shard holds stands in its segments, so a view has
+    these and an empty log of its own.
+    """
+    with (
+        failing_as_outage("opened"),
+        TemporaryDirectory(dir=folder, prefix="view-", ignore_cleanup_errors=True) as view,
+    ):
+        (Path(view) / "segments").symlink_to(folder / "shard" / "segments")
+        copyfile(folder / "shard" / "edge_config.json", Path(view) / "edge_config.json")
+        (Path(view) / "wal").mkdir()
+        shard = edge.EdgeShard.load(view)
+        try:
+            yield shard
+        finally:
+            shard.close()
+
+
+def clear_views(folder: Path) -> None:
+    """Remove the views that killed searches left behind; only while nobody searches."""
+    for view in folder.glob("view-*"):
+        (view / "segments").unlink(missing_ok=True)
+        rmtree(view, ignore_errors=True)
 
 
 def _config(dimensions: int) -> edge.EdgeConfig:

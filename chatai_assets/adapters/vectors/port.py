@@ -24,7 +24,7 @@ class Point:
 
     Attributes:
         id: ``str`` of ``domain.keys.point_id``.
-        payload: JSON values: ``tenant_id source kind stream title channel url language published_at expires_at tags
+        payload: JSON values: ``tenant_id source kind title channel url language published_at expires_at tags
             part ordinal page start end`` (epoch seconds, character offsets; ``text`` stays in the record store).
     """
 

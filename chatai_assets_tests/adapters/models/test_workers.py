@@ -93,6 +93,16 @@ def test_closing_ends_the_workers():
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+def test_idle_workers_leave_and_the_next_call_starts_new_ones():
+    with ModelWorkers(2, idle_s=0.2) as workers:
+        pids = set(workers.map(process_ids, ["a"] * 4, batch_size=1))
+        until = time.monotonic() + 20
+        while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not any(psutil.pid_exists(pid) for pid in pids)
+        assert workers.map(lengths, ["a", "bb"], batch_size=1) == [1, 2]
+
+
 def test_a_stuck_worker_is_an_outage():
     started = time.monotonic()
     with ModelWorkers(2, answer_within_s=1) as workers, pytest.raises(Outage, match="within 1 s"):

@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from chatai_assets.adapters.vectors.edge import EdgeVectors
+from chatai_assets.adapters.vectors.turns import Turns
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets_tests.contracts.vector_store import (
     DIMENSIONS,
@@ -30,6 +31,12 @@ from pathlib import Path
 from chatai_assets.adapters.vectors.edge import EdgeVectors
 from chatai_assets_tests.contracts.vector_store import DIMENSIONS, point, question
 store = EdgeVectors(Path(sys.argv[1]), DIMENSIONS, "hashed@1")
+"""
+KILLED_WHILE_SEARCHING = """
+from chatai_assets.adapters.vectors.edge_collection import current, viewed
+with viewed(current(Path(sys.argv[1]))):
+    print("open", flush=True)
+    time.sleep(60)
 """
 KILLED_WHILE_WRITING = """
 for block in range(1_000):
@@ -112,6 +119,29 @@ def test_whoever_holds_the_index_too_long_makes_it_unavailable(store: EdgeVector
             hasty.search(question())
         with pytest.raises(StoreUnavailable, match="busy"), hasty.writing():
             pass
+
+
+def test_searches_hold_the_index_side_by_side(store: EdgeVectors, tmp_path: Path):
+    write(store, point(1, words="sea"))
+    hasty = EdgeVectors(tmp_path / "vectors", DIMENSIONS, MODEL, turn_timeout_s=0.1)
+    with Turns(tmp_path / "vectors", timeout_s=0.1).searching():
+        assert found(hasty, question(words="sea")) == [identity(1)]
+        with pytest.raises(StoreUnavailable, match="busy"), hasty.writing():
+            pass
+
+
+def test_a_killed_search_leaves_nothing_behind_after_the_next_write(store: EdgeVectors, tmp_path: Path):
+    write(store, point(1, words="sea"))
+    before = sorted((tmp_path / "vectors").rglob("*"))
+    searcher = start(KILLED_WHILE_SEARCHING, tmp_path / "vectors")
+    assert searcher.stdout is not None
+    assert searcher.stdout.readline() == "open\n"
+    searcher.kill()
+    searcher.communicate(timeout=30)
+    assert list((tmp_path / "vectors").glob("*/view-*"))
+    write(store, point(1, words="sea"))
+    assert sorted((tmp_path / "vectors").rglob("*")) == before
+    assert found(store, question(words="sea")) == [identity(1)]
 
 
 def test_threads_of_one_process_take_turns_as_well(store: EdgeVectors):

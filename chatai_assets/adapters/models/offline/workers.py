@@ -27,6 +27,9 @@ Method = Callable[[Sequence[str]], Sequence[Value]]
 ANSWER_WITHIN_S = 300.0
 """A worker that is silent for longer, over one batch, is taken for stuck."""
 
+IDLE_S = 5.0
+"""Longer than a batch takes to be committed; loading all models again takes about 2 s."""
+
 _CLOSING_S = 2.0
 _WATCH_EVERY_S = 1.0
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -60,17 +63,21 @@ class _Worker:
 class ModelWorkers:
     """A small pool of processes that run methods of offline models on batches of texts.
 
-    The processes start with the first batches and keep their models until the pool is closed; when this process ends,
-    however it does, they end too. Calls from several threads take turns.
+    The processes start with the first batches and keep their models while there is work; left idle they end, for the
+    stages that follow need the memory. When this process ends, however it does, they end too. Calls from several
+    threads take turns.
 
     Args:
         processes: how many; with 0 or 1 everything runs in the calling process.
         answer_within_s: how long one batch may take.
+        idle_s: how long they wait for the next call.
     """
 
-    def __init__(self, processes: int, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+    def __init__(self, processes: int, answer_within_s: float = ANSWER_WITHIN_S, *, idle_s: float = IDLE_S) -> None:
         self._processes = processes
         self._answer_within_s = answer_within_s
+        self._idle_s = idle_s
+        self._dismissal: threading.Timer | None = None
         self._workers: list[_Worker] = []
         self._turn = threading.Lock()
 
@@ -102,7 +109,18 @@ class ModelWorkers:
     def close(self) -> None:
         """End the workers; the pool can be used again and then starts new ones."""
         with self._turn:
+            self._stay()
             self._stop(_CLOSING_S)
+
+    def _stay(self) -> None:
+        if self._dismissal:
+            self._dismissal.cancel()
+            self._dismissal = None
+
+    def _dismiss_later(self) -> None:
+        self._dismissal = threading.Timer(self._idle_s, self.close)
+        self._dismissal.daemon = True
+        self._dismissal.start()
 
     def _stop(self, grace_s: float) -> None:
         workers, self._workers = self._workers, []
@@ -111,11 +129,14 @@ class ModelWorkers:
 
     def _answers(self, method: Method[Value], batches: Sequence[Sequence[str]]) -> list[Sequence[Value]]:
         with self._turn:
+            self._stay()
             try:
                 return self._exchange(method, batches)
             except BaseException:  # answers still under way would be taken for those of the next call
                 self._stop(grace_s=0)
                 raise
+            finally:
+                self._dismiss_later()
 
     def _exchange(self, method: Method[Value], batches: Sequence[Sequence[str]]) -> list[Sequence[Value]]:
         """Keep every worker at one batch until all are answered."""

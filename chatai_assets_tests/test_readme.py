@@ -1,0 +1,55 @@
+"""Every command that README.md shows is run here, or is a target of the Makefile that other tests or CI run."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from chatai_assets.settings import PROJECT
+from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, run_command
+
+README = PROJECT / "README.md"
+TARGETS_RUN_ELSEWHERE = {"run", "test", "check", "bench"}
+"""``run`` by the daemon's tests, ``test`` and ``check`` by CI, ``bench`` by hand: it needs the corpus."""
+
+
+def commands() -> list[str]:
+    """Return the lines of all ``sh`` blocks, without comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_every_command_of_the_readme_is_known():
+    strange = [line for line in commands() if shlex.split(line)[0] not in {"chatai", "make"}]
+    assert not strange
+    assert any(line.startswith("chatai ") for line in commands())
+
+
+def test_every_make_target_of_the_readme_exists_and_is_run():
+    named = {target for line in commands() if line.startswith("make ") for target in shlex.split(line)[1:]}
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert named <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    assert named <= TARGETS_RUN_ELSEWHERE
+
+
+def test_the_chatai_commands_of_the_readme_work_one_after_the_other(tmp_path: Path):
+    """As they stand there, in an empty home; what they find is in the bundled samples."""
+    environment = {
+        **clean_environment(),
+        "CHATAI_HOME": str(tmp_path),
+        "CHATAI_MODELS": "free",
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+    for line in commands():
+        if line.startswith("chatai "):
+            done = run_command(shlex.split(line), environment)
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+            assert "Traceback" not in done.stderr, line
+
+
+@pytest.mark.parametrize("path", re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text(encoding="utf-8")))
+def test_every_picture_of_the_readme_is_there(path: str):
+    assert (PROJECT / path).is_file()

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from chatai_assets.settings import InvalidSetting, read_settings
+
+
+def test_an_empty_environment_gives_the_embedded_defaults(tmp_path: Path):
+    settings = read_settings({"CHATAI_HOME": str(tmp_path)})
+    assert settings.database_url == f"sqlite:///{tmp_path / 'records.sqlite'}"
+    assert (settings.posts.run_items, settings.documents.run_items) == (2_000, 200)
+    assert settings.models == "offline"
+
+
+def test_posts_can_be_kept_for_ever():
+    assert read_settings({"CHATAI_POST_TTL_DAYS": "0"}).post_ttl_s is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHATAI_MODELS", "gpt"),
+        ("CHATAI_RUN_POSTS", "0"),
+        ("CHATAI_BATCH_POSTS", "20000"),
+        ("CHATAI_LEASE_S", "-1"),
+        ("CHATAI_MAX_ATTEMPTS", "five"),
+        ("CHATAI_LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(name: str, value: str):
+    with pytest.raises(InvalidSetting, match=name):
+        read_settings({name: value})
