@@ -19,8 +19,8 @@ from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.sandbox import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, Outage, TransientError, UnreadableDocument
-from chatai_assets_tests.services import SCRIPTS
 from chatai_assets_tests.adapters.parsers.making import docx, word_paragraph
+from chatai_assets_tests.services import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[3]
 
