@@ -44,6 +44,8 @@ def main() -> None:
     options = arguments(__doc__ or "")
     java = ensure_program("java", ["openjdk-17-jre-headless"], installed_only=options.installed_only)
     jars = _jars(installed_only=options.installed_only)
+    if options.install:
+        return
     with folder_or_temporary(options.folder, "chatai-neo4j-") as home:
         port = options.port or free_port()
         _prepare(home, port)
@@ -69,7 +71,7 @@ def _jars(*, installed_only: bool) -> Path:
     if jars.is_dir():
         return jars
     if installed_only:
-        raise Missing("Neo4j was never fetched here; run once: python3 deploy/services/neo4j.py")
+        raise Missing("Neo4j was never fetched here; run once: python3 deploy/services/neo4j.py --install")
     maven = ensure_program("mvn", ["maven"], installed_only=False)
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "neo4j.lock").open("w") as lock:

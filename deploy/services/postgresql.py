@@ -23,6 +23,8 @@ def main() -> None:
     """Install, make a cluster where there is none, start."""
     options = arguments(__doc__ or "")
     programs = Path(ensure(_newest_programs, ["postgresql"], installed_only=options.installed_only))
+    if options.install:
+        return
     with folder_or_temporary(options.folder, "chatai-postgresql-") as base:
         port, user, data = options.port or free_port(), _user(base), base / "data"
         if not (data / "PG_VERSION").exists():

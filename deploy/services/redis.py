@@ -15,6 +15,8 @@ def main() -> None:
     options = arguments(__doc__ or "")
     server = ensure_program("redis-server", ["redis-server"], installed_only=options.installed_only)
     client = ensure_program("redis-cli", ["redis-tools"], installed_only=options.installed_only)
+    if options.install:
+        return
     with folder_or_temporary(options.folder, "chatai-redis-") as base:
         port = options.port or free_port()
         kept = ["--appendonly", "yes"] if options.folder else ["--save", ""]

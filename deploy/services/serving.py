@@ -44,6 +44,7 @@ def arguments(about: str) -> argparse.Namespace:
     parser.add_argument(
         "--installed-only", action="store_true", help=f"install nothing; exit {MISSING} if it is missing"
     )
+    parser.add_argument("--install", action="store_true", help="install what is missing and stop there")
     return parser.parse_args()
 
 

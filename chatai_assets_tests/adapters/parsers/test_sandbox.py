@@ -20,6 +20,7 @@ from chatai_assets.adapters.parsers.sandbox import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, Outage, TransientError, UnreadableDocument
 from chatai_assets_tests.adapters.parsers.making import docx, word_paragraph
+from chatai_assets_tests.services import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,7 +38,9 @@ def heavy_docx(folder: Path, paragraphs: int = 60_000) -> Path:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.is_running() and child.status() != "zombie"]
+    """Return the living children of this process, but for the servers that other tests have started."""
+    alive = [child for child in psutil.Process().children() if child.is_running() and child.status() != "zombie"]
+    return [child for child in alive if str(SCRIPTS) not in " ".join(child.cmdline())]
 
 
 def test_documents_come_back_in_order_from_several_children(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_collection_is_behind_an_alias_with_an_index_for_each_field(wire: Se
     assert (alias.alias_name, alias.collection_name) == ("chatai", NAME)
     keyword = {field for (_, field), schema in wire.indexes.items() if schema.type == "keyword"}
     integer = {field for (_, field), schema in wire.indexes.items() if schema.type == "integer"}
-    assert keyword == {"tenant_id", "source", "kind", "stream", "channel", "language"}
+    assert keyword == {"tenant_id", "source", "kind", "channel", "language"}
     assert integer == {"published_at", "expires_at"}
     assert [field for (_, field), schema in wire.indexes.items() if getattr(schema, "is_tenant", None)] == ["tenant_id"]
     sparse = wire.client.get_collection(NAME).config.params.sparse_vectors
@@ -67,7 +67,7 @@ def test_points_are_waited_for_and_indexes_are_not(wire: Served, store: QdrantVe
         writer.upsert([point(n) for n in range(501)])
         writer.delete([point(0).id])
     counted = {call.partition(" ")[2]: count for call, count in wire.calls.items()}
-    assert (counted["upsert wait"], counted["delete wait"], counted["index"]) == (3, 1, 8)
+    assert (counted["upsert wait"], counted["delete wait"], counted["index"]) == (3, 1, 7)
     assert "index wait" not in counted
 
 
