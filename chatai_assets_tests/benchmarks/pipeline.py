@@ -31,7 +31,7 @@ from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.settings import read_settings
 
 CHATAI = Path(sys.executable).parent / "chatai"
-SAMPLE_EVERY_S = 0.2
+SAMPLE_EVERY_S = 1.0  # reading shared memory stops the process for a while
 TO_INDEX = ("parse", "embed", "index")
 WITHOUT_GRAPH = ("parse", "tag", "enrich", "embed", "index")
 
