@@ -50,7 +50,11 @@ def arguments(about: str) -> argparse.Namespace:
 
 def run_script(main: Callable[[], None]) -> None:
     """Run a script; what cannot be done is one sentence on stderr."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a shell without job control has what it starts with & ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
     try:
         main()
     except KeyboardInterrupt:
