@@ -50,10 +50,8 @@ def arguments(about: str) -> argparse.Namespace:
 
 def run_script(main: Callable[[], None]) -> None:
     """Run a script; what cannot be done is one sentence on stderr."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # a shell without job control has what it starts with & ignore SIGINT
+    # Both: a shell without job control has whatever it starts with & ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         main()
