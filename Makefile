@@ -5,6 +5,9 @@ CHATAI_HOME ?= $(CURDIR)/.chatai
 PORT ?= 3000
 BIN := .venv/bin
 home := $(abspath $(CHATAI_HOME))
+LOCKS := requirements.lock deploy/requirements.lock
+LOCKING := --generate-hashes --no-emit-index-url --universal --no-strip-extras --python-version 3.11 --quiet \
+    --custom-compile-command "make lock"
 
 .PHONY: setup run test check bench lock clean
 
@@ -23,7 +26,8 @@ run: setup
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null || \
 	    { echo "Port $(PORT) is taken, perhaps by this program; another: make run PORT=3001" >&2; exit 1; }
 	@mkdir -p "$(home)/dagster" "$(home)/inbox"
-	@sed '1,/^# --- end of paths/d' dagster.yaml > "$(home)/dagster/dagster.yaml"
+	@sed '$(if $(DAGSTER_DATABASE_URL),,1,/^# --- end of paths/d)' $(if $(DAGSTER_DATABASE_URL),deploy/)dagster.yaml \
+	    > "$(home)/dagster/dagster.yaml"
 	@echo "UI: http://127.0.0.1:$(PORT)   drop files into: $(home)/inbox"
 	@exec env CHATAI_HOME="$(home)" DAGSTER_HOME="$(home)/dagster" CHATAI_SAMPLES="$${CHATAI_SAMPLES:-1}" \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
@@ -42,8 +46,9 @@ bench: setup
 	$(BIN)/python -m chatai_assets_tests.benchmarks $(ARGS)
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal --no-strip-extras \
-	    --python-version 3.11 --quiet --custom-compile-command "make lock" --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCKING) --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra k8s $(LOCKING) --constraint requirements.lock --output-file deploy/requirements.lock
+	sed -i 's/^lxml\[html-clean\]==/lxml==/' $(LOCKS) # pip 23 stumbles over this extra, and needs all others
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

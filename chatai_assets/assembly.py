@@ -18,10 +18,11 @@ from chatai_assets.adapters.records.store import Records, open_records
 from chatai_assets.adapters.records.turns import turn
 from chatai_assets.domain.errors import ProviderMisconfigured
 from chatai_assets.domain.keys import hour_of
-from chatai_assets.domain.quotas import limits_of
+from chatai_assets.domain.quotas import Rules, limits_of, token_limits
 from chatai_assets.settings import Settings
 
 if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever does not use a part does not wait for it
+    from chatai_assets.adapters.announcements import Announcer
     from chatai_assets.adapters.graph.port import GraphStore
     from chatai_assets.adapters.models.desk import Desk
     from chatai_assets.adapters.models.offline.workers import ModelWorkers
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever doe
     from chatai_assets.adapters.models.provider import BackgroundLoop, Provider
     from chatai_assets.adapters.parsers.sandbox import ParserPool
     from chatai_assets.adapters.vectors.port import VectorStore
+    from chatai_assets.adapters.web.reading import PageReader
+    from chatai_assets.stages.losses import Projected
 
 FIRST_HOUR = "first_hour"
 
@@ -66,6 +69,13 @@ class Parts:
         return records
 
     @cached_property
+    def announcer(self) -> Announcer:
+        """Tells people what they must know."""
+        from chatai_assets.adapters.announcements import Announcements
+
+        return Announcements(self.settings.announce)
+
+    @cached_property
     def blobs(self) -> Blobs:
         """Uploaded bytes."""
         return Blobs(self.settings.home / "blobs")
@@ -83,10 +93,19 @@ class Parts:
         return self._opened.enter_context(ParserPool(wanted.workers, limits))
 
     @cached_property
+    def pages(self) -> PageReader | None:
+        """Reads the pages that posts link to; None where that is not wanted."""
+        if not self.settings.crawl:
+            return None
+        from chatai_assets.adapters.web.reading import WebPages
+
+        return self._opened.enter_context(WebPages(self.parser))
+
+    @cached_property
     def _workers(self) -> ModelWorkers:
         from chatai_assets.adapters.models.offline.workers import ModelWorkers
 
-        return self._opened.enter_context(ModelWorkers(self.settings.model_processes))
+        return self._opened.enter_context(ModelWorkers(self.settings.model_processes, self.settings.item_deadline_s))
 
     @cached_property
     def _loop(self) -> BackgroundLoop:
@@ -101,13 +120,29 @@ class Parts:
             from chatai_assets.adapters.models.kept import KeptAnswers
             from chatai_assets.adapters.models.turnstile import Turnstile
 
-            allowed, records, loop = self.settings.quota, self.records, self._loop
-            limits = limits_of(allowed.per_minute, allowed.per_hour, allowed.per_day)
-            provider = self._provider(name)
-            self._opened.callback(lambda: loop.run(provider.close()))
-            kept, turnstile = KeptAnswers(records, name), Turnstile(records, name, limits)
-            self._desks[name] = Desk(loop, provider, kept, turnstile, allowed.patience_s)
+            turnstile = Turnstile(self.records, name, self._rules(provider := self._provider(name)))
+            kept, given = KeptAnswers(self.records, name), self.settings
+            desk = Desk(
+                self._loop,
+                provider,
+                kept,
+                turnstile,
+                given.costs.tariff,
+                given.quota.patience_s,
+                given.item_deadline_s,
+            )
+            self._opened.callback(desk.close)
+            self._desks[name] = desk
         return self._desks[name]
+
+    def _rules(self, provider: Provider) -> Rules:
+        allowed = self.settings.quota
+        return Rules(
+            calls=limits_of(allowed.per_minute, allowed.per_hour, allowed.per_day),
+            tokens=token_limits(allowed.tokens_per_minute, allowed.tokens_per_day),
+            budget=self.settings.costs.budget,
+            streams=provider.streams if provider.together else None,
+        )
 
     def _provider(self, name: str) -> Provider:
         from chatai_assets.adapters.models.gigachat import GigaChat
@@ -221,6 +256,21 @@ class Parts:
         from chatai_assets.adapters.graph.ladybug import LadybugGraph
 
         return LadybugGraph(self.settings.home / "graph")
+
+    @cached_property
+    def projections(self) -> Sequence[Projected]:
+        """Vector index and graph, to be looked at for loss; embedded ones are not opened for that."""
+        from chatai_assets.adapters.graph.ladybug_mark import mark_of_graph
+        from chatai_assets.adapters.vectors.edge_alias import mark_of_index
+        from chatai_assets.stages.losses import Projected, held_parts, held_points
+
+        home = self.settings.home
+        of_vectors = self.vectors.mark if self.settings.qdrant else partial(mark_of_index, home / "vectors")
+        of_graph = self.graph.mark if self.settings.neo4j else partial(mark_of_graph, home / "graph")
+        return (
+            Projected("vectors", of_vectors, lambda: held_points(self.vectors)),
+            Projected("graph", of_graph, lambda: held_parts(self.graph)),
+        )
 
 
 def open_parts(settings: Settings) -> Parts:

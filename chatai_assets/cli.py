@@ -6,8 +6,10 @@ and the exit code is 0 only on success. The JSON keys are an interface.
 
 from __future__ import annotations
 
-import json
+import logging
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,19 +21,20 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from chatai_assets.adapters.records import dead_letters
 from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.cli_dead_letters import letters_group
+from chatai_assets.cli_output import as_json, print_json, tenant
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.keys import STAGES, Stage
+from chatai_assets.domain.keys import EVERY_STAGE, STAGES, Stage
 from chatai_assets.domain.revisions import Kind
 from chatai_assets.observability import configure_logging
-from chatai_assets.settings import InvalidSetting, read_settings
-from chatai_assets.stages.overview import UnknownItem, redo, show, status
+from chatai_assets.settings import read_settings
+from chatai_assets.settings.values import InvalidSetting
+from chatai_assets.stages.overview import UnknownItem, paid, redo, show, status
+from chatai_assets.stages.replays import UnknownLetter
 from chatai_assets.stages.search import Found, search
 
 EXCERPT_CHARS = 300
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-tenant = click.option("--tenant", default=None, help="The organization; CHATAI_TENANT or 'default' by default.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,10 +47,11 @@ def cli(context: click.Context) -> None:
 
 
 def main() -> None:
-    """Run the command line; every foreseen failure ends in one sentence and exit code 1."""
+    """Run the command line; every foreseen failure ends in one sentence and exit code 1, SIGTERM as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        cli.main(standalone_mode=False)
-    except (ChatAIError, UnknownItem, InvalidSetting) as error:
+        sys.exit(cli.main(standalone_mode=False))
+    except (ChatAIError, UnknownItem, UnknownLetter, InvalidSetting) as error:
         _end(str(error), 1)
     except click.ClickException as error:
         _end(error.format_message(), error.exit_code)
@@ -74,7 +78,7 @@ def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as
     with _progress("Ingesting") as tell:
         report = ingest(paths, intake, on_file=(lambda path: tell(path.name)) if tell else None)
     if as_json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         click.echo(
             f"{report.posts} posts, {report.documents} documents, {report.duplicates} duplicates, "
@@ -97,7 +101,7 @@ def process_command(parts: Parts, as_json: bool) -> None:
     with _progress("Processing") as tell:
         outcome = process(parts, lambda: build_defs(unhurried(parts.settings), parts=parts), tell)
     if as_json:
-        _print_json(outcome.figures)
+        print_json(outcome.figures)
     else:
         click.echo(
             "{processed} items processed in {runs} runs, {failed} failed, {pending} pending, {seconds:.1f} s.".format(
@@ -128,7 +132,7 @@ def search_command(parts: Parts, query: str, limit: int, kind: Kind | None, tena
         stems=parts.stems,
     )
     if as_json:
-        _print_json([asdict(hit) for hit in found])
+        print_json([asdict(hit) for hit in found])
         return
     for hit in found:
         _print_hit(hit)
@@ -149,21 +153,75 @@ def _print_hit(hit: Found) -> None:
 @click.pass_obj
 def status_command(parts: Parts, as_json: bool) -> None:
     """Say what there is, what is pending and what failed."""
-    figures = status(parts.records, parts.vectors, parts.graph)
+    figures = status(parts.records, parts.vectors, parts.graph, parts.settings.probe_interval_s)
     if as_json:
-        _print_json(figures)
+        print_json(figures)
         return
     table = Table("", "received", "searchable", "pending", "failed")
     for stream in ("posts", "documents"):
         row = figures[stream]
         table.add_row(stream, *(str(row[name]) for name in ("received", "searchable", "pending", "failed")))
     Console().print(table)
-    click.echo(
-        f"{figures['vectors']['points']} points, {figures['graph']['nodes']} nodes, "
-        f"{figures['graph']['relationships']} relationships, {figures['dead_letters']['open']} open dead letters."
-    )
+    counts = {**figures["vectors"], **figures["graph"], "open dead letters": figures["dead_letters"]["open"]}
+    click.echo(", ".join(f"{'?' if count is None else count} {name}" for name, count in counts.items()) + ".")
+    today = figures["costs_today"]
+    if today["calls"]:
+        click.echo(f"Today: {_paid(today)}. `chatai costs` says for what.")
+    if figures["lost"]:
+        click.echo(f"Lost or replaced: {', '.join(figures['lost'])}. `chatai process` writes it again.")
+    for down in figures["outages"]:
+        click.echo(
+            "Down: {part}, since {since} UTC: {reason} {waiting} items wait, the next probe is at {next_probe} UTC; "
+            "`chatai process` probes now.".format(**down)
+        )
     if figures["hours_behind"]:
-        click.echo(f"Behind: {', '.join(figures['hours_behind'])}. `chatai process` catches up.")
+        behind = ", ".join(figures["hours_behind"])
+        click.echo(f"Behind: {behind}. `{figures['catch_up']}` catches up, or a backfill of them in the UI.")
+
+
+def _paid(row: dict[str, Any]) -> str:
+    money = "price unknown" if row["money"] is None else f"{row['money']:,.4f} in money"
+    return f"{row['calls']:,} calls, {row['tokens']:,} tokens, {money}"
+
+
+@cli.command("costs")
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 1_000), help="Days of UTC.")
+@click.option("--tenant", default=None, help="Only of this organization.")
+@as_json
+@click.pass_obj
+def costs_command(parts: Parts, days: int, tenant: str | None, as_json: bool) -> None:
+    """Say what was paid to providers, by day, tenant, stage and provider."""
+    found = paid(parts.records, days, tenant, time.time())
+    if as_json:
+        print_json(found)
+        return
+    names = ("day", "tenant_id", "stage", "provider", "calls", "tokens", "money", "hits", "misses")
+    table = Table(*(name.removesuffix("_id") for name in names))
+    for row in found["costs"]:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
+    Console().print(table)
+    click.echo(f"Together: {_paid(found['total'])}; {found['kept_answers']:,} answers are kept.")
+
+
+@cli.command("doctor")
+@as_json
+@click.pass_obj
+def doctor_command(parts: Parts, as_json: bool) -> None:
+    """Say of each part which implementation is in use, whether it answers, and what to do if not."""
+    from chatai_assets.orchestration.doctor import examine
+
+    logging.disable(logging.WARNING)  # Dagster tells each of its own retries
+    findings = examine(parts.settings)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        table = Table("part", "in use", "answers", "what to do")
+        for found in findings:
+            answer = f"in {found.seconds:.1f} s" if found.answers else "no"
+            table.add_row(found.part, found.implementation, answer, f"{found.said} {found.advice}".strip())
+        Console().print(table)
+    if silent := [found.part for found in findings if not found.answers]:
+        raise click.ClickException(f"No answer from: {', '.join(silent)}.")
 
 
 @cli.command("show")
@@ -175,19 +233,21 @@ def show_command(parts: Parts, source: str, tenant: str | None, as_json: bool) -
     """Show all that is known of one post or document, stage by stage."""
     found = show(parts.records, source, tenant)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for name, value in found.items():
         if not isinstance(value, dict | list):
             click.echo(f"{name}: {'' if value is None else value}")
     table = Table("stage", "state", "attempts", "error", "run")
-    for name in STAGES:
+    for name in EVERY_STAGE:
         row = found["stages"].get(name)
         if row:
             table.add_row(name, row["state"], str(row["attempts"]), row["error_class"] or "", row["run_id"] or "")
     Console().print(table)
     click.echo(f"tags: {', '.join(found['tags'])}")
     click.echo(f"entities: {', '.join(dict.fromkeys(entity['name'] for entity in found['entities']))}")
+    for page in found["linked_pages"]:
+        click.echo(f"page {page['url']}: {page['fault'] or page['title'] or 'read'}")
     for letter in found["dead_letters"]:
         click.echo(f"dead letter {letter['id']}, {letter['stage']}: {letter['error_message']}")
 
@@ -202,36 +262,12 @@ def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as
     """Do one post or document again; the next run does it."""
     _, key, hour = redo(parts.records, source, tenant_id=tenant, stage=stage)
     if as_json:
-        _print_json({"source": key[1], "tenant": key[0], "stage": stage, "hour": hour})
+        print_json({"source": key[1], "tenant": key[0], "stage": stage, "hour": hour})
     else:
         click.echo(f"{key[1]} is pending again from {stage!r} on, in hour {hour}.")
 
 
-@cli.group("dead-letters")
-def letters_group() -> None:
-    """What failed for good, and why."""
-
-
-@letters_group.command("list")
-@click.option("--all", "include_resolved", is_flag=True, help="Resolved ones too.")
-@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Rows at most.")
-@as_json
-@click.pass_obj
-def list_command(parts: Parts, include_resolved: bool, limit: int, as_json: bool) -> None:
-    """List dead letters, the newest first."""
-    with parts.records.reading() as connection:
-        rows = dead_letters.list_letters(connection, include_resolved=include_resolved, limit=limit)
-    if as_json:
-        _print_json([dict(row) for row in rows])
-        return
-    table = Table("id", "stage", "source", "class", "what happened")
-    for row in rows:
-        table.add_row(str(row["id"]), row["stage"], row["source"], row["error_class"], row["error_message"])
-    Console().print(table)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+cli.add_command(letters_group)
 
 
 @contextmanager

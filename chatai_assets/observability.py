@@ -19,6 +19,14 @@ CLAIM_LOST = "claim.lost"
 CLAIMS_FREED = "claims.freed"
 QUOTA_WAIT = "quota.wait"
 PROVIDER_BATCH = "provider.batch"
+PAGE_UNFORESEEN = "page.unforeseen"
+BREAKER_OPEN = "breaker.open"
+BREAKER_CLOSED = "breaker.closed"
+ANNOUNCED = "announced"
+CHANNEL_FAILED = "announcement.failed"
+STORE_SET_ASIDE = "store.set_aside"
+LOG_CUT = "store.log_cut"
+PROJECTION_REOPENED = "projection.reopened"
 
 
 def configure_logging(level: str = "INFO") -> None:
@@ -31,7 +39,7 @@ def configure_logging(level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # wherever that leads by then
         cache_logger_on_first_use=False,
     )
 

@@ -1,5 +1,10 @@
 """Servers are there for all tests; each starts when the first test asks for it."""
 
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
 from chatai_assets_tests.services import (
     database_url,
     empty_neo4j,
@@ -11,3 +16,11 @@ from chatai_assets_tests.services import (
 )
 
 __all__ = ["database_url", "empty_neo4j", "neo4j_server", "postgresql_server", "qdrant", "redis_server", "servers"]
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """Have no test write its log where an earlier one wanted it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

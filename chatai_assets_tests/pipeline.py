@@ -19,11 +19,13 @@ from sqlalchemy import Table, select
 from chatai_assets.adapters.records import schema, work
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.adapters.vectors import edge_collection as collections
+from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.server import ALIAS
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.keys import STAGES, STREAMS, Stage, Stream
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.stages.batches import Scope, StageReport
+from chatai_assets.stages.crawl import crawl_hour
 from chatai_assets.stages.embed import embed_hour
 from chatai_assets.stages.enrich import enrich_hour
 from chatai_assets.stages.index import index_hour
@@ -142,6 +144,8 @@ def run(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
             return index_hour(scope, records=records, vectors=parts.vectors, model=parts.embedder.model)
         case "link":
             return link_hour(scope, records=records, graph=parts.graph)
+        case "crawl":
+            return crawl_hour(scope, records=records, reader=parts.pages)
 
 
 def process_all(
@@ -192,7 +196,7 @@ def contents(parts: Parts) -> dict[str, Any]:
         **{table.name: _keyed(parts, table) for table in (schema.entities, schema.relations)},
         "index_ledger": {key: row for key, row in ledger.items() if row["intended"] or row["confirmed"]},
         "work": {f"{item} {stage}": state for item, found in stages.items() for stage, state in found.items()},
-        "tags": {key: row["value"]["tags"] for key, row in tags.items() if row["value"]["tags"]},
+        "tags": {key: row["value"]["tags"] for key, row in tags.items() if row["value"].get("tags")},
         "letters": sorted(
             (row["tenant_id"], row["job_name"], row["source_key"], row["error_class"]) for row in letters
         ),
@@ -227,7 +231,7 @@ def _vectors(parts: Parts) -> Iterator[Any]:
             if client.get_aliases().aliases:
                 yield from _each(lambda offset: client.scroll(ALIAS, limit=1_000, offset=offset, with_vectors=True))
         return
-    folder = collections.current(parts.settings.home / "vectors")
+    folder = current(parts.settings.home / "vectors")
     if folder is not None:
         with collections.opened(folder) as shard:
             yield from _each(

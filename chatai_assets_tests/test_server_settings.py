@@ -1,7 +1,9 @@
 import pytest
 
 from chatai_assets.assembly import Parts
-from chatai_assets.settings import InvalidSetting, Neo4jServer, QdrantServer, read_settings
+from chatai_assets.settings import read_settings
+from chatai_assets.settings.stores import Neo4jServer, QdrantServer
+from chatai_assets.settings.values import InvalidSetting
 
 NEO4J = {"NEO4J_URI": "neo4j+s://graph:7687", "NEO4J_USER": "reader", "NEO4J_PASSWORD": "p4ssword"}
 QDRANT = {"QDRANT_URL": "https://vectors:6333", "QDRANT_API_KEY": "k3y", "QDRANT_GRPC_PORT": "6334"}

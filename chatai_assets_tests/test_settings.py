@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.settings import InvalidSetting, ModelSettings, read_settings
+from chatai_assets.settings import read_settings
+from chatai_assets.settings.models import ModelSettings
+from chatai_assets.settings.stages import StageLimits
+from chatai_assets.settings.values import InvalidSetting
 
 
 def test_an_empty_environment_gives_the_embedded_defaults(tmp_path: Path):
@@ -30,3 +33,9 @@ def test_posts_can_be_kept_for_ever():
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str):
     with pytest.raises(InvalidSetting, match=name):
         read_settings({name: value})
+
+
+def test_one_stage_may_have_limits_of_its_own():
+    settings = read_settings({"CHATAI_STAGE_DEADLINE_S": "60", "CHATAI_MAX_ATTEMPTS_TAG": "2"})
+    assert (settings.stages["tag"], settings.stages["link"]) == (StageLimits(60, 2), StageLimits(60, 5))
+    assert settings.stage_tags("tag")["chatai/item_deadline_s"] == "300"

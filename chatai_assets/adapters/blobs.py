@@ -31,6 +31,14 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def check(self) -> None:
+        """Write and remove a file; raises ``StoreUnavailable`` where that is not possible."""
+        with _keeping():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = mkstemp(dir=self.folder, prefix=".incoming-")
+            os.close(handle)
+            Path(name).unlink()
+
     def path_of(self, digest: str) -> Path:
         """Return where bytes of this sha256 lie or would lie."""
         return self.folder / digest[:2] / digest

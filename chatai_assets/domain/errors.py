@@ -8,15 +8,22 @@
     │   ├── BadRecord           a record of an export that cannot be read as a post
     │   ├── ProviderRejected    the provider refuses this item (issued by us or by it)
     │   │   └── TooLarge        413: less at once may pass
-    │   └── AnswerRejected      a model's answer breaks the rules even after one repair
+    │   ├── AnswerRejected      a model's answer breaks the rules even after one repair
+    │   └── ProcessKilled       whoever works on the item dies of it
     ├── TransientError          another attempt may succeed; carries ``retry_after``
     │   ├── ProviderBusy        408, 425, 429, 5xx, timeout
     │   │   └── ProviderOverloaded  429, 502-504, 52x, no connection: it would befall any item
+    │   ├── PageUnavailable     a linked page that may be there later
+    │   ├── ChildKilled         the system ended the child that read a file: three times, and it is the file
     │   └── NotAsked            quota or time was used up before this item's turn: no attempt is used up either
+    │       └── OverBudget      the tenant's budget of the day is spent: the item waits for the next one
     └── Outage                  stop asking: the run fails, no item's attempts are used up
         ├── StoreUnavailable    record store, vectors or graph cannot be reached or written
+        │   ├── StoreDamaged        what a store holds cannot be read any more
+        │   └── ProjectionReplaced  a store is not the one that the ledger speaks of
         ├── ProviderUnreachable nobody answers at the provider
         ├── PaymentRequired     402
+        ├── BudgetSpent         all that waits belongs to tenants whose budget of the day is spent
         ├── ProviderMisconfigured  404, a wrong certificate or dimension: a setting is wrong for every item
         │   └── KeyRefused      401, 403
         └── MassFailure         too many items of a batch fail alike: it is us, not them
@@ -37,7 +44,10 @@ class PermanentError(ChatAIError):
     """The same input would fail again."""
 
     speaks_of_file = False
-    """Whether the class blames the item itself; such failures never add up to a ``MassFailure``."""
+    """Whether the item itself is to blame; such failures never add up to a ``MassFailure``.
+
+    Known of a class, or of one error: see ``adapters.models.control``.
+    """
 
 
 class UnreadableDocument(PermanentError):
@@ -74,6 +84,19 @@ class AnswerRejected(PermanentError):
     """A model's answer breaks the rules."""
 
 
+class ProcessKilled(PermanentError):
+    """Processes that worked on this item were lost, the last ones with nothing else in hand.
+
+    Args:
+        losses: how many processes were lost.
+    """
+
+    speaks_of_file = True
+
+    def __init__(self, losses: int) -> None:
+        super().__init__(f"{losses} processes ended while they worked on this item, the last of them on nothing else.")
+
+
 class TransientError(ChatAIError):
     """Another attempt may succeed.
 
@@ -84,10 +107,18 @@ class TransientError(ChatAIError):
 
     costs_attempt = True
     """Whether it counts towards the attempts after which an item is quarantined."""
+    most_attempts: int | None = None
+    """After how many an item is quarantined, where that is less than the stage's own number."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ChildKilled(TransientError):
+    """The system ended the child process that read a file, probably for want of memory."""
+
+    most_attempts = 3
 
 
 class ProviderBusy(TransientError):
@@ -98,18 +129,43 @@ class ProviderOverloaded(ProviderBusy):
     """429, 502-504, 52x or no connection: the provider would say so of any item."""
 
 
+class PageUnavailable(TransientError):
+    """A linked page cannot be had now."""
+
+
 class NotAsked(TransientError):
     """The tenant's quota, or the time of the batch, was used up before this item's turn came."""
 
     costs_attempt = False
 
 
+class OverBudget(NotAsked):
+    """The tenant has spent its budget of the day."""
+
+
 class Outage(ChatAIError):
-    """Something that all items need is down."""
+    """Something that all items need is down.
+
+    Args:
+        message: one sentence.
+        part: what is down, where whoever raises it knows better than the stage it stops: see ``domain.breaker``.
+    """
+
+    def __init__(self, message: str = "", part: str = "") -> None:
+        super().__init__(message)
+        self.part = part
 
 
 class StoreUnavailable(Outage):
     """A store cannot be reached or written."""
+
+
+class StoreDamaged(StoreUnavailable):
+    """What a store holds cannot be read any more, however often one asks."""
+
+
+class ProjectionReplaced(StoreUnavailable):
+    """A projection is not the one that the ledger speaks of: it was lost, or comes from another day or place."""
 
 
 class ProviderUnreachable(Outage):
@@ -118,6 +174,10 @@ class ProviderUnreachable(Outage):
 
 class PaymentRequired(Outage):
     """The provider wants money first."""
+
+
+class BudgetSpent(Outage):
+    """All that waits belongs to tenants whose budget of the day is spent."""
 
 
 class ProviderMisconfigured(Outage):

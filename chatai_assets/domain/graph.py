@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from chatai_assets.domain.keys import digest, stream_of
 from chatai_assets.domain.linking import Extraction, Relation
@@ -150,6 +151,12 @@ def own_node(tenant_id: str, source_key: str) -> tuple[str, str]:
 def source_of(tenant_id: str, source_key: str) -> str:
     """Return ``tenant|source key``: what an edge carries to be traced by."""
     return joined(tenant_id, source_key)
+
+
+def key_of_source(source: str) -> tuple[str, str]:
+    """Return tenant and source key of an edge's ``source``; no such part is so long that it was cut."""
+    tenant, _, source_key = source.partition("|")
+    return unquote(tenant), unquote(source_key)
 
 
 def node_of_source(source: str) -> tuple[str, str]:

@@ -116,6 +116,13 @@ def post_url(chat_id: int, message_id: int, username: str | None) -> str | None:
     return f"https://t.me/c/{CHANNEL_BASE - chat_id}/{message_id}" if chat_id < CHANNEL_BASE else None
 
 
+def url_of_key(source_key: str) -> str | None:
+    """Return where members open the post of a source key; None for documents, private chats and small groups."""
+    door, _, rest = source_key.partition("/")
+    chat_id, _, message_id = rest.partition("/")
+    return post_url(int(chat_id), int(message_id), None) if door == "tg" else None
+
+
 def links_of(text: str, hrefs: Hrefs = ()) -> tuple[str, ...]:
     """Return all http(s) URLs of a post, in the order of its text, each once.
 

@@ -89,18 +89,22 @@ class Streak:
         return at_end and not self.answered and 0 < self.busy == self.overloaded
 
 
-def guard_against_mass_failure(failures: Collection[ChatAIError], batch_size: int) -> None:
+def guard_against_mass_failure(failures: Collection[ChatAIError], batch_size: int, *, probing: bool = False) -> None:
     """Refuse to quarantine a batch that fails alike for a reason that is ours or the provider's.
 
     A wrong model name or a bug would otherwise dead-letter a whole hour while it shows green; forty
     corrupt files are forty bad files.
+
+    Args:
+        probing: an outage was on a moment ago; then a whole batch that fails alike is the outage, however small.
 
     Raises:
         MassFailure: more than ten items and a fifth of the batch fail with one class that does not speak of the file.
     """
     ours = [error for error in failures if isinstance(error, PermanentError) and not error.speaks_of_file]
     for name, count in Counter(type(error).__name__ for error in ours).items():
-        if count > MASS_FAILURE_ITEMS and count > MASS_FAILURE_SHARE * batch_size:
+        many = count > MASS_FAILURE_ITEMS and count > MASS_FAILURE_SHARE * batch_size
+        if many or (probing and count == batch_size):
             raise MassFailure(
                 f"{count} of {batch_size} items fail with {name}: that is a fault of ours or of the provider, "
                 f"so nothing was quarantined; look at the stage's settings and its last error."

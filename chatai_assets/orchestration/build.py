@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import dagster as dg
 
 from chatai_assets.assembly import Parts, first_hour, open_parts
@@ -9,30 +11,32 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.assets.documents import document_assets
 from chatai_assets.orchestration.assets.posts import post_assets
 from chatai_assets.orchestration.checks import checks
+from chatai_assets.orchestration.dead_letters import replay_job
 from chatai_assets.orchestration.jobs import stream_jobs
 from chatai_assets.orchestration.partitions import arrival_hours
 from chatai_assets.orchestration.redo import redo_job
-from chatai_assets.orchestration.resources import resources_of
+from chatai_assets.orchestration.resources import Clock, resources_of
 from chatai_assets.orchestration.sensors import sensors
 from chatai_assets.settings import Settings
 
 
-def build_defs(settings: Settings, *, parts: Parts | None = None) -> dg.Definitions:
+def build_defs(settings: Settings, *, parts: Parts | None = None, clock: Clock = time.time) -> dg.Definitions:
     """Return the definitions.
 
     Args:
         settings: read once, by the caller.
         parts: what is already open and stays open, for runs in the caller's process; without them each
             run opens what it uses and closes it.
+        clock: tells sensors and stages what time it is.
     """
     hours = arrival_hours(first_hour(parts) if parts else _first_hour_of_home(settings))
     configure_logging(settings.log_level)
     return dg.Definitions(
         assets=[*post_assets(settings, hours), *document_assets(settings, hours)],
         asset_checks=checks(),
-        jobs=[*stream_jobs(settings), redo_job(settings)],
-        sensors=sensors(settings, hours, parts),
-        resources=resources_of(settings, parts),
+        jobs=[*stream_jobs(settings), redo_job(settings), replay_job(settings)],
+        sensors=sensors(settings, hours, parts, clock),
+        resources=resources_of(settings, parts, clock),
         executor=dg.in_process_executor,
     )
 

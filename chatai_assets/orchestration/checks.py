@@ -3,17 +3,22 @@
 A stored check result carries no partition, so the next one replaces it: a check of one hour would hide the others.
 """
 
+import time
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from chatai_assets.adapters.records import dead_letters, work
+from chatai_assets.adapters.records import dead_letters, outages, work
+from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.keys import STREAMS, Stream
 from chatai_assets.orchestration.assets.stages import asset_key
 from chatai_assets.orchestration.metadata import LISTED, hours_table, letters_table
 from chatai_assets.orchestration.resources import Part
+from chatai_assets.stages.outages import down_for
 
+NAMED = 3
+REPLAY = "chatai dead-letters replay"
 AFTER_ALL_STAGES = {"dagster/priority": "-10"}
 
 
@@ -33,14 +38,20 @@ def hour_complete(stream: Stream) -> dg.AssetChecksDefinition:
         op_tags=AFTER_ALL_STAGES,
     )
     def check(records: dg.ResourceParam[Part[Records]]) -> dg.AssetCheckResult:
-        with records().reading() as connection:
-            return open_work(work.open_hours(connection, stream), stream)
+        store = records()
+        with store.reading() as connection:
+            open_hours, downs = work.open_hours(connection, stream), outages.open_outages(connection)
+        return open_work(open_hours, stream, down_for(store, downs, stream))
 
     return check
 
 
-def open_work(open_hours: dict[str, int], stream: Stream) -> dg.AssetCheckResult:
-    """Return the result for ``hour -> items that are not finished``."""
+def open_work(open_hours: dict[str, int], stream: Stream, down: str = "") -> dg.AssetCheckResult:
+    """Return the result for ``hour -> items that are not finished``.
+
+    Args:
+        down: in a few sentences what they wait for, where something is down.
+    """
     items = sum(open_hours.values())
     if not items:
         return dg.AssetCheckResult(
@@ -49,7 +60,8 @@ def open_work(open_hours: dict[str, int], stream: Stream) -> dg.AssetCheckResult
     return dg.AssetCheckResult(
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{items:,} {stream} wait in {len(open_hours):,} hours, the oldest of them {min(open_hours)}.",
+        description=f"{items:,} {stream} wait in {len(open_hours):,} hours, the oldest of them {min(open_hours)}."
+        + (down and f" {down}"),
         metadata={"open_items": items, "open_hours": len(open_hours), "hours": hours_table(open_hours)},
     )
 
@@ -61,7 +73,7 @@ def no_dead_letters(stream: Stream) -> dg.AssetChecksDefinition:
         asset=asset_key(stream, "parse"),
         name="no_dead_letters",
         description=f"Whether any of the {stream} was given up for good: by cause, with names. "
-        "`chatai dead-letters list` shows them all, `chatai redo` does one again.",
+        "`chatai dead-letters list` shows them all, `chatai dead-letters replay` does them again.",
         op_tags=AFTER_ALL_STAGES,
     )
     def check(records: dg.ResourceParam[Part[Records]]) -> dg.AssetCheckResult:
@@ -74,7 +86,8 @@ def given_up(records: Records, stream: Stream) -> dg.AssetCheckResult:
     """Return the result for the open dead letters of a stream."""
     with records.reading() as connection:
         classes = dead_letters.open_classes(connection, stream)
-        newest = dead_letters.list_letters(connection, stream=stream, limit=LISTED)
+        stages = dead_letters.open_stages(connection, stream)
+        newest = dead_letters.list_letters(connection, Choice(stream=stream), limit=LISTED)
     if not classes:
         return dg.AssetCheckResult(
             passed=True, description=f"None of the {stream} was given up.", metadata={"dead_letters": 0}
@@ -82,14 +95,28 @@ def given_up(records: Records, stream: Stream) -> dg.AssetCheckResult:
     count = sum(number for number, _ in classes.values())
     oldest = datetime.fromtimestamp(min(first for _, first in classes.values()), UTC)
     causes = ", ".join(f"{name}: {number:,}" for name, (number, _) in classes.items())
+    names = ", ".join(dict.fromkeys(letter["source"] for letter in newest[:NAMED]))
     return dg.AssetCheckResult(
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{count:,} of the {stream} were given up ({causes}), the first on {oldest:%Y-%m-%d %H:%M} UTC.",
+        description=f"{count:,} of the {stream} were given up ({causes}), the first on {oldest:%Y-%m-%d %H:%M} UTC, "
+        f"{age(time.time() - oldest.timestamp())} ago. The newest: {names}. Once the cause is mended, "
+        f"`{REPLAY} --stream {stream} --all` or the job replay_dead_letters does them again.",
         metadata={
             "dead_letters": count,
             "by_class": {name: number for name, (number, _) in classes.items()},
+            "by_stage": stages,
+            "oldest_age_s": round(time.time() - oldest.timestamp()),
+            "replay": f"{REPLAY} --stream {stream} --all",
             "oldest": dg.MetadataValue.timestamp(oldest),
             "newest": letters_table(newest),
         },
     )
+
+
+def age(seconds: float) -> str:
+    """Return a length of time in the largest unit that it has two of: ``"3 days"``, ``"90 minutes"``."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

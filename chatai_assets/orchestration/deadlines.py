@@ -1,21 +1,22 @@
 """A limit on how long an operation may take, whatever it hangs in.
 
-Dagster has no such limit. A signal stops what runs Python now and then; a watchdog thread in C,
-which needs no GIL, ends the process where even that does not help.
+Dagster has no such limit. An exception stops what runs Python now and then; the watchdog, another
+process, ends this one where even that does not help.
 """
 
 from __future__ import annotations
 
-import faulthandler
+import ctypes
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-GRACE_S = 30.0
+from chatai_assets.orchestration.watchdog import Watchdog
+
+GRACE_S = 3.0
 """Seconds that cleaning up may take after the deadline before the process is ended."""
 REARM_S = 1.0
 
@@ -28,32 +29,44 @@ class DeadlinePassed(BaseException):
 
 
 @contextmanager
-def deadline(seconds: float, *, grace_s: float = GRACE_S) -> Iterator[None]:
-    """Stop the block after some seconds.
+def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grace_s: float = GRACE_S) -> Iterator[None]:
+    """Stop the block after some seconds, and end the process where it cannot be stopped.
 
-    Works in the main thread, where runs are executed; elsewhere no signal can be received, and the
-    block is not limited.
+    Args:
+        name: of what is limited, e.g. ``the stage 'tag'``.
+        grace_s: seconds from the deadline until the process is ended.
 
     Raises:
         DeadlinePassed: the block took longer; raised again each second in case it is swallowed.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    said = f"It is over the deadline of {name}, {seconds:g} s, and was stopped."
+    with watchdog.armed(seconds + grace_s, run_id, f"It is over the deadline of {name}, {seconds:g} s. {ENDED}"):
+        in_main = threading.current_thread() is threading.main_thread()
+        try:
+            with _alarm(seconds) if in_main else _exception_in_thread(seconds):
+                yield
+        except DeadlinePassed:
+            raise DeadlinePassed(said) from None
+
+
+ENDED = "Nothing could stop it, so the watchdog ended its process."
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise in the main thread, also out of a call that waits."""
 
     def expire(_signal: int, _frame: FrameType | None) -> None:
-        raise DeadlinePassed(f"It was stopped after {seconds:g} s, which is as long as it may take.")
+        raise DeadlinePassed
 
     started = time.monotonic()
     handler_before = signal.signal(signal.SIGALRM, expire)
     timer_before = signal.setitimer(signal.ITIMER_REAL, seconds, REARM_S)
-    faulthandler.dump_traceback_later(seconds + grace_s, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler_before)
-        faulthandler.cancel_dump_traceback_later()
         _resume(timer_before, time.monotonic() - started)
 
 
@@ -62,3 +75,31 @@ def _resume(timer: tuple[float, float], elapsed_s: float) -> None:
     left_s, interval_s = timer
     if left_s:
         signal.setitimer(signal.ITIMER_REAL, max(left_s - elapsed_s, 0.001), interval_s)
+
+
+@contextmanager
+def _exception_in_thread(seconds: float) -> Iterator[None]:
+    """Raise in the calling thread, where no signal arrives, as soon as it runs Python; a call that waits goes on."""
+    thread, over, raising = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def expire() -> None:
+        wait_s = seconds
+        while not over.wait(wait_s):
+            wait_s = REARM_S
+            with raising:
+                if not over.is_set():
+                    _raise_in(thread, DeadlinePassed)
+
+    threading.Thread(target=expire, name="deadline", daemon=True).start()
+    try:
+        yield
+    finally:
+        with raising:
+            over.set()
+            _raise_in(thread, None)
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise in a thread; None takes back what it has not noticed yet."""
+    raised = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)

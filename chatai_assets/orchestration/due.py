@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from chatai_assets.adapters.records import work
+from chatai_assets.adapters.records import outages, work
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.domain.keys import Stream, hour_of
+from chatai_assets.domain.breaker import Down, blocked, state_of
+from chatai_assets.domain.keys import EVERY_STAGE, Stage, Stream, hour_of
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.metadata import quiet_metadata
-from chatai_assets.orchestration.runs import Backoff, backoffs, materialized_hours, open_hours_of_runs
+from chatai_assets.orchestration.runs import ASKED_TAG, Backoff, backoffs, materialized_hours, open_hours_of_runs
+from chatai_assets.stages.outages import ask_probe, down_for
 
 RUNS_A_TICK = 20
 """Submitting a run takes about a second; more would not fit into a tick."""
@@ -35,6 +37,8 @@ class Due:
         running: hours with due work for which a run is open.
         waiting: hours with due work that are left alone after failed runs.
         later: how many hours are left for the next tick.
+        downs: what is down for some stage of the stream.
+        probe: the hour of which a few items shall try whether that works again.
     """
 
     hours: Sequence[str] = ()
@@ -42,6 +46,8 @@ class Due:
     running: Sequence[str] = ()
     waiting: dict[str, Backoff] = field(default_factory=dict)
     later: int = 0
+    downs: Sequence[Down] = ()
+    probe: str | None = None
 
 
 def due_now(
@@ -50,14 +56,42 @@ def due_now(
     instance: dg.DagsterInstance,
     hours: dg.PartitionsDefinition[str],
     now: float,
+    probe_interval_s: float,
 ) -> Due:
-    """Return which hours of a stream need a run now.
+    """Return which hours of a stream need a run now: those with work that nothing stands in the way of.
 
     Args:
         now: epoch seconds.
+        probe_interval_s: seconds from one probe to the next of what is down.
     """
     with records.reading() as connection:
-        due = [hour for hour, _ in work.due_hours(connection, stream, now=now)]
+        downs = outages.open_outages(connection)
+        stopped = blocked(downs, stream)
+        going: list[Stage] = [stage for stage in EVERY_STAGE if stage not in stopped]
+        due = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=going)]
+        held = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=list(stopped))]
+    found = _to_run(stream, instance, hours, due, now)
+    mine = [down for down in downs if down.stages(stream)]
+    if not any(state_of(down, stream, now, probe_interval_s) == "half-open" for down in mine):
+        return replace(found, downs=mine)
+    return replace(found, downs=mine, probe=_hour_to_probe(stream, instance, hours, held))
+
+
+def _hour_to_probe(
+    stream: Stream, instance: dg.DagsterInstance, hours: dg.PartitionsDefinition[str], held: Sequence[str]
+) -> str | None:
+    """Return the newest hour in which something waits for what is down, and that nobody works on."""
+    busy = {hour for busy_stream, hour in open_hours_of_runs(instance) if busy_stream == stream} if held else set()
+    return next((hour for hour in held if hour not in busy and hours.has_partition_key(hour)), None)
+
+
+def _to_run(
+    stream: Stream,
+    instance: dg.DagsterInstance,
+    hours: dg.PartitionsDefinition[str],
+    due: Sequence[str],
+    now: float,
+) -> Due:
     known = [hour for hour in due if hours.has_partition_key(hour)]
     busy = {hour for busy_stream, hour in open_hours_of_runs(instance) if busy_stream == stream} if known else set()
     free = [hour for hour in known if hour not in busy]
@@ -75,10 +109,23 @@ def due_now(
 def run_requests(due: Due, now: float) -> list[dg.RunRequest]:
     """Return one request per hour, without a run key: a used key is never asked for again, even if its run failed."""
     live = hour_of(now)
-    return [
-        dg.RunRequest(partition_key=hour, tags={"dagster/priority": LIVE_PRIORITY} if hour == live else {})
-        for hour in due.hours
+    hours = [hour for hour in due.hours if hour != due.probe]
+    first = {"dagster/priority": LIVE_PRIORITY}
+    probe = [dg.RunRequest(partition_key=due.probe, tags={ASKED_TAG: "probe"} | first)] if due.probe else []
+    return probe + [
+        dg.RunRequest(partition_key=hour, tags={ASKED_TAG: "due"} | (first if hour == live else {})) for hour in hours
     ]
+
+
+def begin_probe(due: Due, stream: Stream, records: Records, now: float) -> None:
+    """Note that the probe is asked for; one run tries all that is down for the stream."""
+    if due.probe:
+        ask_probe(records, due.downs, stream, now)
+
+
+def held_up(due: Due, stream: Stream, records: Records, probe_interval_s: float) -> str:
+    """Return in a few sentences what is down for a stream, what waits and when somebody tries again."""
+    return down_for(records, due.downs, stream, probe_interval_s)
 
 
 def explanation(due: Due, stream: Stream) -> str:

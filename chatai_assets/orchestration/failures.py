@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from chatai_assets.domain.errors import ChatAIError, StoreUnavailable
+from chatai_assets.domain.errors import BudgetSpent, ChatAIError, StoreUnavailable
 from chatai_assets.domain.keys import Stage, Stream
 from chatai_assets.orchestration.deadlines import DeadlinePassed
 
@@ -81,6 +81,8 @@ def _cause(error: BaseException) -> str:
 
 
 def _advice(error: BaseException) -> str:
+    if isinstance(error, BudgetSpent):
+        return "Other tenants go on; what waits goes on by itself."
     if isinstance(error, ChatAIError):
         return (
             "The sensor asks again by itself, later each time; once the cause is gone, materialize the hour to ask now."

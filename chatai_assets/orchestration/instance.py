@@ -14,13 +14,16 @@ NOTHING_CAPTURED = {
     "class": "NoOpComputeLogManager",
 }
 INSTANCE_FILE = "dagster.yaml"
+SERVED_FILE = "deploy/dagster.yaml"
+"""The same with the history in PostgreSQL, at ``DAGSTER_DATABASE_URL``."""
 END_OF_PATHS = "# --- end of paths"
 
 
 def home_instance(settings: Settings) -> dg.DagsterInstance:
-    """Return the instance whose history lies in the home, for runs in this process; a context manager.
+    """Return the instance of the UI and the daemon, for runs in this process; a context manager.
 
-    What this process prints stays on its own terminal: capturing it would cost four processes a run.
+    Its history lies in the home, or in PostgreSQL where ``DAGSTER_DATABASE_URL`` is set. What this process prints stays
+    on its own terminal: capturing it would cost four processes a run.
     """
     ref = InstanceRef.from_dir(str(prepare_dagster_home(settings)), overrides={"compute_logs": NOTHING_CAPTURED})
     return dg.DagsterInstance.from_ref(ref)
@@ -35,12 +38,15 @@ def prepare_dagster_home(settings: Settings) -> Path:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     file = home / INSTANCE_FILE
-    wanted = _without_paths((PROJECT / INSTANCE_FILE).read_text(encoding="utf-8"))
+    wanted = _wanted_file(settings)
     if not file.exists() or file.read_text(encoding="utf-8") != wanted:
         file.write_text(wanted, encoding="utf-8")
     return home
 
 
-def _without_paths(text: str) -> str:
+def _wanted_file(settings: Settings) -> str:
+    if settings.dagster_database_url:
+        return (PROJECT / SERVED_FILE).read_text(encoding="utf-8")
+    text = (PROJECT / INSTANCE_FILE).read_text(encoding="utf-8")
     before, found, after = text.partition(END_OF_PATHS)
     return after.removeprefix("\n") if found else before

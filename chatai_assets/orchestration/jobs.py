@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -45,16 +46,25 @@ def stream_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
     ]
 
 
-def run_hour_here(defs: dg.Definitions, stream: Stream, hour: str, instance: dg.DagsterInstance) -> RunOutcome:
+def run_hour_here(
+    defs: dg.Definitions,
+    stream: Stream,
+    hour: str,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str] | None = None,
+) -> RunOutcome:
     """Run one hour of a stream in this process; a run that fails is reported, not raised.
 
     Args:
         defs: made with the parts that are to be used.
         hour: a partition key.
         instance: where the run is recorded.
+        tags: of the run; without any it counts as asked for by hand.
     """
     job = defs.resolve_job_def(stream)
-    result = job.execute_in_process(partition_key=hour, instance=instance, raise_on_error=False, run_config=QUIET)
+    result = job.execute_in_process(
+        partition_key=hour, instance=instance, raise_on_error=False, run_config=QUIET, tags=dict(tags or {})
+    )
     return RunOutcome(result.run_id, None if result.success else _sentence(result))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import RowMapping
 
+from chatai_assets.domain.costs import NANO
 from chatai_assets.domain.keys import Stage
 from chatai_assets.stages.batches import StageReport
 
@@ -52,6 +53,13 @@ PREVIEW_COLUMNS: dict[Stage, dg.TableSchema] = {
             dg.TableColumn("written", "bool", "whether any of it had changed"),
         ]
     ),
+    "crawl": dg.TableSchema(
+        [
+            dg.TableColumn("source", "string", "source key"),
+            dg.TableColumn("links", "int", "pages it links to"),
+            dg.TableColumn("page_chunks", "int", "pieces of their text that are found as the post's"),
+        ]
+    ),
 }
 """Stage -> columns of its preview."""
 
@@ -87,6 +95,13 @@ def materialization_metadata(report: StageReport, run_id: str, letters: Sequence
     if letters:
         shown["dead_letters"] = letters_table(letters)
     return shown
+
+
+def crawl_metadata(report: StageReport) -> dict[str, int]:
+    """Return what reading pages adds to the metadata of a materialization; nothing where no post had links."""
+    if not report.taken:
+        return {}
+    return {"run_posts_with_links": report.taken} | {f"run_{name}": count for name, count in report.counts.items()}
 
 
 def quiet_metadata(stage: Stage) -> dict[str, Any]:
@@ -128,12 +143,22 @@ def _run_figures(report: StageReport) -> dict[str, Any]:
         "run_seconds": round(report.seconds, 3),
         "run_items_per_second": round(rate, 1),
     }
-    return figures | {f"run_{name}": int(count) for name, count in report.counts.items()}
+    counts = {name: int(count) for name, count in report.counts.items()}
+    return figures | {f"run_{name}": count for name, count in _with_money(counts).items()}
 
 
-def _hour_figures(report: StageReport) -> dict[str, int]:
+def _with_money(counts: dict[str, int]) -> dict[str, Any]:
+    """Return the counts with money in the prices' unit; without it where nobody knows a price."""
+    nano, unpriced = counts.pop("provider_money_nano", 0), counts.get("provider_unpriced_tokens", 0)
+    known = nano or unpriced < counts.get("provider_tokens", 0)
+    return {**counts, "provider_money": nano / NANO} if known else dict(counts)
+
+
+def _hour_figures(report: StageReport) -> dict[str, Any]:
     states = report.hour_states
+    costs = {f"hour_{name}": count for name, count in report.hour_costs.items() if count is not None}
     return {
+        **costs,
         "hour_total": sum(states.values()),
         "hour_done": states.get("done", 0),
         "hour_open": states.get("pending", 0) + states.get("working", 0),

@@ -16,11 +16,15 @@ from chatai_assets.adapters.records import dead_letters, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.keys import STAGES, STREAMS, Stream
+from chatai_assets.domain.keys import EVERY_STAGE, STREAMS, Stream
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.jobs import run_hour_here
+from chatai_assets.orchestration.losses import Lookout
+from chatai_assets.orchestration.runs import ASKED_TAG, end_lost_runs
+from chatai_assets.orchestration.watchdog import watchdog
 from chatai_assets.settings import Settings
-from chatai_assets.stages.batches import free_lost_claims
+from chatai_assets.stages.budgets import resume
+from chatai_assets.stages.upkeep import give_back
 
 TELL_EVERY_S = 1.0
 SHARE = 5
@@ -45,17 +49,25 @@ def process(
 ) -> ProcessOutcome:
     """Run every hour with due work until nothing is due or a run makes no headway.
 
+    Raises:
+        KeyboardInterrupt: this process was told to stop, by Ctrl-C or SIGTERM.
+
     Args:
         define: makes the definitions with these parts; called only if there is something to do.
         tell: called about once a second with what is left; counting costs time, so leave it out where nobody looks.
     """
     started, runs, failures = time.monotonic(), 0, list[str]()
-    free_lost_claims(parts.records)
+    give_back(parts.records)
+    for stream in STREAMS:
+        resume(parts.records, stream, parts.settings.costs.budget, time.time())
+    Lookout().look(parts)
     open_before, letters_before = _open_items(parts.records), _letters(parts.records)
     if _due(parts.records):
         definitions = define()
         _spare_collector()
-        with home_instance(parts.settings) as instance, _telling(parts.records, tell) if tell else nullcontext():
+        telling = _telling(parts.records, tell) if tell else nullcontext()
+        with home_instance(parts.settings) as instance, telling, watchdog().hearing():
+            end_lost_runs(instance, parts.records)
             runs, failures = _run_all(parts.records, definitions, instance)
     pending = _open_items(parts.records)
     figures = {
@@ -89,7 +101,11 @@ def _run_all(records: Records, definitions: dg.Definitions, instance: dg.Dagster
     while due := [place for place in _due(records) if place not in stuck]:
         for stream, hour in due:
             before = _settled(records, stream, hour)
-            outcome = run_hour_here(definitions, stream, hour, instance)
+            # The first run that fails has tried what is down; the others do what needs none of it.
+            tags = {ASKED_TAG: "due"} if failures else {}
+            outcome = run_hour_here(definitions, stream, hour, instance, tags)
+            if watchdog().told_to_stop:  # in a run Dagster takes the signal, fails the run and goes on
+                raise KeyboardInterrupt
             runs += 1
             if outcome.failure:
                 failures[stream, hour] = outcome.failure
@@ -107,7 +123,7 @@ def _due(records: Records) -> list[tuple[Stream, str]]:
 def _settled(records: Records, stream: Stream, hour: str) -> int:
     """Return what grows when a run makes headway: the rows of an hour on which nothing is left to do."""
     with records.reading() as connection:
-        states = [work.hour_states(connection, stream, stage, hour) for stage in STAGES]
+        states = [work.hour_states(connection, stream, stage, hour) for stage in EVERY_STAGE]
     return sum(state.get("done", 0) + state.get("failed", 0) for state in states)
 
 

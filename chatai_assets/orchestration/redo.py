@@ -1,5 +1,7 @@
 """The job ``redo``: one post or document, done again from a stage on, alone."""
 
+from functools import partial
+
 import dagster as dg
 from pydantic import Field
 
@@ -12,10 +14,12 @@ from chatai_assets.orchestration.metadata import materialization_metadata
 from chatai_assets.orchestration.stage_runs import StageRun, scope_of, watched
 from chatai_assets.settings import Settings
 from chatai_assets.stages.batches import Scope, StageReport
+from chatai_assets.stages.crawl import crawl_hour
 from chatai_assets.stages.embed import embed_hour
 from chatai_assets.stages.enrich import enrich_hour
 from chatai_assets.stages.index import index_hour
 from chatai_assets.stages.link import link_hour
+from chatai_assets.stages.outages import part_needed
 from chatai_assets.stages.overview import UnknownItem, redo
 from chatai_assets.stages.parse import parse_documents, parse_posts
 from chatai_assets.stages.tag import tag_hour
@@ -69,12 +73,14 @@ def redo_item(
         stream, key, hour = redo(parts.records, source, tenant_id=config.tenant or None, stage=config.stage)
     except (UnknownItem, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    scope = scope_of(settings, stream, hour, context.run_id, only=key)
     for stage in (config.stage, *DOWNSTREAM[config.stage]):
-        with watched(context, StageRun(stage, scope, lambda: parts.records), settings.stage_deadline_s) as run:
-            report = do_stage(stage, scope, parts)
-            run.report(report)
-        _observe(context, report, source)
+        if stage == "crawl" and parts.pages is None:
+            continue
+        scope = scope_of(settings, stream, stage, hour, context.run_id, only=key)
+        run = StageRun(stage, scope, lambda: parts.records, part_needed(stage, settings.models))
+        with watched(context, run, settings):
+            run.do(partial(do_stage, stage, parts=parts))
+        _observe(context, run.report, source)
 
 
 def do_stage(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
@@ -95,6 +101,8 @@ def do_stage(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
             return index_hour(scope, records=records, vectors=parts.vectors, model=parts.embedder.model)
         case "link":
             return link_hour(scope, records=records, graph=parts.graph)
+        case "crawl":
+            return crawl_hour(scope, records=records, reader=parts.pages)
 
 
 def _observe(context: dg.OpExecutionContext, report: StageReport, source: str) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import dagster as dg
 
 from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.orchestration.last_words import words_for
+from chatai_assets.orchestration.pulse import end_pulse
+from chatai_assets.orchestration.runs import STOPPED_TAG
+from chatai_assets.orchestration.watchdog import watchdog
 from chatai_assets.settings import Settings
+from chatai_assets.stages.upkeep import rest_documents
 
 T = TypeVar("T")
 
@@ -16,29 +23,54 @@ Part = Callable[[], T]
 """A part on call. It is opened inside the step that uses it, so that a store that is down fails that step, with a
 sentence of its own, and not the start of the run."""
 
-NAMES = ("records", "blobs", "parser", "tagger", "extractor", "embedder", "stems", "vectors", "graph")
+Clock = Callable[[], float]
+"""Tells epoch seconds."""
+
+NAMES = ("records", "blobs", "parser", "pages", "tagger", "extractor", "embedder", "stems", "vectors", "graph")
 """The parts of ``Parts`` that assets may name."""
 
 
-def resources_of(settings: Settings, parts: Parts | None) -> dict[str, Any]:
+def resources_of(settings: Settings, parts: Parts | None, clock: Clock) -> dict[str, Any]:
     """Return the resources of all assets, by name.
 
     Args:
         parts: parts that are already open and stay so; without them each run opens and closes its own.
     """
-    resources: dict[str, Any] = {"settings": settings, "parts": _parts(settings, parts)}
+    resources: dict[str, Any] = {"settings": settings, "clock": clock, "parts": _parts(settings, parts)}
     return resources | {name: _on_call(name) for name in NAMES}
 
 
 def _parts(settings: Settings, given: Parts | None) -> dg.ResourceDefinition:
-    def of_this_run(_context: dg.InitResourceContext) -> Iterator[Parts]:
-        if given:
-            yield given
-            return
-        with open_parts(settings) as opened:
-            yield opened
+    def of_this_run(context: dg.InitResourceContext) -> Iterator[Parts]:
+        with attended(context, settings), nullcontext(given) if given else open_parts(settings) as parts:
+            try:
+                yield parts
+            finally:
+                leave(parts, context)
 
     return dg.ResourceDefinition(of_this_run, description="All stores, models and parsers of one run.")
+
+
+@contextmanager
+def attended(context: dg.InitResourceContext, settings: Settings) -> Iterator[None]:
+    """Let the watchdog speak and tidy up for this run should its process end within the block."""
+    if context.run is None:
+        yield
+        return
+    words = words_for(context.run.run_id, context.instance, settings.database_url)
+    with watchdog().attending(context.run.run_id, words):
+        yield
+
+
+def leave(parts: Parts, context: dg.InitResourceContext) -> None:
+    """Say that this run works on nothing any more, however it ends."""
+    if context.run and context.instance and watchdog().told_to_stop:
+        context.instance.add_run_tags(context.run.run_id, {STOPPED_TAG: context.run.run_id})
+    if context.run is None or "records" not in parts.__dict__:
+        return
+    with suppress(StoreUnavailable):  # then the sensor ``upkeep`` does it, once the store is there again
+        end_pulse(parts.records, context.run.run_id)
+        rest_documents(parts.records)
 
 
 def _on_call(name: str) -> dg.ResourceDefinition:

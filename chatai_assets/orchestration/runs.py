@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import dagster as dg
 
+from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.keys import STREAMS, Stream
-from chatai_assets.stages.owners import is_gone, new_owner
+from chatai_assets.orchestration.pulse import has_pulse
+from chatai_assets.stages.owners import is_elsewhere, is_gone, new_owner
 
 STREAM_TAG = "chatai/stream"
 WORKER_TAG = ".dagster/chatai_worker"
 """Dagster shows no tag of this beginning; it would fill half of the list of runs and tells people nothing."""
+STOPPED_TAG = "chatai/stopped"
+"""On a run that was told to stop, with its id: it says nothing of whether its hour can be done."""
 PARTITION_TAG = "dagster/partition"
+ASKED_TAG = "chatai/asked"
+"""``due`` or ``probe`` on runs that a sensor asked for."""
+RETRY_TAG = "dagster/parent_run_id"
+OUTAGE_TAG = "chatai/outage"
 FIRST_BACKOFF_S = 30.0
 LONGEST_BACKOFF_S = 900.0
 COUNTED_RUNS = 8
@@ -31,6 +40,7 @@ OPEN = (
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 LOST = "The process that worked on this run is gone; what it had claimed is free again."
 
+Asked = Literal["due", "probe", "by hand"]
 StreamHour = tuple[Stream, str]
 
 
@@ -53,21 +63,36 @@ def sign(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.add_run_tags(run_id, {WORKER_TAG: f"{run_id}@{new_owner()}"})
 
 
-def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Fail started runs whose process on this machine no longer exists; return their ids.
+def asked_of(tags: Mapping[str, str]) -> Asked:
+    """Return who asked for a run; one that was begun again, by hand or by Dagster, counts as asked for by hand."""
+    asked = tags.get(ASKED_TAG)
+    if RETRY_TAG in tags or asked is None:
+        return "by hand"
+    return "probe" if asked == "probe" else "due"
+
+
+def note_outage_of(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Write on a run that an outage failed it: its breaker says when to ask again, and its hour needs no backoff."""
+    instance.add_run_tags(run_id, {OUTAGE_TAG: "true"})
+
+
+def end_lost_runs(instance: dg.DagsterInstance, records: Records) -> list[str]:
+    """Fail started runs whose process no longer exists, or was not heard of for a lease; return their ids.
 
     Dagster's default launcher would leave them open for as long as a run may take, and their hours with them.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    lost = [run for run in started if _is_lost(run)]
+    lost = [run for run in started if _is_lost(run, records)]
     for run in lost:
         instance.report_run_failed(run, LOST)
     return [run.run_id for run in lost]
 
 
-def _is_lost(run: dg.DagsterRun) -> bool:
+def _is_lost(run: dg.DagsterRun, records: Records) -> bool:
     run_id, _, owner = run.tags.get(WORKER_TAG, "").partition("@")
-    return run_id == run.run_id and is_gone(owner)
+    if run_id != run.run_id:
+        return False
+    return not has_pulse(records, run_id) if is_elsewhere(owner) else is_gone(owner)
 
 
 def open_hours_of_runs(instance: dg.DagsterInstance) -> set[StreamHour]:
@@ -104,8 +129,12 @@ def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff
     )
     failures, ended = 0, 0.0
     for record in newest_first:
+        if record.dagster_run.tags.get(STOPPED_TAG) == record.dagster_run.run_id:  # a retry inherits it
+            continue
         if record.dagster_run.status not in FAILED:
             break
+        if OUTAGE_TAG in record.dagster_run.tags:
+            continue
         failures += 1
         ended = max(ended, record.end_time or record.update_timestamp.timestamp())
     return Backoff(failures, ended + delay_after(failures))

@@ -2,23 +2,32 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 import dagster as dg
 
+from chatai_assets.adapters.records.checkpoints import write_checkpoint
 from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.domain.costs import Budget
+from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STREAMS, Stream
-from chatai_assets.orchestration.due import QuietHours, due_now, explanation, run_requests
+from chatai_assets.orchestration.dead_letters import letters_sensor
+from chatai_assets.orchestration.due import QuietHours, begin_probe, due_now, explanation, held_up, run_requests
+from chatai_assets.orchestration.losses import Lookout
+from chatai_assets.orchestration.outages import LOOKED_AT, outage_sensor
+from chatai_assets.orchestration.resources import Clock
 from chatai_assets.orchestration.runs import end_lost_runs
 from chatai_assets.settings import PROJECT, Settings
-from chatai_assets.stages.batches import free_lost_claims
+from chatai_assets.stages.budgets import resume
 from chatai_assets.stages.folder import FolderReport, take_folder, take_samples
 from chatai_assets.stages.ingest import Intake
+from chatai_assets.stages.upkeep import give_back
 
 DUE_INTERVAL_S = 10
 FOLDER_INTERVAL_S = 10
+UPKEEP_INTERVAL_S = 10
 FOLDER_WAIT_S = 30.0
 """Seconds a tick waits for the files at hand; Dagster gives up on a tick after 60."""
 SAMPLES = PROJECT / "chatai_assets" / "samples"
@@ -26,7 +35,9 @@ SAMPLES = PROJECT / "chatai_assets" / "samples"
 Opened = Callable[[], Parts]
 
 
-def sensors(settings: Settings, hours: dg.PartitionsDefinition[str], parts: Parts | None) -> list[dg.SensorDefinition]:
+def sensors(
+    settings: Settings, hours: dg.PartitionsDefinition[str], parts: Parts | None, clock: Clock
+) -> list[dg.SensorDefinition]:
     """Return all sensors; they are on by default.
 
     Args:
@@ -37,12 +48,17 @@ def sensors(settings: Settings, hours: dg.PartitionsDefinition[str], parts: Part
     def opened() -> Parts:
         return parts or open_parts(settings)
 
-    return [*(due_sensor(stream, hours, opened) for stream in STREAMS), folder_sensor(settings, opened)]
+    lookout, budget = Lookout(), settings.costs.budget
+    due = (due_sensor(stream, hours, budget, opened, lookout, clock) for stream in STREAMS)
+    others = (outage_sensor(opened, clock), letters_sensor(opened), upkeep_sensor(opened))
+    return [*due, folder_sensor(settings, opened), *others]
 
 
-def due_sensor(stream: Stream, hours: dg.PartitionsDefinition[str], opened: Opened) -> dg.SensorDefinition:
+def due_sensor(
+    stream: Stream, hours: dg.PartitionsDefinition[str], budget: Budget, opened: Opened, lookout: Lookout, clock: Clock
+) -> dg.SensorDefinition:
     """Return the sensor that asks for the hours of a stream in which something is due."""
-    quiet = QuietHours(stream, hours.get_partition_keys)
+    quiet = QuietHours(stream, hours.get_partition_keys, clock)
 
     @dg.sensor(
         name=f"{stream}_due",
@@ -53,13 +69,22 @@ def due_sensor(stream: Stream, hours: dg.PartitionsDefinition[str], opened: Open
         "has none. After failed runs an hour is left alone for a while.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        records, now = opened().records, time.time()
-        for run_id in end_lost_runs(context.instance):
-            context.log.warning("The process of run %s is gone; the run was failed.", run_id)
-        free_lost_claims(records)
-        due = due_now(stream, records, context.instance, hours, now)
+        parts, now = opened(), clock()
+        try:
+            records = parts.records
+            with records.begin() as connection:
+                write_checkpoint(connection, f"{LOOKED_AT}/{stream}", now)  # a full disk lets itself be read
+        except StoreUnavailable as error:
+            return dg.SensorResult(skip_reason=f"{error} Nothing is asked for until it works again.")
+        paused = resume(records, stream, budget, now)
+        for loss in lookout.look(parts):
+            context.log.warning(loss)
+        interval_s = parts.settings.probe_interval_s
+        due = due_now(stream, records, context.instance, hours, now, interval_s)
+        begin_probe(due, stream, records, now)
         requests = run_requests(due, now)
-        reason = explanation(due, stream)
+        said = (held_up(due, stream, records, interval_s), explanation(due, stream), told_paused(paused))
+        reason = " ".join(filter(None, said))
         if requests and reason:
             context.log.info(reason)
         return dg.SensorResult(
@@ -67,6 +92,34 @@ def due_sensor(stream: Stream, hours: dg.PartitionsDefinition[str], opened: Open
             skip_reason=None if requests else reason or f"Nothing of the {stream} is due.",
             asset_events=quiet.events(records, context.instance),
         )
+
+    return sensor
+
+
+def told_paused(paused: Mapping[str, int]) -> str:
+    """Return in one sentence who waits for the budget of the next day; "" when nobody does."""
+    if not paused:
+        return ""
+    names = ", ".join(sorted(paused)[:3])
+    more = f" and {len(paused) - 3} more" if len(paused) > 3 else ""
+    return f"{sum(paused.values())} tasks of {names}{more} wait for the budget of the next day."
+
+
+def upkeep_sensor(opened: Opened) -> dg.SensorDefinition:
+    """Return the sensor that gives back what nobody works on any more."""
+
+    @dg.sensor(
+        name="upkeep",
+        minimum_interval_seconds=UPKEEP_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Fails runs whose process is gone, and gives back what was claimed and is worked on by nobody: of "
+        "this machine at once, of other machines when the lease has run out. Starts no run: the other sensors do.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        records = opened().records
+        for run_id in end_lost_runs(context.instance, records):
+            context.log.warning("The process of run %s is gone; the run was failed.", run_id)
+        return dg.SkipReason(str(give_back(records)))
 
     return sensor
 

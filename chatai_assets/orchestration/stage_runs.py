@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 from sqlalchemy import RowMapping
 
 from chatai_assets.adapters.records import dead_letters, work
+from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.breaker import PROBE_ITEMS, Down, clock_time, name_of
+from chatai_assets.domain.errors import Outage, StoreUnavailable
 from chatai_assets.domain.keys import STREAMS, Stage, Stream
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
-from chatai_assets.orchestration.deadlines import deadline
+from chatai_assets.orchestration.deadlines import DeadlinePassed, deadline
 from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain
 from chatai_assets.orchestration.metadata import LISTED, materialization_metadata
-from chatai_assets.orchestration.resources import Part
-from chatai_assets.orchestration.runs import sign
+from chatai_assets.orchestration.pulse import pulse
+from chatai_assets.orchestration.resources import Clock, Part
+from chatai_assets.orchestration.runs import Asked, asked_of, note_outage_of, sign
+from chatai_assets.orchestration.watchdog import expect_end, watchdog
 from chatai_assets.settings import Settings
 from chatai_assets.stages.batches import Scope, StageReport
+from chatai_assets.stages.outages import in_the_way, note_outage, note_success, part_needed, waiting_for
 
 BUDGET_SHARE = 4
 """Of its deadline a stage begins batches in the first quarter only: a large share of work is no hang."""
@@ -33,60 +38,113 @@ class StageRun:
 
     Attributes:
         scope: what it works on.
+        part: what it needs besides the record store.
+        asked: who asked for the run; only a probe, or somebody's hand, may call a part that is down.
+        down: the outage that the stage waits for, if any.
+        late: stream -> items that wait for it, counted before some of them get on.
         done: what it reported, once it has.
     """
 
     stage: Stage
     scope: Scope
     records: Part[Records]
+    part: str
+    asked: Asked = "by hand"
+    down: Down | None = None
+    late: Mapping[str, int] = field(default_factory=dict)
     done: StageReport | None = None
 
-    def report(self, report: StageReport) -> None:
-        """Take what the stage says it did."""
-        self.done = report
+    def do(self, work_on: Callable[[Scope], StageReport]) -> None:
+        """Work on the scope, unless what the stage needs is down and nobody asked to try it."""
+        if self.down and self.asked == "due":
+            self.done = StageReport(self.stage, self.scope.stream, self.scope.hour)
+            self.done.hour_states = _states(self)
+            return
+        self.done = work_on(self.scope)
+
+    def meet_breaker(self) -> None:
+        """Look whether what the stage needs is down; a probe then takes a few items only."""
+        self.down = in_the_way(self.records(), self.scope.stream, self.stage)
+        if self.down:
+            self.late = waiting_for(self.records(), self.down)
+            few = PROBE_ITEMS if self.asked == "probe" else self.scope.run_items
+            self.scope = replace(self.scope, probing=True, run_items=min(few, self.scope.run_items))
+
+    def close_breaker(self) -> None:
+        """Note that what was down let the stage get on."""
+        if self.down and self.done and self.done.done:
+            scope = self.scope
+            note_success(self.records(), self.down, scope.stream, self.stage, self.late, scope.clock())
+
+    @property
+    def report(self) -> StageReport:
+        """What the stage says it did, once it has."""
+        if self.done is None:
+            raise ValueError("The stage did not report.")
+        return self.done
 
     @property
     def result(self) -> dg.MaterializeResult[None]:
         """What the step returns, once the stage has reported."""
-        if self.done is None:
-            raise ValueError("The stage did not report.")
-        letters = _letters_of_run(self) if self.done.failed else ()
-        return dg.MaterializeResult(metadata=materialization_metadata(self.done, self.scope.run_id, letters))
+        letters = _letters_of_run(self) if self.report.failed else ()
+        metadata = materialization_metadata(self.report, self.scope.run_id, letters)
+        return dg.MaterializeResult(metadata=metadata | self._held_back())
+
+    def _held_back(self) -> dict[str, str]:
+        if not self.down or self.asked != "due":
+            return {}
+        since = clock_time(self.down.since)
+        return {"held_back": f"Nothing was asked of {name_of(self.down.part)}, which is down since {since} UTC."}
 
 
 @contextmanager
 def stage_run(
-    context: dg.AssetExecutionContext, stage: Stage, settings: Settings, records: Part[Records]
+    context: dg.AssetExecutionContext, stage: Stage, settings: Settings, records: Part[Records], clock: Clock
 ) -> Iterator[StageRun]:
     """Run one stage of the asset's stream and of the partition's hour; see ``watched``."""
-    scope = scope_of(settings, _stream_of(context.asset_key), context.partition_key, context.run.run_id)
-    with watched(context.op_execution_context, StageRun(stage, scope, records), settings.stage_deadline_s) as run:
+    scope = scope_of(settings, _stream_of(context.asset_key), stage, context.partition_key, context.run.run_id)
+    part, asked = part_needed(stage, settings.models), asked_of(context.run.tags)
+    run = StageRun(stage, replace(scope, clock=clock), records, part, asked)
+    with watched(context.op_execution_context, run, settings):
         yield run
 
 
 @contextmanager
-def watched(context: dg.OpExecutionContext, run: StageRun, deadline_s: float) -> Iterator[StageRun]:
+def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -> Iterator[StageRun]:
     """Let a stage run for as long as it may, and tell Dagster and the log what came of it.
 
     Raises:
         dagster.Failure: the stage failed; says in one sentence what is down, what waits and what to do.
         dagster.RetryRequested: a store could not be reached; the step is tried again.
     """
+    limit_s, name = settings.stages[run.stage].deadline_s, f"the stage {run.stage!r} of {run.scope.stream}"
+    if watchdog().told_to_stop:  # between two steps Dagster may take a signal and forget it
+        raise dg.DagsterExecutionInterruptedError
     try:
-        with deadline(deadline_s):
+        with deadline(limit_s, name, context.run_id, watchdog(), grace_s=settings.grace_s):
             sign(context.instance, context.run_id)
-            yield run
+            with pulse(run.records(), context.run_id, settings.lease_s):
+                run.meet_breaker()
+                yield run
+                run.close_breaker()
     except BaseException as error:
         if not is_ours_to_explain(error):
             raise
+        if isinstance(error, DeadlinePassed):
+            expect_end(context.run_id)
         _log_failed(run, error)
         place = Place(run.scope.stream, run.stage, run.scope.hour, _waiting(run), context.retry_number)
-        raise failure_of(error, place) from None  # the cause may quote private text
+        failure = failure_of(error, place)
+        if isinstance(error, Outage) and isinstance(failure, dg.Failure):
+            _open_breaker(context, run, error)
+        raise failure from None  # the cause may quote private text
     _log_complete(run)
 
 
-def scope_of(settings: Settings, stream: Stream, hour: str, run_id: str, only: Key | None = None) -> Scope:
-    """Return what a run of an hour works on, within the limits of the settings."""
+def scope_of(
+    settings: Settings, stream: Stream, stage: Stage, hour: str, run_id: str, only: Key | None = None
+) -> Scope:
+    """Return what a stage of a run works on, within the limits of the settings."""
     limits = settings.limits(stream)
     return Scope(
         stream=stream,
@@ -96,10 +154,21 @@ def scope_of(settings: Settings, stream: Stream, hour: str, run_id: str, only: K
         batch_items=limits.batch_items,
         projection_items=limits.projection_items,
         lease_s=settings.lease_s,
-        max_attempts=settings.max_attempts,
-        budget_s=settings.stage_deadline_s / BUDGET_SHARE,
+        max_attempts=settings.stages[stage].max_attempts,
+        budget_s=settings.stages[stage].deadline_s / BUDGET_SHARE,
         only=only,
     )
+
+
+def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: Outage) -> None:
+    """Tell all processes what is down; the breaker then says when the hour is asked for again, not its failed runs."""
+    if note_outage(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock()):
+        note_outage_of(context.instance, context.run_id)
+
+
+def _states(run: StageRun) -> dict[str, int]:
+    with run.records().reading() as connection:
+        return work.hour_states(connection, run.scope.stream, run.stage, run.scope.hour)
 
 
 def _stream_of(asset_key: dg.AssetKey) -> Stream:
@@ -109,8 +178,7 @@ def _stream_of(asset_key: dg.AssetKey) -> Stream:
 def _waiting(run: StageRun) -> int | None:
     """Return how many items wait at the stage; None when the record store is what is down."""
     try:
-        with run.records().reading() as connection:
-            states = work.hour_states(connection, run.scope.stream, run.stage, run.scope.hour)
+        states = _states(run)
     except StoreUnavailable:
         return None
     return states.get("pending", 0) + states.get("working", 0)
@@ -119,7 +187,7 @@ def _waiting(run: StageRun) -> int | None:
 def _letters_of_run(run: StageRun) -> Sequence[RowMapping]:
     """Return the newest dead letters that this run wrote at this stage."""
     with run.records().reading() as connection:
-        newest = dead_letters.list_letters(connection, stream=run.scope.stream, limit=10 * LISTED)
+        newest = dead_letters.list_letters(connection, Choice(stream=run.scope.stream), limit=10 * LISTED)
     return [letter for letter in newest if (letter["run_id"], letter["stage"]) == (run.scope.run_id, run.stage)]
 
 

@@ -17,13 +17,16 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.records import content, dead_letters, ledger, stats, work
+from chatai_assets.adapters.records import content, costs, dead_letters, ledger, stats, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.errors import ChatAIError, StoreUnavailable, TransientError
+from chatai_assets.domain.errors import ChatAIError, OverBudget, StoreUnavailable, TransientError
 from chatai_assets.domain.keys import Stage, Stream
 from chatai_assets.domain.retries import guard_against_mass_failure, retry_delay
-from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, DEAD_LETTER, log
+from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
+from chatai_assets.stages import budgets
+from chatai_assets.stages.killers import killers_of
+from chatai_assets.stages.letters import class_of, code_version, letters_of, log_failures, news
 from chatai_assets.stages.owners import is_gone, new_owner
 
 PREVIEW_ROWS = 10
@@ -42,6 +45,7 @@ class Scope:
         max_attempts: tries of one item before a passing fault counts as a lasting one.
         budget_s: seconds after which a stage takes no further batch; the rest waits for the next run.
         only: the one item to work on; None works on all that is due.
+        probing: what the stage needs was down; items that all fail alike are not to blame then, however few.
         clock: epoch seconds.
     """
 
@@ -55,6 +59,7 @@ class Scope:
     max_attempts: int = 5
     budget_s: float = math.inf
     only: Key | None = None
+    probing: bool = False
     clock: Callable[[], float] = time.time
 
 
@@ -70,7 +75,9 @@ class StageReport:
         lost: items that were taken away meanwhile (edited, redone) and left to whoever has them now.
         counts: further figures of the stage, e.g. ``chunks`` or ``points_written``.
         preview: a few items: keys, sizes, tags.
+        paused: tenant -> what is to be said of its budget, where that is spent.
         hour_states: state -> items of the whole hour after this run.
+        hour_costs: what the whole hour cost at this stage so far; empty for a stage that costs nothing.
     """
 
     stage: Stage
@@ -84,12 +91,19 @@ class StageReport:
     seconds: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     preview: list[dict[str, Any]] = field(default_factory=list)
+    paused: dict[str, str] = field(default_factory=dict)
     hour_states: dict[str, int] = field(default_factory=dict)
+    hour_costs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def taken(self) -> int:
         """Items that were claimed."""
         return self.done + self.failed.total() + self.retried.total() + self.lost
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing came of it but that budgets are spent."""
+        return bool(self.paused) and self.taken == self.retried[OverBudget.__name__]
 
 
 @dataclass(slots=True)
@@ -98,7 +112,6 @@ class BatchResult:
 
     Attributes:
         write: writes the results of the items that are still held and did not fail, in the committing transaction.
-        write_failed: writes what failing means to the items themselves (a document's status).
         failures: item -> what befell it.
         follow: stages that become pending for every finished item that has not seen them.
         reopen: stage -> items for which it becomes pending again.
@@ -106,7 +119,6 @@ class BatchResult:
     """
 
     write: Callable[[Connection, set[Key]], None]
-    write_failed: Callable[[Connection, Mapping[Key, ChatAIError]], None] = lambda _connection, _failures: None
     failures: dict[Key, ChatAIError] = field(default_factory=dict)
     stacks: dict[Key, str] = field(default_factory=dict)
     follow: Sequence[Stage] = ()
@@ -134,6 +146,10 @@ class StageWork(Protocol):
         """Stages that must look again at an item that fails here for good."""
         ...
 
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Write what failing for good means to the items themselves (a document's status, what an earlier one said)."""
+        ...
+
     def compute(self, owner: str) -> BatchResult:
         """Work on the items of a claim; raises ``Outage`` when none of them can go on."""
         ...
@@ -144,17 +160,23 @@ def run_stage(scope: Scope, records: Records, stage_work: StageWork, *, batch_it
 
     Raises:
         Outage: something all items need is down; what was claimed is given back, no attempt is used up.
+        BudgetSpent: all that waits is over its tenant's budget, and no run of this hour has said so today.
     """
     report = StageReport(stage_work.stage, scope.stream, scope.hour)
     started = time.monotonic()
     free_lost_claims(records)
+    with records.reading() as connection:
+        known = budgets.is_known(connection, scope.stream, stage_work.stage, scope.hour, scope.clock())
     while report.taken < scope.run_items and time.monotonic() - started < scope.budget_s:
         limit = min(batch_items or scope.batch_items, scope.run_items - report.taken)
         if not _run_batch(scope, records, stage_work, limit, report):
             break
     report.seconds = time.monotonic() - started
+    if report.is_paused and not known:
+        raise budgets.budget_spent(report.paused)
     with records.reading() as connection:
         report.hour_states = work.hour_states(connection, scope.stream, stage_work.stage, scope.hour)
+        report.hour_costs = costs.costs_of_hour(connection, scope.stream, stage_work.stage, scope.hour)
     return report
 
 
@@ -163,10 +185,20 @@ def _run_batch(scope: Scope, records: Records, stage_work: StageWork, limit: int
     with _claimed(scope, records, stage_work.stage, limit) as (owner, size):
         if not size:
             return False
-        result = stage_work.compute(owner)
-        guard_against_mass_failure(result.failures.values(), size)
+        result = _computed(scope, records, stage_work, owner, size)
         _commit(scope, records, stage_work, owner, size, result, report, started)
     return True
+
+
+def _computed(scope: Scope, records: Records, stage_work: StageWork, owner: str, size: int) -> BatchResult:
+    # What may be a killer is claimed alone.
+    killers = killers_of(records, owner, stage_work.stage, scope.clock()) if size == 1 else {}
+    if killers:
+        return BatchResult(write=lambda _connection, _keys: None, failures=dict(killers))
+    result = stage_work.compute(owner)
+    fresh = news(records, stage_work.stage, result.failures)
+    guard_against_mass_failure(fresh, size, probing=scope.probing)
+    return result
 
 
 @contextmanager
@@ -178,6 +210,8 @@ def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterat
     )
     with records.begin() as connection:
         size = work.claim(connection, wanted)
+        if size and scope.stream == "documents":
+            content.begin_documents(connection, owner)
     if not size:
         yield owner, 0
         return
@@ -230,10 +264,12 @@ def _commit(
         failed, retried = _sort_failures(scope, result, held, rows)
         _give_back(connection, owner, result, retried, now)
         result.write(connection, held - result.failures.keys())
-        result.write_failed(connection, failed)
+        stage_work.write_failed(connection, failed)
         _withdraw(connection, owner, stage_work, failed, now)
         work.fail(connection, owner, [(key, type(error).__name__) for key, error in failed.items()], now=now)
-        letters = [_letter(scope, stage_work.stage, rows[key], error, result) for key, error in failed.items()]
+        why = {key: (rows[key], error, result.stacks.get(key)) for key, error in failed.items()}
+        code = code_version(stage_work.fingerprint)
+        letters = letters_of(connection, scope.stream, stage_work.stage, scope.run_id, code, why)
         dead_letters.bury(connection, letters, now=now)
         work.follow(connection, owner, result.follow, now=now)
         for stage, keys in result.reopen.items():
@@ -245,7 +281,7 @@ def _commit(
             _stats_row(scope, stage_work.stage, done, result, failed, retried, now, time.monotonic() - started),
         )
     _add_to(report, size - len(held), done, result, failed, retried)
-    _log_failures(scope, stage_work.stage, failed)
+    log_failures(stage_work.stage, scope.run_id, failed)
 
 
 def _give_back(
@@ -285,26 +321,13 @@ def _sort_failures(
         attempts = rows[key]["attempts"] + 1
         if isinstance(error, TransientError) and not error.costs_attempt:
             retried[key] = (type(error).__name__, error.retry_after or 0.0)
-        elif isinstance(error, TransientError) and attempts < scope.max_attempts:
+        elif isinstance(error, TransientError) and attempts < min(
+            scope.max_attempts, error.most_attempts or scope.max_attempts
+        ):
             retried[key] = (type(error).__name__, retry_delay(attempts, error.retry_after))
         else:
             failed[key] = error
     return failed, retried
-
-
-def _letter(scope: Scope, stage: Stage, row: Any, error: ChatAIError, result: BatchResult) -> dict[str, Any]:
-    return {
-        "tenant_id": row["tenant_id"],
-        "queue_name": scope.stream,
-        "job_name": stage,
-        "job_id": f"{row['source_key']}@{row['seq']}",
-        "job_data": {"source": row["source_key"], "seq": row["seq"], "hour": row["hour"], "run_id": scope.run_id},
-        "source_key": row["source_key"],
-        "error_class": getattr(error, "code", None) or type(error).__name__,
-        "error_message": str(error),
-        "error_stack": result.stacks.get((row["tenant_id"], row["source_key"])),
-        "attempts": row["attempts"] + 1,
-    }
 
 
 def _stats_row(
@@ -341,29 +364,18 @@ def _add_to(
 ) -> None:
     report.done += done
     report.unchanged += result.unchanged
-    report.failed.update(getattr(error, "code", None) or type(error).__name__ for error in failed.values())
+    report.failed.update(class_of(error) for error in failed.values())
     report.retried.update(name for name, _ in retried.values())
     report.lost += lost
+    report.paused |= {key[0]: str(error) for key, error in result.failures.items() if isinstance(error, OverBudget)}
     report.counts.update(result.counts)
     report.preview.extend(result.preview[: PREVIEW_ROWS - len(report.preview)])
     if lost:
         log.info(CLAIM_LOST, stage=report.stage, hour=report.hour, items=lost)
 
 
-def _log_failures(scope: Scope, stage: Stage, failed: Mapping[Key, ChatAIError]) -> None:
-    for (tenant_id, source_key), error in failed.items():
-        log.warning(
-            DEAD_LETTER,
-            stage=stage,
-            tenant=tenant_id,
-            source=source_key,
-            run_id=scope.run_id,
-            error_class=getattr(error, "code", None) or type(error).__name__,
-        )
-
-
-def free_lost_claims(records: Records) -> None:
-    """Take back claims of processes of this machine that no longer run, without waiting for their lease.
+def free_lost_claims(records: Records) -> int:
+    """Take back claims of processes of this machine that no longer run; return of how many owners.
 
     What they held is due only after this: whoever asks which hours are due right after a crash calls it first.
     """
@@ -371,3 +383,4 @@ def free_lost_claims(records: Records) -> None:
         freed = work.free_orphans(connection, is_gone)
     if freed:
         log.info(CLAIMS_FREED, owners=freed)
+    return freed

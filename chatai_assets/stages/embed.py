@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.models.ports import Embedder, Question, Vector, figures_of
+from chatai_assets.adapters.models.ports import Embedder, Purpose, Question, Vector, figures_of
 from chatai_assets.adapters.records import content, embeddings
+from chatai_assets.adapters.records.content import Rows
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.chunking import BODY
 from chatai_assets.domain.embedding import sparse_terms
+from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
 from chatai_assets.domain.keys import Stage, Stream, fingerprint
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.documents import fail_documents
@@ -28,40 +30,58 @@ Stems = Callable[[str], Sequence[str]]
 
 def embed_hour(scope: Scope, *, records: Records, embedder: Embedder, stems: Stems) -> StageReport:
     """Embed the chunks of what is due for which no vector is kept yet."""
-    return run_stage(scope, records, _Embedding(scope.stream, records, embedder, stems))
+    return run_stage(scope, records, _Embedding(scope, records, embedder, stems))
 
 
 class _Embedding:
     stage: Stage = "embed"
     withdraws: Sequence[Stage] = ("index",)
 
-    def __init__(self, stream: Stream, records: Records, embedder: Embedder, stems: Stems) -> None:
-        self.stream = stream
+    def __init__(self, scope: Scope, records: Records, embedder: Embedder, stems: Stems) -> None:
+        self.stream: Stream = scope.stream
+        self.purpose = Purpose(scope.stream, scope.hour)
+        self.max_attempts = scope.max_attempts
         self.records = records
         self.embedder = embedder
         self.stems = stems
         self.fingerprint = fingerprint("embed", embedder.model, CODE_VERSION)
 
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        if self.stream == "documents":
+            fail_documents(connection, failures)
+
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
+            rows = content.claimed_work(connection, owner)
+            keys = [(row["tenant_id"], row["source_key"]) for row in rows]
+            tried = {key for key, row in zip(keys, rows, strict=True) if row["attempts"] + 1 >= self.max_attempts}
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
-        questions = list(dict.fromkeys(Question(row["tenant_id"], row["text"]) for row in missing))
+        questions = list(dict.fromkeys(map(self._question, missing)))
         answers = dict(zip(questions, answers_to(self.embedder.embed, questions), strict=True))
         result = BatchResult(write=lambda _connection, _keys: None, follow=("index",), reopen={"index": keys})
-        if self.stream == "documents":
-            result.write_failed = fail_documents
+        kept = self._kept(missing, answers, tried, result)
+        self._complete(result, keys, kept, {(row["tenant_id"], row["source_key"]) for row in missing})
+        return result
+
+    def _kept(
+        self, missing: Rows, answers: Mapping[Question, Vector | Exception], tried: set[Key], result: BatchResult
+    ) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return (tenant, text hash) -> vector row of what was answered, and note what was not."""
         kept: dict[tuple[str, str], dict[str, Any]] = {}
         for row in missing:
-            answer, key = answers[Question(row["tenant_id"], row["text"])], (row["tenant_id"], row["source_key"])
-            if isinstance(answer, Exception):
+            answer, key = answers[self._question(row)], (row["tenant_id"], row["source_key"])
+            if isinstance(answer, Exception) and _may_be_left_out(row, answer, last=key in tried):
+                result.counts["page_chunks_left_out"] += 1
+            elif isinstance(answer, Exception):
                 note_failure(answer, key, result)
             elif (row["tenant_id"], row["text_hash"]) not in kept:
                 vector = attempt(partial(self._row, row, answer), key, result)
                 if vector:
                     kept[row["tenant_id"], row["text_hash"]] = vector
-        self._complete(result, keys, kept, {(row["tenant_id"], row["source_key"]) for row in missing})
-        return result
+        return kept
+
+    def _question(self, row: Any) -> Question:
+        return Question(row["tenant_id"], row["text"], self.purpose)
 
     def _row(self, row: Any, dense: Vector) -> dict[str, Any]:
         indices, values = sparse_terms(self.stems(row["text"]))
@@ -83,6 +103,13 @@ class _Embedding:
 
         result.write = write
         result.unchanged = len(keys) - len(worked)
-        result.counts = Counter(texts_embedded=len(kept))
+        result.counts.update(texts_embedded=len(kept))
         result.counts.update(figures_of(self.embedder))
         result.preview = [{"source": key[1], "embedded": key in worked} for key in keys[:10]]
+
+
+def _may_be_left_out(row: Any, error: Exception, *, last: bool) -> bool:
+    """Return whether a post does without a text: what a page says must not keep the post itself from being found."""
+    if row["part"] == BODY or isinstance(error, Outage):
+        return False
+    return (last and error.costs_attempt) if isinstance(error, TransientError) else True

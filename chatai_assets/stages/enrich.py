@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.ports import Extractor, Question, figures_of
+from chatai_assets.adapters.models.ports import Extractor, Purpose, Question, figures_of, uses_of
 from chatai_assets.adapters.records import content, enrichment
+from chatai_assets.adapters.records.provider_results import link_results
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage, fingerprint
 from chatai_assets.domain.linking import Extraction, check_extraction
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
@@ -25,35 +27,40 @@ Row = dict[str, Any]
 
 def enrich_hour(scope: Scope, *, records: Records, extractor: Extractor) -> StageReport:
     """Find the entities and relations of what is due."""
-    return run_stage(scope, records, _Enriching(records, extractor))
+    return run_stage(scope, records, _Enriching(scope, records, extractor))
 
 
 class _Enriching:
     stage: Stage = "enrich"
     withdraws: Sequence[Stage] = ("link",)
 
-    def __init__(self, records: Records, extractor: Extractor) -> None:
+    def __init__(self, scope: Scope, records: Records, extractor: Extractor) -> None:
+        self.purpose = Purpose(scope.stream, scope.hour)
         self.records = records
         self.extractor = extractor
         self.fingerprint = fingerprint("enrich", extractor.model, CODE_VERSION)
 
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        enrichment.forget_facts(connection, failures.keys())
+
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
-            chunks = content.claimed_chunks(connection, owner)
-        answers = answers_to(self.extractor.extract, [Question(chunk["tenant_id"], chunk["text"]) for chunk in chunks])
+            chunks = content.claimed_chunks(connection, owner, pages=False)
+        asked = [(_key(chunk), Question(chunk["tenant_id"], chunk["text"], self.purpose)) for chunk in chunks]
+        answers = answers_to(self.extractor.extract, [question for _, question in asked])
         result = BatchResult(write=lambda _connection, _keys: None, follow=("link",), reopen={"link": keys})
         names: dict[tuple[str, ...], Row] = {}
         ties: dict[tuple[str, ...], Row] = {}
         for chunk, answer in zip(chunks, answers, strict=True):
-            key = (chunk["tenant_id"], chunk["source_key"])
+            key = _key(chunk)
             if isinstance(answer, Exception):
                 note_failure(answer, key, result)
                 continue
             said = attempt(partial(check_extraction, answer, chunk["text"]), key, result)
             if said:
                 _collect(chunk, said, names, ties)
-        _complete(result, owner, keys, names, ties)
+        _complete(result, owner, keys, names, ties, uses_of(self.extractor, asked))
         result.counts.update(figures_of(self.extractor))
         return result
 
@@ -77,9 +84,11 @@ def _complete(
     keys: Sequence[Key],
     names: dict[tuple[str, ...], Row],
     ties: dict[tuple[str, ...], Row],
+    uses: Sequence[tuple[Key, str]],
 ) -> None:
     def write(connection: Connection, held: set[Key]) -> None:
         enrichment.replace_facts(connection, owner, _of(names, held), _of(ties, held))
+        link_results(connection, [use for use in uses if use[0] in held])
 
     per_item = Counter((row["tenant_id"], row["source_key"]) for row in names.values())
     result.write = write
@@ -91,3 +100,7 @@ def _complete(
 
 def _of(rows: dict[tuple[str, ...], Row], held: set[Key]) -> list[Row]:
     return [row for row in rows.values() if (row["tenant_id"], row["source_key"]) in held]
+
+
+def _key(chunk: RowMapping) -> Key:
+    return chunk["tenant_id"], chunk["source_key"]

@@ -10,12 +10,17 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.records import content, embeddings, enrichment, ledger
+from chatai_assets.adapters.records.pages import pages_of_owner
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.adapters.vectors.port import Point, Sparse, VectorStore
+from chatai_assets.domain.chunking import BODY
+from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage, canonical_json, digest, fingerprint, point_id
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
-from chatai_assets.stages.projections import Changes, announce, needs_writing
+from chatai_assets.stages.documents import fail_documents
+from chatai_assets.stages.losses import projected_vectors, recovering
+from chatai_assets.stages.projections import Changes, announce, confirm, needs_writing
 
 CODE_VERSION = "1"
 UPSERT_POINTS = 1_000
@@ -30,7 +35,12 @@ def index_hour(scope: Scope, *, records: Records, vectors: VectorStore, model: s
     Args:
         model: whose vectors are indexed.
     """
-    return run_stage(scope, records, _Indexing(scope, records, vectors, model), batch_items=scope.projection_items)
+    indexing = _Indexing(scope, records, vectors, model)
+    return recovering(
+        lambda: run_stage(scope, records, indexing, batch_items=scope.projection_items),
+        records,
+        projected_vectors(vectors),
+    )
 
 
 class _Indexing:
@@ -44,14 +54,19 @@ class _Indexing:
         self.model = model
         self.fingerprint = fingerprint("index", model, CODE_VERSION)
 
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        if self.scope.stream == "documents":
+            fail_documents(connection, failures)
+
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             items = content.claimed_items(connection, self.scope.stream, owner)
             chunks = content.claimed_chunks(connection, owner, with_text=False)
             tags = enrichment.tags_of_owner(connection, owner)
+            pages = _titles(pages_of_owner(connection, owner))
             embedded = embeddings.embedded_texts(connection, owner, self.model)
             before = ledger.recorded(connection, owner, "vectors")
-        wanted = _wanted_points(self.scope.stream, items, chunks, embedded, tags)
+        wanted = _wanted_points(self.scope.stream, items, chunks, embedded, tags, pages)
         desired = {
             key: {i: _content(self.model, point) for i, point in points.items()} for key, points in wanted.items()
         }
@@ -64,7 +79,7 @@ class _Indexing:
         self, owner: str, wanted: Mapping[Key, Mapping[str, tuple[str, Payload]]], desired: dict[Key, dict[str, str]]
     ) -> Changes:
         with self.vectors.writing() as writer:
-            changes = announce(self.records, "vectors", owner, desired)
+            changes = announce(self.records, "vectors", owner, desired, writer.mark)
             with self.records.reading() as connection:
                 kept = embeddings.vectors_of_owner(connection, owner, self.model)
             points = [
@@ -75,11 +90,13 @@ class _Indexing:
             for start in range(0, len(points), UPSERT_POINTS):
                 writer.upsert(points[start : start + UPSERT_POINTS])
             writer.delete([i for plan in changes.plans.values() for i in plan.deletes])
+            if changes.mark:
+                writer.sign(changes.mark)
         return changes
 
     def _result(self, desired: dict[Key, dict[str, str]], changes: Changes) -> BatchResult:
         def write(connection: Connection, held: set[Key]) -> None:
-            ledger.confirm(connection, "vectors", {key: desired[key] for key in changes.plans if key in held})
+            confirm(connection, "vectors", changes, {key: points for key, points in desired.items() if key in held})
             rows = [_searchable(self.scope.stream, key, len(points)) for key, points in desired.items() if key in held]
             # A document of which nothing is found is not completed; whoever failed it has said why.
             shown = rows if self.scope.stream == "posts" else [row for row in rows if row["chunks_count"]]
@@ -103,10 +120,12 @@ def _wanted_points(
     chunks: Sequence[RowMapping],
     embedded: Collection[tuple[str, str]],
     tags: Mapping[Key, tuple[str, tuple[str, ...]]],
+    pages: Mapping[tuple[Key, str], Payload],
 ) -> dict[Key, dict[str, tuple[str, Payload]]]:
     """Return item -> point id -> (text hash, payload).
 
-    An item without text has none; nor has one that is embedded in part, lest parts of it pass for the whole.
+    An item without text has none; nor has one whose body is embedded in part, lest parts of it pass for the whole.
+    Of its linked pages those count that are embedded whole.
     """
     by_item: defaultdict[Key, list[RowMapping]] = defaultdict(list)
     for chunk in chunks:
@@ -115,9 +134,24 @@ def _wanted_points(
     for item in items:
         key = (item["tenant_id"], item["source_key"])
         about = _about(stream, item, tags.get(key, ("", ()))[1])
-        mine = by_item[key] if item["has_text"] and all(_place(chunk) in embedded for chunk in by_item[key]) else []
-        wanted[key] = {_id(chunk): (chunk["text_hash"], _payload(about, chunk)) for chunk in mine}
+        lacking = {chunk["part"] for chunk in by_item[key] if _place(chunk) not in embedded}
+        mine = by_item[key] if item["has_text"] and BODY not in lacking else []
+        wanted[key] = {
+            _id(chunk): (chunk["text_hash"], _payload(about | pages.get((key, chunk["part"]), {}), chunk))
+            for chunk in mine
+            if chunk["part"] not in lacking
+        }
     return wanted
+
+
+def _titles(told: Mapping[Key, Mapping[str, Any]]) -> dict[tuple[Key, str], Payload]:
+    """Return item and part -> title and address of the linked page that the part is."""
+    return {
+        (key, page["part"]): {"title": page["title"], "url": page["url"]}
+        for key, value in told.items()
+        for page in reversed(value["pages"])
+        if page["part"]
+    }
 
 
 def _about(stream: str, item: RowMapping, tags: Sequence[str]) -> Payload:

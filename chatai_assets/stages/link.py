@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy import Connection, RowMapping
@@ -12,16 +12,21 @@ from chatai_assets.adapters.graph.port import GraphStore
 from chatai_assets.adapters.records import content, enrichment, ledger
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.graph import Channel, Facts, Subgraph, subgraph
 from chatai_assets.domain.graph_change import change_of, fingerprints
+from chatai_assets.domain.index_plan import Plan
 from chatai_assets.domain.keys import Stage, fingerprint
 from chatai_assets.domain.linking import Entity, Extraction, Relation
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.isolation import attempt
-from chatai_assets.stages.projections import Changes, announce, needs_writing
+from chatai_assets.stages.losses import projected_graph, recovering
+from chatai_assets.stages.projections import Changes, announce, confirm, needs_writing
 
 CODE_VERSION = "1"
 ITEMS_PER_TURN = 10_000
+PARTS_PER_CHANGE = 50_000
+"""Nodes and edges of one transaction, unless a single item has more: a server keeps all of it in memory meanwhile."""
 NOTHING = Subgraph()
 
 Extractions = Mapping[int, Extraction]
@@ -32,7 +37,10 @@ def link_hour(scope: Scope, *, records: Records, graph: GraphStore) -> StageRepo
 
     Batches are large: closing the embedded graph rewrites all its edges, and no search waits for it.
     """
-    return run_stage(scope, records, _Linking(scope, records, graph), batch_items=ITEMS_PER_TURN)
+    linking = _Linking(scope, records, graph)
+    return recovering(
+        lambda: run_stage(scope, records, linking, batch_items=ITEMS_PER_TURN), records, projected_graph(graph)
+    )
 
 
 class _Linking:
@@ -44,6 +52,9 @@ class _Linking:
         self.records = records
         self.graph = graph
         self.fingerprint = fingerprint("link", CODE_VERSION)
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Nothing: who is named in an item is known whether or not the graph shows it."""
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
@@ -58,15 +69,33 @@ class _Linking:
         changes = Changes({})
         if needs_writing(desired, before):
             with self.graph.writing() as writer:
-                changes = announce(self.records, "graph", owner, desired)
-                writer.apply(change_of((plan, wanted[key]) for key, plan in changes.plans.items()))
+                changes = announce(self.records, "graph", owner, desired, writer.mark)
+                for portion in _portions(changes.plans):
+                    writer.apply(change_of((plan, wanted[key]) for key, plan in portion))
+                if changes.mark:
+                    writer.sign(changes.mark)
         _complete(result, desired, changes)
         return result
 
 
+def _portions(plans: Mapping[Key, Plan]) -> Iterator[list[tuple[Key, Plan]]]:
+    """Yield the items in portions that one transaction takes; the ledger knows what is intended of all of them."""
+    portion: list[tuple[Key, Plan]] = []
+    parts = 0
+    for key, plan in plans.items():
+        size = len(plan.upserts) + len(plan.deletes)
+        if portion and parts + size > PARTS_PER_CHANGE:
+            yield portion
+            portion, parts = [], 0
+        portion.append((key, plan))
+        parts += size
+    if portion:
+        yield portion
+
+
 def _complete(result: BatchResult, desired: dict[Key, dict[str, str]], changes: Changes) -> None:
     def write(connection: Connection, held: set[Key]) -> None:
-        ledger.confirm(connection, "graph", {key: desired[key] for key in changes.plans if key in held})
+        confirm(connection, "graph", changes, {key: parts for key, parts in desired.items() if key in held})
 
     result.write = write
     result.unchanged = len(desired) - len(changes.plans)

@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 from chatai_assets.adapters.graph.port import GraphStore
-from chatai_assets.adapters.records import content, dead_letters, enrichment, ledger, work
+from chatai_assets.adapters.records import content, costs, dead_letters, enrichment, ledger, pages, work
+from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.adapters.vectors.port import VectorStore
+from chatai_assets.domain.costs import DAY_S, day_of
+from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STREAMS, Stage, Stream, hour_of, stream_of
+from chatai_assets.stages.losses import is_lost, projected_graph, projected_vectors
+from chatai_assets.stages.outages import told_outages
 
+CATCH_UP = "chatai process"
+"""In the UI it is a backfill: asset, Materialize, the hours that are behind."""
 REDO_NOTE = "done again by hand"
+
+
+T = TypeVar("T")
 
 
 class UnknownItem(LookupError):
     """No tenant, or more than one, has an item of this source key; says what to do."""
 
 
-def status(records: Records, vectors: VectorStore, graph: GraphStore) -> dict[str, Any]:
-    """Return counts of both streams and all stores, and the hours that are behind.
+def status(
+    records: Records, vectors: VectorStore, graph: GraphStore, probe_interval_s: float = 360.0
+) -> dict[str, Any]:
+    """Return counts of both streams and all stores, what was paid today, what is down, and the hours that are behind.
 
-    An hour is behind when it is over and something in it is not finished.
+    An hour is behind when it is over and something in it is not finished. A projection is lost when it is not the one
+    that was written last; the next look of a sensor, or ``process``, has it written again. The counts of a store that
+    cannot be reached are None: who asks how things stand must be told also then.
     """
-    points, size = vectors.count(), graph.count()
+    points, size = _or_none(vectors.count), _or_none(graph.count)
+    projections = (projected_vectors(vectors), projected_graph(graph))
+    lost = [projected.name for projected in projections if _or_none(partial(is_lost, records, projected))]
     with records.reading() as connection:
         streams: dict[str, Any] = {
             stream: {"received": content.count_items(connection, stream), **work.item_states(connection, stream)}
@@ -34,13 +51,50 @@ def status(records: Records, vectors: VectorStore, graph: GraphStore) -> dict[st
         now = hour_of(time.time())
         behind = sorted({hour for stream in STREAMS for hour in work.open_hours(connection, stream) if hour < now})
         letters = dead_letters.count_open(connection)
+        paid = costs.costs_since(connection, day_of(time.time()))
     return {
         **streams,
         "vectors": {"points": points},
-        "graph": {"nodes": size.nodes, "relationships": size.relationships},
+        "graph": {"nodes": size and size.nodes, "relationships": size and size.relationships},
         "dead_letters": {"open": letters},
+        "costs_today": total(paid),
         "hours_behind": behind,
+        "lost": lost,
+        "catch_up": CATCH_UP if behind else None,
+        "outages": told_outages(records, probe_interval_s),
     }
+
+
+def _or_none(count: Callable[[], T]) -> T | None:
+    try:
+        return count()
+    except StoreUnavailable:
+        return None
+
+
+def total(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return calls, tokens and money of rows of costs together; money is None where no price is known."""
+    rows = list(rows)
+    money = [row["money"] for row in rows if row["money"] is not None]
+    return {
+        "calls": sum(row["calls"] for row in rows),
+        "tokens": sum(row["tokens"] for row in rows),
+        "money": sum(money) if money else None,
+    }
+
+
+def paid(records: Records, days: int, tenant_id: str | None, now: float) -> dict[str, Any]:
+    """Return what was paid to providers in the last days of UTC, today among them.
+
+    Args:
+        tenant_id: None for all tenants.
+        now: epoch seconds.
+    """
+    with records.reading() as connection:
+        rows = costs.costs_since(connection, day_of(now - (days - 1) * DAY_S))
+        kept = costs.count_kept(connection)
+    rows = [row for row in rows if tenant_id in {None, row["tenant_id"]}]
+    return {"costs": rows, "total": total(rows), "kept_answers": kept}
 
 
 def find(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stream, Key]:
@@ -77,10 +131,11 @@ def show(records: Records, source_key: str, tenant_id: str | None) -> dict[str, 
             **(dict(item) if item else {}),
             "stages": {name: _stage(row) for name, row in stages.items()},
             "tags": list(enrichment.tags_of_item(connection, key)),
+            "linked_pages": pages.pages_of_item(connection, key),
             "entities": [dict(row) for row in enrichment.entities_of_item(connection, key)],
             "holds": {name: sorted(entry.confirmed) for name, entry in holdings.items()},
             "dead_letters": [
-                dict(row) for row in dead_letters.list_letters(connection, item=key, include_resolved=True)
+                dict(row) for row in dead_letters.list_letters(connection, Choice(item=key, resolved=None))
             ],
         }
     return found

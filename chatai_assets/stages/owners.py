@@ -9,6 +9,9 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
+ENDED = "ZX"
+"""States of processes that were killed and that nobody has asked about yet."""
+
 
 @cache
 def _machine() -> str:
@@ -20,9 +23,10 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot; "" where that is not told."""
+    """Return when a process started, in clock ticks since boot; "" where that is not told or it has ended."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return "" if stat[0] in ENDED else stat[19]
     return ""
 
 
@@ -31,10 +35,15 @@ def new_owner() -> str:
     return f"{_machine()}/{os.getpid()}/{_started(os.getpid())}/{uuid4().hex}"
 
 
+def is_elsewhere(owner: str) -> bool:
+    """Return whether a token is of another machine, on whose processes we cannot look."""
+    return owner.rsplit("/", 3)[0] != _machine()
+
+
 def is_gone(owner: str) -> bool:
     """Return whether a token's process surely no longer runs; False for other machines, which only leases judge."""
-    machine, pid, started, _ = owner.rsplit("/", 3)
-    if machine != _machine():
+    _, pid, started, _ = owner.rsplit("/", 3)
+    if is_elsewhere(owner):
         return False
     try:
         os.kill(int(pid), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -59,10 +59,13 @@ class _PostParsing:
         self.post_ttl_s = post_ttl_s
         self.fingerprint = fingerprint("parse", "posts", CODE_VERSION)
 
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        _forget(connection, "posts", failures)
+
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget("posts"), follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
         parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
         for arrival in arrivals:
             key = (arrival["tenant_id"], arrival["source_key"])
@@ -108,10 +111,14 @@ class _DocumentParsing:
         self.parser = parser
         self.fingerprint = fingerprint("parse", "documents", CODE_VERSION)
 
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        _forget(connection, "documents", failures)
+        fail_documents(connection, failures)
+
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, write_failed=_forget("documents"), follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
         files = [
             (self.blobs.path_of(arrival["payload"]["sha256"]), arrival["payload"]["file_name"]) for arrival in arrivals
         ]
@@ -170,17 +177,11 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
     ]
 
 
-def _forget(stream: Stream) -> Callable[[Connection, Mapping[Key, ChatAIError]], None]:
-    """Return what forgets all that an earlier revision of items said: nothing of it holds any more."""
-
-    def write(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
-        content.clear_items(connection, stream, failures.keys())
-        enrichment.forget_tags(connection, failures.keys())
-        enrichment.forget_facts(connection, failures.keys())
-        if stream == "documents":
-            fail_documents(connection, failures)
-
-    return write
+def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatAIError]) -> None:
+    """Forget all that an earlier revision of items said: nothing of it holds any more."""
+    content.clear_items(connection, stream, failures.keys())
+    enrichment.forget_tags(connection, failures.keys())
+    enrichment.forget_facts(connection, failures.keys())
 
 
 def _chunk_row(key: Key, chunk: Chunk) -> Row:

@@ -2,18 +2,24 @@
 
 The ledger learns what is intended before the store is written and what is confirmed after. The
 store's lock is held around "still mine?", the intention and the write, so that a slow owner of an
-old revision finds out before it writes, and a newer one sees what the older intended.
+old revision finds out before it writes, and a newer one sees what the older intended. In the same
+transaction it is made sure that the store is the one the ledger speaks of (``records.marks``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import uuid4
+
+from sqlalchemy import Connection
 
 from chatai_assets.adapters.records import ledger, work
 from chatai_assets.adapters.records.ledger import NOTHING, Projection
+from chatai_assets.adapters.records.marks import confirm_mark, expected_marks, set_marks
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.errors import ProjectionReplaced
 from chatai_assets.domain.index_plan import Plan, Recorded, intention, plan_index
 
 Desired = Mapping[Key, Mapping[str, str]]
@@ -22,9 +28,14 @@ Desired = Mapping[Key, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a batch must write, and of which items it is sure to be the owner."""
+    """What a batch must write, and of which items it is sure to be the owner.
+
+    Attributes:
+        mark: what to leave in the store once all is written; None when there is nothing to write.
+    """
 
     plans: dict[Key, Plan]
+    mark: str | None = None
 
     @property
     def written(self) -> int:
@@ -42,9 +53,18 @@ def needs_writing(desired: Desired, recorded: Mapping[Key, Recorded]) -> bool:
     return any(not plan_index(wanted, recorded.get(key, NOTHING)).empty for key, wanted in desired.items())
 
 
-def announce(records: Records, projection: Projection, owner: str, desired: Desired) -> Changes:
-    """Record the intentions of the items that are still the owner's; call it with the projection's lock held."""
+def announce(records: Records, projection: Projection, owner: str, desired: Desired, found: str | None) -> Changes:
+    """Record the intentions of the items that are still the owner's; call it with the projection's lock held.
+
+    Args:
+        found: the mark of the store.
+
+    Raises:
+        ProjectionReplaced: the ledger speaks of another store.
+    """
     with records.begin() as connection:
+        if found not in expected_marks(connection, projection):
+            raise ProjectionReplaced(f"the store of the {projection} was lost, or another one has taken its place")
         held = work.held(connection, owner)
         before = ledger.recorded(connection, owner, projection)
         mine = {key: wanted for key, wanted in desired.items() if key in held}
@@ -52,4 +72,14 @@ def announce(records: Records, projection: Projection, owner: str, desired: Desi
         plans = {key: plan_index(wanted, known[key]) for key, wanted in mine.items()}
         changed = {key: plan for key, plan in plans.items() if not plan.empty}
         ledger.intend(connection, projection, {key: intention(mine[key], known[key]) for key in changed}, known)
-    return Changes(changed)
+        mark = uuid4().hex if changed else None
+        if mark:
+            set_marks(connection, projection, found, mark)
+    return Changes(changed, mark)
+
+
+def confirm(connection: Connection, projection: Projection, changes: Changes, held: Desired) -> None:
+    """Record that what was announced is in the store now, of the items that are still the owner's."""
+    ledger.confirm(connection, projection, {key: held[key] for key in changes.plans if key in held})
+    if changes.mark:
+        confirm_mark(connection, projection, changes.mark)

@@ -22,9 +22,9 @@ class Found:
     Attributes:
         source: source key of the post or document.
         score: higher is better; scores of different questions do not compare.
-        start: first character of the chunk in the parsed text of its source.
+        start: first character of the chunk in the parsed text of its source, or of the linked page.
         page: of documents that have pages.
-        url: of the post; None for documents.
+        url: of the post, or of the page it links to where that says so; None for documents.
     """
 
     source: str

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.ports import Question, Tagger, figures_of
+from chatai_assets.adapters.models.ports import Purpose, Question, Tagger, figures_of, uses_of
 from chatai_assets.adapters.records import content, enrichment, work
+from chatai_assets.adapters.records.provider_results import link_results
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import AnswerRejected, ChatAIError
@@ -38,6 +39,7 @@ class _Tagging:
         self.tagger = tagger
         self.stream: Stream = scope.stream
         self.clock = scope.clock
+        self.purpose = Purpose(scope.stream, scope.hour)
         self.fingerprint = fingerprint("tag", tagger.model, CODE_VERSION)
 
     def compute(self, owner: str) -> BatchResult:
@@ -45,11 +47,13 @@ class _Tagging:
             items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
             before = enrichment.tags_of_owner(connection, owner)
         with_text = [item for item in items if item["has_text"]]
-        answers = answers_to(self.tagger.tag, [Question(item["tenant_id"], item["head"]) for item in with_text])
-        result = BatchResult(write=lambda _connection, _keys: None, write_failed=self._forget, follow=("link",))
+        questions = [Question(item["tenant_id"], item["head"], self.purpose) for item in with_text]
+        answers = answers_to(self.tagger.tag, questions)
+        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",))
         tags: dict[Key, tuple[str, ...]] = {_key(item): () for item in items if not item["has_text"]}
         tags |= self._checked(with_text, answers, result)
-        self._complete(result, tags, before)
+        uses = uses_of(self.tagger, zip(map(_key, with_text), questions, strict=True))
+        self._complete(result, tags, before, uses)
         return result
 
     def _checked(
@@ -65,19 +69,24 @@ class _Tagging:
                 checked[_key(item)] = tags
         return checked
 
-    def _forget(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Take the tags of an earlier revision away, also from the index: they need not stand in the text now."""
         enrichment.forget_tags(connection, failures.keys())
         work.reopen(connection, "index", list(failures), now=self.clock())
 
     def _complete(
-        self, result: BatchResult, tags: dict[Key, tuple[str, ...]], before: dict[Key, tuple[str, tuple[str, ...]]]
+        self,
+        result: BatchResult,
+        tags: dict[Key, tuple[str, ...]],
+        before: dict[Key, tuple[str, tuple[str, ...]]],
+        uses: Sequence[tuple[Key, str]],
     ) -> None:
         nothing = (tags_hash(()), ())
         changed = {key: words for key, words in tags.items() if tags_hash(words) != before.get(key, nothing)[0]}
 
         def write(connection: Connection, keys: set[Key]) -> None:
             enrichment.write_tags(connection, [self._row(key, changed[key]) for key in changed if key in keys])
+            link_results(connection, [use for use in uses if use[0] in keys])
 
         result.write = write
         result.reopen = {"index": list(changed), "link": list(changed)}

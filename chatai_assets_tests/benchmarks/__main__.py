@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from chatai_assets_tests.benchmarks import pipeline, providers, retrieval
+from chatai_assets_tests.benchmarks import pipeline, providers, retrieval, servers
 
 BENCHMARKS: dict[str, Callable[[list[str]], None]] = {
     "pipeline": pipeline.main,
     "retrieval": retrieval.main,
     "providers": providers.main,
+    "servers": servers.main,
 }
 
 if __name__ == "__main__":

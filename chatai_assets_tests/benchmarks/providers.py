@@ -38,7 +38,7 @@ def server_process(latency_s: float) -> Iterator[dict[str, str]]:
     """Run the server in a process of its own; give the variables with which it is asked."""
     command = [sys.executable, "-m", "chatai_assets_tests.providers.server", "--port", "0", "--latency", str(latency_s)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        lines = [process.stdout.readline() for _ in range(6)] if process.stdout else []
+        lines = [process.stdout.readline() for _ in range(7)] if process.stdout else []
         try:
             yield dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
         finally:

@@ -212,6 +212,18 @@ def test_an_error_of_the_one_who_writes_passes_and_keeps_what_was_applied(graph)
     assert content(graph) == said_by([subgraph(POST)])
 
 
+def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(graph):
+    assert graph.mark() is None
+    for before, mark in ((None, "one"), ("one", "two")):
+        with graph.writing() as writer:
+            assert writer.mark == before
+            writer.apply(change_of([(plan_index(fingerprints(subgraph(DOCUMENT)), NOTHING), subgraph(DOCUMENT))]))
+            writer.sign(mark)
+        assert graph.mark() == mark
+    assert content(graph) == said_by([subgraph(DOCUMENT)])
+    assert graph.count().nodes == len(subgraph(DOCUMENT).nodes)
+
+
 NAMES = st.sampled_from(["a", "b", "c|~%", "д" * 170])
 VERSIONS = st.builds(
     Facts,

@@ -52,6 +52,16 @@ class VectorStoreContract:
         assert store.count() == 0
         assert list(store.points()) == []
 
+    def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(self, store: VectorStore):
+        assert store.mark() is None
+        for before, mark in ((None, "one"), ("one", "two")):
+            with store.writing() as writer:
+                assert writer.mark == before
+                writer.upsert([point(1)])
+                writer.sign(mark)
+            assert store.mark() == mark
+        assert store.count() == 1
+
     def test_what_was_written_is_found_with_its_payload(self, store: VectorStore):
         dates = {"published_at": 1_700_000_000, "expires_at": None}
         payload: Mapping[str, Any] = {"title": "Ёж", "url": None, "tags": ["a", "б"], "page": 3, **dates}

@@ -3,7 +3,19 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatai_assets.domain.quotas import Limit, grant, limits_of
+from chatai_assets.domain.costs import Amount, Budget
+from chatai_assets.domain.quotas import (
+    Limit,
+    Rules,
+    Standing,
+    fit,
+    grains,
+    grant,
+    limits_of,
+    moves,
+    stale,
+    token_limits,
+)
 
 START = 1_790_000_000.0
 
@@ -16,16 +28,15 @@ def simulate(limits, wishes, seconds):
     while now < START + seconds:
         wanted += sum(number for at, number in wishes if at <= now - START)
         wishes = [(at, number) for at, number in wishes if at > now - START]
-        given_ = grant(used, limits, wanted, now)
-        for name in given_.stale:
+        given_, wait_s = fit(used, limits, [1] * min(wanted, 1_000), now)
+        for name in stale(used, limits, now):
             del used[name]
-        if given_.calls:
-            for name in given_.grains:
-                used[name] = used.get(name, 0) + given_.calls
-        calls += [now] * given_.calls
-        wanted -= given_.calls
+        for name in grains(limits, now) if given_ else ():
+            used[name] = used.get(name, 0) + given_
+        calls += [now] * given_
+        wanted -= given_
         coming = START + min((at for at, _ in wishes), default=seconds)
-        now = max(min(coming, now + given_.wait_s if wanted else coming), now + 0.001)
+        now = max(min(coming, now + wait_s if wanted else coming), now + 0.001)
     return calls
 
 
@@ -42,6 +53,28 @@ def test_no_minute_holds_more_calls_than_it_may(most, wishes):
     assert most_within(simulate([Limit(most, 60, 1)], wishes, 300), 60 + 0.4) <= most
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 10), st.lists(st.tuples(st.floats(0, 30), st.booleans()), min_size=1, max_size=40))
+def test_it_does_not_matter_when_between_its_beginning_and_its_end_a_call_reaches_the_provider(most, lasting):
+    limits, used = [Limit(most, 60, 1)], dict[str, int]()
+    under_way, reached = list[tuple[float, float]](), list[float]()
+    now, coming = START, list(lasting)
+    while coming:
+        ended = [began for began, end in under_way if end <= now]
+        under_way = [(began, end) for began, end in under_way if end > now]
+        for name, change in moves(limits, ended, now).items():
+            used[name] = used.get(name, 0) + change
+        if fit(used, limits, [1], now)[0]:
+            seconds, at_end = coming.pop()
+            used.update({name: used.get(name, 0) + 1 for name in grains(limits, now)})
+            under_way.append((now, now + seconds))
+            reached.append(now + seconds * at_end)
+        for name in stale(used, limits, now):
+            del used[name]
+        now += 0.25
+    assert most_within(reached, 60) <= most
+
+
 def test_a_queue_that_never_ends_uses_nearly_all_of_each_minute():
     calls = simulate(limits_of(100, 100_000, 1_000_000), [(0, 100_000)], 600)
     assert len(calls) >= 0.97 * 1_000
@@ -55,17 +88,44 @@ def test_hours_and_days_limit_as_well():
 
 
 def test_what_is_granted_says_when_to_come_again():
-    none_left = grant({"60/1:1790000000": 100}, limits_of(100, 5_000, 100_000), 5, START + 20)
+    rules = Rules(limits_of(100, 5_000, 100_000))
+    none_left = grant(Standing({"60/1:1790000000": 100}), rules, [Amount()] * 5, START + 20)
     assert none_left.calls == 0
     assert 41 < none_left.wait_s < 42
-    some = grant({}, limits_of(100, 5_000, 100_000), 30, START)
+    some = grant(Standing(), rules, [Amount()] * 30, START)
     assert (some.calls, some.wait_s) == (30, 0.0)
-    assert len(some.grains) == 3
 
 
 def test_grains_that_count_no_more_are_named_and_no_others():
     used = {"60/1:1789999000": 5, "3600/60:1789999000": 5, "86400/3600:1789000000": 5}
-    assert set(grant(used, limits_of(100, 5_000, 100_000), 1, START).stale) == {
-        "60/1:1789999000",
-        "86400/3600:1789000000",
-    }
+    assert set(stale(used, limits_of(100, 5_000, 100_000), START)) == {"60/1:1789999000", "86400/3600:1789000000"}
+
+
+def test_tokens_that_are_reserved_hold_back_and_come_free_soon():
+    rules = Rules(limits_of(100, 5_000, 100_000), token_limits(1_000, None))
+    reserved = grant(Standing(reserved_tokens=900), rules, [Amount(300)] * 2, START)
+    assert (reserved.calls, reserved.wait_s < 1) == (0, True)
+    counted = grant(Standing({"tokens 60/1:1790000000": 500}), rules, [Amount(300)] * 2, START + 20)
+    assert counted.calls == 1
+    assert 41 < counted.wait_s < 42
+
+
+def test_a_call_larger_than_the_whole_quota_goes_alone():
+    rules = Rules(limits_of(100, 5_000, 100_000), token_limits(1_000, None))
+    assert grant(Standing(), rules, [Amount(5_000)] * 2, START).calls == 1
+
+
+def test_a_budget_lets_calls_begin_while_anything_is_left():
+    rules = Rules(limits_of(100, 5_000, 100_000), budget=Budget(tokens=1_000))
+    some = grant(Standing(spent=Amount(500)), rules, [Amount(300)] * 5, START)
+    assert (some.calls, some.over_budget) == (2, False)
+    waiting = grant(Standing(spent=Amount(500), reserved=Amount(500)), rules, [Amount(300)], START)
+    assert (waiting.calls, waiting.over_budget, waiting.wait_s < 1) == (0, False, True)
+    over = grant(Standing(spent=Amount(1_000)), rules, [Amount(300)], START)
+    assert (over.calls, over.over_budget) == (0, True)
+
+
+def test_who_waits_for_a_quota_does_not_queue_for_a_stream():
+    rules = Rules(limits_of(1, 5_000, 100_000), streams=1)
+    assert grant(Standing(streams=0), rules, [Amount()], START).short_of_streams
+    assert not grant(Standing({"60/1:1790000000": 1}, streams=0), rules, [Amount()], START).short_of_streams

@@ -1,3 +1,4 @@
+import shutil
 import time
 
 import dagster as dg
@@ -8,7 +9,7 @@ from chatai_assets.adapters.records.schema import work as work_table
 from chatai_assets.domain.keys import hour_of
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.due import QUIET_HOURS_A_TICK, RUNS_A_TICK, QuietHours
-from chatai_assets.orchestration.runs import backoffs
+from chatai_assets.orchestration.runs import STOPPED_TAG, backoffs
 
 
 def tick(home, stream="posts"):
@@ -53,6 +54,18 @@ def test_an_hour_with_due_work_gets_one_run_without_a_run_key(home):
     assert result.run_requests[0].run_key is None
     assert home.defs.resolve_job_def("posts").run_tags["chatai/stream"] == "posts"
     assert tick(home, "documents").skip_message == "Nothing of the documents is due."
+
+
+def test_a_lost_graph_is_noticed_when_nothing_else_is_due(home):
+    home.posts(range(1, 4))
+    home.run("posts", home.hour())
+    assert asked(tick(home)) == []
+    size = home.parts.graph.count()
+    shutil.rmtree(home.parts.settings.home / "graph")
+    assert asked(tick(home)) == [home.hour()]
+    home.run("posts", home.hour())
+    assert home.parts.graph.count() == size
+    assert asked(tick(home)) == []
 
 
 def test_an_hour_is_asked_for_again_when_its_run_left_something(home):
@@ -113,6 +126,14 @@ def test_backoff_doubles_with_each_failure_and_ends_with_a_good_run(home):
     assert not backoffs(home.instance, "documents", [hour], now)
     run_of(home, hour, dg.DagsterRunStatus.SUCCESS)
     assert not backoffs(home.instance, "posts", [hour], now)
+
+
+def test_a_run_that_was_told_to_stop_does_not_count_as_failed(home):
+    hour = home.hour()
+    fail_run(home, hour)
+    (run,) = home.instance.get_runs()
+    home.instance.add_run_tags(run.run_id, {STOPPED_TAG: run.run_id})
+    assert not backoffs(home.instance, "posts", [hour], time.time())
 
 
 def test_the_live_hour_comes_first_and_a_tick_asks_for_at_most_twenty(home):

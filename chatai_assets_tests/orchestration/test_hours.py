@@ -7,12 +7,15 @@ import dagster as dg
 import pytest
 
 from chatai_assets.adapters.records import dead_letters, work
+from chatai_assets.adapters.web.reading import WebPages
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STAGES, STREAMS
 from chatai_assets.orchestration import failures
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.settings import StreamLimits
+from chatai_assets.settings.stages import StageLimits
+from chatai_assets_tests.adapters.web.hostile import TIGHT, internet
 
 PRIVATE = "Слонопотам"
 WORDS = f"Сегодня вечером в городе обещают большой дождь с ветром, сообщает {PRIVATE}"  # tags are the first words
@@ -137,16 +140,22 @@ def test_a_stage_that_hangs_is_stopped_and_gives_its_items_back(home, settings):
                 pass
 
     home.parts.__dict__["tagger"] = Tagger()
-    home.defs = build_defs(replace(settings, stage_deadline_s=1.0), parts=home.parts)
+    home.defs = build_defs(replace(settings, stages={stage: StageLimits(1.0) for stage in STAGES}), parts=home.parts)
     home.posts(range(1, 4))
     outcome = home.run("posts", home.hour())
-    assert "stopped after 1 s" in str(outcome.failure)
+    assert "over the deadline of the stage 'tag' of posts, 1 s, and was stopped" in str(outcome.failure)
     with home.records.reading() as connection:
         assert work.hour_states(connection, "posts", "tag", home.hour()) == {"pending": 3}
 
 
 def test_an_unforeseen_error_fails_the_run_without_quoting_what_it_was_about(home):
     class Vectors:
+        def mark(self):
+            return None
+
+        def points(self):
+            return iter(())
+
         def writing(self):
             raise KeyError(WORDS)
 
@@ -177,3 +186,15 @@ def test_the_arrows_are_those_of_the_data(home, stream):
         assert node.description
         assert node.code_version
         assert "dagster/column_schema" in node.metadata
+
+
+def test_posts_are_found_in_a_run_and_their_pages_in_the_next(home):
+    with internet() as net, WebPages(home.parts.parser, TIGHT, net.world) as pages:
+        home.parts.__dict__["pages"] = pages
+        home.posts(range(1, 2), words=f"Смотрите {net.url('article')}")
+        assert home.run("posts", home.hour()).failure is None
+        assert (home.states("posts")["searchable"], home.parts.vectors.count()) == (1, 1)
+        enriched = home.metadata("posts", "enriched")
+        assert (enriched["run_posts_with_links"], enriched["run_pages_read"]) == (1, 1)
+        assert home.run("posts", home.hour()).failure is None
+    assert (home.due("posts"), home.parts.vectors.count()) == ({}, 2)

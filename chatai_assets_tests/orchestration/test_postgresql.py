@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 
 from chatai_assets.assembly import first_hour, open_parts
 from chatai_assets.orchestration.instance import END_OF_PATHS
+from chatai_assets.orchestration.process import process
 from chatai_assets.settings import PROJECT
 from chatai_assets_tests.orchestration.conftest import Home
 from chatai_assets_tests.services import new_database
@@ -35,10 +36,28 @@ def test_an_hour_is_materialized_with_history_and_records_in_postgresql(settings
         assert home.run("posts", home.hour()).failure is None
         assert home.states("posts") == {"searchable": 3, "pending": 0, "failed": 0}
         assert home.metadata("posts", "indexed")
+    assert statuses() == ["SUCCESS"]
+
+
+def statuses():
+    """Return how the runs that PostgreSQL knows ended."""
     engine = create_engine(os.environ["DAGSTER_DATABASE_URL"])
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT status FROM runs")).scalars().all() == ["SUCCESS"]
+        found = list(connection.execute(text("SELECT status FROM runs")).scalars())
     engine.dispose()
+    return found
+
+
+def test_what_is_processed_by_command_stands_in_the_history_of_the_daemon(settings, instance, tmp_path):
+    served = replace(settings, dagster_database_url=os.environ["DAGSTER_DATABASE_URL"])
+    with open_parts(served) as parts:
+        home = Home(parts, instance, tmp_path)
+        home.posts(range(1, 3))
+        assert process(parts, lambda: home.defs).failures == []
+    assert statuses() == ["SUCCESS"]
+    assert [run.job_name for run in instance.get_runs()] == ["posts"]
+    assert (served.dagster_home / "dagster.yaml").read_bytes() == DEPLOYED.read_bytes()
+    assert not (served.dagster_home / "history").exists()
 
 
 def test_all_homes_of_one_record_store_begin_with_the_same_hour(settings, database_url):

@@ -1,9 +1,20 @@
 import subprocess
 import sys
+import time
 
 import dagster as dg
+import pytest
 
+from chatai_assets.adapters.records.store import open_records
+from chatai_assets.orchestration.pulse import pulse
 from chatai_assets.orchestration.runs import WORKER_TAG, delay_after, end_lost_runs, sign, streams_of
+
+
+@pytest.fixture
+def records(tmp_path):
+    opened = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    yield opened
+    opened.close()
 
 
 def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
@@ -23,27 +34,38 @@ def owner_that_ended() -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_a_started_run_whose_process_was_killed_is_failed():
+def test_a_started_run_whose_process_was_killed_is_failed(records):
     with dg.DagsterInstance.ephemeral() as instance:
         run = started(instance)
         instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@{owner_that_ended()}"})
-        assert end_lost_runs(instance) == [run.run_id]
+        assert end_lost_runs(instance, records) == [run.run_id]
         assert status_of(instance, run) is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_whose_process_lives_or_is_not_known_yet_is_left_alone():
+def test_a_run_whose_process_lives_or_is_not_known_yet_is_left_alone(records):
     with dg.DagsterInstance.ephemeral() as instance:
         alive, unsigned = started(instance), started(instance)
         sign(instance, alive.run_id)
-        assert not end_lost_runs(instance)
+        assert not end_lost_runs(instance, records)
         assert status_of(instance, unsigned) is dg.DagsterRunStatus.STARTED
 
 
-def test_a_retry_that_inherited_the_signature_of_the_lost_run_is_left_alone():
+def test_a_retry_that_inherited_the_signature_of_the_lost_run_is_left_alone(records):
     with dg.DagsterInstance.ephemeral() as instance:
         lost, retry = dg.DagsterRun(job_name="posts").run_id, started(instance)
         instance.add_run_tags(retry.run_id, {WORKER_TAG: f"{lost}@{owner_that_ended()}"})
-        assert not end_lost_runs(instance)
+        assert not end_lost_runs(instance, records)
+
+
+def test_a_run_of_another_machine_is_failed_when_it_has_had_no_pulse_for_a_lease(records):
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = started(instance)
+        instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@another.1/77/1/abc"})
+        with pulse(records, run.run_id, lease_s=0.3):
+            time.sleep(0.5)
+            assert not end_lost_runs(instance, records)
+        time.sleep(0.4)
+        assert end_lost_runs(instance, records) == [run.run_id]
 
 
 def test_the_streams_of_a_run_are_told_by_tag_job_or_picked_assets():

@@ -4,13 +4,18 @@ import time
 import dagster as dg
 import pytest
 
+from chatai_assets.adapters.records import work
+from chatai_assets.adapters.records.work import Claim
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.orchestration.runs import WORKER_TAG
 from chatai_assets.orchestration.sensors import Taking
+from chatai_assets.stages.owners import new_owner
 
 
 def test_all_sensors_are_on_without_a_click(home):
     sensors = home.defs.sensors
-    assert {sensor.name for sensor in sensors} == {"posts_due", "documents_due", "inbox_folder"}
+    watching = {"posts_due", "documents_due", "inbox_folder", "dead_letters", "outages", "upkeep"}
+    assert {sensor.name for sensor in sensors} == watching
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
 
 
@@ -54,3 +59,20 @@ def test_a_file_in_the_inbox_folder_arrives(home, monkeypatch):
     assert result.skip_message.startswith("Took 1 files (0 posts, 1 documents")
     assert home.due("documents") == {home.hour(): 1}
     assert (inbox / "done" / "note.txt").exists()
+
+
+def test_upkeep_fails_a_run_whose_process_is_gone_and_frees_what_it_had(home):
+    home.posts(range(1, 4))
+    machine, _pid, _started, token = new_owner().rsplit("/", 3)
+    gone, now = f"{machine}/1/9/{token}", time.time()
+    with home.records.begin() as connection:
+        assert work.claim(connection, Claim(gone, "posts", "parse", home.hour(), 10, now, now + 600, "run")) == 3
+    run = dg.DagsterRun(job_name="posts", status=dg.DagsterRunStatus.STARTED)
+    home.instance.add_run(run)
+    home.instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@{gone}"})
+    assert home.due("posts") == {}
+    sensor = home.defs.resolve_sensor_def("upkeep")
+    result = sensor.evaluate_tick(dg.build_sensor_context(instance=home.instance, definitions=home.defs))
+    assert result.skip_message.startswith("Gave back the claims of 1 processes that are gone")
+    assert home.due("posts") == {home.hour(): 3}
+    assert home.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE

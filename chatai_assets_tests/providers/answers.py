@@ -26,6 +26,11 @@ def text_of(messages: list[dict[str, str]]) -> str:
     return found[2] if found else ""
 
 
+def gives_orders(messages: list[dict[str, str]]) -> bool:
+    """Return whether the text of a conversation orders the model to do something."""
+    return bool(ORDER.search(text_of(messages)))
+
+
 def chat_content(messages: list[dict[str, str]], *, obey: bool = False) -> str:
     """Return what the model says."""
     text, wants_entities = text_of(messages), '"entities"' in messages[0]["content"]

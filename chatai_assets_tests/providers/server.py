@@ -27,7 +27,7 @@ from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 from uuid import UUID
 
-from chatai_assets_tests.providers.answers import chat_content, embedding
+from chatai_assets_tests.providers.answers import chat_content, embedding, gives_orders
 from chatai_assets_tests.providers.http_server import Request, Response, serve
 
 REFUSALS = ("401", "402", "403", "404", "413", "422", "429", "429_retry_after", "500", "502", "503", "529", "cut")
@@ -44,10 +44,11 @@ SPOILED = (
     "shuffled",
     "no_index",
     "obey",
+    "taboo",
 )
 """Calls that are worked on, and paid for, and answered badly or not at all."""
 KINDS = (*REFUSALS, *SPOILED)
-OF_CHAT = {"empty", "not_json", "no_choices", "blacklist", "obey"}
+OF_CHAT = {"empty", "not_json", "no_choices", "blacklist", "obey", "taboo"}
 OF_EMBEDDINGS = {"wrong_dimensions", "shuffled", "no_index"}
 
 
@@ -64,6 +65,7 @@ class Behaviour:
         retry_after_s: what ``429_retry_after`` says.
         max_texts: of a request for embeddings; more is 413.
         max_chars: of all texts of a request together; more is 413.
+        dollars: what OpenRouter says each call cost.
         json_schema: whether ``response_format`` is understood by GigaChat's model; otherwise it is 422.
     """
 
@@ -75,6 +77,7 @@ class Behaviour:
     retry_after_s: float = 1.0
     max_texts: int = 90
     max_chars: int = 1_000_000
+    dollars: float = 0.0001
     json_schema: bool = True
 
 
@@ -114,6 +117,7 @@ class ProviderServer:
         """Return the variables with which the project uses this server."""
         return {
             "GIGACHAT_API_KEY": "a2V5OnNlY3JldA==",
+            "GIGACHAT_SCOPE": "GIGACHAT_API_CORP",
             "GIGACHAT_AUTH_URL": f"{self.url}/api/v2/oauth",
             "GIGACHAT_BASE_URL": f"{self.url}/api/v1",
             "OPENROUTER_API_KEY": "sk-or-secret",
@@ -148,6 +152,9 @@ class ProviderServer:
         self.calls[path] += 1
         if path == "/api/v2/oauth":
             return self._oauth(request)
+        if path == "/api/v1/models":
+            refused = self._refusal(request, {}, "", router=False)
+            return refused or Response({"object": "list", "data": [{"id": "GigaChat", "object": "model"}]})
         if path == "/openrouter/api/v1/key":
             return Response({"data": {"limit": None, "usage": 0, "is_free_tier": False}})
         if not path.endswith(("/chat/completions", "/embeddings")):
@@ -184,6 +191,8 @@ class ProviderServer:
         if kind == "error_in_200":
             return Response(_error(429, router=True))
         body = self._chat(asked, kind) if path.endswith("completions") else self._embeddings(asked, kind, router=router)
+        if router and "usage" in body:
+            body["usage"]["cost"] = self.behaviour.dollars
         return Response(body, cut="middle" if kind == "cut_short" else "")
 
     def _kind(self, path: str) -> str:
@@ -236,6 +245,8 @@ class ProviderServer:
     def _chat(self, asked: Any, kind: str) -> Any:
         if kind == "no_choices":
             return {"choices": [], "object": "chat.completions"}
+        if kind == "taboo" and gives_orders(asked["messages"]):
+            kind = "blacklist"
         said = {"empty": "", "not_json": "Вот теги: море, солнце", "blacklist": "Не люблю менять тему разговора"}
         content = said.get(kind)
         if content is None:

@@ -86,6 +86,11 @@ def edit_documents(seed: int, paths: list[Path], share: float) -> list[Path]:
     return chosen
 
 
+def edit_document(seed: int, path: Path, number: int) -> None:
+    """Write a file anew, always with the same words for the same number; every fifth becomes damaged."""
+    _write(path, Random(seed * 1_000 + number), number, damaged=number % 5 == 4, words=100)
+
+
 def _write(path: Path, random: Random, number: int, *, damaged: bool, words: int = 1_400) -> None:
     content = text(random, number, words).encode()
     path.write_bytes(DAMAGED + content if damaged else content)

@@ -110,16 +110,7 @@ class Daemon:
 
     def processes(self) -> list[psutil.Process]:
         """Return what runs in the session of the program or has its home in its environment."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            in_session = os.getsid(process.pid) == self.process.pid
-            return in_session or process.environ().get("CHATAI_HOME") == str(self.home)
-        except (psutil.Error, OSError):
-            return False
+        return processes_of(self.home, self.process.pid)
 
     def interrupt(self) -> float:
         """Press Ctrl-C, and return the seconds until no process is left."""
@@ -140,11 +131,29 @@ class Daemon:
         self.process.wait(END_WAIT_S)
 
 
-def make_run(home: Path, log: Path) -> Daemon:
-    """Start ``make run`` in the environment of these tests, and wait until its UI answers."""
+def processes_of(home: Path, session: int | None = None) -> list[psutil.Process]:
+    """Return what runs in a session or has a home in its environment."""
+    return [process for process in psutil.process_iter() if _belongs(process, home, session)]
+
+
+def _belongs(process: psutil.Process, home: Path, session: int | None) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return os.getsid(process.pid) == session or process.environ().get("CHATAI_HOME") == str(home)
+    except (psutil.Error, OSError):
+        return False
+
+
+def make_run(home: Path, log: Path, variables: Mapping[str, str] | None = None) -> Daemon:
+    """Start ``make run`` in the environment of these tests, and wait until its UI answers.
+
+    Args:
+        variables: settings of the program; without them a newcomer's.
+    """
     port = free_port()
     command = [*HEARING_INTERRUPTS, *run_target(home, port)]
-    return Daemon(home, log, command, port, cwd=PROJECT, env=clean_environment())
+    return Daemon(home, log, command, port, cwd=PROJECT, env={**clean_environment(), **(variables or {})})
 
 
 def run_target(home: Path, port: int) -> list[str]:

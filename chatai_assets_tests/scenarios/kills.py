@@ -1,56 +1,70 @@
-"""kill -9 at random moments while posts and documents are processed and edited; the end must be that of a quiet day.
+"""kill -9 at random moments and at every commit while items arrive and are edited; the end must be that of a quiet day.
 
-``python -m chatai_assets_tests.scenarios.kills --posts 2000 --documents 50 --kills 20 --seed 1``
+``python -m chatai_assets_tests.scenarios.kills --items 10000 --kills 300 --boundary-kills 10 --database sqlite``
+
+Where the commits are is not listed here: the quiet day, which comes first, finds it out.
 """
 
 from __future__ import annotations
 
-import subprocess
+import json
+import math
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import Any, TypeVar
+from random import Random, SystemRandom
+from typing import Any
 
 import click
+from sqlalchemy import func, select
 
+from chatai_assets.adapters.records import schema
 from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STAGES, STREAMS, document_id_of, document_key, post_key
+from chatai_assets.domain.keys import STREAMS, Stream
 from chatai_assets.observability import configure_logging
 from chatai_assets.stages.batches import free_lost_claims
-from chatai_assets.stages.overview import redo
-from chatai_assets_tests.pipeline import (
-    contents,
-    differences,
-    due_hours,
-    free_settings,
-    ingest_files,
-    ingest_posts,
-    loose_ends,
-    process_all,
-)
-from chatai_assets_tests.scenarios import corpus, worker
+from chatai_assets.stages.tag import TAGGED_CHARS
+from chatai_assets_tests.pipeline import contents, differences, due_hours, free_settings, ingest_files, loose_ends
+from chatai_assets_tests.scenarios import corpus
+from chatai_assets_tests.scenarios.lives import End, Life, Lives, do_round, equip, note
+from chatai_assets_tests.scenarios.worker import Survey, asked_line
+from chatai_assets_tests.services import new_database, served
 
-T = TypeVar("T")
-PATIENCE_S = 120.0
-TARGETS = [*worker.POINTS, *(f"{stream} {stage}" for stream in STREAMS for stage in STAGES)]
+LIVES_PER_KILL = 3
+"""Some processes finish before they come to where they shall die."""
+DOCUMENTS_SHARE = 0.2
+"""Of the random kills: processes that work on documents."""
+SPARE = 1.25
+ENDED, COMMITTED = "ended", "committed"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything."""
+    """How much of everything.
 
-    posts: int
-    documents: int
+    Attributes:
+        items: posts and documents, one in twenty a document.
+        kills: at random moments.
+        boundary_kills: at each commit and each point of writing a projection.
+        edited: share of posts that get later revisions.
+        longest_delay_s: until a random kill.
+        places: how many of the boundaries at most; all by default.
+        longest_s: after which nobody is killed any more.
+    """
+
+    items: int
     kills: int
+    boundary_kills: int
     seed: int
     edited: float = 0.2
-    longest_delay_s: float = 0.3
+    longest_delay_s: float = 0.5
+    places: int | None = None
+    longest_s: float = math.inf
 
 
 @dataclass
@@ -58,26 +72,96 @@ class Outcome:
     """What came of it.
 
     Attributes:
-        deaths: the stage or point at which each process died.
+        deaths: place -> processes that died there.
         completed: processes that finished before their time.
+        boundaries: commits and points of writing at which processes were to die.
+        unreached: boundaries at which fewer died than should have.
         differences: where the stores differ from those of an undisturbed run.
         loose_ends: what does not fit together in the stores.
+        asked: texts that models were asked.
+        repeated: of these, how many again without need.
+        in_flight: texts whose answers were not committed yet when a process died.
+        slowest_resumption_s: longest time from the start after a kill to the first claim.
         sizes: store -> entries at the end.
     """
 
-    deaths: list[str] = field(default_factory=list)
+    deaths: Counter[str] = field(default_factory=Counter)
     completed: int = 0
+    boundaries: int = 0
+    unreached: dict[str, int] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
     loose_ends: list[str] = field(default_factory=list)
+    asked: int = 0
+    repeated: int = 0
+    in_flight: int = 0
+    slowest_resumption_s: float = 0.0
     sizes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def faults(self) -> list[str]:
+        """All that must not be."""
+        found = [*self.differences, *self.loose_ends]
+        if self.repeated > self.in_flight:
+            found.append(f"{self.repeated} repeated calls, only {self.in_flight} were in flight")
+        return found + [f"missed {count} times: {place}" for place, count in self.unreached.items()]
 
-@dataclass(frozen=True)
-class _Material:
-    folder: Path
-    posts: list[Any]
-    edits: list[Any]
+
+class Material:
+    """What arrives, in order: originals before their later revisions.
+
+    Args:
+        folder: where documents lie; posts are handed over in files beside it.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder = folder
+        self._seed = plan.seed
+        documents = max(1, plan.items // 20)
+        originals = corpus.posts(plan.seed, plan.items - documents)
+        self._updates = [*originals, *corpus.edits(plan.seed, originals, plan.edited)]
+        self._names = [path.name for path in corpus.write_documents(plan.seed, folder, documents)]
+        self._posts_given = self._documents_given = self._files = 0
+
+    @property
+    def posts_left(self) -> int:
+        """Revisions of posts that did not arrive yet."""
+        return len(self._updates) - self._posts_given
+
+    @property
+    def documents_left(self) -> int:
+        """Revisions of documents that did not arrive yet."""
+        return 2 * len(self._names) - self._documents_given
+
+    def rewind(self) -> None:
+        """Begin anew, with the original documents."""
+        corpus.write_documents(self._seed, self._folder, len(self._names))
+        self._posts_given = self._documents_given = 0
+
+    def posts(self, count: int) -> Iterator[Path]:
+        """Yield a file with the next posts."""
+        chosen = self._updates[self._posts_given : self._posts_given + count]
+        if chosen:
+            self._posts_given += len(chosen)
+            self._files += 1
+            path = self._folder.parent / f"arrivals-{self._files:05}.jsonl"
+            path.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in chosen), encoding="utf-8")
+            yield path
+
+    def documents(self, count: int) -> Iterator[Path]:
+        """Yield the next documents, each to be taken in before the next is asked for: originals, then all rewritten."""
+        for _ in range(min(count, self.documents_left)):
+            again, number = divmod(self._documents_given, len(self._names))
+            self._documents_given += 1
+            path = self._folder / self._names[number]
+            if again:
+                corpus.edit_document(self._seed, path, number)
+            yield path
+
+    def rest(self) -> Iterator[Path]:
+        """Yield all that is left, each to be taken in before the next is asked for."""
+        yield from self.posts(self.posts_left)
+        yield from self.documents(self.documents_left)
 
 
 def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> Outcome:
@@ -87,11 +171,16 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
         servers: variables that select servers for the run with kills; the other has embedded stores.
     """
     started = time.monotonic()
-    originals = corpus.posts(plan.seed, plan.posts)
-    material = _Material(folder / "files", originals, corpus.edits(plan.seed, originals, plan.edited))
-    expected = _undisturbed(folder / "quiet", material, plan)
+    material = Material(folder / "files", plan)
+    expected, boundaries = _undisturbed(folder / "quiet", material, folder / "quiet.txt")
+    material.rewind()
     outcome = Outcome()
-    found = _disturbed(folder / "killed", servers or {}, material, plan, outcome)
+    with Parts(free_settings(folder / "killed", servers)) as parts:
+        ledger = folder / "ledger.txt"
+        _disturbed(parts, servers or {}, material, plan, boundaries, ledger, outcome)
+        _finish(parts, ledger)
+        found = contents(parts)
+        _count_calls(parts, ledger.read_text(encoding="ascii").splitlines(), outcome)
     outcome.differences = differences(expected, found)
     outcome.loose_ends = loose_ends(found)
     outcome.sizes = {name: len(entries) for name, entries in found.items()}
@@ -99,122 +188,153 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     return outcome
 
 
-def _undisturbed(home: Path, material: _Material, plan: Plan) -> dict[str, Any]:
+def _undisturbed(home: Path, material: Material, ledger: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return what a quiet day leaves in the stores, and the points that it passes."""
     with Parts(free_settings(home)) as parts:
-        ingest_posts(parts, material.posts)
-        paths = corpus.write_documents(plan.seed, material.folder, plan.documents)
-        ingest_files(parts, paths)
-        ingest_posts(parts, material.edits)
-        ingest_files(parts, corpus.edit_documents(plan.seed, paths, plan.edited))
-        return _finished(parts)
+        survey = Survey()
+        equip(parts, survey, ledger)
+        survey.stage = "ingest"
+        for path in material.rest():
+            ingest_files(parts, [path])
+        while do_round(parts, survey):
+            pass
+        return contents(parts), sorted(survey.points)
 
 
-def _finished(parts: Parts) -> dict[str, Any]:
+def _finish(parts: Parts, ledger: Path) -> None:
     free_lost_claims(parts.records)
+    equip(parts, Survey(), ledger)
     while any(due_hours(parts, stream) for stream in STREAMS):
-        process_all(parts)
-    return contents(parts)
+        do_round(parts, Survey())
 
 
 def _disturbed(
-    home: Path, servers: Mapping[str, str], material: _Material, plan: Plan, outcome: Outcome
-) -> dict[str, Any]:
-    random = Random(plan.seed)
-    lives = 3 * plan.kills  # some finish before their time
-    targets = [target for _ in range(0, lives, len(TARGETS)) for target in random.sample(TARGETS, len(TARGETS))][:lives]
-    with Parts(free_settings(home, servers)) as parts:
-        ingest_posts(parts, material.posts)
-        paths = corpus.write_documents(plan.seed, material.folder, plan.documents)
-        ingest_files(parts, paths)
-        edited = corpus.edit_documents(plan.seed, paths, plan.edited)
-        for number, target in enumerate(targets):
-            if len(outcome.deaths) == plan.kills:
-                break
-            if number >= plan.kills:
-                _redo_some(parts, random, material.posts, paths)
-            arriving = _portion(material.edits, number, plan.kills), _portion(edited, number, plan.kills)
-            died_at = _one_life(parts, servers, target, random, plan, *arriving)
-            outcome.completed += died_at is None
-            outcome.deaths += [died_at] if died_at else []
-        return _finished(parts)
-
-
-def _portion(items: list[T], number: int, count: int) -> list[T]:
-    return items[number * len(items) // count : (number + 1) * len(items) // count]
-
-
-def _redo_some(parts: Parts, random: Random, posts: list[Any], paths: list[Path]) -> None:
-    """Make some items pending again, so that the next process has something to do."""
-    for update in random.sample(posts, len(posts) // 10):
-        redo(parts.records, post_key(update["channel_post"]["chat"]["id"], update["channel_post"]["message_id"]))
-    for path in random.sample(paths, len(paths) // 3):
-        redo(parts.records, document_key(document_id_of(str(path.resolve()))))
-
-
-def _one_life(
     parts: Parts,
     servers: Mapping[str, str],
-    target: str,
-    random: Random,
+    material: Material,
     plan: Plan,
-    edits: list[Any],
-    changed: list[Path],
-) -> str | None:
-    """Let a process work until it is killed, edits arriving meanwhile; return where it died, None if it finished."""
-    point = target if target in worker.POINTS else None
-    mortal = ["--die-at", point, "--passings", str(random.randint(1, 2))] if point else []
-    command = worker.command(parts.settings.home, servers, *mortal)
-    arrival = threading.Thread(target=_arrive, args=(parts, edits, changed))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        watchdog = threading.Timer(PATIENCE_S, process.kill)
-        watchdog.start()
-        last = ""
-        for line in process.stdout or ():
-            last = line.strip()
-            if not arrival.ident:
-                arrival.start()
-            if last == target:
-                time.sleep(random.uniform(0, plan.longest_delay_s))
-                process.kill()
-        watchdog.cancel()
-    if not arrival.ident:
-        arrival.start()
-    arrival.join()
-    if process.returncode == 0:
-        return None
-    if process.returncode != -9:
-        raise RuntimeError(f"A worker ended with {process.returncode} at {last!r}.")
-    return point or last
+    boundaries: Sequence[str],
+    ledger: Path,
+    outcome: Outcome,
+) -> None:
+    random = Random(plan.seed)
+    chosen = random.sample(boundaries, min(len(boundaries), plan.places or len(boundaries)))
+    targets: list[str | None] = [*[None] * plan.kills, *(place for place in chosen for _ in range(plan.boundary_kills))]
+    random.shuffle(targets)
+    portions = _Portions(material, targets)
+    lives, left, waiting = Lives(), len(targets) * LIVES_PER_KILL, list[Path]()
+    until = time.monotonic() + plan.longest_s
+    while targets and left and time.monotonic() < until:
+        left -= 1
+        target = targets.pop(0)
+        streams = _streams(target, random)
+        waiting += portions.next(streams)
+        life = Life(parts.settings.home, servers, waiting, streams, target, ledger)
+        end = lives.live(life, None if target else random.uniform(0, plan.longest_delay_s))
+        note(ledger, ENDED)
+        waiting = [] if end.took_in else waiting
+        _note_end(end, target, outcome)
+        if not end.killed:
+            targets.append(target)
+    outcome.boundaries = len(chosen)
+    outcome.unreached = dict(Counter(target or "a random moment" for target in targets))
+    for path in (*waiting, *material.rest()):
+        ingest_files(parts, [path])
 
 
-def _arrive(parts: Parts, edits: list[Any], changed: list[Path]) -> None:
-    if edits:
-        ingest_posts(parts, edits)
-    if changed:
-        ingest_files(parts, changed)
+class _Portions:
+    """How much arrives in one life: so much that it lasts for all, with some left for lives that must be repeated."""
+
+    def __init__(self, material: Material, targets: Sequence[str | None]) -> None:
+        self._material = material
+        of_documents = sum(DOCUMENTS_SHARE if target is None else "document" in target for target in targets)
+        self._posts = material.posts_left / (SPARE * len(targets))
+        self._documents = material.documents_left / (SPARE * max(1.0, of_documents))
+        self._posts_due = self._documents_due = 0.0
+
+    def next(self, streams: Sequence[Stream]) -> list[Path]:
+        self._posts_due += self._posts
+        self._documents_due += self._documents if "documents" in streams else 0.0
+        posts, documents = int(self._posts_due), int(self._documents_due)
+        self._posts_due -= posts
+        self._documents_due -= documents
+        return [*self._material.posts(posts), *self._material.documents(documents)]
+
+
+def _note_end(end: End, target: str | None, outcome: Outcome) -> None:
+    outcome.completed += not end.killed
+    if end.killed:
+        outcome.deaths[target or f"{end.stage or 'the start'}, at random"] += 1
+    outcome.slowest_resumption_s = max(outcome.slowest_resumption_s, end.resumed_s or 0.0)
+
+
+def _streams(target: str | None, random: Random) -> tuple[Stream, ...]:
+    """Return what a process works on: documents, whose parsing takes longest, only where it may die in them."""
+    about = target or ("documents" if random.random() < DOCUMENTS_SHARE else "posts")
+    return ("documents", "posts") if "document" in about else ("posts",)
+
+
+def _count_calls(parts: Parts, ledger: Sequence[str], outcome: Outcome) -> None:
+    """Count what was asked again, and what was under way when a process died."""
+    asked: Counter[str] = Counter()
+    open_calls = 0
+    for line in ledger:
+        if line == ENDED:
+            outcome.in_flight += open_calls
+        if line in (ENDED, COMMITTED):
+            open_calls = 0
+        else:
+            open_calls += 1
+            asked[line] += 1
+    twice = _needed_twice(parts)
+    outcome.asked = asked.total()
+    outcome.repeated = sum(max(0, times - 1 - (line in twice)) for line, times in asked.items())
+
+
+def _needed_twice(parts: Parts) -> set[str]:
+    """Return what must be asked twice: of posts that were edited back to words which they had before."""
+    arrival = schema.inbox.c
+    again = select(arrival.source_key).group_by(arrival.source_key, arrival.content_hash).having(func.count() > 1)
+    with parts.records.reading() as connection:
+        posts = connection.execute(select(schema.posts.c.text).where(schema.posts.c.source_key.in_(again))).scalars()
+        chunks = connection.execute(select(schema.chunks.c.text).where(schema.chunks.c.source_key.in_(again))).scalars()
+        whole = {asked_line("tag", text[:TAGGED_CHARS]) for text in posts}
+        return whole | {asked_line("extract", text) for text in chunks}
 
 
 @click.command()
-@click.option("--posts", default=2_000, show_default=True)
-@click.option("--documents", default=50, show_default=True)
-@click.option("--kills", default=20, show_default=True)
-@click.option("--seed", default=1, show_default=True)
-@click.option("--edited", default=0.2, show_default=True, help="Share of posts and documents that are edited.")
-def main(posts: int, documents: int, kills: int, seed: int, edited: float) -> None:
-    """Kill a worker again and again, and compare the stores with those of an undisturbed run."""
+@click.option("--items", default=10_000, show_default=True)
+@click.option("--kills", default=300, show_default=True, help="At random moments.")
+@click.option("--boundary-kills", default=10, show_default=True, help="Right before and right after each commit.")
+@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite", show_default=True)
+@click.option("--seed", type=int, help="Drawn by default, and printed.")
+@click.option("--minutes", default=60, show_default=True, help="After which nobody is killed any more.")
+def main(items: int, kills: int, boundary_kills: int, database: str, seed: int | None, minutes: int) -> None:
+    """Kill workers again and again, and compare the stores with those of an undisturbed run."""
     configure_logging("ERROR")
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = run(Path(folder), Plan(posts, documents, kills, seed, edited))
-    click.echo(
-        f"seed {seed}: {len(outcome.deaths)} killed, {outcome.completed} finished first, {outcome.seconds:.0f} s"
-    )
-    for place, count in sorted(Counter(outcome.deaths).items()):
+    seed = SystemRandom().randrange(10_000) if seed is None else seed
+    click.echo(f"seed {seed}, {database}")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = {}
+        if database == "postgresql":
+            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(served("postgresql"))))}
+        outcome = run(folder, Plan(items, kills, boundary_kills, seed, longest_s=60.0 * minutes), servers)
+    _tell(outcome)
+    sys.exit(bool(outcome.faults))
+
+
+def _tell(outcome: Outcome) -> None:
+    for place, count in sorted(outcome.deaths.items()):
         click.echo(f"  {count} at {place}")
+    click.echo(f"{outcome.deaths.total()} killed, at {outcome.boundaries} boundaries and at random")
+    click.echo(f"{outcome.completed} finished before their time, {outcome.seconds:.0f} s")
+    click.echo(f"work resumed after at most {outcome.slowest_resumption_s:.1f} s")
+    click.echo(f"{outcome.asked} texts asked, {outcome.repeated} again, {outcome.in_flight} were in flight")
     click.echo(", ".join(f"{count} {name}" for name, count in outcome.sizes.items()))
     click.echo(f"{len(outcome.differences)} differences, {len(outcome.loose_ends)} loose ends")
-    for line in [*outcome.differences, *outcome.loose_ends][:50]:
+    for line in outcome.faults[:50]:
         click.echo(f"  {line}")
-    sys.exit(bool(outcome.differences or outcome.loose_ends))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from random import SystemRandom
 
 import pytest
 
-from chatai_assets_tests.scenarios import crowd, kills
+from chatai_assets_tests.scenarios import crowd, drills, graph_kills, kills, machine, stopped
 
 
 @pytest.fixture(params=["embedded", "servers"])
@@ -12,12 +12,20 @@ def stores(request):
     return request.getfixturevalue("servers") if request.param == "servers" else {}
 
 
-def test_workers_killed_at_random_moments_leave_what_a_quiet_day_leaves(tmp_path, stores):
+def test_workers_killed_at_random_moments_and_at_commits_leave_what_a_quiet_day_leaves(tmp_path, stores):
     seed = SystemRandom().randrange(10_000)
     print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
-    outcome = kills.run(tmp_path, kills.Plan(posts=300, documents=6, kills=4, seed=seed, longest_delay_s=0.15), stores)
-    assert len(outcome.deaths) == 4
-    assert (outcome.differences, outcome.loose_ends) == ([], [])
+    plan = kills.Plan(items=150, kills=3, boundary_kills=1, seed=seed, longest_delay_s=0.3, places=5)
+    outcome = kills.run(tmp_path, plan, stores)
+    assert outcome.deaths.total() == 8
+    assert outcome.faults == []
+
+
+def test_writers_of_the_graph_killed_at_random_moments_lose_nothing_confirmed(tmp_path):
+    seed = SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    outcome = graph_kills.run(tmp_path, kills=4, seed=seed, items=100)
+    assert (outcome.deaths.total(), outcome.losses) == (4, [])
 
 
 def test_two_workers_and_several_searches_at_once_end_as_one_alone(tmp_path, stores):
@@ -31,3 +39,26 @@ def test_two_workers_and_several_searches_at_once_end_as_one_alone(tmp_path, sto
 def test_a_search_by_command_works_while_a_worker_writes(tmp_path):
     outcome = crowd.run(tmp_path, crowd.Plan(posts=50, documents=2, searchers=1, workers=1, processes=True))
     assert (outcome.faults, outcome.differences) == ([], [])
+
+
+@pytest.mark.parametrize("records", ["sqlite", "postgresql"])
+def test_a_worker_that_was_stopped_past_its_lease_commits_nothing_of_it(tmp_path, records, request):
+    servers = {"DATABASE_URL": request.getfixturevalue("database_url")} if records == "postgresql" else {}
+    seed = SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    outcome = stopped.run(tmp_path, stopped.Plan(rounds=2, seed=seed, posts=12, documents=2), servers)
+    assert outcome.stopped.total() == 2
+    assert (outcome.stale, outcome.faults) == (0, [])
+
+
+def test_the_command_that_is_told_to_stop_gives_back_what_it_has(tmp_path):
+    outcome = drills.run(tmp_path, ["chatai process"], rounds=1, seed=SystemRandom().randrange(10_000), posts=40)
+    assert outcome.faults == []
+    assert [stop.code for stop in outcome.stops] == [130, 130]
+    assert outcome.unfinished == 0
+
+
+def test_any_order_of_operations_and_crashes_ends_as_the_model_says(tmp_path):
+    seed = SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    assert machine.run(tmp_path, operations=400, seed=seed).total() >= 400

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,17 +37,58 @@ POINTS = (
 
 
 class Fate:
-    """Kills this process when it passes a point for the n-th time."""
+    """Kills this process when it passes a point for the n-th time.
 
-    def __init__(self, point: str | None, passings: int) -> None:
+    Attributes:
+        stage: the stage that is under way; part of the name of its commits.
+    """
+
+    def __init__(self, point: str | None, passings: int = 1) -> None:
         self.point = point
         self.left = passings
+        self.stage = ""
 
     def passes(self, point: str) -> None:
         if point == self.point:
             self.left -= 1
             if self.left <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Survey(Fate):
+    """Kills nobody, and notes which points there are."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.points: set[str] = set()
+
+    def passes(self, point: str) -> None:
+        self.points.add(point)
+
+
+class MortalRecords:
+    """A record store at whose commits a process may die, right before or right after.
+
+    A commit has the name of the stage and of the function that opened its transaction.
+    """
+
+    def __init__(self, records: Any, fate: Fate) -> None:
+        self.records = records
+        self.fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.records, name)
+
+    def begin(self) -> AbstractContextManager[Any]:
+        return self._begun(sys._getframe(1).f_code.co_name.strip("_"))  # noqa: SLF001 - nothing else tells it
+
+    @contextmanager
+    def _begun(self, opened_by: str) -> Iterator[Any]:
+        place = f"{self.fate.stage} {opened_by}"
+        with self.records.begin() as connection:
+            yield connection
+            self.fate.passes(f"{place}, before its commit")
+        self.fate.passes(f"{place}, after its commit")
 
 
 class MortalStore:
@@ -82,6 +123,9 @@ class MortalWriter:
         write(what)
         self.store.fate.passes(f"{self.store.name} written")
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.writer, name)
+
     def upsert(self, points: Sequence[Point]) -> None:
         self._write(self.writer.upsert, points)
 
@@ -110,10 +154,19 @@ class Counted:
         self._note(questions)
         return self._asked.tag(questions)
 
+    def extract(self, questions: Sequence[Question]) -> Any:
+        self._note(questions)
+        return self._asked.extract(questions)
+
     def _note(self, questions: Sequence[Question]) -> None:
-        lines = "".join(f"{self._name} {sha256(text.encode()).hexdigest()[:16]}\n" for _, text in questions)
+        lines = "".join(f"{asked_line(self._name, text)}\n" for _, text, _ in questions)
         with self._file.open("a", encoding="ascii") as file:
             file.write(lines)
+
+
+def asked_line(name: str, text: str) -> str:
+    """Return what stands in a ledger for a text that a model is asked."""
+    return f"{name} {sha256(text.encode()).hexdigest()[:16]}"
 
 
 def count_calls(parts: Parts, file: Path) -> None:

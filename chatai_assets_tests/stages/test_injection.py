@@ -1,11 +1,14 @@
 """Texts that give orders to a model that obeys: nothing comes of them but words that stand in the text."""
 
 import random
+import time
+from collections import Counter, defaultdict
 from itertools import product
 
 import pytest
 
 from chatai_assets.adapters.records import schema
+from chatai_assets.domain.errors import MassFailure
 from chatai_assets_tests.pipeline import Limits, ingest_posts, message, process_all, rows
 from chatai_assets_tests.providers.home import parts_at
 from chatai_assets_tests.providers.server import provider_server
@@ -95,3 +98,48 @@ def test_who_gets_nothing_believable_is_a_bad_item(obeyed):
     assert not obeyed["upright"]["worker_dlq"]
     states = {(row["stage"], row["state"]) for row in obeyed["obeying"]["work"]}
     assert {state for stage, state in states if stage in {"tag", "enrich"}} == {"done", "failed"}
+
+
+HONEST = [f"Поезд {number} из города Казань идёт через Пермь в Уфу." for number in range(1, 61)]
+
+
+def tagged_and_enriched(parts, **tenants):
+    """Bring texts in by tenant, do what is due twice, and return tenant -> stage -> states."""
+    for tenant, texts in tenants.items():
+        ingest_posts(parts, [message(number, text) for number, text in enumerate(texts, start=1)], tenant=tenant)
+    for _ in range(2):
+        process_all(parts, stages=("parse", "tag", "enrich"), now=time.time())
+    found: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for row in rows(parts, schema.work):
+        found[row["tenant_id"]][row["stage"]][row["state"]] += 1
+    return found
+
+
+@pytest.mark.parametrize("kind", ["obey", "taboo"])
+def test_one_tenant_that_a_model_obeys_or_refuses_stops_no_other(tmp_path, kind):
+    with provider_server() as server, parts_at(server, tmp_path, CHATAI_EMBEDDER="free") as parts:
+        server.behave(shares={kind: 1.0})
+        found = tagged_and_enriched(parts, honest=HONEST, hostile=injections())
+        assert {stage: dict(found["honest"][stage]) for stage in ("tag", "enrich")} == {
+            "tag": {"done": 60},
+            "enrich": {"done": 60},
+        }
+        assert found["hostile"]["tag"]["failed"] > 60  # more than a fifth of all
+        assert {state for counts in found["hostile"].values() for state in counts} <= {"done", "failed", "pending"}
+        assert {row["tenant_id"] for row in rows(parts, schema.worker_dlq)} == {"hostile"}
+
+
+@pytest.mark.parametrize("kind", ["not_json", "blacklist"])
+def test_a_model_that_answers_rubbish_to_everybody_is_an_outage_before_much_is_paid(tmp_path, kind):
+    with provider_server() as server, parts_at(server, tmp_path, CHATAI_EMBEDDER="free") as parts:
+        server.behave(shares={kind: 1.0}, latency_s=0.01)
+        with pytest.raises(MassFailure, match="even where it is asked about plain texts"):
+            tagged_and_enriched(parts, honest=HONEST * 5, hostile=injections())
+        assert not rows(parts, schema.worker_dlq)
+        assert {(row["state"], row["attempts"]) for row in rows(parts, schema.work) if row["stage"] == "tag"} == {
+            ("pending", 0)
+        }
+        assert server.counts()["model_calls"] < 150
+        server.behave()
+        found = tagged_and_enriched(parts)
+        assert set(found["honest"]["tag"]) == {"done"}

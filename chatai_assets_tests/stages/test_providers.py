@@ -6,10 +6,12 @@ from collections import Counter
 import pytest
 
 from chatai_assets.adapters.records import schema
+from chatai_assets.adapters.records.provider_results import forget_results
 from chatai_assets.domain import retries
 from chatai_assets.domain.errors import ProviderUnreachable
 from chatai_assets.stages.search import search
 from chatai_assets_tests.pipeline import (
+    CHAT,
     NOON,
     Limits,
     due_hours,
@@ -123,6 +125,31 @@ def test_a_storm_ends_with_everything_done_once(server, tmp_path):
         assert rows(parts, schema.worker_dlq) == []
     counts = server.counts()
     assert counts["paid_repeats"] <= counts["lost"]
+
+
+def test_answers_go_with_the_last_item_that_uses_them(server, tmp_path):
+    with parts_at(server, tmp_path / "home") as parts:
+        bring(parts, 3)
+        bring(parts, 3, tenant="another")
+        ingest_posts(parts, [message(99, "Вчера поезд 1 видел город Казань.")])
+        process_all(parts)
+        answers, uses = rows(parts, schema.provider_results), rows(parts, schema.provider_result_uses)
+        assert len({(row["tenant_id"], row["fingerprint"]) for row in uses}) == len(answers) == 2 * 2 * 3
+        assert len(uses) == len(answers) + 2  # the repost is tagged and enriched by the answers to post 1
+        with parts.records.begin() as connection:
+            assert forget_results(connection, [("default", f"tg/{CHAT}/1")]) == 0
+            assert forget_results(connection, [("default", f"tg/{CHAT}/{n}") for n in (2, 99)]) == 4
+        left = rows(parts, schema.provider_results)
+        assert Counter(row["tenant_id"] for row in left) == {"default": 2, "another": 6}
+        assert {row["source_key"] for row in rows(parts, schema.provider_result_uses)} == {
+            f"tg/{CHAT}/{n}" for n in (1, 2, 3)
+        }
+
+
+def test_models_that_cost_nothing_keep_no_account_of_answers(embedded):
+    bring(embedded, 3)
+    process_all(embedded)
+    assert rows(embedded, schema.provider_result_uses) == []
 
 
 def test_a_refused_post_is_a_dead_letter_and_the_others_are_tagged(server, tmp_path):

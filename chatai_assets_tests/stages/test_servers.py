@@ -8,6 +8,7 @@ from sqlalchemy import text
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STAGES
+from chatai_assets.stages import link
 from chatai_assets.stages.overview import status
 from chatai_assets_tests.pipeline import (
     contents,
@@ -25,6 +26,7 @@ from chatai_assets_tests.pipeline import (
 from chatai_assets_tests.scenarios import corpus
 from chatai_assets_tests.stages.test_races import NEW, OLD, PART, PATIENCE_S, Hesitating, expected
 
+HISTORY = (corpus.posts(3, 60), corpus.edits(3, corpus.posts(3, 60), 0.5))
 HOLDERS = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
 
@@ -46,6 +48,20 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
     assert served["posts"]["searchable"] > 150
     assert differences(held_embedded, held_served) == []
     assert loose_ends(held_served) == []
+
+
+def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, parts, monkeypatch):
+    found = []
+    with Parts(free_settings(tmp_path / "large")) as other:
+        for home, size in ((other, link.PARTS_PER_CHANGE), (parts, 50)):
+            monkeypatch.setattr(link, "PARTS_PER_CHANGE", size)
+            for arrivals in HISTORY:
+                ingest_posts(home, arrivals)
+                process_all(home)
+            found.append(contents(home))
+    assert len(found[0]["edges"]) > 100
+    assert differences(*found) == []
+    assert loose_ends(found[1]) == []
 
 
 @pytest.mark.parametrize("stage", ["index", "link"])

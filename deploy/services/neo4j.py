@@ -32,6 +32,7 @@ server.http.enabled=false
 server.https.enabled=false
 server.memory.pagecache.size=64m
 server.bolt.thread_pool_max_size=64
+server.bolt.connection_keep_alive=3s
 dbms.usage_report.enabled=false
 db.tx_log.preallocate=false
 db.tx_log.rotation.size=16m

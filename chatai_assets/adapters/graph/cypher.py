@@ -50,13 +50,16 @@ ENDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Type -> the labels it joins."""
 
-NODE_COUNT = "MATCH (n) RETURN count(*)"
+MARK = "MATCH (p:Projection {id: 'graph'}) RETURN p.mark"
+"""The answer is the mark of the last turn of writing (``records.marks``), kept in a node of its own."""
+SIGN = "MERGE (p:Projection {id: 'graph'}) SET p.mark = $mark"
 EDGE_COUNT = "MATCH ()-[r]->() RETURN count(*)"
 
 
 def ladybug_schema() -> list[str]:
     """Return the statements that make ladybug's tables where they are not there yet."""
     return [
+        "CREATE NODE TABLE IF NOT EXISTS Projection(id STRING PRIMARY KEY, mark STRING)",
         *(
             f"CREATE NODE TABLE IF NOT EXISTS {label}(id STRING PRIMARY KEY, {_declared(properties)})"
             for label, properties in NODES.items()
@@ -121,6 +124,11 @@ def delete_edges(type_: str, start: str) -> str:
 def release_nodes(label: str) -> str:
     """Return the statement that removes those of the nodes ``$ids`` that have no relationship."""
     return f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) WHERE NOT EXISTS {{ MATCH (n)-[]-() }} DELETE n"
+
+
+def count_nodes(label: str) -> str:
+    """Return the statement that counts the nodes of a label."""
+    return f"MATCH (n:{label}) RETURN count(*)"
 
 
 def all_nodes(label: str) -> str:

@@ -2,7 +2,8 @@
 
 Nobody may open the file while somebody writes it, so each use takes its turn (``turns``), opens, works and closes.
 A process killed while writing leaves a log that the next one to open the file for writing replays: a change is there
-as a whole or not at all.
+as a whole or not at all. Killed in mid-commit it leaves a log that breaks off. Such a log is cut after its last whole
+transaction; should that cost something confirmed, the mark is missing, too. What cannot be opened even so is set aside.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from pathlib import Path
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
+from chatai_assets.adapters.graph.ladybug_mark import GRAPH, mark_of_graph
 from chatai_assets.adapters.graph.ladybug_session import each_row, failing_as_outage, opened, rows
-from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter
+from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter, mark_in
 from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.adapters.graph.turns import Turns
-from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.adapters.marks import NAME as MARK
+from chatai_assets.adapters.marks import read_mark, write_mark
+from chatai_assets.adapters.setting_aside import set_aside
+from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.domain.graph import Edge, Node
+from chatai_assets.observability import LOG_CUT, log
 
 TURN_TIMEOUT_S = 60.0
 SHORT_LOG_BYTES = 1 << 20
@@ -38,7 +44,8 @@ class LadybugGraph:
     """
 
     def __init__(self, path: Path, turn_timeout_s: float = TURN_TIMEOUT_S) -> None:
-        self._file = path / "graph.lbug"
+        self._folder = path
+        self._file = path / GRAPH
         self._turns = Turns(path, turn_timeout_s)
 
     @contextmanager
@@ -49,10 +56,18 @@ class LadybugGraph:
             StoreUnavailable: others hold it for too long, or it cannot be opened or written.
         """
         with self._turns.writing():
-            self._make()
-            with opened(self._file) as connection:
-                yield LadybugWriter(connection, self._file.parent)
+            with ExitStack() as turn:
+                connection = self._opened(turn) or self._begun(turn)
+                _complete_schema(connection)
+                writer = LadybugWriter(connection, self._folder)
+                self._tell(writer.mark)  # a killed writer may have signed and not come to this
+                yield writer
                 self._spare_checkpoint(connection)
+            self._tell(writer.mark)
+
+    def mark(self) -> str | None:
+        """Return what the last turn of writing left, without opening the graph; None where there is none."""
+        return mark_of_graph(self._folder)
 
     def count(self) -> GraphCounts:
         """Return the number of nodes and relationships; zeros before the first write."""
@@ -60,8 +75,8 @@ class LadybugGraph:
             if connection is None:
                 return GraphCounts(0, 0)
             with failing_as_outage("read"):
-                nodes, edges = (rows(connection, query)[0][0] for query in (cypher.NODE_COUNT, cypher.EDGE_COUNT))
-            return GraphCounts(nodes, edges)
+                nodes = sum(rows(connection, cypher.count_nodes(label))[0][0] for label in cypher.NODES)
+                return GraphCounts(nodes, rows(connection, cypher.EDGE_COUNT)[0][0])
 
     def nodes(self) -> Iterator[Node]:
         """Yield every node, in the order of label and id; writers wait until the iterator is done with."""
@@ -82,10 +97,15 @@ class LadybugGraph:
                 joined = (_edges(connection, type_, start, end) for start, end in cypher.ENDS[type_])
                 yield from heapq.merge(*joined, key=attrgetter("id"))
 
+    def _tell(self, mark: str | None) -> None:
+        """Let the mark in the folder be that of the graph."""
+        if read_mark(self._folder) != mark:
+            write_mark(self._folder, mark)
+
     def _spare_checkpoint(self, connection: ladybug.Connection) -> None:
         """Let a short log stand: the next use replays it, while a checkpoint rewrites all edges."""
-        log = self._file.with_name(f"{self._file.name}.wal")
-        written = log.stat().st_size if log.exists() else 0
+        file = self._file.with_name(f"{self._file.name}.wal")
+        written = file.stat().st_size if file.exists() else 0
         if written < max(SHORT_LOG_BYTES, self._file.stat().st_size // LOG_SHARE):
             with failing_as_outage("written"):
                 rows(connection, "CALL force_checkpoint_on_close=false")
@@ -106,14 +126,27 @@ class LadybugGraph:
                 return connection
         return None
 
-    def _alone(self, turn: ExitStack) -> ladybug.Connection:
+    def _alone(self, turn: ExitStack) -> ladybug.Connection | None:
         turn.enter_context(self._turns.writing())
-        return turn.enter_context(opened(self._file))
+        return self._opened(turn)
 
-    def _make(self) -> None:
+    def _opened(self, turn: ExitStack) -> ladybug.Connection | None:
+        """Open the file, held alone; None where there is none, or where it was damaged and is set aside now."""
+        if not self._file.exists():
+            return None
+        with suppress(StoreDamaged):
+            return turn.enter_context(opened(self._file))
+        try:
+            connection = turn.enter_context(opened(self._file, cut_log=True))
+        except StoreDamaged as error:
+            set_aside(self._folder, [*self._folder.glob(f"{GRAPH}*"), *self._folder.glob(MARK)], "graph", str(error))
+            return None
+        self._tell(mark_in(connection))
+        log.warning(LOG_CUT, store="graph", advice="Nothing to do: a killed writer's last change is written again.")
+        return connection
+
+    def _begun(self, turn: ExitStack) -> ladybug.Connection:
         """Make the file with its schema; it gets its name when it is complete, so that what exists can be read."""
-        if self._file.exists():
-            return
         draft = self._file.with_suffix(".draft")
         for leftover in self._file.parent.glob(f"{draft.name}*"):
             leftover.unlink()
@@ -121,6 +154,17 @@ class LadybugGraph:
             for statement in cypher.ladybug_schema():
                 rows(connection, statement)
         draft.replace(self._file)
+        return turn.enter_context(opened(self._file))
+
+
+def _complete_schema(connection: ladybug.Connection) -> None:
+    """Make the tables that an empty file, or one of an earlier version, does not have."""
+    try:
+        rows(connection, cypher.MARK)
+    except RuntimeError:
+        with failing_as_outage("made"):
+            for statement in cypher.ladybug_schema():
+                rows(connection, statement)
 
 
 def _edges(connection: ladybug.Connection, type_: str, start: str, end: str) -> Iterator[Edge]:

@@ -9,22 +9,41 @@ from typing import Any
 
 import ladybug
 
-from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
 BUFFER_BYTES = 128 << 20
 THREADS = 2
+DAMAGE = (
+    "orrupted",
+    "Reading past the end of the file",
+    "not a valid Lbug database",
+    "Cannot recover",
+    "Cannot replay",
+    "Cannot read checkpoint",
+    "Assertion failed",
+)
+"""What ladybug's messages about a log or file that cannot be read have in them; those about locks and disks do not."""
 
 
 @contextmanager
-def opened(file: Path, *, read_only: bool = False) -> Iterator[ladybug.Connection]:
+def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Iterator[ladybug.Connection]:
     """Give a connection to a file; what was committed is durable.
 
+    Args:
+        cut_log: whether a log that cannot be read to its end counts up to its last whole transaction.
+
     Raises:
+        StoreDamaged: its log or file cannot be read.
         StoreUnavailable: it cannot be opened or closed.
     """
     with failing_as_outage("opened"):
         database = ladybug.Database(
-            file, buffer_pool_size=BUFFER_BYTES, max_num_threads=THREADS, read_only=read_only, backend="pybind"
+            file,
+            buffer_pool_size=BUFFER_BYTES,
+            max_num_threads=THREADS,
+            read_only=read_only,
+            throw_on_wal_replay_failure=not cut_log,
+            backend="pybind",
         )
     try:
         with failing_as_outage("opened"):
@@ -45,6 +64,8 @@ def failing_as_outage(done: str) -> Iterator[None]:
         yield
     except (RuntimeError, OSError) as error:
         kind = str(error).partition(":")[0][:80]
+        if any(words in str(error) for words in DAMAGE):
+            raise StoreDamaged(f"the graph cannot be {done}, its log or file is damaged: {kind}") from None
         raise StoreUnavailable(f"the graph cannot be {done}: {kind}") from None
 
 

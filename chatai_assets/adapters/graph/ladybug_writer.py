@@ -26,6 +26,13 @@ class LadybugWriter:
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:
         self._transaction = _Transaction(connection, folder)
+        self.mark = mark_in(connection)
+
+    def sign(self, mark: str) -> None:
+        """Leave a mark; ``StoreUnavailable`` when it was not written."""
+        with failing_as_outage("written"), self._transaction.open():
+            self._transaction.ask(cypher.SIGN, {"mark": mark})
+        self.mark = mark
 
     def apply(self, change: GraphChange) -> None:
         """Apply a change in one transaction; applying it twice changes nothing.
@@ -37,6 +44,12 @@ class LadybugWriter:
             return
         with failing_as_outage("written"), self._transaction.open():
             write_change(self._transaction, change)
+
+
+def mark_in(connection: ladybug.Connection) -> str | None:
+    """Return the mark of an open graph."""
+    with failing_as_outage("read"):
+        return next((row[0] for row in rows(connection, cypher.MARK)), None)
 
 
 class _Transaction:

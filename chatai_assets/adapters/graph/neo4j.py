@@ -1,7 +1,8 @@
 """The graph in a Neo4j server, version 5.7 or later (Community has all that is needed).
 
 The driver repeats a transaction that failed for a passing reason (a lost leader, a deadlock) for half a
-minute; what fails then is an outage.
+minute; what fails then is an outage. How long a server may be silent amid an answer it says itself when it is
+connected to: twice its ``server.bolt.connection_keep_alive``, two minutes by default. The driver has no setting.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from neo4j import Driver, GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
+from neo4j import Driver, GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, Query, unit_of_work
 from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
 
 from chatai_assets.adapters.graph import cypher
@@ -23,8 +24,10 @@ from chatai_assets.domain.graph import Edge, Node
 from chatai_assets.domain.graph_change import EdgeRef, GraphChange
 
 CONNECT_S = 5.0
-ACQUIRE_S = 30.0
+ACQUIRE_S = 15.0
 """For a connection of the pool, handshake included."""
+IDLE_S = 30.0
+"""A connection that was not used for longer is tried before it is."""
 RETRY_S = 30.0
 READ_S = 60.0
 WRITE_S = 120.0
@@ -43,13 +46,22 @@ class Neo4jGraph:
         auth: user and password.
         turns: one writer at a time, on whichever machine.
         retry_s: how long a transaction is tried again after passing failures.
+        acquire_s: how long one try may wait for a connection.
     """
 
-    def __init__(self, uri: str, auth: tuple[str, str], turns: Turns, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self,
+        uri: str,
+        auth: tuple[str, str],
+        turns: Turns,
+        retry_s: float = RETRY_S,
+        acquire_s: float = ACQUIRE_S,
+    ) -> None:
         self._uri = uri
         self._auth = auth
         self._turns = turns
         self._retry_s = retry_s
+        self._acquire_s = acquire_s
         self._has_schema = False
 
     def close(self) -> None:
@@ -65,12 +77,22 @@ class Neo4jGraph:
         """
         with self._turns() as still_mine:
             self._make_schema()
-            yield Neo4jWriter(self._driver, still_mine)
+            mark = next((row[0] for row in self._read(cypher.MARK)), None)
+            if mark is None:  # another database may have taken the place of the one that was prepared
+                self._has_schema = False
+                self._make_schema()
+            yield Neo4jWriter(self._driver, still_mine, mark)
+
+    def mark(self) -> str | None:
+        """Return what the last turn of writing left; asked once, so that a server that is down is known at once."""
+        with failing_as_outage("read"), self._driver.session() as session:
+            answer = session.run(Query(cypher.MARK, timeout=READ_S)).single()
+        return answer.value() if answer else None
 
     def count(self) -> GraphCounts:
         """Return the number of nodes and relationships."""
-        nodes, edges = (self._read(statement)[0][0] for statement in (cypher.NODE_COUNT, cypher.EDGE_COUNT))
-        return GraphCounts(nodes, edges)
+        nodes = sum(self._read(cypher.count_nodes(label))[0][0] for label in cypher.NODES)
+        return GraphCounts(nodes, self._read(cypher.EDGE_COUNT)[0][0])
 
     def nodes(self) -> Iterator[Node]:
         """Yield every node, in the order of label and id; what is written meanwhile may or may not be among them."""
@@ -96,7 +118,8 @@ class Neo4jGraph:
                 self._uri,
                 auth=self._auth,
                 connection_timeout=CONNECT_S,
-                connection_acquisition_timeout=ACQUIRE_S,
+                connection_acquisition_timeout=self._acquire_s,
+                liveness_check_timeout=IDLE_S,
                 max_transaction_retry_time=self._retry_s,
                 notifications_min_severity=NotificationMinimumSeverity.OFF,  # about labels nobody has used yet
             )
@@ -106,7 +129,7 @@ class Neo4jGraph:
             return
         with failing_as_outage("prepared"):
             for statement in cypher.neo4j_schema():
-                self._driver.execute_query(statement)
+                self._driver.execute_query(Query(statement, timeout=WRITE_S))
         self._has_schema = True
 
     def _pages(self, statement: str, *, id_at: int) -> Iterator[list[Any]]:
@@ -128,9 +151,10 @@ class Neo4jGraph:
 class Neo4jWriter:
     """Implements ``port.GraphWriter``; made by ``Neo4jGraph.writing``."""
 
-    def __init__(self, driver: Driver, still_mine: StillMine) -> None:
+    def __init__(self, driver: Driver, still_mine: StillMine, mark: str | None) -> None:
         self._driver = driver
         self._still_mine = still_mine
+        self.mark = mark
 
     def apply(self, change: GraphChange) -> None:
         """Apply a change in one transaction; applying it twice changes nothing.
@@ -141,9 +165,16 @@ class Neo4jWriter:
         if change.empty:
             return
 
+        self._commit(lambda transaction: write_change(_Transaction(transaction), change))
+
+    def sign(self, mark: str) -> None:
+        """Leave a mark; raises ``StoreUnavailable`` as ``apply`` does."""
+        self._commit(lambda transaction: transaction.run(cypher.SIGN, {"mark": mark}).consume())
+
+    def _commit(self, write: Callable[[ManagedTransaction], object]) -> None:
         @unit_of_work(timeout=WRITE_S)
         def work(transaction: ManagedTransaction) -> None:
-            write_change(_Transaction(transaction), change)
+            write(transaction)
             self._still_mine()  # a commit follows
 
         with failing_as_outage("written"), self._driver.session() as session:

@@ -22,6 +22,15 @@ class GraphCounts:
 class GraphWriter(Protocol):
     """Open for writing; changes are durable when ``apply`` returns."""
 
+    @property
+    def mark(self) -> str | None:
+        """What the last turn of writing left (``records.marks``); None in a new graph."""
+        ...
+
+    def sign(self, mark: str) -> None:
+        """Leave a mark: it is there only if all that was applied before is there as well."""
+        ...
+
     def apply(self, change: GraphChange) -> None:
         """Apply a change in one transaction; applying it twice changes nothing.
 
@@ -36,6 +45,10 @@ class GraphStore(Protocol):
 
     def writing(self) -> AbstractContextManager[GraphWriter]:
         """Hold the graph for writing; other writers and readers of an embedded graph wait meanwhile."""
+        ...
+
+    def mark(self) -> str | None:
+        """Return what the last turn of writing left, by a cheap look; None where there is no graph."""
         ...
 
     def count(self) -> GraphCounts:

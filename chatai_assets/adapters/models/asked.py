@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chatai_assets.adapters.models.desk import Call, Desk, Outcome
+from chatai_assets.adapters.models.control import Control
+from chatai_assets.adapters.models.desk import Call, Desk, Errand, Outcome
+from chatai_assets.adapters.models.kept import kept_as
 from chatai_assets.adapters.models.ports import Question, Vector
 from chatai_assets.domain import prompts
 from chatai_assets.domain.embedding import windows
@@ -24,6 +26,9 @@ CHARS_AT_ONCE = 100_000
 WINDOW_CHARS_PER_WORD = 12
 """A window without spaces is cut here: no provider takes it whole."""
 
+TOKENS_OF_PROMPT = 700
+"""What a conversation takes besides the text it is about, roughly: instructions, schema and answer."""
+
 T = TypeVar("T")
 
 
@@ -33,6 +38,7 @@ class AskedTagger:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.take_figures = desk.take_figures
+        self.check = desk.check
 
     @property
     def model(self) -> str:
@@ -40,20 +46,31 @@ class AskedTagger:
         provider = self._desk.provider
         return f"{provider.name}:{provider.chat_model}:{prompts.TAGS_PROMPT}"
 
+    def kept_as(self, question: Question) -> str | None:
+        """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
+        return kept_as(self.model, question) if has_usable_word(question.text) else None
+
     def tag(self, questions: Sequence[Question]) -> list[Sequence[str] | ChatAIError]:
         """Return the tags of each text that stand in it; a text without words is not asked about.
 
         Raises:
             Outage: the provider answers nobody.
         """
-        worth = [question for question in questions if has_usable_word(question.text)]
-        found = dict(zip(worth, self._desk.answers(worth, self.model, self._ask), strict=True))
-        return [found.get(question, ()) for question in questions]
+        worth, control = [question for question in questions if has_usable_word(question.text)], Control()
+        found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
+        return [control.judged(found.get(question, ())) for question in questions]
 
-    async def _ask(self, request: Sequence[Question], call: Call) -> list[Outcome]:
+    def _errand(self, control: Control) -> Errand:
+        ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
+        return Errand("tag", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+
+    async def _ask(self, control: Control, request: Sequence[Question], call: Call) -> list[Outcome]:
         (question,) = request
-        messages, read = prompts.tags_messages(question.text), partial(prompts.read_tags, text=question.text)
-        return [await _conversation(self._desk, call, messages, prompts.TAGS_SCHEMA, read)]
+        return [await control.watch(partial(self._tags, call), question.text)]
+
+    async def _tags(self, call: Call, text: str) -> list[str]:
+        messages, read = prompts.tags_messages(text), partial(prompts.read_tags, text=text)
+        return await _conversation(self._desk, call, messages, prompts.TAGS_SCHEMA, read)
 
 
 class AskedExtractor:
@@ -62,6 +79,7 @@ class AskedExtractor:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.take_figures = desk.take_figures
+        self.check = desk.check
 
     @property
     def model(self) -> str:
@@ -69,20 +87,31 @@ class AskedExtractor:
         provider = self._desk.provider
         return f"{provider.name}:{provider.chat_model}:{prompts.FACTS_PROMPT}"
 
+    def kept_as(self, question: Question) -> str | None:
+        """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
+        return kept_as(self.model, question) if has_usable_word(question.text) else None
+
     def extract(self, questions: Sequence[Question]) -> list[Extraction | ChatAIError]:
         """Return what each chunk says and bears out; a chunk without words is not asked about.
 
         Raises:
             Outage: the provider answers nobody.
         """
-        worth = [question for question in questions if has_usable_word(question.text)]
-        found = dict(zip(worth, self._desk.answers(worth, self.model, self._ask), strict=True))
-        return [_extraction(found.get(question, {})) for question in questions]
+        worth, control = [question for question in questions if has_usable_word(question.text)], Control()
+        found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
+        return [_extraction(control.judged(found.get(question, {}))) for question in questions]
 
-    async def _ask(self, request: Sequence[Question], call: Call) -> list[Outcome]:
+    def _errand(self, control: Control) -> Errand:
+        ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
+        return Errand("enrich", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+
+    async def _ask(self, control: Control, request: Sequence[Question], call: Call) -> list[Outcome]:
         (question,) = request
-        messages, read = prompts.facts_messages(question.text), partial(prompts.read_facts, chunk=question.text)
-        return [asdict(await _conversation(self._desk, call, messages, prompts.FACTS_SCHEMA, read))]
+        return [await control.watch(partial(self._facts, call), question.text)]
+
+    async def _facts(self, call: Call, chunk: str) -> dict[str, Any]:
+        messages, read = prompts.facts_messages(chunk), partial(prompts.read_facts, chunk=chunk)
+        return asdict(await _conversation(self._desk, call, messages, prompts.FACTS_SCHEMA, read))
 
 
 def _extraction(kept: Any) -> Extraction | ChatAIError:
@@ -114,6 +143,7 @@ class AskedEmbedder:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.take_figures = desk.take_figures
+        self.check = desk.check
 
     @property
     def model(self) -> str:
@@ -132,9 +162,11 @@ class AskedEmbedder:
         Raises:
             Outage: the provider answers nobody.
         """
-        parts = [[Question(tenant, part) for part in self._windows(text)] for tenant, text in questions]
+        parts = [[each._replace(text=part) for part in self._windows(each.text)] for each in questions]
         asked = list(dict.fromkeys(part for windows_ in parts for part in windows_))
-        found = dict(zip(asked, self._desk.answers(asked, self.model, self._ask, requests_of, keep=False), strict=True))
+        priced_as = self._desk.provider.embedding_model
+        errand = Errand("embed", self.model, priced_as, self._ask, requests_of, keep=False)
+        found = dict(zip(asked, self._desk.answers(asked, errand), strict=True))
         return [_mean([found[part] for part in windows_]) for windows_ in parts]
 
     def _windows(self, text: str) -> list[str]:

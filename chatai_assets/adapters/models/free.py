@@ -24,7 +24,7 @@ class FirstWordsTagger:
 
     def tag(self, questions: Sequence[Question]) -> list[list[str]]:
         """Return up to three distinct words per text, in order."""
-        return [self._first_words(text[:_LOOKED_AT]) or self._first_words(text) for _, text in questions]
+        return [self._first_words(text[:_LOOKED_AT]) or self._first_words(text) for _, text, _ in questions]
 
     @staticmethod
     def _first_words(text: str) -> list[str]:
@@ -49,7 +49,7 @@ class HashedEmbedder:
 
     def embed(self, questions: Sequence[Question]) -> list[Vector]:
         """Return one unit-length vector of 256 numbers per text; an empty text has one as well."""
-        return [self._vector(text[:_LOOKED_AT]) for _, text in questions]
+        return [self._vector(text[:_LOOKED_AT]) for _, text, _ in questions]
 
     def _vector(self, text: str) -> Vector:
         encoded = np.frombuffer(f" {text} ".lower().encode("utf-8", "surrogatepass").ljust(4), dtype=np.uint8)
@@ -69,7 +69,7 @@ class CapitalisedExtractor:
 
     def extract(self, questions: Sequence[Question]) -> list[Extraction]:
         """Return up to five entities of kind ``other`` per chunk and the weak relations of neighbours."""
-        return [self._extraction(text[:_LOOKED_AT]) for _, text in questions]
+        return [self._extraction(text[:_LOOKED_AT]) for _, text, _ in questions]
 
     def _extraction(self, chunk: str) -> Extraction:
         entities: dict[str, Entity] = {}

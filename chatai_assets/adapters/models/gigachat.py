@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, trusted
 from chatai_assets.adapters.models.ports import Vector
-from chatai_assets.adapters.models.provider import tokens_of, vectors_of
+from chatai_assets.adapters.models.provider import Charge, usage_of, vectors_of
 from chatai_assets.domain.errors import KeyRefused, ProviderBusy, ProviderMisconfigured, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
-from chatai_assets.settings import GigaChatSettings
+from chatai_assets.settings.models import GigaChatSettings
 
 EARLY_S = 60.0
 """Seconds before its end at which a token is fetched anew, as the official client does."""
@@ -31,6 +31,8 @@ class GigaChat:
     """
 
     name = "gigachat"
+    together = True
+    """An account has so many streams, whoever uses them."""
     window_words = 180
     """``Embeddings`` reads 512 tokens, and a Russian word has two or three."""
 
@@ -45,40 +47,44 @@ class GigaChat:
         self._clock = clock
         self._wire = Wire("GigaChat", trusted(access.ca_bundle), deadlines)
         self._fetching = asyncio.Lock()
-        self.tokens = 0
         self._token = ""
         self._fresh_until = 0.0
 
-    async def chat(self, messages: Messages, schema: Schema) -> str:
+    async def chat(self, messages: Messages, schema: Schema, charge: Charge) -> str:
         """Return what the model says; see ``Provider.chat``."""
         asked: dict[str, Any] = {"model": self.chat_model, "messages": messages, "temperature": 0.01, "stream": False}
         if self._access.structured:  # flat, unlike OpenAI's
             asked["response_format"] = {"type": "json_schema", "schema": schema, "strict": True}
-        return _content_of(await self._post("/chat/completions", asked))
+        return _content_of(await self._post("/chat/completions", asked, charge))
 
-    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], charge: Charge) -> list[Vector]:
         """Return a vector per text; see ``Provider.embed``."""
-        answer = await self._post("/embeddings", {"model": self.embedding_model, "input": list(texts)})
+        answer = await self._post("/embeddings", {"model": self.embedding_model, "input": list(texts)}, charge)
         return vectors_of(answer, len(texts), self.dimensions, "GigaChat /embeddings")
+
+    async def check(self) -> None:
+        """Fetch a token unless there is one, and ask for the models; see ``Provider.check``."""
+        headers = {"Authorization": f"Bearer {await self._valid_token()}"}
+        await self._wire.get(f"{self._access.base_url}/models", headers)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._wire.close()
 
-    async def _post(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, path: str, asked: dict[str, Any], charge: Charge) -> dict[str, Any]:
         """Ask with a token; one that is refused is dropped, whoever notices first, and the call repeated once."""
         token = await self._valid_token()
         try:
-            return await self._send(path, asked, token)
+            return await self._send(path, asked, token, charge)
         except KeyRefused:
             if token == self._token:
                 self._token = ""
-            return await self._send(path, asked, await self._valid_token())
+            return await self._send(path, asked, await self._valid_token(), charge)
 
-    async def _send(self, path: str, asked: dict[str, Any], token: str) -> dict[str, Any]:
+    async def _send(self, path: str, asked: dict[str, Any], token: str, charge: Charge) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"}
         answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
-        self.tokens += tokens_of(answer)
+        charge(usage_of(answer))
         return answer
 
     async def _valid_token(self) -> str:

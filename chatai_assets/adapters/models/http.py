@@ -73,18 +73,25 @@ class Wire:
     async def post(
         self, url: str, headers: Mapping[str, str], *, json: Any = None, form: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Return the provider's JSON answer.
+        """Return the provider's JSON answer to what is posted.
 
         Raises:
             ProviderBusy: another attempt may succeed; carries ``Retry-After``.
             ProviderRejected: it refuses what was asked.
             Outage: it refuses whatever is asked: see ``fault_of_status``.
         """
+        return await self._ask("POST", url, headers, json=json, data=form)
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Return the provider's JSON answer; raises what ``post`` does."""
+        return await self._ask("GET", url, headers)
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], **content: Any) -> dict[str, Any]:
         place = f"{self.name} {urlsplit(url).path}"
         client = self._idle.pop() if self._idle else self._new_client()
         try:
             async with asyncio.timeout(self._deadlines.total_s):
-                response = await client.post(url, headers=headers, json=json, data=form)
+                response = await client.request(method, url, headers=headers, **content)
         except TimeoutError:
             raise ProviderBusy(f"{place}: no answer within {self._deadlines.total_s:g} s.") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:

@@ -128,5 +128,10 @@ class KeptAnswers:
             keep_results(connection, rows)
 
 
+def kept_as(model: str, question: Question) -> str:
+    """Return the fingerprint under which a model's answer to a question is kept."""
+    return fingerprint(model, question.text)
+
+
 def _place(model: str, question: Question) -> Place:
-    return question.tenant_id, fingerprint(model, question.text)
+    return question.tenant_id, kept_as(model, question)

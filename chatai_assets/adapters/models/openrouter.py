@@ -7,11 +7,11 @@ from typing import Any
 
 from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, fault_of_status, trusted
 from chatai_assets.adapters.models.ports import Vector
-from chatai_assets.adapters.models.provider import tokens_of, vectors_of
+from chatai_assets.adapters.models.provider import Charge, usage_of, vectors_of
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
-from chatai_assets.settings import OpenRouterSettings
+from chatai_assets.settings.models import OpenRouterSettings
 
 CHAT = "OpenRouter /chat/completions"
 
@@ -24,6 +24,8 @@ class OpenRouter:
     """
 
     name = "openrouter"
+    together = False
+    """It has no limit of its own: each process keeps to its ``JOB_CONCURRENCY``."""
     window_words = 1_000
     """Its embedding models read 8,000 tokens: our chunks stay whole."""
 
@@ -32,11 +34,10 @@ class OpenRouter:
         self.embedding_model = access.embedding_model
         self.dimensions = access.dimensions
         self.streams = access.streams
-        self.tokens = 0
         self._access = access
         self._wire = Wire("OpenRouter", trusted(), deadlines)
 
-    async def chat(self, messages: Messages, schema: Schema) -> str:
+    async def chat(self, messages: Messages, schema: Schema, charge: Charge) -> str:
         """Return what the model, or the first fallback that answers, says; see ``Provider.chat``."""
         asked: dict[str, Any] = {
             "model": self.chat_model,
@@ -50,22 +51,26 @@ class OpenRouter:
         }
         if self._access.fallback_models:
             asked["models"] = [self.chat_model, *self._access.fallback_models]
-        return _content_of(await self._post("/chat/completions", asked))
+        return _content_of(await self._post("/chat/completions", asked, charge))
 
-    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], charge: Charge) -> list[Vector]:
         """Return a vector per text; see ``Provider.embed``."""
         asked = {"model": self.embedding_model, "input": list(texts), "encoding_format": "float"}
-        answer = await self._post("/embeddings", asked)
+        answer = await self._post("/embeddings", asked, charge)
         return vectors_of(answer, len(texts), self.dimensions, "OpenRouter /embeddings")
+
+    async def check(self) -> None:
+        """Ask what the key may spend; see ``Provider.check``."""
+        await self._wire.get(f"{self._access.base_url}/key", {"Authorization": f"Bearer {self._access.key}"})
 
     async def close(self) -> None:
         """Close all connections."""
         await self._wire.close()
 
-    async def _post(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, path: str, asked: dict[str, Any], charge: Charge) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._access.key}"}
         answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
-        self.tokens += tokens_of(answer)
+        charge(usage_of(answer))
         return answer
 
 

@@ -7,8 +7,8 @@ go on; a call that *raises* speaks of all of them (an ``Outage``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,18 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.linking import Extraction
 
 Vector = NDArray[np.float32]
+Item = TypeVar("Item")
+
+
+class Purpose(NamedTuple):
+    """What a question is asked for; costs are told apart by it."""
+
+    stream: str
+    hour: str
+
+
+SEARCH = Purpose("", "")
+"""Somebody asks for what is known."""
 
 
 class Question(NamedTuple):
@@ -24,6 +36,7 @@ class Question(NamedTuple):
 
     tenant_id: str
     text: str
+    purpose: Purpose = SEARCH
 
 
 @runtime_checkable
@@ -33,15 +46,40 @@ class Metered(Protocol):
     def take_figures(self) -> Counter[str]:
         """Return what was counted since the last time, of all that was asked of this provider in this process.
 
-        ``provider_calls``, ``provider_retries``, ``provider_tokens``, ``memory_hits``, ``store_hits``, ``misses``,
-        ``quota_waits``, ``quota_waited_ms``; of those, what is not 0.
+        ``provider_calls``, ``provider_retries``, ``provider_tokens`` and its parts, ``provider_money_nano``,
+        ``cache_hits``, ``cache_misses``, ``quota_waits``, ``quota_waited_ms``, ..., also those that are 0.
         """
+        ...
+
+
+@runtime_checkable
+class Reachable(Protocol):
+    """A model that is asked over the network."""
+
+    def check(self) -> None:
+        """Ask for something that costs nothing; raises ``ChatAIError`` where nobody answers or our key is refused."""
         ...
 
 
 def figures_of(model: object) -> Counter[str]:
     """Return what a model's last answers cost; nothing for one that costs nothing."""
     return model.take_figures() if isinstance(model, Metered) else Counter()
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A model whose answers are kept in the record store, for they were paid for."""
+
+    def kept_as(self, question: Question) -> str | None:
+        """Return the fingerprint under which the answer to a question is kept; None if nobody is asked it."""
+        ...
+
+
+def uses_of(model: object, asked: Iterable[tuple[Item, Question]]) -> list[tuple[Item, str]]:
+    """Return item -> fingerprint of each kept answer it is given; nothing for a model that keeps none."""
+    if not isinstance(model, Keeping):
+        return []
+    return [(item, kept) for item, question in asked if (kept := model.kept_as(question))]
 
 
 class Embedder(Protocol):

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
 from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.domain.costs import Usage
 from chatai_assets.domain.errors import ProviderBusy, ProviderMisconfigured
 from chatai_assets.domain.json_values import array, integer, mapping
 from chatai_assets.domain.prompts import Messages, Schema
 
 T = TypeVar("T")
+Charge = Callable[[Usage], None]
+"""Is told what a call took, as soon as the provider says so: also of answers that turn out to be of no use."""
+
+
+TIDYING_S = 2.0
+"""How long work that was cancelled may take to keep the answers it has; less than a deadline's grace."""
+LARGEST_CHARGE = 1e6
+"""Dollars; nobody charges more for a call, and a sum must stay a number."""
 
 
 class Provider(Protocol):
@@ -52,11 +61,11 @@ class Provider(Protocol):
         ...
 
     @property
-    def tokens(self) -> int:
-        """What it charged for since it was opened."""
+    def together(self) -> bool:
+        """Whether ``streams`` is a limit of all processes together, and not of each."""
         ...
 
-    async def chat(self, messages: Messages, schema: Schema) -> str:
+    async def chat(self, messages: Messages, schema: Schema, charge: Charge) -> str:
         """Return what the model says; the schema is asked for where the model knows how.
 
         Raises:
@@ -66,13 +75,21 @@ class Provider(Protocol):
         """
         ...
 
-    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+    async def embed(self, texts: Sequence[str], charge: Charge) -> Sequence[Vector]:
         """Return a unit-length vector per text, in order.
 
         Raises:
             TooLarge: fewer texts may pass.
             ProviderBusy: another attempt may succeed.
             Outage: it refuses whatever is asked.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Ask for something that costs nothing, to see whether it answers and takes our key.
+
+        Raises:
+            ChatAIError: it does not.
         """
         ...
 
@@ -101,13 +118,22 @@ class BackgroundLoop:
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what the work comes to; an exception here, as of a deadline, cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Return what the work comes to; an exception here, as of a deadline, cancels it and lets it tidy up."""
+        ended = threading.Event()
+        future = asyncio.run_coroutine_threadsafe(_telling(work, ended), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            ended.wait(TIDYING_S)
             raise
+
+
+async def _telling(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await work
+    finally:
+        ended.set()
 
 
 async def _end_all() -> None:
@@ -119,11 +145,23 @@ async def _end_all() -> None:
     await asyncio.get_running_loop().shutdown_default_executor()
 
 
-def tokens_of(answer: Any) -> int:
-    """Return the tokens of an answer: told once, or of each embedding apart, or not at all."""
+def usage_of(answer: Any) -> Usage:
+    """Return what an answer took: told once, or of each embedding apart, or not at all."""
+    embeds = "data" in mapping(answer)
     told = [mapping(answer), *map(mapping, array(mapping(answer).get("data")))]
     used = [mapping(each.get("usage")) for each in told]
-    return sum(integer(usage.get("total_tokens")) or integer(usage.get("prompt_tokens")) or 0 for usage in used)
+    read = sum(integer(usage.get("prompt_tokens")) or 0 for usage in used)
+    total = sum(integer(usage.get("total_tokens")) or integer(usage.get("prompt_tokens")) or 0 for usage in used)
+    dollars = next((cost for usage in used if (cost := _amount(usage.get("cost"))) is not None), None)
+    if embeds:
+        return Usage(embedding=total, dollars=dollars)
+    return Usage(prompt=read, completion=max(total - read, 0), dollars=dollars)
+
+
+def _amount(value: Any) -> float | None:
+    """Return a number that can be an amount of money."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < LARGEST_CHARGE else None
 
 
 def vectors_of(answer: Any, count: int, dimensions: int, place: str) -> list[Vector]:

@@ -1,7 +1,7 @@
 """The parser child: reads one file after another and answers with JSON.
 
 Started by ``sandbox`` as ``python -m chatai_assets.adapters.parsers.child PARENT_PID``. The first message holds the
-limits and is answered when the child is ready; every further one is ``{"path": .., "name": ..}``.
+limits and is answered when the child is ready; every further one is ``{"path": .., "name": .., "format": ..}``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     send(answers, {"ready": True})
     while (request := received(requests)) is not None:
         allow_cpu(limits.cpu_s)
-        send(answers, answer_to(Path(request["path"]), request["name"], limits))
+        send(answers, answer_to(request, limits))
 
 
 def private_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -48,10 +48,11 @@ def send(stream: BinaryIO, message: dict[str, Any]) -> None:
     stream.flush()
 
 
-def answer_to(path: Path, name: str, limits: ParserLimits) -> dict[str, Any]:
+def answer_to(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
     """Return the document or the fault as a message; the words of foreign errors stay here, they may quote the file."""
     try:
-        return {"document": document_message(read_document(path, name, limits))}
+        document = read_document(Path(request["path"]), request["name"], limits, request["format"])
+        return {"document": document_message(document)}
     except UnreadableDocument as fault:
         return {"fault": [fault.code, fault.detail]}
     except MemoryError:

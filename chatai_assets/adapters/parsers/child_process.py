@@ -17,13 +17,17 @@ from typing import IO, Any
 import chatai_assets
 from chatai_assets.adapters.parsers.frames import HEADER, packed, unpacked
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.domain.errors import Outage, TransientError, UnreadableDocument
+from chatai_assets.domain.errors import ChildKilled, Outage, UnreadableDocument
 
 MODULE = "chatai_assets.adapters.parsers.child"
+CRASHED = "parser_crashed"
 READ_BYTES = 2**20
 BYTES_PER_CHARACTER = 6
 SPARE_ANSWER_BYTES = 2**26
-INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+INHERITED = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    "CHATAI_WATCHED",  # by which the watchdog finds what a killed run left behind
+)
 
 
 class ChildGone(Exception):
@@ -39,19 +43,20 @@ class ChildProcess:
 
     Args:
         limits: what one document may cost.
+        module: what the child runs.
 
     Raises:
         Outage: it does not start.
     """
 
-    def __init__(self, limits: ParserLimits) -> None:
+    def __init__(self, limits: ParserLimits, module: str = MODULE) -> None:
         self._limits = limits
         self.files = 0
         self._starved = False
         self._selector = selectors.DefaultSelector()
         folder = tempfile.mkdtemp(prefix="chatai-parser-")
         try:
-            self._process = started(folder)
+            self._process = started(folder, module)
             self._requests, self._answers = pipes_of(self._process)
             self._selector.register(self._answers, selectors.EVENT_READ)
             self._open()
@@ -59,17 +64,17 @@ class ChildProcess:
             # A folder that is gone can hold no file; the child stays in it and needs none.
             Path(folder).rmdir()
 
-    def ask(self, path: Path, name: str) -> dict[str, Any]:
+    def ask(self, path: Path, name: str, known_format: str | None) -> dict[str, Any]:
         """Return the child's answer about one file; any error but ``ChildGone`` has ended the child.
 
         Raises:
             ChildGone: it could not even be asked.
             UnreadableDocument: ``timeout``, ``memory_limit``, ``parser_crashed``.
-            TransientError: the system killed it, probably for want of memory; the file may be innocent.
+            ChildKilled: the system killed it, probably for want of memory; the file may be innocent.
         """
         self.files += 1
         try:
-            self._send({"path": str(path.absolute()), "name": name})
+            self._send({"path": str(path.absolute()), "name": name, "format": known_format})
         except OSError as error:
             self.kill()
             raise ChildGone from error
@@ -111,19 +116,19 @@ class ChildProcess:
             self.kill()
             raise Outage(f"the document parser does not start (exit status {self._process.returncode})") from error
 
-    def _death(self) -> UnreadableDocument | TransientError:
+    def _death(self) -> UnreadableDocument | ChildKilled:
         """Return what the end of the child says of the file it was reading."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         status = self._process.poll()
         self.kill()
         if status is None or status >= 0:
-            return UnreadableDocument("parser_crashed", f"exit status {status}")
+            return UnreadableDocument(CRASHED, f"exit status {status}")
         if -status == signal.SIGXCPU:
             return UnreadableDocument("timeout", f"more than {self._limits.cpu_s} s of CPU")
         if -status == signal.SIGKILL:
-            return TransientError("the system ended the document parser, probably for want of memory")
-        return UnreadableDocument("parser_crashed", signal.Signals(-status).name)
+            return ChildKilled("the system ended the document parser, probably for want of memory")
+        return UnreadableDocument(CRASHED, signal.Signals(-status).name)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._requests.write(packed(message))
@@ -153,15 +158,15 @@ class ChildProcess:
         return bytes(data)
 
 
-def started(folder: str) -> subprocess.Popen[bytes]:
-    """Start the interpreter on the child module, in ``folder``, in a session of its own, without our secrets.
+def started(folder: str, module: str) -> subprocess.Popen[bytes]:
+    """Start the interpreter on a child module, in ``folder``, in a session of its own, without our secrets.
 
     Raises:
         Outage: the system refuses.
     """
     try:
         return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            [sys.executable, "-m", MODULE, str(os.getpid())],
+            [sys.executable, "-m", module, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

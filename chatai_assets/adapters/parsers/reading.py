@@ -20,18 +20,20 @@ READERS = {
     "text": ("plain", "read_plain"),
     "markdown": ("markdown", "read_markdown"),
     "html": ("html", "read_html"),
+    "page": ("page", "read_page"),
     "csv": ("delimited", "read_csv"),
     "xlsx": ("spreadsheet", "read_xlsx"),
 }
 
 
-def read_document(path: Path, name: str, limits: ParserLimits) -> ParsedDocument:
+def read_document(path: Path, name: str, limits: ParserLimits, known_format: str | None = None) -> ParsedDocument:
     """Return what a file says.
 
     Args:
         path: where its bytes are.
         name: what its owner called it.
         limits: what it may cost; memory and time are the sandbox's.
+        known_format: a key of ``READERS``, where it is known; None looks at the bytes.
 
     Raises:
         UnreadableDocument: with a code of ``domain.documents.FAULTS``; hostile files may raise anything else too.
@@ -40,7 +42,7 @@ def read_document(path: Path, name: str, limits: ParserLimits) -> ParsedDocument
         size = path.stat().st_size
         if size > limits.max_file_bytes:
             raise UnreadableDocument("too_large", f"{size} bytes, at most {limits.max_file_bytes}")
-        document_format = sniff(path, name)
+        document_format = known_format or sniff(path, name)
     except OSError as error:
         raise UnreadableDocument("missing", type(error).__name__) from error
     return reader_of(document_format)(path, limits)

@@ -10,12 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from chatai_assets.adapters.parsers.child_process import ChildGone, ChildProcess
+from chatai_assets.adapters.parsers.child_process import CRASHED, MODULE, ChildGone, ChildProcess
 from chatai_assets.adapters.parsers.frames import document_of
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, Outage, UnreadableDocument
 
+CRASHES = 3
+"""Children that one file may crash before it is given up."""
 LOOK_AHEAD = 2
 """Files for each worker that may be under way or finished before the first is taken: this bounds memory."""
 
@@ -29,9 +31,11 @@ class ParserPool:
     Args:
         workers: children at most.
         limits: what one document may cost.
+        module: what the children run.
     """
 
-    def __init__(self, workers: int, limits: ParserLimits | None = None) -> None:
+    def __init__(self, workers: int, limits: ParserLimits | None = None, module: str = MODULE) -> None:
+        self._module = module
         self._limits = limits or ParserLimits()
         self._workers = workers
         self._free = threading.Semaphore(workers)
@@ -48,24 +52,31 @@ class ParserPool:
     ) -> None:
         self.close()
 
-    def parse(self, path: Path, name: str) -> ParsedDocument:
+    def parse(self, path: Path, name: str, known_format: str | None = None) -> ParsedDocument:
         """Return what a file says.
 
         Args:
             path: where its bytes are.
             name: what its owner called it, e.g. ``"Отчёт.docx"``.
+            known_format: a key of ``reading.READERS``, e.g. ``"page"`` for a page of the web; None looks at the bytes.
 
         Raises:
-            UnreadableDocument: the file's fault, with a code of ``domain.documents.FAULTS``.
-            TransientError: the system killed the child, probably for want of memory; the file may be innocent.
+            UnreadableDocument: the file's fault, with a code of ``domain.documents.FAULTS``; that of a crash only
+                after three children, for the first may have had its trouble from the file before.
+            ChildKilled: the system killed the child, probably for want of memory; the file may be innocent.
             Outage: no child can be started, or the pool is closed.
         """
+        crashes = 0
         with self._free:
             while True:
                 try:
-                    return document_in(self._answer(path, name))
+                    return document_in(self._answer(path, name, known_format))
                 except ChildGone:
                     continue  # it ended while idle; a fresh one takes its place, and one that cannot start is an outage
+                except UnreadableDocument as error:
+                    crashes += 1
+                    if error.code != CRASHED or crashes == CRASHES:
+                        raise
 
     def parse_many(self, items: Iterable[tuple[Path, str]]) -> Iterator[ParsedDocument | ChatAIError]:
         """Yield, in the order of ``items``, each document or the error it ended with; all workers are used.
@@ -108,11 +119,11 @@ class ParserPool:
         except ChatAIError as error:
             return error
 
-    def _answer(self, path: Path, name: str) -> dict[str, Any]:
+    def _answer(self, path: Path, name: str, known_format: str | None) -> dict[str, Any]:
         child = self._take()
         answer = None
         try:
-            answer = child.ask(path, name)
+            answer = child.ask(path, name, known_format)
         except ChatAIError as error:
             if self._closed.is_set():
                 raise Outage("the document parser was closed") from error
@@ -126,7 +137,7 @@ class ParserPool:
             if self._closed.is_set():
                 raise Outage("the document parser was closed")
             child = self._idle.pop() if self._idle else None
-        child = child or ChildProcess(self._limits)
+        child = child or ChildProcess(self._limits, self._module)
         with self._lock:
             self._busy.add(child)
             closed = self._closed.is_set()
@@ -156,4 +167,4 @@ def document_in(answer: dict[str, Any]) -> ParsedDocument:
             raise UnreadableDocument(str(code), str(detail))
         return document_of(answer["document"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableDocument("parser_crashed", "its answer makes no sense") from error
+        raise UnreadableDocument(CRASHED, "its answer makes no sense") from error

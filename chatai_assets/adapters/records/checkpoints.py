@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from chatai_assets.adapters.records.dialect import upsert
 from chatai_assets.adapters.records.schema import checkpoints
@@ -18,6 +18,11 @@ def read_checkpoint(connection: Connection, name: str) -> Any:
 def write_checkpoint(connection: Connection, name: str, value: Any) -> None:
     """Store a value."""
     upsert(connection, checkpoints, [{"name": name, "value": value}])
+
+
+def forget_checkpoint(connection: Connection, name: str) -> None:
+    """Remove a value, if there is one."""
+    connection.execute(delete(checkpoints).where(checkpoints.c.name == name))
 
 
 def keep_checkpoint(connection: Connection, name: str, value: Any) -> Any:

@@ -15,12 +15,14 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     select,
     tuple_,
     update,
 )
 
 from chatai_assets.adapters.records.schema import chunks, documents, inbox, posts, work
+from chatai_assets.domain.chunking import BODY
 from chatai_assets.domain.keys import Stream
 
 Rows = Sequence[RowMapping]
@@ -51,9 +53,22 @@ def owned_keys(owner: str) -> Select[Any]:
 
 
 def claimed_work(connection: Connection, owner: str) -> Rows:
-    """Return ``tenant_id source_key seq hour attempts fingerprint`` of a claim, oldest arrival first."""
-    columns = (work.c.tenant_id, work.c.source_key, work.c.seq, work.c.hour, work.c.attempts, work.c.fingerprint)
-    return connection.execute(select(*columns).where(work.c.owner == owner).order_by(work.c.seq)).mappings().all()
+    """Return ``tenant_id source_key seq hour attempts losses fingerprint`` of a claim, oldest arrival first."""
+    names = ("tenant_id", "source_key", "seq", "hour", "attempts", "losses", "fingerprint")
+    statement = select(*(work.c[name] for name in names)).where(work.c.owner == owner)
+    return connection.execute(statement.order_by(work.c.seq)).mappings().all()
+
+
+def labels(
+    connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """Return item -> hash of its content and, once it was parsed, its address."""
+    if not keys:
+        return {}
+    table = items_table(stream)
+    columns = (table.c.tenant_id, table.c.source_key, table.c.content_hash, table.c.url)
+    found = connection.execute(select(*columns).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
+    return {(tenant_id, source_key): (content_hash, url) for tenant_id, source_key, content_hash, url in found}
 
 
 def claimed_arrivals(connection: Connection, owner: str) -> Rows:
@@ -84,10 +99,15 @@ def claimed_items(connection: Connection, stream: Stream, owner: str, *, text_ch
     return connection.execute(statement).mappings().all()
 
 
-def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True) -> Rows:
-    """Return the chunks of the items of a claim, in their order within each item."""
+def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True, pages: bool = True) -> Rows:
+    """Return the chunks of the items of a claim, in their order within each item.
+
+    Args:
+        pages: whether those of linked pages are among them.
+    """
     columns = [column for column in chunks.c if with_text or column.name != "text"]
     statement = of_owner(chunks, *columns, owner=owner)
+    statement = statement if pages else statement.where(chunks.c.part == BODY)
     order = (work.c.seq, chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
     return connection.execute(statement.order_by(*order)).mappings().all()
 
@@ -111,12 +131,40 @@ def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[s
     )
 
 
+def begin_documents(connection: Connection, owner: str) -> None:
+    """Show that the documents of a claim are worked on."""
+    mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(owned_keys(owner))
+    connection.execute(update(documents).where(mine, documents.c.status == "pending").values(status="processing"))
+
+
+def rest_documents(connection: Connection) -> int:
+    """Show as pending the documents of hours in which nobody works on anything; return how many that were."""
+    working = select(work.c.hour).where(work.c.stream == "documents", work.c.state == "working")
+    processing = documents.c.status == literal_column("'processing'")  # written out, so that the index serves
+    resting = update(documents).where(processing, documents.c.hour.not_in(working)).values(status="pending")
+    return connection.execute(resting).rowcount
+
+
+def wait_again(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+    """Show failed documents as pending."""
+    if keys:
+        mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
+        waiting = update(documents).where(mine, documents.c.status == "failed")
+        connection.execute(waiting.values(status="pending", error=None, error_code=None))
+
+
 def clear_items(connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]) -> None:
     """Empty all columns of items that parsing fills."""
     table = items_table(stream)
     parsed = {column.name: None for column in table.c if column.nullable and column.name not in KEPT}
     mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
     connection.execute(update(table).where(mine).values(**parsed, chunks_count=0))
+
+
+def hide_documents(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+    """Let documents that search finds no more be ``processing`` again, until they are indexed."""
+    mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
+    connection.execute(update(documents).where(mine, documents.c.status == "completed").values(status="processing"))
 
 
 def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[str, Any]]) -> None:

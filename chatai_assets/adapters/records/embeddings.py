@@ -13,13 +13,13 @@ from chatai_assets.adapters.records.schema import chunks, vectors, work
 
 
 def unembedded(connection: Connection, owner: str, model: str) -> Rows:
-    """Return ``tenant_id source_key text_hash text`` of the chunks of a claim for which no vector is kept."""
+    """Return ``tenant_id source_key part text_hash text`` of the chunks of a claim for which no vector is kept."""
     known = and_(
         vectors.c.tenant_id == chunks.c.tenant_id,
         vectors.c.model == model,
         vectors.c.text_hash == chunks.c.text_hash,
     )
-    columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.text_hash, chunks.c.text)
+    columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.text_hash, chunks.c.text)
     statement = of_owner(chunks, *columns, owner=owner).outerjoin(vectors, known).where(vectors.c.text_hash.is_(None))
     return connection.execute(statement.order_by(work.c.seq, chunks.c.ordinal)).mappings().all()
 

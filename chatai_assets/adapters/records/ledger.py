@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, delete, select, tuple_
 
 from chatai_assets.adapters.records.content import of_owner
 from chatai_assets.adapters.records.dialect import upsert
 from chatai_assets.adapters.records.schema import index_ledger
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.index_plan import Recorded
+from chatai_assets.domain.index_plan import UNSURE, Recorded
 
 Projection = Literal["vectors", "graph"]
 NOTHING = Recorded(intended={}, confirmed={})
@@ -52,6 +52,36 @@ def _write(connection: Connection, projection: Projection, entries: Mapping[Key,
         for key, entry in entries.items()
     ]
     upsert(connection, index_ledger, rows)
+
+
+def some_keys(connection: Connection, projection: Projection, limit: int) -> list[Key]:
+    """Return some of the items of which a projection holds or may hold something; which ones is left open."""
+    entry = index_ledger.c
+    rows = connection.execute(
+        select(entry.tenant_id, entry.source_key).where(entry.projection == projection).limit(limit)
+    )
+    return [(tenant, key) for tenant, key in rows]
+
+
+def forget(connection: Connection, projection: Projection, keys: Sequence[Key]) -> None:
+    """Drop what is recorded of items."""
+    entry = index_ledger.c
+    connection.execute(
+        delete(index_ledger).where(entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(keys))
+    )
+
+
+def suspect(connection: Connection, projection: Projection, found: Mapping[Key, Collection[str]]) -> None:
+    """Record ids that were found in a projection, of unknown content, beside those recorded already."""
+    entry = index_ledger.c
+    rows = connection.execute(
+        select(entry.tenant_id, entry.source_key, entry.intended).where(
+            entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(list(found))
+        )
+    )
+    before: dict[Key, dict[str, str]] = {(tenant, key): intended for tenant, key, intended in rows}
+    holdings = {key: Recorded(before.get(key, {}) | dict.fromkeys(ids, UNSURE), {}) for key, ids in found.items()}
+    _write(connection, projection, holdings)
 
 
 def projected(connection: Connection, owner: str) -> set[Key]:

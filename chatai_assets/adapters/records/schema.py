@@ -107,6 +107,12 @@ documents = Table(
     Column("error", Text, comment="a sentence for a person, Russian and English"),
     Column("error_code", String(32)),
     Index("ix_documents_tenant_id_file_name_content_hash", "tenant_id", "file_name", "content_hash"),
+    Index(
+        "ix_documents_processing",
+        "hour",
+        sqlite_where=text("status = 'processing'"),
+        postgresql_where=text("status = 'processing'"),
+    ),
 )
 
 post_enrichment = Table(
@@ -146,6 +152,21 @@ vectors = Table(
     Column("sparse_values", LargeBinary, nullable=False, comment="float32, little endian"),
 )
 
+pages = Table(
+    "pages",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("url_hash", String(32), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("fault", String(32), comment="why it could not be had; null if it was read"),
+    Column("page_hash", String(32), comment="of the text; the part of the chunks cut from it"),
+    Column("title", Text),
+    Column("text", Text),
+    Column("etag", String(256), comment="the site's validators of the text"),
+    Column("modified", String(256)),
+    Column("checked_at", Float, nullable=False, comment="when the site last said so"),
+)
+
 entities = Table(
     "entities",
     metadata,
@@ -183,6 +204,7 @@ work = Table(
     Column("next_attempt_at", Float, nullable=False, server_default="0"),
     Column("owner", String(128), comment="fencing token of the claim; null unless working"),
     Column("lease_until", Float),
+    Column("losses", Integer, nullable=False, server_default="0", comment="processes lost with its claim"),
     Column("fingerprint", String(64), comment="of the input of the last result"),
     Column("error_class", String(64)),
     Column("run_id", String(64), comment="the run that did it"),
@@ -220,6 +242,10 @@ worker_dlq = Table(
     Column("created_at", Float, nullable=False),
     Column("resolved", Boolean, nullable=False, server_default=text("false")),
     Column("resolution_note", Text),
+    Column("input_fingerprint", String(64), comment="of the revision's content"),
+    Column("code_version", String(64), comment="release, and what the stage computes with"),
+    Column("url", Text, comment="where people open the post"),
+    Column("announced", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("tenant_id", "queue_name", "job_name", "job_id"),
     Index("ix_worker_dlq_job_name", "job_name"),
     Index("ix_worker_dlq_resolved", "resolved"),
@@ -253,6 +279,15 @@ provider_results = Table(
     Column("written_at", Float, nullable=False),
 )
 
+provider_result_uses = Table(
+    "provider_result_uses",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True, comment="of an answer in provider_results"),
+    Index("ix_provider_result_uses_fingerprint", "tenant_id", "fingerprint"),
+)
+
 quota = Table(
     "quota",
     metadata,
@@ -262,9 +297,76 @@ quota = Table(
     Column("used", Integer, nullable=False),
 )
 
+provider_costs = Table(
+    "provider_costs",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("day", String(10), primary_key=True, comment="of UTC, on which it was paid"),
+    Column("provider", String(32), primary_key=True),
+    Column("stream", String(16), primary_key=True, comment="empty for a search"),
+    Column("stage", String(16), primary_key=True, comment="or search"),
+    Column("hour", String(16), primary_key=True, comment="of arrival; empty for a search"),
+    Column("calls", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("embedding_tokens", BigInteger, nullable=False),
+    Column("unpriced_tokens", BigInteger, nullable=False, comment="those of them whose price nobody knows"),
+    Column("money_nano", BigInteger, nullable=False, comment="billionths of the prices' unit"),
+    Column("hits", BigInteger, nullable=False, comment="answers that were kept"),
+    Column("misses", BigInteger, nullable=False, comment="answers that had to be asked for"),
+    Index("ix_provider_costs_hour_stage", "hour", "stage"),
+)
+
+calls_under_way = Table(
+    "calls_under_way",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("id", String(32), primary_key=True, comment="of a call; of its holder where it waits for a stream"),
+    Column("provider", String(32), nullable=False),
+    Column("holder", String(32), nullable=False),
+    Column("since", Float, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("tokens", BigInteger, nullable=False, comment="reserved"),
+    Column("money_nano", BigInteger, nullable=False, comment="reserved"),
+    Column("waiting", Boolean, nullable=False),
+)
+
 checkpoints = Table(
     "checkpoints",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", JSON, nullable=False),
+)
+
+outages = Table(
+    "outages",
+    metadata,
+    Column("id", _LogId, primary_key=True, autoincrement=True),
+    Column("part", String(32), nullable=False, comment="what is down: a provider or a store"),
+    Column("since", Float, nullable=False),
+    Column("closed_at", Float, comment="null while it lasts"),
+    Column("reason", Text, nullable=False, comment="one sentence, no private text"),
+    Column("error_class", String(64), nullable=False),
+    Column("places", JSON, nullable=False, comment="stream/stage that failed and did not succeed since"),
+    Column("probes", JSON, nullable=False, comment="stream -> how many probes, and when the last was"),
+    Column("late", JSON, nullable=False, comment="what waited when it was over"),
+    Column("settled", Boolean, nullable=False, comment="whether people were told of its beginning and its end"),
+    Index(
+        "ix_outages_open",
+        "part",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("held_until", Float, nullable=False, comment="somebody is about to tell it"),
+    Column("told_at", Float),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("left", JSON, nullable=False, comment="channels that did not take it"),
 )

@@ -14,12 +14,26 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from chatai_assets.adapters.records.dialect import exclude_others
+from chatai_assets.domain.breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0004"
 """The newest migration; a test compares it with the folder."""
 BUSY_TIMEOUT_S = 30
+CONNECT_S = 10
+STATEMENT_S = 120
+"""The server ends a statement that takes longer."""
+IDLE_S = 300
+"""The server ends a transaction in which nothing happens for longer: a frozen process must not hold rows for ever."""
+SILENCE = {
+    "connect_timeout": CONNECT_S,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Of libpq, in seconds but for the last: when a connection is given up. What a URL says of them goes first."""
 MIGRATION_LOCK_S = 120
 OF_THE_STORE = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"}
 """Classes of SQLAlchemy's errors that blame the database, not the statement; the last is what a damaged file raises."""
@@ -61,6 +75,11 @@ class Records:
             with reader.begin():
                 yield reader
 
+    def check(self) -> None:
+        """Ask for nothing, to see whether it answers; raises ``StoreUnavailable``."""
+        with self.reading() as connection:
+            connection.execute(text("SELECT 1"))
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -85,10 +104,10 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except NoConnection as error:
-        raise StoreUnavailable("The record store gives no connection: too many are in use.") from error
+        raise StoreUnavailable("The record store gives no connection: too many are in use.", RECORDS) from error
     except DBAPIError as error:
         if type(error).__name__ in OF_THE_STORE:
-            raise StoreUnavailable(f"The record store cannot be used: {_reason(error)}.") from error
+            raise StoreUnavailable(f"The record store cannot be used: {_reason(error)}.", RECORDS) from error
         raise
 
 
@@ -117,13 +136,16 @@ def migrate(engine: Engine) -> None:
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             with engine.begin() as connection:
+                wait_at_most(connection, MIGRATION_LOCK_S)
                 exclude_others(connection, "migrations")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
     except Timeout as error:
-        raise StoreUnavailable("Another process has been migrating the record store for too long.") from error
+        raise StoreUnavailable("Another process has been migrating the record store for too long.", RECORDS) from error
+    except OSError as error:
+        raise StoreUnavailable(f"The record store cannot be made: {error.strerror}.", RECORDS) from error
     except SQLAlchemyError as error:
-        raise StoreUnavailable(f"The record store cannot be migrated: {type(error).__name__}.") from error
+        raise StoreUnavailable(f"The record store cannot be migrated: {type(error).__name__}.", RECORDS) from error
 
 
 @contextmanager
@@ -140,7 +162,29 @@ def _migration_lock(url: URL) -> Iterator[None]:
 def _server_engine(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg2")
-    return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S)
+    patience = {name: value for name, value in SILENCE.items() if name not in url.query}
+    engine = create_engine(
+        url, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S, connect_args=patience
+    )
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        # For one transaction, not for the session: a pooler may hand the session to others.
+        connection.exec_driver_sql(
+            f"SET LOCAL statement_timeout = '{STATEMENT_S * 1000:.0f}';"
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S * 1000:.0f}'"
+        )
+
+    return engine
+
+
+def wait_at_most(connection: Connection, lock_s: float) -> None:
+    """Let a transaction last as long as it will, but wait no longer than so many seconds for any lock."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+            f"SET LOCAL lock_timeout = '{lock_s:g}s'"
+        )
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from chatai_assets.adapters.records.dialect import exclude_others
-from chatai_assets.adapters.records.store import Records, store_errors
+from chatai_assets.adapters.records.store import Records, store_errors, wait_at_most
 from chatai_assets.adapters.turns import StillMine
 from chatai_assets.domain.errors import StoreUnavailable
 
@@ -50,8 +50,7 @@ def turn(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Ite
 @contextmanager
 def _in_database(records: Records, store: str, timeout_s: float) -> Iterator[StillMine]:
     with records.begin() as connection:
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        connection.execute(text(f"SET LOCAL lock_timeout = '{timeout_s:g}s'"))
+        wait_at_most(connection, timeout_s)
         try:
             exclude_others(connection, f"turn {store}")
         except OperationalError as error:

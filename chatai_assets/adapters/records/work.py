@@ -7,28 +7,51 @@ replaces the token, so that a slow owner finds nothing left to commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from chatai_assets.adapters.records.dialect import exclude_others, insert_into, lock_rows
 from chatai_assets.adapters.records.schema import work
-from chatai_assets.domain.keys import Stage, Stream
+from chatai_assets.domain.keys import EVERY_STAGE, Stage, Stream
 
 Key = tuple[str, str]
 """Tenant and source key: what names an item."""
 
 DOWNSTREAM: dict[Stage, tuple[Stage, ...]] = {
-    "parse": ("tag", "enrich", "embed", "index", "link"),
+    "parse": ("tag", "enrich", "embed", "index", "link", "crawl"),
     "tag": ("link",),
     "enrich": ("link",),
     "embed": ("index",),
     "index": (),
     "link": (),
+    "crawl": (),
 }
 _FREE = {"owner": None, "lease_until": None}
+_LOSSES = work.c.losses + case((work.c.state == "working", 1), else_=0)
+"""Of a row that is due: one that is still claimed has lost its owner just now."""
+ALONE_AFTER = 2
+"""Lost claims after which an item is claimed by itself; after the first it comes in small groups."""
+KILLER_AFTER = ALONE_AFTER + 3
+"""Lost claims, the last three of them with nothing else in hand, after which it is the item that kills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +78,27 @@ class Claim:
 
 
 def claim(connection: Connection, wanted: Claim) -> int:
-    """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many."""
+    """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many.
+
+    Whatever was in hand when a process was lost may have killed it, so it comes after all else and in ever
+    smaller company: after the first loss in groups of the root of the limit, then alone.
+    """
     exclude_others(connection, f"claim {wanted.stream} {wanted.stage} {wanted.hour}")
-    due = _due(wanted).subquery("due")  # a WITH in front of an UPDATE would hide its row count from sqlite3
+    size = _take(connection, wanted, _LOSSES == 0, wanted.limit)
+    if size:
+        return size
+    least = connection.execute(_due(wanted, func.min(_LOSSES))).scalar()
+    if least is None:
+        return 0
+    return _take(connection, wanted, least == _LOSSES, 1 if least >= ALONE_AFTER else isqrt(wanted.limit))
+
+
+def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], limit: int) -> int:
+    # A WITH in front of an UPDATE would hide its row count from sqlite3, hence subqueries.
+    due = _due(wanted, work.c.tenant_id, work.c.source_key, work.c.seq).where(losses).subquery("due")
     turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
     ranked = select(due, turn.label("turn")).subquery()
-    chosen = select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq).limit(wanted.limit)
+    chosen = select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq).limit(limit)
     # Rows that are being changed right now are left for the next claim: waiting for them could deadlock.
     free = (
         select(work.c.tenant_id, work.c.source_key)
@@ -71,6 +109,7 @@ def claim(connection: Connection, wanted: Claim) -> int:
         update(work)
         .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(free))
         .values(
+            losses=_LOSSES,
             state="working",
             owner=wanted.owner,
             lease_until=wanted.lease_until,
@@ -81,8 +120,8 @@ def claim(connection: Connection, wanted: Claim) -> int:
     return result.rowcount
 
 
-def _due(wanted: Claim) -> Select[Any]:
-    statement = select(work.c.tenant_id, work.c.source_key, work.c.seq).where(
+def _due(wanted: Claim, *columns: Any) -> Select[Any]:
+    statement = select(*columns).where(
         work.c.stream == wanted.stream, work.c.stage == wanted.stage, work.c.hour == wanted.hour, _is_due(wanted.now)
     )
     if wanted.only:
@@ -120,12 +159,23 @@ def release(connection: Connection, owner: str) -> None:
 
 
 def free_orphans(connection: Connection, is_gone: Callable[[str], bool]) -> int:
-    """Give back the claims whose owner is known to be gone; return how many rows that were."""
+    """Give back the claims whose owner is known to be gone, as lost with it; return how many owners those were."""
     owners = connection.execute(select(work.c.owner).where(work.c.owner.is_not(None)).distinct()).scalars().all()
     gone = [owner for owner in owners if owner and is_gone(owner)]
-    for owner in gone:
-        release(connection, owner)
+    if gone:
+        lost = update(work).where(work.c.owner.in_(gone))
+        connection.execute(lost.values(state="pending", losses=work.c.losses + 1, **_FREE))
     return len(gone)
+
+
+def free_lapsed(connection: Connection, now: float) -> int:
+    """Give back what was claimed under leases that have run out; return how many rows that were."""
+    lapsed = and_(work.c.state == "working", work.c.lease_until < now)
+    # Whoever commits or renews such a row at this moment still has it.
+    free = select(work.c.tenant_id, work.c.source_key, work.c.stage).where(lapsed).with_for_update(skip_locked=True)
+    same = tuple_(work.c.tenant_id, work.c.source_key, work.c.stage).in_(free)
+    lost = update(work).where(lapsed, same).values(state="pending", losses=work.c.losses + 1, **_FREE)
+    return connection.execute(lost).rowcount
 
 
 def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) -> int:
@@ -133,7 +183,7 @@ def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) 
     result = connection.execute(
         update(work)
         .where(work.c.owner == owner)
-        .values(state="done", attempts=0, error_class=None, fingerprint=fingerprint, changed_at=now, **_FREE)
+        .values(state="done", attempts=0, losses=0, error_class=None, fingerprint=fingerprint, changed_at=now, **_FREE)
     )
     return result.rowcount
 
@@ -144,7 +194,13 @@ def fail(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]]
         connection,
         owner,
         [(key, {"error": error_class}) for key, error_class in failures],
-        {"state": "failed", "attempts": work.c.attempts + 1, "error_class": bindparam("error"), "changed_at": now},
+        {
+            "state": "failed",
+            "attempts": work.c.attempts + 1,
+            "losses": 0,
+            "error_class": bindparam("error"),
+            "changed_at": now,
+        },
     )
 
 
@@ -157,6 +213,7 @@ def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, st
         {
             "state": "pending",
             "attempts": work.c.attempts + 1,
+            "losses": 0,
             "error_class": bindparam("error"),
             "next_attempt_at": bindparam("at"),
         },
@@ -171,6 +228,33 @@ def put_off(connection: Connection, owner: str, later: Sequence[tuple[Key, str, 
         [(key, {"error": error_class, "at": at}) for key, error_class, at in later],
         {"state": "pending", "error_class": bindparam("error"), "next_attempt_at": bindparam("at")},
     )
+
+
+def puts_off(connection: Connection, stream: Stream, stage: Stage, hour: str, error_class: str, *, now: float) -> bool:
+    """Return whether items of an hour are put off for a reason, until later than now."""
+    mine = (work.c.stream == stream, work.c.stage == stage, work.c.state == "pending", work.c.hour == hour)
+    later = (work.c.next_attempt_at > now, work.c.error_class == error_class)
+    return connection.execute(select(work.c.seq).where(*mine, *later).limit(1)).first() is not None
+
+
+def put_off_for(
+    connection: Connection, stream: Stream, stages: Sequence[Stage], error_class: str, *, now: float
+) -> dict[str, int]:
+    """Return tenant -> rows that are put off for a reason, until later than now."""
+    waiting = (work.c.stream == stream, work.c.stage.in_(stages), work.c.state == "pending")
+    later = (work.c.next_attempt_at > now, work.c.error_class == error_class)
+    rows = connection.execute(select(work.c.tenant_id, func.count()).where(*waiting, *later).group_by(work.c.tenant_id))
+    return {tenant_id: count for tenant_id, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
+
+
+def make_due(
+    connection: Connection, stream: Stream, stages: Sequence[Stage], tenants: Sequence[str], error_class: str
+) -> None:
+    """Make due what was put off for a reason that is gone for these tenants."""
+    waiting = (work.c.stream == stream, work.c.stage.in_(stages), work.c.state == "pending")
+    theirs = (work.c.tenant_id.in_(tenants), work.c.error_class == error_class)
+    if tenants:
+        connection.execute(update(work).where(*waiting, *theirs).values(next_attempt_at=0.0, error_class=None))
 
 
 def _each(
@@ -215,7 +299,7 @@ def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: fl
         lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
     # Rows that nobody has looked at are as they should be; usually that is all of them.
     touched = select(work.c.tenant_id, work.c.source_key).where(
-        named, or_(work.c.state != "pending", work.c.attempts > 0)
+        named, or_(work.c.state != "pending", work.c.attempts > 0, work.c.losses > 0)
     )
     looked_at = connection.execute(touched).all() if keys else ()
     if looked_at:
@@ -224,7 +308,7 @@ def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: fl
             .where(
                 work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.stage == stage
             )
-            .values(state="pending", attempts=0, next_attempt_at=0.0, changed_at=now, **_FREE),
+            .values(state="pending", attempts=0, losses=0, next_attempt_at=0.0, changed_at=now, **_FREE),
             [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in looked_at],
         )
 
@@ -241,11 +325,13 @@ def redo(connection: Connection, key: Key, stage: Stage, *, now: float) -> str |
     return str(hour)
 
 
-def due_hours(connection: Connection, stream: Stream, *, now: float) -> list[tuple[str, int]]:
-    """Return the hours with due work and how many rows are due in each, the newest hour first."""
+def due_hours(
+    connection: Connection, stream: Stream, *, now: float, stages: Collection[Stage] = EVERY_STAGE
+) -> list[tuple[str, int]]:
+    """Return the hours with due work of these stages and how many rows are due in each, the newest hour first."""
     rows = connection.execute(
         select(work.c.hour, func.count())
-        .where(work.c.stream == stream, _is_due(now))
+        .where(work.c.stream == stream, work.c.stage.in_(stages), _is_due(now))
         .group_by(work.c.hour)
         .order_by(work.c.hour.desc())
     )
@@ -261,6 +347,14 @@ def open_hours(connection: Connection, stream: Stream) -> dict[str, int]:
         .order_by(work.c.hour)
     )
     return {hour: count for hour, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
+
+
+def waiting(connection: Connection, stream: Stream, stages: Collection[Stage]) -> int:
+    """Return how many items wait at any of these stages, due now or later."""
+    items = func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key))
+    return connection.execute(
+        select(items).where(work.c.stream == stream, work.c.stage.in_(stages), work.c.state.in_(("pending", "working")))
+    ).scalar_one()
 
 
 def hour_states(connection: Connection, stream: Stream, stage: Stage, hour: str) -> dict[str, int]:
@@ -289,6 +383,13 @@ def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
     )
     rows = connection.execute(select(items.c.state, func.count()).group_by(items.c.state))
     return {"searchable": 0, "pending": 0, "failed": 0} | {state: count for state, count in rows}  # noqa: C416 - see above
+
+
+def rows_of(connection: Connection, stage: Stage, keys: Sequence[Key]) -> dict[Key, RowMapping]:
+    """Return item -> its row of a stage, of those that have one."""
+    named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+    found = connection.execute(select(work).where(named)).mappings().all() if keys else ()
+    return {(row["tenant_id"], row["source_key"]): row for row in found}
 
 
 def stages_of(connection: Connection, key: Key) -> Sequence[Any]:

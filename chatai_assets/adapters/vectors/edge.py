@@ -1,6 +1,7 @@
 """The embedded vector index: Qdrant Edge, Qdrant's own shard, in process and without a server.
 
 Whoever searches or writes opens the shard, works and closes it: writers alone, searches side by side (``turns``).
+What cannot be opened any more is set aside, and a new index is begun.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from chatai_assets.adapters.marks import read_mark, write_mark
+from chatai_assets.adapters.setting_aside import set_aside
 from chatai_assets.adapters.vectors import edge_collection as collections
 from chatai_assets.adapters.vectors.collection import Collection
+from chatai_assets.adapters.vectors.edge_alias import ALIAS, current, mark_of_index, point_alias
 from chatai_assets.adapters.vectors.edge_collection import failing_as_outage
 from chatai_assets.adapters.vectors.edge_search import equal, search
 from chatai_assets.adapters.vectors.port import Hit, Point, Query
 from chatai_assets.adapters.vectors.turns import Turns
-from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
 TURN_TIMEOUT_S = 60.0
 MIN_FREE_BYTES = 200_000_000
@@ -38,8 +42,8 @@ class EdgeVectors:
         min_free_bytes: with less on the disk nothing is written: Edge maps its files into memory, and a full disk
             would end the process by a signal.
 
-    Every method raises ``StoreUnavailable`` when the index is busy for too long, damaged, on a full disk, or was
-    made with another model.
+    Every method raises ``StoreUnavailable`` when the index is busy for too long, on a full disk, or was made with
+    another model.
     """
 
     def __init__(
@@ -63,7 +67,11 @@ class EdgeVectors:
         Let go of it every 3,000 points or so: nobody can search meanwhile.
         """
         with self._changing() as shard:
-            yield EdgeWriter(shard, self._check_space)
+            yield EdgeWriter(shard, self._checked(), self._check_space)
+
+    def mark(self) -> str | None:
+        """Return what the last turn of writing left, without opening the index; None where there is none."""
+        return mark_of_index(self._path)
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits of a hybrid (dense + sparse) search, best first; none before the first write.
@@ -106,31 +114,59 @@ class EdgeVectors:
         with failing_as_outage("written"):
             self._path.mkdir(parents=True, exist_ok=True)
             self._check_space()
-        with self._turns.writing():
-            if collections.current(self._path) is None:
-                with failing_as_outage("created"):
-                    collections.point_alias(self._path, collections.create(self._path, self._wanted))
-            collections.clear_views(self._checked())
-            with collections.changed(self._checked()) as shard:
-                yield shard
+        with self._turns.writing(), ExitStack() as turn:
+            try:
+                shard = self._changed(turn)
+            except StoreDamaged as error:
+                self._set_aside(error)
+                shard = self._changed(turn)
+            yield shard
+
+    def _changed(self, turn: ExitStack) -> edge.EdgeShard:
+        """Open the collection in use, or a new one, held alone."""
+        if current(self._path) is None:
+            with failing_as_outage("created"):
+                point_alias(self._path, collections.create(self._path, self._wanted))
+        collections.clear_views(self._checked())
+        return turn.enter_context(collections.changed(self._checked()))
 
     @contextmanager
     def _reading(self) -> Iterator[edge.EdgeShard | None]:
-        if collections.current(self._path) is None:
-            yield None
-            return
         with ExitStack() as turn:
-            turn.enter_context(self._turns.searching())
-            if collections.is_unfinished(self._checked()):
+            try:
+                shard = self._viewed(turn)
+            except StoreDamaged:
                 turn.close()
-                shard = turn.enter_context(self._changing())
-            else:
-                shard = turn.enter_context(collections.viewed(self._checked()))
+                self._mend()
+                shard = self._viewed(turn)
             with failing_as_outage("read"):
                 yield shard
 
+    def _viewed(self, turn: ExitStack) -> edge.EdgeShard | None:
+        """Open the collection in use beside other searches; None where there is none."""
+        if current(self._path) is None:
+            return None
+        turn.enter_context(self._turns.searching())
+        if collections.is_unfinished(self._checked()):
+            turn.close()
+            return turn.enter_context(self._changing())
+        return turn.enter_context(collections.viewed(self._checked()))
+
+    def _mend(self) -> None:
+        """Look again, alone, and set aside what is damaged indeed."""
+        with self._turns.writing():
+            try:
+                with collections.opened(self._checked()):
+                    pass
+            except StoreDamaged as error:
+                self._set_aside(error)
+
+    def _set_aside(self, error: StoreDamaged) -> None:
+        folder, alias = current(self._path), self._path / ALIAS
+        set_aside(self._path, [*([folder] if folder else []), alias], "vector index", str(error))
+
     def _checked(self) -> Path:
-        folder = collections.current(self._path)
+        folder = current(self._path)
         if folder is None:
             raise StoreUnavailable("the vector index vanished while it was in use")
         found = collections.made_for(folder)
@@ -150,9 +186,11 @@ class EdgeVectors:
 class EdgeWriter:
     """An open index; made by ``EdgeVectors.writing``."""
 
-    def __init__(self, shard: edge.EdgeShard, check_space: Callable[[], None]) -> None:
+    def __init__(self, shard: edge.EdgeShard, folder: Path, check_space: Callable[[], None]) -> None:
         self._shard = shard
+        self._folder = folder
         self._check_space = check_space
+        self.mark = read_mark(folder)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points; the same id replaces vector and payload."""
@@ -164,6 +202,13 @@ class EdgeWriter:
         """Remove points; unknown ids are no error."""
         if ids:
             self._update(edge.UpdateOperation.delete_points([*ids]))
+
+    def sign(self, mark: str) -> None:
+        """Leave a mark once everything written so far is on disk."""
+        with failing_as_outage("written"):
+            self._shard.flush()
+        write_mark(self._folder, mark)
+        self.mark = mark
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         with failing_as_outage("written"):

@@ -6,14 +6,17 @@
     <index>/use-multilingual-v3-0.2.1-512-v1/about.json    model, dimensions, layout
     <index>/use-multilingual-v3-0.2.1-512-v1/shard/        Qdrant Edge's files
     <index>/use-multilingual-v3-0.2.1-512-v1/unfinished    there while a writer writes, and after one was killed
+    <index>/use-multilingual-v3-0.2.1-512-v1/mark          which turn of writing it has seen last
 
 Everything here is done while the index is held (``turns``).
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,16 +27,17 @@ from tempfile import TemporaryDirectory
 import qdrant_edge as edge
 
 from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collection
-from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
-ALIAS = "current"
 UNFINISHED = "unfinished"
+OF_SYSTEM = ("WouldBlock", "PermissionDenied", "StorageFull", "QuotaExceeded", "ReadOnlyFilesystem", "OutOfMemory")
+"""Rust's names for what the system refuses, where a message tells no number."""
 DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
 
 
 @contextmanager
 def failing_as_outage(doing: str) -> Iterator[None]:
-    """Turn what Qdrant Edge and the disk raise into ``StoreUnavailable``.
+    """Turn what Qdrant Edge and the disk raise into ``StoreDamaged``; into ``StoreUnavailable`` if the system refused.
 
     Edge raises bare ``Exception`` with a sentence, and Rust panics arrive as a ``BaseException`` of pyo3's.
     Only the first line of a message is kept.
@@ -46,23 +50,18 @@ def failing_as_outage(doing: str) -> Iterator[None]:
         if not _of_edge(error):
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise StoreUnavailable(DAMAGED.format(doing=doing, reason=reason)) from error
-
-
-def current(index: Path) -> Path | None:
-    """Return the folder of the collection in use; None when nothing was ever written."""
-    try:
-        return index / (index / ALIAS).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
+        kind = StoreUnavailable if _of_system(error) else StoreDamaged
+        raise kind(DAMAGED.format(doing=doing, reason=reason)) from error
 
 
 def made_for(folder: Path) -> Collection:
-    """Return what a collection was made for; ``StoreUnavailable`` when its description is missing or broken."""
+    """Return what a collection was made for; ``StoreDamaged`` when its description is missing or broken."""
     try:
         return Collection(**json.loads((folder / "about.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreUnavailable(DAMAGED.format(doing="read", reason="its about.json is missing or broken")) from error
+    except (FileNotFoundError, ValueError, TypeError) as error:
+        raise StoreDamaged(DAMAGED.format(doing="read", reason="its about.json is missing or broken")) from error
+    except OSError as error:
+        raise StoreUnavailable(DAMAGED.format(doing="read", reason=error.strerror)) from error
 
 
 def create(index: Path, collection: Collection) -> Path:
@@ -81,16 +80,6 @@ def create(index: Path, collection: Collection) -> Path:
     (unfinished / "about.json").write_text(json.dumps(asdict(collection)), encoding="utf-8")
     unfinished.rename(folder)
     return folder
-
-
-def point_alias(index: Path, folder: Path) -> None:
-    """Make a collection the one in use, at once for everybody."""
-    new = index / f"{ALIAS}.new"
-    with new.open("w", encoding="utf-8") as file:
-        file.write(folder.name)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(index / ALIAS)
 
 
 @contextmanager
@@ -157,6 +146,14 @@ def _config(dimensions: int) -> edge.EdgeConfig:
         vectors={"dense": edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
         sparse_vectors={"sparse": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
     )
+
+
+def _of_system(error: BaseException) -> bool:
+    """Return whether the system refused (a lock, a permission, a full disk); a file that is not there is damage."""
+    if isinstance(error, OSError):
+        return not isinstance(error, FileNotFoundError)
+    numbers = re.findall(r"(?:os error|code:) (\d+)", str(error))
+    return any(int(number) != errno.ENOENT for number in numbers) or any(kind in str(error) for kind in OF_SYSTEM)
 
 
 def _of_edge(error: BaseException) -> bool:

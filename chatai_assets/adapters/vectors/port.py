@@ -61,6 +61,15 @@ class Hit:
 class VectorWriter(Protocol):
     """Open for writing; writes are durable when the ``writing()`` block that gave it ends."""
 
+    @property
+    def mark(self) -> str | None:
+        """What the last turn of writing left (``records.marks``); None in a new index."""
+        ...
+
+    def sign(self, mark: str) -> None:
+        """Leave a mark, at the end of the turn: it is there only if all that was written is there as well."""
+        ...
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points; the same id replaces vector and payload."""
         ...
@@ -75,6 +84,10 @@ class VectorStore(Protocol):
 
     def writing(self) -> AbstractContextManager[VectorWriter]:
         """Hold the index for writing; other writers and readers of an embedded index wait meanwhile."""
+        ...
+
+    def mark(self) -> str | None:
+        """Return what the last turn of writing left, by a cheap look; None where there is no index."""
         ...
 
     def search(self, query: Query) -> list[Hit]:

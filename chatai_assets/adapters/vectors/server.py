@@ -29,6 +29,8 @@ TIMEOUT_S = 30
 UPSERT_POINTS = 250
 """Points of one request: with 1,536 dimensions as JSON about 8 MB; a server takes 32."""
 DELETE_POINTS = 10_000
+MARK = "mark"
+"""Where a collection's metadata tells the mark of the last turn of writing (``records.marks``)."""
 PAGE = 1_000
 """Points read at a time while all are walked through."""
 
@@ -79,7 +81,11 @@ class QdrantVectors:
             if not self._is_there(anew=True):
                 with failing_as_outage("created"):
                     self._create()
-            yield QdrantWriter(self._client, still_mine)
+            yield QdrantWriter(self._client, still_mine, self._wanted.name, self._mark())
+
+    def mark(self) -> str | None:
+        """Return what the last turn of writing left; None where there is no collection."""
+        return self._mark() if self._is_there(anew=True) else None
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits of a hybrid (dense + sparse) search, best first; none before the first write.
@@ -139,6 +145,10 @@ class QdrantVectors:
         self._is_known = found is not None
         return self._is_known
 
+    def _mark(self) -> str | None:
+        with failing_as_outage("read"):
+            return (self._client.get_collection(ALIAS).config.metadata or {}).get(MARK)
+
     def _create(self) -> None:
         """Make the collection, its indexes and the alias; whatever a kill left unfinished is taken up."""
         name = self._wanted.name
@@ -160,9 +170,11 @@ class QdrantVectors:
 class QdrantWriter:
     """Implements ``port.VectorWriter``; made by ``QdrantVectors.writing``."""
 
-    def __init__(self, client: QdrantClient, still_mine: StillMine) -> None:
+    def __init__(self, client: QdrantClient, still_mine: StillMine, collection: str, mark: str | None) -> None:
         self._client = client
         self._still_mine = still_mine
+        self._collection = collection
+        self.mark = mark
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points; the same id replaces vector and payload."""
@@ -171,6 +183,13 @@ class QdrantWriter:
             self._still_mine()
             with failing_as_outage("written"):
                 self._client.upsert(ALIAS, points=part, wait=True)
+
+    def sign(self, mark: str) -> None:
+        """Leave a mark; whatever was written before has been applied."""
+        self._still_mine()
+        with failing_as_outage("written"):
+            self._client.update_collection(self._collection, metadata={MARK: mark})
+        self.mark = mark
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are no error."""

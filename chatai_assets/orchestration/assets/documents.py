@@ -6,7 +6,7 @@ from chatai_assets.adapters.blobs import Blobs
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.keys import Stage
 from chatai_assets.orchestration.assets.stages import stage_assets
-from chatai_assets.orchestration.resources import Part
+from chatai_assets.orchestration.resources import Clock, Part
 from chatai_assets.orchestration.stage_runs import stage_run
 from chatai_assets.settings import Settings
 from chatai_assets.stages.parse import Parser, parse_documents
@@ -38,13 +38,14 @@ Every edge carries its source. What an earlier revision said and the latest one 
 def parsed(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     blobs: dg.ResourceParam[Part[Blobs]],
     parser: dg.ResourceParam[Part[Parser]],
 ) -> dg.MaterializeResult[None]:
     """Parse the documents of one hour."""
-    with stage_run(context, "parse", settings, records) as run:
-        run.report(parse_documents(run.scope, records=records(), blobs=blobs(), parser=parser()))
+    with stage_run(context, "parse", settings, records, clock) as run:
+        run.do(lambda scope: parse_documents(scope, records=records(), blobs=blobs(), parser=parser()))
     return run.result
 
 

@@ -5,7 +5,7 @@ import dagster as dg
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.keys import Stage
 from chatai_assets.orchestration.assets.stages import stage_assets
-from chatai_assets.orchestration.resources import Part
+from chatai_assets.orchestration.resources import Clock, Part
 from chatai_assets.orchestration.stage_runs import stage_run
 from chatai_assets.settings import Settings
 from chatai_assets.stages.parse import parse_posts
@@ -22,7 +22,9 @@ when they changed, and then the post is indexed and linked again.""",
     "enrich": """Who and what the posts speak of: names in Russian and English, and how they belong together.
 
 Each entity and relation remembers the chunk it comes from, so that a fact can be traced and later removed. Names that
-merely stand near each other make a *weak* relation.""",
+merely stand near each other make a *weak* relation.
+
+With `CHATAI_CRAWL=1` the pages that posts link to are read as well, and their text is found as the post's.""",
     "embed": """The meaning of each chunk as a dense vector, its words as a sparse one.
 
 A text that was embedded once is **never embedded again**, whichever post brings it.""",
@@ -39,11 +41,12 @@ Every edge carries its source. What an earlier revision said and the latest one 
 def parsed(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
 ) -> dg.MaterializeResult[None]:
     """Parse the posts of one hour."""
-    with stage_run(context, "parse", settings, records) as run:
-        run.report(parse_posts(run.scope, records=records(), post_ttl_s=settings.post_ttl_s))
+    with stage_run(context, "parse", settings, records, clock) as run:
+        run.do(lambda scope: parse_posts(scope, records=records(), post_ttl_s=settings.post_ttl_s))
     return run.result
 
 

@@ -10,12 +10,14 @@ from chatai_assets.adapters.graph.port import GraphStore
 from chatai_assets.adapters.models.ports import Embedder, Extractor, Tagger
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.vectors.port import VectorStore
+from chatai_assets.adapters.web.reading import PageReader
 from chatai_assets.domain.keys import STAGES, Stage, Stream
-from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS
-from chatai_assets.orchestration.resources import Part
+from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS, crawl_metadata
+from chatai_assets.orchestration.resources import Clock, Part
 from chatai_assets.orchestration.stage_runs import stage_run
 from chatai_assets.settings import Settings
 from chatai_assets.stages import embed, enrich, index, link, parse, tag
+from chatai_assets.stages.crawl import crawl_hour
 from chatai_assets.stages.embed import Stems, embed_hour
 from chatai_assets.stages.enrich import enrich_hour
 from chatai_assets.stages.index import index_hour
@@ -30,6 +32,7 @@ NAMES: dict[Stage, str] = {
     "embed": "embedded",
     "index": "indexed",
     "link": "linked",
+    "crawl": "enriched",
 }
 """Stage -> what an item is after it, which is the asset's name."""
 
@@ -43,7 +46,7 @@ class StageFacts:
         writes: ``records``, ``vectors`` or ``graph``: the store its results go to.
         pool: the limit it shares with stages of other runs (``dagster.yaml``).
         priority: which of the steps that could run goes first; tags come before the index, so that points are
-            written once.
+            written once, and enriching after it, so that a slow web keeps no post from being found.
         code_version: changes when the same input gives other results.
     """
 
@@ -57,7 +60,7 @@ class StageFacts:
 FACTS: dict[Stage, StageFacts] = {
     "parse": StageFacts((), "records", "parsers", 60, parse.CODE_VERSION),
     "tag": StageFacts(("parse",), "records", "models", 50, tag.CODE_VERSION),
-    "enrich": StageFacts(("parse",), "records", "models", 40, enrich.CODE_VERSION),
+    "enrich": StageFacts(("parse",), "records", "models", 15, enrich.CODE_VERSION),
     "embed": StageFacts(("parse",), "records", "models", 30, embed.CODE_VERSION),
     "index": StageFacts(("embed",), "vectors", "vectors", 20, index.CODE_VERSION),
     "link": StageFacts(("tag", "enrich"), "graph", "graph", 10, link.CODE_VERSION),
@@ -117,7 +120,7 @@ def _asset(
         kinds={"python", _kind(facts.writes, settings)},
         tags=settings.stage_tags(stage),
         metadata={"dagster/column_schema": PREVIEW_COLUMNS[stage]},
-        op_tags={"dagster/priority": str(facts.priority)},
+        op_tags={"dagster/priority": str(facts.priority), **settings.deadline_tags(stage)},
         pool=facts.pool,
         code_version=facts.code_version,
     )
@@ -136,60 +139,71 @@ def _kind(writes: str, settings: Settings) -> str:
 def tagged(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     tagger: dg.ResourceParam[Part[Tagger]],
 ) -> dg.MaterializeResult[None]:
     """Tag one hour."""
-    with stage_run(context, "tag", settings, records) as run:
-        run.report(tag_hour(run.scope, records=records(), tagger=tagger()))
+    with stage_run(context, "tag", settings, records, clock) as run:
+        run.do(lambda scope: tag_hour(scope, records=records(), tagger=tagger()))
     return run.result
 
 
 def enriched(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     extractor: dg.ResourceParam[Part[Extractor]],
+    pages: dg.ResourceParam[Part[PageReader | None]],
 ) -> dg.MaterializeResult[None]:
-    """Find the entities and relations of one hour."""
-    with stage_run(context, "enrich", settings, records) as run:
-        run.report(enrich_hour(run.scope, records=records(), extractor=extractor()))
-    return run.result
+    """Find the entities and relations of one hour, and read the pages its posts link to."""
+    with stage_run(context, "enrich", settings, records, clock) as run:
+        run.do(lambda scope: enrich_hour(scope, records=records(), extractor=extractor()))
+    found = run.result
+    if run.scope.stream == "documents":
+        return found
+    with stage_run(context, "crawl", settings, records, clock) as crawling:
+        crawling.do(lambda scope: crawl_hour(scope, records=records(), reader=pages()))
+    return dg.MaterializeResult(metadata={**(found.metadata or {}), **crawl_metadata(crawling.report)})
 
 
 def embedded(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     embedder: dg.ResourceParam[Part[Embedder]],
     stems: dg.ResourceParam[Part[Stems]],
 ) -> dg.MaterializeResult[None]:
     """Embed one hour."""
-    with stage_run(context, "embed", settings, records) as run:
-        run.report(embed_hour(run.scope, records=records(), embedder=embedder(), stems=stems()))
+    with stage_run(context, "embed", settings, records, clock) as run:
+        run.do(lambda scope: embed_hour(scope, records=records(), embedder=embedder(), stems=stems()))
     return run.result
 
 
 def indexed(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     embedder: dg.ResourceParam[Part[Embedder]],
     vectors: dg.ResourceParam[Part[VectorStore]],
 ) -> dg.MaterializeResult[None]:
     """Write the points of one hour."""
-    with stage_run(context, "index", settings, records) as run:
-        run.report(index_hour(run.scope, records=records(), vectors=vectors(), model=embedder().model))
+    with stage_run(context, "index", settings, records, clock) as run:
+        run.do(lambda scope: index_hour(scope, records=records(), vectors=vectors(), model=embedder().model))
     return run.result
 
 
 def linked(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     graph: dg.ResourceParam[Part[GraphStore]],
 ) -> dg.MaterializeResult[None]:
     """Write the nodes and edges of one hour."""
-    with stage_run(context, "link", settings, records) as run:
-        run.report(link_hour(run.scope, records=records(), graph=graph()))
+    with stage_run(context, "link", settings, records, clock) as run:
+        run.do(lambda scope: link_hour(scope, records=records(), graph=graph()))
     return run.result

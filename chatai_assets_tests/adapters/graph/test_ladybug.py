@@ -2,6 +2,7 @@ import random
 import subprocess
 import sys
 import time
+from itertools import islice
 
 import pytest
 
@@ -10,9 +11,10 @@ from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph import Edge, Facts, Node, subgraph
 from chatai_assets.domain.graph_change import GraphChange
-from chatai_assets_tests.adapters.graph.writing import ITEMS, VERSIONS, changes, version
+from chatai_assets_tests.adapters.graph.writing import VERSIONS, changes, held, latest
 
 KILLS = 6
+RUBBISH = b"something else" * 1000
 DOCUMENT = subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
 ALL = GraphChange(nodes=DOCUMENT.nodes, edges=DOCUMENT.edges)
 
@@ -28,17 +30,9 @@ def killed_after(folder, first, delay_s):
         writer.stdout.readline()
         time.sleep(delay_s)
         writer.kill()
-        durable = writer.stdout.read().split()
+        said = writer.stdout.read().splitlines()
+    durable = [line.removeprefix("applied ") for line in said if line.startswith("applied")]
     return max([first, *(int(number) + 1 for number in durable)])
-
-
-def held(graph):
-    nodes = {f"{node.label} {node.id}": node for node in graph.nodes()}
-    return nodes | {f"{edge.type} {edge.id}": edge for edge in graph.edges()}
-
-
-def latest(number):
-    return {key: part for item in range(ITEMS) for key, part in version(item, number).parts.items()}
 
 
 def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
@@ -47,7 +41,7 @@ def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
     for _ in range(KILLS):
         first = min(killed_after(tmp_path, first, moments.uniform(0, 0.3)), VERSIONS - 1)
     graph = LadybugGraph(tmp_path)
-    for change in list(changes())[first:]:
+    for _, change in islice(changes(first), VERSIONS - first):
         with graph.writing() as writer:
             writer.apply(change)
     assert held(graph) == latest(VERSIONS - 1)
@@ -87,12 +81,66 @@ def test_two_readers_read_at_once(tmp_path):
         assert hasty.count() == GraphCounts(2, 1)
 
 
-def test_a_file_that_is_no_graph_is_an_outage(tmp_path):
-    (tmp_path / "graph.lbug").write_bytes(b"something else" * 1000)
-    with pytest.raises(StoreUnavailable, match="the graph cannot be opened"):
-        LadybugGraph(tmp_path).count()
-    with pytest.raises(StoreUnavailable, match="the graph cannot be opened"), LadybugGraph(tmp_path).writing():
-        pass
+@pytest.mark.parametrize("opens", ["reader", "writer"])
+def test_a_file_that_is_no_graph_is_set_aside_and_a_new_graph_begins(tmp_path, opens):
+    graph = LadybugGraph(tmp_path)
+    with graph.writing() as writer:
+        writer.apply(ALL)
+        writer.sign("one")
+    assert graph.mark() == "one"
+    for number in range(2):
+        (tmp_path / "graph.lbug").write_bytes(RUBBISH + bytes([number]))
+        if opens == "reader":
+            assert graph.count() == GraphCounts(0, 0)
+        else:
+            with graph.writing() as writer:
+                assert writer.mark is None
+        assert graph.mark() is None
+    (lost,) = tmp_path.glob("lost-*/graph.lbug")
+    assert lost.read_bytes() == RUBBISH + bytes([1])
+
+
+def test_a_file_that_another_process_holds_is_not_taken_for_a_damaged_one(tmp_path):
+    with LadybugGraph(tmp_path).writing() as writer:
+        writer.apply(ALL)
+    holding = f"import ladybug, sys; d = ladybug.Database({str(tmp_path / 'graph.lbug')!r}); print(); sys.stdin.read()"
+    command = [sys.executable, "-c", holding]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(StoreUnavailable, match="IO exception"), LadybugGraph(tmp_path).writing():
+            pass
+        other.kill()
+    assert LadybugGraph(tmp_path).count() == GraphCounts(2, 1)
+
+
+def test_an_empty_file_becomes_a_graph(tmp_path):
+    (tmp_path / "graph.lbug").touch()
+    graph = LadybugGraph(tmp_path)
+    assert graph.mark() is None
+    with graph.writing() as writer:
+        writer.apply(ALL)
+    assert graph.count() == GraphCounts(2, 1)
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.7, 1.0])
+def test_a_log_that_breaks_off_is_cut_and_the_mark_tells_what_is_gone(tmp_path, cut):
+    sizes = []
+    with writer_from(tmp_path, 0) as process:
+        for line in process.stdout:
+            if line.startswith("signed"):
+                sizes.append((tmp_path / "graph.lbug.wal").stat().st_size)
+            if line == "signed 1\n":
+                process.kill()
+    file = tmp_path / "graph.lbug.wal"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * cut)])
+    graph = LadybugGraph(tmp_path)
+    with graph.writing() as writer:
+        mark = writer.mark
+    assert mark == graph.mark()
+    assert held(graph) == (latest(int(mark)) if mark else {})
+    assert (mark == "1") == (cut == 1.0)
 
 
 def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(tmp_path):

@@ -4,14 +4,19 @@ import asyncio
 import signal
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
 from chatai_assets.adapters.models.kept import KeptAnswers, Memory
-from chatai_assets.adapters.models.turnstile import Turnstile
+from chatai_assets.adapters.models.turnstile import CALL_LEASE_S, Turnstile
+from chatai_assets.adapters.records import schema
+from chatai_assets.adapters.records.quota import Turn
 from chatai_assets.adapters.records.store import open_records
-from chatai_assets.domain.errors import NotAsked, ProviderUnreachable
-from chatai_assets.domain.quotas import Limit, limits_of
+from chatai_assets.domain.costs import Account, Cost
+from chatai_assets.domain.errors import NotAsked, ProviderBusy, ProviderUnreachable
+from chatai_assets.domain.quotas import Limit, Rules, limits_of
+from chatai_assets_tests.pipeline import rows
 from chatai_assets_tests.providers.home import asked, parts_at
 
 
@@ -50,20 +55,20 @@ def test_hits_and_misses_are_counted(records):
 
 
 def test_turns_are_given_in_order_and_the_impatient_are_told_when_to_come(records):
-    turnstile = Turnstile(records, "p", limits_of(3, 100, 100))
+    turnstile = Turnstile(records, "p", Rules(limits_of(3, 100, 100)))
 
     async def crowd():
         until = time.monotonic() + 0.5
         return await asyncio.gather(*(turnstile.enter("t", until) for _ in range(5)), return_exceptions=True)
 
     outcomes = asyncio.run(crowd())
-    assert outcomes[:3] == [None] * 3
+    assert [type(outcome) for outcome in outcomes[:3]] == [Turn] * 3
     assert all(isinstance(outcome, NotAsked) and 55 < (outcome.retry_after or 0) < 62 for outcome in outcomes[3:])
     assert turnstile.figures["provider_calls"] == 3
 
 
 def test_tenants_do_not_wait_for_each_other(records):
-    turnstile = Turnstile(records, "p", limits_of(1, 100, 100))
+    turnstile = Turnstile(records, "p", Rules(limits_of(1, 100, 100)))
 
     async def visit():
         await turnstile.enter("crowded", time.monotonic() + 1)
@@ -76,13 +81,44 @@ def test_tenants_do_not_wait_for_each_other(records):
     assert turnstile.figures["provider_calls"] == 2
 
 
+def test_one_stream_goes_from_one_who_waits_to_the_next(records):
+    """Two ways to a provider stand for two processes; neither may keep the stream for itself."""
+    rules, passed = Rules(limits_of(100, 100, 100), streams=1), []
+
+    async def work(name, turnstile):
+        for _ in range(5):
+            call_id = await turnstile.enter(name, time.monotonic() + 20)
+            passed.append(name)
+            await asyncio.sleep(0.02)
+            turnstile.leave(call_id, Account(name, "posts", "tag", "h"), Cost(calls=1))
+
+    async def both():
+        await asyncio.gather(*(work(name, Turnstile(records, "p", rules)) for name in ("a", "b")))
+
+    asyncio.run(both())
+    assert sum(one != other for one, other in pairwise(passed)) >= 7
+
+
+def test_the_stream_of_one_who_was_killed_comes_free_with_its_lease(records):
+    rules, now = Rules(limits_of(100, 100, 100), streams=1), [time.time()]
+
+    async def take(turnstile, seconds):
+        return await turnstile.enter("t", time.monotonic() + seconds)
+
+    assert asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 1))
+    with pytest.raises(NotAsked):
+        asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 0.3))
+    now[0] += CALL_LEASE_S + 1
+    assert asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 1))
+
+
 def test_processes_share_a_quota(records, tmp_path):
     """Threads with stores of their own stand for processes; the benchmark uses real ones."""
     limit, seconds, passed = Limit(5, 2, 1), 6.0, []
 
     def work():
         mine = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
-        turnstile = Turnstile(mine, "p", [limit])
+        turnstile = Turnstile(mine, "p", Rules((limit,)))
         until = time.monotonic() + seconds
 
         async def go():
@@ -159,4 +195,13 @@ def test_an_interruption_leaves_nothing_running_and_loses_no_answer(server, tmp_
     server.behave()
     with parts_at(server, tmp_path / "home") as parts:
         parts.tagger.tag(questions)
+        assert rows(parts, schema.calls_under_way) == []
     assert server.counts()["paid_repeats"] <= 5
+
+
+def test_an_item_that_takes_too_long_is_left_for_later(server, tmp_path):
+    server.behave(latency_s=3)
+    with parts_at(server, tmp_path / "home", CHATAI_ITEM_DEADLINE_S="1") as parts:
+        (outcome,) = parts.tagger.tag(asked("Пост о городе"))
+    assert isinstance(outcome, ProviderBusy)
+    assert str(outcome) == "gigachat: one item took longer than 1 s."

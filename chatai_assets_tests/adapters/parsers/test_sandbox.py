@@ -18,7 +18,7 @@ import pytest
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.sandbox import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
-from chatai_assets.domain.errors import ChatAIError, Outage, TransientError, UnreadableDocument
+from chatai_assets.domain.errors import ChatAIError, ChildKilled, Outage, UnreadableDocument
 from chatai_assets_tests.adapters.parsers.making import docx, word_paragraph
 from chatai_assets_tests.services import SCRIPTS
 
@@ -84,13 +84,32 @@ def signal_while_reading(pool: ParserPool, path: Path, number: signal.Signals) -
     return caught.value
 
 
-def test_a_crash_is_the_fault_of_the_file_and_a_kill_is_not(tmp_path: Path) -> None:
+def test_a_kill_by_the_system_is_not_the_fault_of_the_file(tmp_path: Path) -> None:
     path = heavy_docx(tmp_path)
     with ParserPool(1) as pool:
-        crash = signal_while_reading(pool, path, signal.SIGSEGV)
-        assert isinstance(crash, UnreadableDocument)
-        assert crash.code == "parser_crashed"
-        assert isinstance(signal_while_reading(pool, path, signal.SIGKILL), TransientError)
+        assert isinstance(signal_while_reading(pool, path, signal.SIGKILL), ChildKilled)
+        assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").format == "text"
+
+
+def test_a_file_that_was_read_when_a_child_crashed_is_read_by_the_next(tmp_path: Path) -> None:
+    path = heavy_docx(tmp_path, 20_000)
+    with ParserPool(1) as pool:
+        pool.parse(text_file(tmp_path, "warm.txt"), "warm.txt")
+        (child,) = children()
+        timer = threading.Timer(0.1, child.send_signal, (signal.SIGSEGV,))
+        timer.start()
+        assert pool.parse(path, path.name).format == "docx"
+        assert not child.is_running()
+        timer.join()
+
+
+@pytest.mark.parametrize("trick", ["exit", "segfault", "abort"])
+def test_a_file_that_crashes_three_children_is_to_blame(tmp_path: Path, trick: str) -> None:
+    file = text_file(tmp_path, "a.txt", f"TRICK {trick}\n")
+    with ParserPool(1, module="chatai_assets_tests.scenarios.hostile_child") as pool:
+        with pytest.raises(UnreadableDocument) as caught:
+            pool.parse(file, "a.txt")
+        assert caught.value.code == "parser_crashed"
         assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").format == "text"
 
 

@@ -7,6 +7,7 @@ from threading import Barrier, Thread
 import pytest
 
 from chatai_assets.adapters.records import dead_letters, work
+from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.adapters.records.schema import work as rows
 from chatai_assets.stages.owners import is_gone, new_owner
 from chatai_assets_tests.adapters.records.arrivals import HOUR, NOON, arrival, bring
@@ -199,12 +200,15 @@ def letter(number=1, seq=1, stage="tag"):
         "error_message": "No.",
         "error_stack": None,
         "attempts": 1,
+        "input_fingerprint": "0" * 64,
+        "code_version": "0.1.0+0",
+        "url": None,
     }
 
 
 def letters(records, **filters):
     with records.reading() as connection:
-        return dead_letters.list_letters(connection, **filters)
+        return dead_letters.list_letters(connection, Choice(**filters))
 
 
 def test_the_same_failure_again_is_the_same_letter(records):
@@ -225,7 +229,7 @@ def test_a_newer_revision_closes_the_letters_of_the_older(records):
         dead_letters.bury(connection, [letter(1), letter(2)], now=NOON)
     bring(records, arrival(1, "b", 20))
     assert [found["source"] for found in letters(records)] == ["tg/1/2"]
-    closed = letters(records, include_resolved=True, item=("t", "tg/1/1"))
+    closed = letters(records, resolved=None, item=("t", "tg/1/1"))
     assert [found["resolution_note"] for found in closed] == ["a newer revision arrived"]
 
 
@@ -247,3 +251,44 @@ def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(record
             for state, owner in connection.execute(rows.select().with_only_columns(rows.c.state, rows.c.owner))
         }
     assert found == {("failed", None), ("done", None), ("pending", None)}
+
+
+def lose(records):
+    """Give back what is claimed as if all owners were gone."""
+    with records.begin() as connection:
+        work.free_orphans(connection, lambda _owner: True)
+
+
+def test_what_was_in_hand_when_a_process_was_lost_comes_last_and_in_ever_smaller_company(records):
+    bring(records, *(arrival(number) for number in range(20)))
+    assert claim(records, "first", 16) == 16
+    lose(records)
+    assert claim(records, "others", 16) == 4
+    assert claim(records, "group", 16) == 4
+    lose(records)  # the group for the second time
+    assert [claim(records, f"group {number}", 16) for number in range(4)] == [4, 4, 4, 4]
+    assert [claim(records, f"alone {number}", 16) for number in range(5)] == [1, 1, 1, 1, 0]
+
+
+def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_does_not(records):
+    bring(records, arrival(1))
+    claim(records, "a")
+    with records.begin() as connection:
+        work.release(connection, "a")
+    claim(records, "b")
+    assert row(records)["losses"] == 0
+    claim(records, "c", now=NOON + LEASE_S + 1)
+    assert row(records)["losses"] == 1
+    with records.begin() as connection:
+        work.finish(connection, "c", fingerprint="x", now=NOON)
+    assert row(records)["losses"] == 0
+
+
+def test_an_item_that_is_opened_again_is_no_suspect(records):
+    bring(records, arrival(1))
+    claim(records, "a")
+    lose(records)
+    assert row(records)["losses"] == 1
+    with records.begin() as connection:
+        work.reopen(connection, "parse", [("t", "tg/1/1")], now=NOON)
+    assert row(records)["losses"] == 0

@@ -91,6 +91,14 @@ def _create(served: Served, name: str, body: Any) -> Any:
     )
 
 
+def _info(served: Served, name: str, _body: Any) -> Any:
+    return served.client.get_collection(name)
+
+
+def _update(served: Served, name: str, body: Any) -> Any:
+    return served.client.update_collection(name, metadata=models.UpdateCollection.model_validate(body).metadata)
+
+
 def _change_aliases(served: Served, _name: str, body: Any) -> Any:
     return served.client.update_collection_aliases(models.ChangeAliasesOperation.model_validate(body).actions)
 
@@ -141,6 +149,8 @@ ROUTES: tuple[tuple[str, str, Operation], ...] = (
     ("POST", r"/collections/aliases", _change_aliases),
     ("GET", r"/collections/([^/]+)/exists", _exists),
     ("PUT", r"/collections/([^/]+)", _create),
+    ("GET", r"/collections/([^/]+)", _info),
+    ("PATCH", r"/collections/([^/]+)", _update),
     ("PUT", r"/collections/([^/]+)/index", _index),
     ("PUT", r"/collections/([^/]+)/points", _upsert),
     ("POST", r"/collections/([^/]+)/points/delete", _delete),
@@ -161,6 +171,9 @@ class _Rest(BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
+        self._answer()
+
+    def do_PATCH(self) -> None:
         self._answer()
 
     def log_message(self, *_: Any) -> None:
@@ -281,6 +294,18 @@ class _Collections(wire.collections_service_pb2_grpc.CollectionsServicer):
                 request.collection_name,
                 vectors_config=GrpcToRest.convert_vectors_config(request.vectors_config),
                 sparse_vectors_config=GrpcToRest.convert_sparse_vector_config(request.sparse_vectors_config),
+            )
+        return wire.CollectionOperationResponse(result=True)
+
+    def Get(self, request: Any, context: Any) -> Any:
+        with _entered(self.served, "info", request, context) as client:
+            found = client.get_collection(request.collection_name)
+        return wire.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(found))
+
+    def Update(self, request: Any, context: Any) -> Any:
+        with _entered(self.served, "update", request, context) as client:
+            client.update_collection(
+                request.collection_name, metadata=GrpcToRest.convert_payload(dict(request.metadata))
             )
         return wire.CollectionOperationResponse(result=True)
 

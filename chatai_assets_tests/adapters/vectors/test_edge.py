@@ -33,10 +33,18 @@ from chatai_assets_tests.contracts.vector_store import DIMENSIONS, point, questi
 store = EdgeVectors(Path(sys.argv[1]), DIMENSIONS, "hashed@1")
 """
 KILLED_WHILE_SEARCHING = """
-from chatai_assets.adapters.vectors.edge_collection import current, viewed
+from chatai_assets.adapters.vectors.edge_alias import current
+from chatai_assets.adapters.vectors.edge_collection import viewed
 with viewed(current(Path(sys.argv[1]))):
     print("open", flush=True)
     time.sleep(60)
+"""
+HOLDING = """
+from chatai_assets.adapters.vectors.edge_alias import current
+from chatai_assets.adapters.vectors.edge_collection import opened
+with opened(current(Path(sys.argv[1]))):
+    print("open", flush=True)
+    time.sleep(10)
 """
 KILLED_WHILE_WRITING = """
 for block in range(1_000):
@@ -170,13 +178,31 @@ def test_a_full_disk_is_found_before_anything_is_written(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["segment.json", "mutable_id_tracker.mappings", "edge_config.json", "about.json"])
-def test_a_damaged_index_is_an_outage_in_one_sentence(store: EdgeVectors, tmp_path: Path, name: str):
+@pytest.mark.parametrize("opens", ["searcher", "writer"])
+def test_a_damaged_index_is_set_aside_and_a_new_one_begins(store: EdgeVectors, tmp_path: Path, name: str, opens: str):
     write(store, point(1))
     for damaged in tmp_path.rglob(name):
         damaged.write_bytes(b"\xff\x00rubbish" * 3)
-    with pytest.raises(StoreUnavailable, match="the vector index cannot be") as outage:
-        store.search(question())
-    assert "\n" not in str(outage.value)
+    if opens == "searcher":
+        assert store.search(question()) == []
+    else:
+        write(store, point(2))
+    assert store.mark() is None
+    write(store, point(2))
+    assert found(store, question()) == [identity(2)]
+    assert list(tmp_path.glob("vectors/lost-*/hashed-1-8-v1"))
+
+
+def test_an_index_whose_log_another_process_holds_is_not_taken_for_a_damaged_one(store: EdgeVectors, tmp_path: Path):
+    write(store, point(1))
+    with start(HOLDING, tmp_path / "vectors") as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(StoreUnavailable, match="cannot be opened"), store.writing():
+            pass
+        holder.kill()
+    write(store, point(2))
+    assert store.count() == 2
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,0 +1,35 @@
+"""Which collection of the embedded index is in use, and its mark: found without opening it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from chatai_assets.adapters.marks import read_mark
+
+ALIAS = "current"
+
+
+def current(index: Path) -> Path | None:
+    """Return the folder of the collection in use; None when nothing was ever written, or it was removed."""
+    try:
+        folder = index / (index / ALIAS).read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return folder if folder.is_dir() else None
+
+
+def point_alias(index: Path, folder: Path) -> None:
+    """Make a collection the one in use, at once for everybody."""
+    new = index / f"{ALIAS}.new"
+    with new.open("w", encoding="utf-8") as file:
+        file.write(folder.name)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(index / ALIAS)
+
+
+def mark_of_index(index: Path) -> str | None:
+    """Return the mark of the collection in use; None where there is none."""
+    folder = current(index)
+    return read_mark(folder) if folder else None

@@ -1,0 +1,191 @@
+"""Whether each part answers, which implementation it is, and what to do if it does not.
+
+Nothing that is said holds a secret: addresses are told without users, passwords and queries, and of exceptions that
+are not ours only the class.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import dagster as dg
+
+from chatai_assets.adapters.models.ports import Question, Reachable
+from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.settings import Settings
+
+ANSWER_S = 8.0
+"""Of stores and providers."""
+LOAD_S = 60.0
+"""Of models in this process: their files are read first, on machines that are busy."""
+MIGRATED = {"records", "dagster"}
+WORDS = "Поезд из Москвы прибыл в Казань."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is known of a part.
+
+    Attributes:
+        implementation: and where it is.
+        said: why it does not answer; empty if it does.
+        advice: what to do then.
+    """
+
+    part: str
+    implementation: str
+    answers: bool
+    seconds: float
+    said: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    part: str
+    implementation: str
+    ask: Callable[[Parts], object]
+    advice: str
+    is_loaded: bool = False
+
+
+def examine(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
+    """Ask every part of a home, each for as long as it may take: those with migrations first, then all at once.
+
+    Alembic keeps what it works on in its module: two migrations at once in one process get into each other.
+
+    Args:
+        answer_s: seconds; what must be loaded first has ``LOAD_S``.
+    """
+    checks = [*_stores(settings), *_models(settings), _dagster(settings)]
+
+    def ask(check: _Check) -> _Answer:
+        return _Answer(check, settings, LOAD_S if check.is_loaded else answer_s)
+
+    found = {check.part: ask(check).wait() for check in checks if check.part in MIGRATED}
+    answers = [ask(check) for check in checks if check.part not in MIGRATED]
+    found |= {finding.part: finding for finding in [answer.wait() for answer in answers]}
+    return [found[check.part] for check in checks]
+
+
+class _Answer:
+    """What comes of a check, in a thread and with parts of its own: one that hangs holds up no other."""
+
+    def __init__(self, check: _Check, settings: Settings, patience_s: float) -> None:
+        self._check = check
+        self._patience_s = patience_s
+        self._settings = settings
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        self._said = ""
+        self._thread = threading.Thread(target=self._ask, name=f"doctor {check.part}", daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        try:
+            with open_parts(self._settings) as parts:
+                self._check.ask(parts)
+                self._ended = time.monotonic()
+        except ChatAIError as error:
+            self._said = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the part does not answer
+            self._said = f"An unforeseen {type(error).__name__}."
+
+    def wait(self) -> Finding:
+        check = self._check
+        self._thread.join(max(self._began + self._patience_s - time.monotonic(), 0.0))
+        ended, said = self._ended, self._said
+        if ended is not None:
+            return Finding(check.part, check.implementation, answers=True, seconds=round(ended - self._began, 3))
+        seconds = round(time.monotonic() - self._began, 3)
+        said = said or f"No answer within {self._patience_s:g} s."
+        return Finding(check.part, check.implementation, answers=False, seconds=seconds, said=said, advice=check.advice)
+
+
+def _stores(settings: Settings) -> Sequence[_Check]:
+    home = "Look at the space and the rights of CHATAI_HOME, and whether another process holds its files."
+    served = not settings.database_url.startswith("sqlite")
+    qdrant, neo4j = settings.qdrant, settings.neo4j
+    return [
+        _Check(
+            "records",
+            f"PostgreSQL at {place_of(settings.database_url)}" if served else "SQLite in the home",
+            lambda parts: parts.records.check(),
+            "Look whether PostgreSQL runs there and takes the user of DATABASE_URL." if served else home,
+        ),
+        _Check(
+            "vectors",
+            f"Qdrant at {place_of(qdrant.url)}" if qdrant else "Qdrant Edge in the home",
+            lambda parts: parts.vectors.count(),
+            "Look whether Qdrant runs there and takes QDRANT_API_KEY." if qdrant else home,
+        ),
+        _Check(
+            "graph",
+            f"Neo4j at {place_of(neo4j.uri)}" if neo4j else "ladybug in the home",
+            lambda parts: parts.graph.count(),
+            "Look whether Neo4j runs there and takes NEO4J_USER and NEO4J_PASSWORD." if neo4j else home,
+        ),
+        _Check("blobs", "files in the home", lambda parts: parts.blobs.check(), home),
+    ]
+
+
+def _models(settings: Settings) -> Sequence[_Check]:
+    question = [Question(settings.tenant_id, WORDS)]
+    models = settings.models
+    return [
+        _model("tagger", models.tagger, lambda parts: parts.tagger, lambda parts: parts.tagger.tag(question)),
+        _model(
+            "extractor",
+            models.extractor,
+            lambda parts: parts.extractor,
+            lambda parts: parts.extractor.extract(question),
+        ),
+        _model(
+            "embedder",
+            models.embedder,
+            lambda parts: parts.query_embedder,
+            lambda parts: parts.query_embedder.embed(question),
+        ),
+    ]
+
+
+def _model(part: str, name: str, model: Callable[[Parts], object], try_out: Callable[[Parts], object]) -> _Check:
+    """Return the check of a model: a provider is asked for something that costs nothing, all others are tried out."""
+    if name in {"offline", "free"}:
+        return _Check(part, name, try_out, "Install the project again: `make setup`.", is_loaded=True)
+
+    def ask(parts: Parts) -> None:
+        found = model(parts)
+        if isinstance(found, Reachable):
+            found.check()
+
+    key = f"{name.upper()}_API_KEY"
+    return _Check(part, name, ask, f"Look at {key} and its account, and whether this machine may reach {name}.")
+
+
+def _dagster(settings: Settings) -> _Check:
+    def ask(_parts: Parts) -> None:
+        with home_instance(settings) as instance:
+            instance.get_runs(dg.RunsFilter(), limit=1)
+
+    url = settings.dagster_database_url
+    if url:
+        advice = "Look whether PostgreSQL runs there and takes the user of DAGSTER_DATABASE_URL."
+        return _Check("dagster", f"PostgreSQL at {place_of(url)}", ask, advice)
+    advice = "Look at the space and the rights of CHATAI_HOME/dagster."
+    return _Check("dagster", "SQLite in the home", ask, advice, is_loaded=True)
+
+
+def place_of(url: str) -> str:
+    """Return host and port of an address, and nothing of who may enter there."""
+    try:
+        host, port = urlsplit(url).hostname, urlsplit(url).port
+    except ValueError:
+        return "an address that cannot be read"
+    return f"{host}:{port}" if port else host or "an address without a host"

@@ -1,0 +1,130 @@
+"""The sensor that tells people what is down, also when it is the record store, where everything else is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import dagster as dg
+
+from chatai_assets.adapters.announcements import Announcer
+from chatai_assets.adapters.records import announcements, outages
+from chatai_assets.adapters.records.checkpoints import write_checkpoint
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.assembly import Parts
+from chatai_assets.domain.breaker import RECORDS, clock_time, lasted, name_of
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.orchestration.resources import Clock
+from chatai_assets.stages.outages import drop_idle, sentence_of, waiting_for
+from chatai_assets.stages.telling import LOST_NOTHING, tell_outages
+
+INTERVAL_S = 30
+SURE_AFTER_S = 45.0
+"""A record store that is busy for one tick is not down."""
+LOOKED_AT = "looked_at"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDown:
+    """An outage of the record store; kept in the sensor's cursor, which is Dagster's, and in the sensor's process.
+
+    Attributes:
+        since: epoch seconds.
+        told: whether it was announced.
+        left: channels that did not take it.
+        tries: how often they were told.
+    """
+
+    since: float
+    told: bool = False
+    left: tuple[str, ...] = ()
+    tries: int = 0
+
+
+def outage_sensor(opened: Callable[[], Parts], clock: Clock) -> dg.SensorDefinition:
+    """Return the sensor that announces outages and their end."""
+    watch = StoreWatch()
+
+    @dg.sensor(
+        name="outages",
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Says what is down, in its skip reason, and announces it and its end once each: in the log, and on "
+        "the channels that CHATAI_ANNOUNCE names. Starts no run.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        parts, now = opened(), clock()
+        announcer = parts.announcer
+        said, cursor = watch.look(lambda: parts.records, announcer, context.cursor, now)
+        context.update_cursor(cursor)
+        if cursor:
+            return dg.SkipReason(said)
+        told = tell_outages(parts.records, announcer, now, parts.settings.probe_interval_s)
+        return dg.SkipReason(" ".join([said, *(f"Told: {title}." for title in told)]))
+
+    return sensor
+
+
+class StoreWatch:
+    """Looks whether the record store can be written, and tells when it cannot and when it can again.
+
+    What it knows outlives this process in the cursor. Where the cursor cannot be kept either, as on a full disk,
+    this process still knows that it told.
+    """
+
+    def __init__(self) -> None:
+        self._down: StoreDown | None = None
+
+    def look(
+        self, opened: Callable[[], Records], announcer: Announcer, cursor: str | None, now: float
+    ) -> tuple[str, str]:
+        """Return what to say, and the new cursor: "" while the store works."""
+        down = self._down or _read(cursor)
+        try:
+            with opened().begin() as connection:
+                write_checkpoint(connection, LOOKED_AT, now)
+            drop_idle(opened(), now)
+        except StoreUnavailable as error:
+            self._down = _told_down(down or StoreDown(now), str(error), announcer, now)
+            return f"{error} Down since {clock_time(self._down.since)} UTC.", json.dumps(asdict(self._down))
+        if down and down.told:
+            _tell_up(down, announcer, now)
+        self._down = None
+        return _told(opened()), ""
+
+
+def _read(cursor: str | None) -> StoreDown | None:
+    if not cursor:
+        return None
+    kept = json.loads(cursor)
+    return StoreDown(kept["since"], kept["told"], tuple(kept["left"]), kept["tries"])
+
+
+def _told_down(down: StoreDown, reason: str, announcer: Announcer, now: float) -> StoreDown:
+    """Announce that the record store is down, once it is sure, and to channels that did not take it some more times."""
+    if now - down.since < SURE_AFTER_S or down.tries >= announcements.TRIES or (down.told and not down.left):
+        return down
+    body = (
+        f"The record store is down since {clock_time(down.since)} UTC: {reason.rstrip('.')}. Nobody works until it is "
+        f"back, and how many items wait cannot be told; nothing is lost, and no run is asked for meanwhile."
+    )
+    only = down.left if down.told else None
+    left = announcer.announce(f"chatai_assets: {name_of(RECORDS)} is down", body, only=only)
+    return replace(down, told=True, left=tuple(left), tries=down.tries + 1)
+
+
+def _tell_up(down: StoreDown, announcer: Announcer, now: float) -> None:
+    body = (
+        f"The record store works again after {lasted(now - down.since)} ({clock_time(down.since)} to {clock_time(now)} "
+        f"UTC). Whatever was due in this time was late and is asked for by itself. {LOST_NOTHING}"
+    )
+    announcer.announce(f"chatai_assets: {name_of(RECORDS)} works again", body)
+
+
+def _told(records: Records) -> str:
+    """Return what is down now, in a sentence each."""
+    with records.reading() as connection:
+        downs = outages.open_outages(connection)
+    said = [f"{sentence_of(down, waiting_for(records, down))}" for down in downs]
+    return " ".join(said) or "Nothing is down."

@@ -1,0 +1,57 @@
+"""Whether a run's process is alive, as told by itself: of a machine that is lost nobody else can say it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chatai_assets.adapters.records.checkpoints import forget_checkpoint, read_checkpoint, write_checkpoint
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.domain.errors import StoreUnavailable
+
+BEATS_A_LEASE = 3
+
+
+@contextmanager
+def pulse(records: Records, run_id: str, lease_s: float) -> Iterator[None]:
+    """Say again and again, until the block ends, that the run will have been heard of for another lease."""
+    over = threading.Event()
+    _beat(records, run_id, lease_s)
+
+    def beat() -> None:
+        while not over.wait(lease_s / BEATS_A_LEASE):
+            try:
+                _beat(records, run_id, lease_s)
+            except StoreUnavailable:
+                continue  # the next beat may still be in time
+
+    thread = threading.Thread(target=beat, name="pulse of the run", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _beat(records: Records, run_id: str, lease_s: float) -> None:
+    with records.begin() as connection:
+        write_checkpoint(connection, _name(run_id), time.time() + lease_s)
+
+
+def has_pulse(records: Records, run_id: str) -> bool:
+    """Return whether a run was heard of within its lease."""
+    with records.reading() as connection:
+        return (read_checkpoint(connection, _name(run_id)) or 0.0) > time.time()
+
+
+def end_pulse(records: Records, run_id: str) -> None:
+    """Forget a run that is over."""
+    with records.begin() as connection:
+        forget_checkpoint(connection, _name(run_id))
+
+
+def _name(run_id: str) -> str:
+    return f"alive {run_id}"

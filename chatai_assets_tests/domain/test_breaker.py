@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import pytest
+
+from chatai_assets.domain.breaker import Down, Probes, blocked, lasted, next_probe, state_of
+
+USUAL_S = 360.0
+DOWN = Down(1, "gigachat", since=1_000.0, reason="HTTP 503.", places=("posts/tag", "posts/embed"))
+
+
+def probes_within(seconds: float) -> int:
+    """Return how many probes a stream asks for while a part is down, one after the other."""
+    down, asked = DOWN, 0
+    while (at := next_probe(down, "posts", USUAL_S)) < DOWN.since + seconds:
+        asked += 1
+        down = replace(down, probes={"posts": Probes(asked, at)})
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("now", "state"), [(1_000.0, "open"), (1_059.0, "open"), (1_060.0, "half-open"), (9_999.0, "half-open")]
+)
+def test_a_breaker_is_half_open_from_the_time_of_its_next_probe_on(now, state):
+    assert state_of(DOWN, "posts", now, USUAL_S) == state
+
+
+def test_it_is_closed_for_a_stream_that_nothing_failed_in_and_after_its_end():
+    assert state_of(DOWN, "documents", 9_999.0, USUAL_S) == "closed"
+    assert state_of(replace(DOWN, closed_at=2_000.0), "posts", 9_999.0, USUAL_S) == "closed"
+    assert state_of(None, "posts", 9_999.0, USUAL_S) == "closed"
+
+
+def test_the_first_probes_come_sooner_and_three_hours_of_them_are_less_than_forty():
+    assert [probes_within(seconds) for seconds in (60, 61, 181, 421, 781)] == [0, 1, 2, 3, 4]
+    assert probes_within(3 * 3_600) < 40
+
+
+def test_each_stream_has_its_own_probes():
+    asked = replace(DOWN, places=("posts/tag", "documents/tag"), probes={"posts": Probes(1, 1_060.0)})
+    assert next_probe(asked, "posts", USUAL_S) == 1_060.0 + 120.0
+    assert next_probe(asked, "documents", USUAL_S) == 1_060.0
+
+
+def test_only_the_stages_that_failed_wait():
+    assert blocked([DOWN], "posts") == {"tag": DOWN, "embed": DOWN}
+    assert blocked([DOWN], "documents") == blocked([replace(DOWN, closed_at=1.0)], "posts") == {}
+
+
+def test_spans_are_told_as_people_say_them():
+    assert [lasted(seconds) for seconds in (5, 250, 10_920)] == ["1 min", "4 min", "3 h 2 min"]

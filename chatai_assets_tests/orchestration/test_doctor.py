@@ -1,0 +1,97 @@
+"""Each part says for itself whether it answers, in time, and tells no secret."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from chatai_assets.orchestration.doctor import examine, place_of
+from chatai_assets.settings import read_settings
+from chatai_assets_tests.providers.server import provider_server
+from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, run_command
+
+PARTS = ["records", "vectors", "graph", "blobs", "tagger", "extractor", "embedder", "dagster"]
+SECRETS = {
+    "DATABASE_URL": "postgresql://someone:s3cret-a@127.0.0.1:1/d?application_name=s3cret-b",
+    "DAGSTER_DATABASE_URL": "postgresql://someone:s3cret-c@127.0.0.1:1/d",
+    "QDRANT_URL": "http://127.0.0.1:1",
+    "QDRANT_API_KEY": "s3cret-d",
+    "NEO4J_URI": "bolt://127.0.0.1:1",
+    "NEO4J_USER": "someone",
+    "NEO4J_PASSWORD": "s3cret-e",
+    "GIGACHAT_API_KEY": "s3cret-f",
+    "GIGACHAT_AUTH_URL": "http://127.0.0.1:1",
+    "GIGACHAT_BASE_URL": "http://127.0.0.1:1",
+    "OPENROUTER_API_KEY": "s3cret-g",
+    "OPENROUTER_BASE_URL": "http://127.0.0.1:1",
+}
+
+
+def free(home: Path, **variables: str) -> dict[str, str]:
+    return {"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", **variables}
+
+
+def silent(findings):
+    return {found.part: found for found in findings if not found.answers}
+
+
+def test_all_parts_of_a_new_home_answer(tmp_path):
+    findings = examine(read_settings(free(tmp_path)))
+    assert [found.part for found in findings] == PARTS
+    assert silent(findings) == {}
+    assert findings[0].implementation == "SQLite in the home"
+
+
+def test_servers_answer(tmp_path, servers):
+    findings = examine(read_settings(free(tmp_path, **servers)))
+    assert silent(findings) == {}
+    assert [found.implementation.split(" at ")[0] for found in findings[:3]] == ["PostgreSQL", "Qdrant", "Neo4j"]
+
+
+def test_providers_are_asked_without_paying(tmp_path):
+    with provider_server() as server:
+        variables = server.environment() | {"CHATAI_EXTRACTOR": "openrouter"}
+        findings = examine(read_settings({"CHATAI_HOME": str(tmp_path), **variables}))
+        assert silent(findings) == {}
+        assert [found.implementation for found in findings[4:7]] == ["gigachat", "openrouter", "gigachat"]
+        assert server.counts()["paid"] == 0
+
+
+def test_a_key_that_is_refused_is_told_with_its_name(tmp_path):
+    with provider_server() as server:
+        wrong = server.environment() | {"GIGACHAT_AUTH_URL": f"{server.url}/nowhere"}
+        found = silent(examine(read_settings(free(tmp_path, CHATAI_TAGGER="gigachat", **wrong))))
+    assert [*found] == ["tagger"]
+    assert "GIGACHAT_API_KEY" in found["tagger"].advice
+
+
+def test_what_never_answers_is_given_up_in_time(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        variables = free(tmp_path, QDRANT_URL=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        found = silent(examine(read_settings(variables), answer_s=1.5))
+    assert found["vectors"].seconds < 5
+    assert "QDRANT_API_KEY" in found["vectors"].advice
+
+
+def test_no_secret_is_told_and_silence_ends_in_exit_code_1(tmp_path):
+    environment = {**clean_environment(), "CHATAI_HOME": str(tmp_path), **SECRETS}
+    done = run_command([str(BIN / "chatai"), "doctor", "--json"], environment)
+    assert done.returncode == 1
+    assert "s3cret" not in done.stdout + done.stderr
+    found = {row["part"]: row["answers"] for row in json.loads(done.stdout)}
+    assert [part for part in PARTS if found[part]] == ["blobs"]
+    assert done.stderr.strip() == f"No answer from: {', '.join(part for part in PARTS if part != 'blobs')}."
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://u:p@db:5432/x?password=p", "db:5432"),
+        ("https://key@vectors", "vectors"),
+        ("postgresql:///x?host=/run&password=p", "an address without a host"),
+        ("http://[bad", "an address that cannot be read"),
+    ],
+)
+def test_a_place_is_told_without_who_may_enter(url, place):
+    assert place_of(url) == place
