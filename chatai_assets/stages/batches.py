@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.records import content, costs, dead_letters, ledger, stats, work
+from chatai_assets.adapters.records import claims, content, costs, dead_letters, ledger, stats, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import ChatAIError, OverBudget, StoreUnavailable, TransientError
@@ -27,7 +27,7 @@ from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
 from chatai_assets.stages import budgets
 from chatai_assets.stages.killers import killers_of
 from chatai_assets.stages.letters import class_of, code_version, letters_of, log_failures, news
-from chatai_assets.stages.owners import is_gone, new_owner
+from chatai_assets.stages.owners import is_gone, is_running, new_owner
 
 PREVIEW_ROWS = 10
 DONE_NOTE = "the stage succeeded later"
@@ -143,7 +143,12 @@ class StageWork(Protocol):
 
     @property
     def withdraws(self) -> Sequence[Stage]:
-        """Stages that must look again at an item that fails here for good."""
+        """Stages that must look again at an item that fails here for good, if a projection holds some of it."""
+        ...
+
+    @property
+    def done_without(self) -> Sequence[Stage]:
+        """Stages that are done, or done again, for an item without what failed here for good."""
         ...
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
@@ -205,11 +210,11 @@ def _computed(scope: Scope, records: Records, stage_work: StageWork, owner: str,
 def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterator[tuple[str, int]]:
     """Claim a batch, keep the claim alive, and give back whatever is still held at the end."""
     owner, now = new_owner(), scope.clock()
-    wanted = work.Claim(
+    wanted = claims.Claim(
         owner, scope.stream, stage, scope.hour, limit, now, now + scope.lease_s, scope.run_id, scope.only
     )
     with records.begin() as connection:
-        size = work.claim(connection, wanted)
+        size = claims.claim(connection, wanted, is_running)
         if size and scope.stream == "documents":
             content.begin_documents(connection, owner)
     if not size:
@@ -220,7 +225,7 @@ def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterat
             yield owner, size
         except BaseException:
             with records.begin() as connection:
-                work.release(connection, owner)
+                claims.release(connection, owner)
             raise
 
 
@@ -233,7 +238,7 @@ def _heartbeat(records: Records, owner: str, scope: Scope) -> Iterator[None]:
         while not stop.wait(scope.lease_s / 4):
             try:
                 with records.begin() as connection:
-                    work.renew(connection, owner, scope.clock() + scope.lease_s)
+                    claims.renew(connection, owner, scope.clock() + scope.lease_s)
             except StoreUnavailable:
                 continue  # the next beat may still be in time; if none is, the lease lapses and the commit finds out
 
@@ -259,7 +264,7 @@ def _commit(
     """Write results, state, follow-up work and stats in one transaction, for what is still the owner's."""
     now = scope.clock()
     with records.begin() as connection:
-        held = work.held(connection, owner)
+        held = claims.held(connection, owner)
         rows = {(row["tenant_id"], row["source_key"]): row for row in content.claimed_work(connection, owner)}
         failed, retried = _sort_failures(scope, result, held, rows)
         _give_back(connection, owner, result, retried, now)
@@ -301,12 +306,20 @@ def _was_tried(error: ChatAIError) -> bool:
 def _withdraw(
     connection: Connection, owner: str, stage_work: StageWork, failed: Mapping[Key, ChatAIError], now: float
 ) -> None:
-    """Have the projections let go of what they hold of a failed item, of whichever revision."""
-    if failed and stage_work.withdraws:
+    """Have the projections let go of what a failed item does not say now, whichever revision they hold of it."""
+    if not failed:
+        return
+    for stage in stage_work.done_without:
+        _look_again(connection, owner, stage, list(failed), now)
+    if stage_work.withdraws:
         stale = [key for key in ledger.projected(connection, owner) if key in failed]
-        work.follow(connection, owner, stage_work.withdraws, now=now, keys=stale)
         for stage in stage_work.withdraws:
-            work.reopen(connection, stage, stale, now=now)
+            _look_again(connection, owner, stage, stale, now)
+
+
+def _look_again(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key], now: float) -> None:
+    work.follow(connection, owner, (stage,), now=now, keys=keys)
+    work.reopen(connection, stage, keys, now=now)
 
 
 def _sort_failures(
@@ -380,7 +393,7 @@ def free_lost_claims(records: Records) -> int:
     What they held is due only after this: whoever asks which hours are due right after a crash calls it first.
     """
     with records.begin() as connection:
-        freed = work.free_orphans(connection, is_gone)
+        freed = claims.free_orphans(connection, is_gone)
     if freed:
         log.info(CLAIMS_FREED, owners=freed)
     return freed

@@ -65,6 +65,7 @@ class _Post:
 class _Crawling:
     stage: Stage = "crawl"
     withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ()
 
     def __init__(self, scope: Scope, records: Records, reader: PageReader) -> None:
         self.scope = scope

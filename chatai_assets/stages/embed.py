@@ -36,6 +36,7 @@ def embed_hour(scope: Scope, *, records: Records, embedder: Embedder, stems: Ste
 class _Embedding:
     stage: Stage = "embed"
     withdraws: Sequence[Stage] = ("index",)
+    done_without: Sequence[Stage] = ()
 
     def __init__(self, scope: Scope, records: Records, embedder: Embedder, stems: Stems) -> None:
         self.stream: Stream = scope.stream

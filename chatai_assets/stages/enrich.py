@@ -32,7 +32,8 @@ def enrich_hour(scope: Scope, *, records: Records, extractor: Extractor) -> Stag
 
 class _Enriching:
     stage: Stage = "enrich"
-    withdraws: Sequence[Stage] = ("link",)
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ("link",)
 
     def __init__(self, scope: Scope, records: Records, extractor: Extractor) -> None:
         self.purpose = Purpose(scope.stream, scope.hour)

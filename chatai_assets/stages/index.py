@@ -46,6 +46,7 @@ def index_hour(scope: Scope, *, records: Records, vectors: VectorStore, model: s
 class _Indexing:
     stage: Stage = "index"
     withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ()
 
     def __init__(self, scope: Scope, records: Records, vectors: VectorStore, model: str) -> None:
         self.scope = scope

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from chatai_assets.adapters.records import content, dead_letters
+from chatai_assets.adapters.records.claims import KILLER_AFTER
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.adapters.records.work import KILLER_AFTER, Key
+from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import MassFailure, ProcessKilled
 from chatai_assets.domain.keys import Stage
 

@@ -46,6 +46,7 @@ def link_hour(scope: Scope, *, records: Records, graph: GraphStore) -> StageRepo
 class _Linking:
     stage: Stage = "link"
     withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ()
 
     def __init__(self, scope: Scope, records: Records, graph: GraphStore) -> None:
         self.scope = scope

@@ -40,6 +40,11 @@ def is_elsewhere(owner: str) -> bool:
     return owner.rsplit("/", 3)[0] != _machine()
 
 
+def is_running(owner: str) -> bool:
+    """Return whether a token's process is known to run; False for other machines."""
+    return not is_elsewhere(owner) and not is_gone(owner)
+
+
 def is_gone(owner: str) -> bool:
     """Return whether a token's process surely no longer runs; False for other machines, which only leases judge."""
     _, pid, started, _ = owner.rsplit("/", 3)

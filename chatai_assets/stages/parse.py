@@ -53,6 +53,7 @@ def parse_documents(scope: Scope, *, records: Records, blobs: Blobs, parser: Par
 class _PostParsing:
     stage: Stage = "parse"
     withdraws = WITHDRAWS
+    done_without: Sequence[Stage] = ()
 
     def __init__(self, records: Records, post_ttl_s: int | None) -> None:
         self.records = records
@@ -104,6 +105,7 @@ def _post_row(post: Post, expires_at: int | None) -> Row:
 class _DocumentParsing:
     stage: Stage = "parse"
     withdraws = WITHDRAWS
+    done_without: Sequence[Stage] = ()
 
     def __init__(self, records: Records, blobs: Blobs, parser: Parser) -> None:
         self.records = records

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.records import ledger, work
+from chatai_assets.adapters.records import claims, ledger
 from chatai_assets.adapters.records.ledger import NOTHING, Projection
 from chatai_assets.adapters.records.marks import confirm_mark, expected_marks, set_marks
 from chatai_assets.adapters.records.store import Records
@@ -65,7 +65,7 @@ def announce(records: Records, projection: Projection, owner: str, desired: Desi
     with records.begin() as connection:
         if found not in expected_marks(connection, projection):
             raise ProjectionReplaced(f"the store of the {projection} was lost, or another one has taken its place")
-        held = work.held(connection, owner)
+        held = claims.held(connection, owner)
         before = ledger.recorded(connection, owner, projection)
         mine = {key: wanted for key, wanted in desired.items() if key in held}
         known = {key: before.get(key, NOTHING) for key in mine}

@@ -32,7 +32,8 @@ def tag_hour(scope: Scope, *, records: Records, tagger: Tagger) -> StageReport:
 
 class _Tagging:
     stage: Stage = "tag"
-    withdraws: Sequence[Stage] = ("link",)
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ("link",)
 
     def __init__(self, records: Records, tagger: Tagger, scope: Scope) -> None:
         self.records = records

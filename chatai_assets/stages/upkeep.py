@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from chatai_assets.adapters.records import content, work
+from chatai_assets.adapters.records import claims, content
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.observability import CLAIMS_FREED, log
 from chatai_assets.stages.batches import free_lost_claims
+from chatai_assets.stages.owners import is_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ def rest_documents(records: Records) -> int:
 
 def give_back(records: Records) -> GivenBack:
     """Free the claims of processes that are gone or were not heard of for a lease, and the documents they had."""
-    claims = free_lost_claims(records)
+    owners = free_lost_claims(records)
     with records.begin() as connection:
-        lapsed = work.free_lapsed(connection, time.time())
+        lapsed = claims.free_lapsed(connection, time.time(), is_running)
         documents = content.rest_documents(connection)
     if lapsed or documents:
         log.info(CLAIMS_FREED, lapsed=lapsed, documents=documents)
-    return GivenBack(claims, lapsed, documents)
+    return GivenBack(owners, lapsed, documents)

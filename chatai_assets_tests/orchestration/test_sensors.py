@@ -4,8 +4,8 @@ import time
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records import work
-from chatai_assets.adapters.records.work import Claim
+from chatai_assets.adapters.records import claims
+from chatai_assets.adapters.records.claims import Claim
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.orchestration.runs import WORKER_TAG
 from chatai_assets.orchestration.sensors import Taking
@@ -66,7 +66,7 @@ def test_upkeep_fails_a_run_whose_process_is_gone_and_frees_what_it_had(home):
     machine, _pid, _started, token = new_owner().rsplit("/", 3)
     gone, now = f"{machine}/1/9/{token}", time.time()
     with home.records.begin() as connection:
-        assert work.claim(connection, Claim(gone, "posts", "parse", home.hour(), 10, now, now + 600, "run")) == 3
+        assert claims.claim(connection, Claim(gone, "posts", "parse", home.hour(), 10, now, now + 600, "run")) == 3
     run = dg.DagsterRun(job_name="posts", status=dg.DagsterRunStatus.STARTED)
     home.instance.add_run(run)
     home.instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@{gone}"})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chatai_assets.adapters.models.ports import Question
-from chatai_assets.adapters.records import schema, work
+from chatai_assets.adapters.records import claims, schema
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import AnswerRejected
 from chatai_assets.domain.keys import STAGES, Stage, post_key
@@ -162,7 +162,7 @@ class World:
 
     def _free_claims(self) -> None:
         with self._parts.records.begin() as connection:
-            work.free_orphans(connection, lambda _owner: True)
+            claims.free_orphans(connection, lambda _owner: True)
 
     def restart(self, point: str | None) -> None:
         """Start anew; before that, let a process of its own work until it is killed at a point."""

@@ -11,6 +11,7 @@ from chatai_assets.domain.errors import (
     ProviderRejected,
     StoreUnavailable,
 )
+from chatai_assets.stages.overview import redo
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,
@@ -139,6 +140,21 @@ def test_what_an_earlier_revision_was_about_goes_when_the_later_one_cannot_be_re
         assert not [node for node in found["nodes"] if node.startswith("Tag ")]
     else:
         assert not [node for node in found["nodes"] if node.startswith("Entity ")]
+
+
+@pytest.mark.parametrize("names", ["first", "later", "not at all"])
+def test_a_post_that_cannot_be_tagged_is_in_the_graph_whatever_happened_before(parts, names):
+    ingest_posts(parts, [post(1, "беда")])
+    trouble(parts, "tagger", AnswerRejected("No."))
+    if names == "not at all":
+        trouble(parts, "extractor", AnswerRejected("No."))
+    process_all(parts, stages=["parse", "enrich", "tag"] if names == "first" else ["parse", "tag"])
+    redo(parts.records, key(1), stage="tag", clock=lambda: NOON)
+    process_all(parts)
+    assert states(parts, key(1))["link"] == "done"
+    found = contents(parts)
+    assert [node for node in found["nodes"] if node.startswith("Post ")]
+    assert any(node.startswith("Entity ") for node in found["nodes"]) == (names != "not at all")
 
 
 def test_a_passing_fault_is_tried_again_later_and_counts_at_last(parts):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatai_assets.adapters.records import schema, work
+from chatai_assets.adapters.records import claims, schema
 from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.domain.errors import AnswerRejected, ProviderBusy
 from chatai_assets.stages.replays import GONE, SUPERSEDED, Replay, UnknownLetter, replay, resolve
@@ -157,7 +157,7 @@ def test_who_works_on_an_item_keeps_it_when_its_letter_is_replayed(parts, failed
     replay(parts.records, ALL)
     hour = rows(parts, schema.work)[0]["hour"]
     with parts.records.begin() as connection:
-        work.claim(connection, work.Claim("me", "posts", "tag", hour, 10, 2e9, 3e9, "run"))
+        claims.claim(connection, claims.Claim("me", "posts", "tag", hour, 10, 2e9, 3e9, "run"))
     assert figures(replay(parts.records, ALL)) == (0, 1, 0)
     with parts.records.begin() as connection:
-        assert work.held(connection, "me") == {("default", key(2))}
+        assert claims.held(connection, "me") == {("default", key(2))}

@@ -2,8 +2,8 @@ import time
 
 from sqlalchemy import update
 
-from chatai_assets.adapters.records import schema, work
-from chatai_assets.adapters.records.work import Claim
+from chatai_assets.adapters.records import claims, schema
+from chatai_assets.adapters.records.claims import Claim
 from chatai_assets.stages.owners import new_owner
 from chatai_assets.stages.upkeep import give_back
 from chatai_assets_tests.pipeline import due_hours, ingest_files, process_all, rows
@@ -18,7 +18,7 @@ def document_at_work(parts, tmp_path, owner, lease_s):
     now = time.time()
     with parts.records.begin() as connection:
         claim = Claim(owner, "documents", "embed", hour, 10, now, now + lease_s, "run")
-        assert work.claim(connection, claim) == 1
+        assert claims.claim(connection, claim) == 1
 
 
 def status_and_owners(parts):

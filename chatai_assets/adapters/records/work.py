@@ -1,22 +1,13 @@
-"""What is not done: one row per item and stage, claimed with a lease and a fencing token.
-
-A claim marks rows with its owner token; from then on every statement of that batch speaks of "the
-rows of this owner". Whatever takes a row away (a newer revision, a redo, an expired lease) clears or
-replaces the token, so that a slow owner finds nothing left to commit.
-"""
+"""What is not done: one row per item and stage, and what becomes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from math import isqrt
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     RowMapping,
-    Select,
     and_,
     bindparam,
     case,
@@ -29,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from chatai_assets.adapters.records.dialect import exclude_others, insert_into, lock_rows
+from chatai_assets.adapters.records.dialect import insert_into, lock_rows
 from chatai_assets.adapters.records.schema import work
 from chatai_assets.domain.keys import EVERY_STAGE, Stage, Stream
 
@@ -45,137 +36,15 @@ DOWNSTREAM: dict[Stage, tuple[Stage, ...]] = {
     "link": (),
     "crawl": (),
 }
-_FREE = {"owner": None, "lease_until": None}
-_LOSSES = work.c.losses + case((work.c.state == "working", 1), else_=0)
-"""Of a row that is due: one that is still claimed has lost its owner just now."""
-ALONE_AFTER = 2
-"""Lost claims after which an item is claimed by itself; after the first it comes in small groups."""
-KILLER_AFTER = ALONE_AFTER + 3
-"""Lost claims, the last three of them with nothing else in hand, after which it is the item that kills."""
+FREE = {"owner": None, "lease_until": None}
+"""What a row of nobody says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What an owner asks for.
-
-    Attributes:
-        owner: fencing token, never used before.
-        limit: items at most.
-        now: epoch seconds.
-        lease_until: epoch seconds at which the claim lapses unless it is renewed.
-        only: the one item to take, for a redo; None takes what is due.
-    """
-
-    owner: str
-    stream: Stream
-    stage: Stage
-    hour: str
-    limit: int
-    now: float
-    lease_until: float
-    run_id: str
-    only: Key | None = None
-
-
-def claim(connection: Connection, wanted: Claim) -> int:
-    """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many.
-
-    Whatever was in hand when a process was lost may have killed it, so it comes after all else and in ever
-    smaller company: after the first loss in groups of the root of the limit, then alone.
-    """
-    exclude_others(connection, f"claim {wanted.stream} {wanted.stage} {wanted.hour}")
-    size = _take(connection, wanted, _LOSSES == 0, wanted.limit)
-    if size:
-        return size
-    least = connection.execute(_due(wanted, func.min(_LOSSES))).scalar()
-    if least is None:
-        return 0
-    return _take(connection, wanted, least == _LOSSES, 1 if least >= ALONE_AFTER else isqrt(wanted.limit))
-
-
-def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], limit: int) -> int:
-    # A WITH in front of an UPDATE would hide its row count from sqlite3, hence subqueries.
-    due = _due(wanted, work.c.tenant_id, work.c.source_key, work.c.seq).where(losses).subquery("due")
-    turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
-    ranked = select(due, turn.label("turn")).subquery()
-    chosen = select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq).limit(limit)
-    # Rows that are being changed right now are left for the next claim: waiting for them could deadlock.
-    free = (
-        select(work.c.tenant_id, work.c.source_key)
-        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(chosen))
-        .with_for_update(skip_locked=True)
-    )
-    result = connection.execute(
-        update(work)
-        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(free))
-        .values(
-            losses=_LOSSES,
-            state="working",
-            owner=wanted.owner,
-            lease_until=wanted.lease_until,
-            run_id=wanted.run_id,
-            changed_at=wanted.now,
-        )
-    )
-    return result.rowcount
-
-
-def _due(wanted: Claim, *columns: Any) -> Select[Any]:
-    statement = select(*columns).where(
-        work.c.stream == wanted.stream, work.c.stage == wanted.stage, work.c.hour == wanted.hour, _is_due(wanted.now)
-    )
-    if wanted.only:
-        statement = statement.where(work.c.tenant_id == wanted.only[0], work.c.source_key == wanted.only[1])
-    return statement
-
-
-def _is_due(now: float) -> Any:
+def is_due(now: float) -> Any:
+    """Select what may be claimed: waiting rows whose time has come, and claims whose lease ran out."""
     waiting = and_(work.c.state == "pending", work.c.next_attempt_at <= now)
     lapsed = and_(work.c.state == "working", work.c.lease_until < now)
     return or_(waiting, lapsed)
-
-
-def held(connection: Connection, owner: str) -> set[Key]:
-    """Return the items that are still the owner's, and keep them so until the transaction ends."""
-    rows = connection.execute(
-        select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).order_by(work.c.seq).with_for_update()
-    )
-    return {(tenant_id, source_key) for tenant_id, source_key in rows}
-
-
-def renew(connection: Connection, owner: str, lease_until: float) -> None:
-    """Prolong a claim; rows that are being committed or taken away right now need it no more."""
-    free = select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).with_for_update(skip_locked=True)
-    connection.execute(
-        update(work)
-        .where(work.c.owner == owner, tuple_(work.c.tenant_id, work.c.source_key).in_(free))
-        .values(lease_until=lease_until)
-    )
-
-
-def release(connection: Connection, owner: str) -> None:
-    """Give back what a claim has not finished; no attempt is used up."""
-    connection.execute(update(work).where(work.c.owner == owner).values(state="pending", **_FREE))
-
-
-def free_orphans(connection: Connection, is_gone: Callable[[str], bool]) -> int:
-    """Give back the claims whose owner is known to be gone, as lost with it; return how many owners those were."""
-    owners = connection.execute(select(work.c.owner).where(work.c.owner.is_not(None)).distinct()).scalars().all()
-    gone = [owner for owner in owners if owner and is_gone(owner)]
-    if gone:
-        lost = update(work).where(work.c.owner.in_(gone))
-        connection.execute(lost.values(state="pending", losses=work.c.losses + 1, **_FREE))
-    return len(gone)
-
-
-def free_lapsed(connection: Connection, now: float) -> int:
-    """Give back what was claimed under leases that have run out; return how many rows that were."""
-    lapsed = and_(work.c.state == "working", work.c.lease_until < now)
-    # Whoever commits or renews such a row at this moment still has it.
-    free = select(work.c.tenant_id, work.c.source_key, work.c.stage).where(lapsed).with_for_update(skip_locked=True)
-    same = tuple_(work.c.tenant_id, work.c.source_key, work.c.stage).in_(free)
-    lost = update(work).where(lapsed, same).values(state="pending", losses=work.c.losses + 1, **_FREE)
-    return connection.execute(lost).rowcount
 
 
 def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) -> int:
@@ -183,7 +52,7 @@ def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) 
     result = connection.execute(
         update(work)
         .where(work.c.owner == owner)
-        .values(state="done", attempts=0, losses=0, error_class=None, fingerprint=fingerprint, changed_at=now, **_FREE)
+        .values(state="done", attempts=0, losses=0, error_class=None, fingerprint=fingerprint, changed_at=now, **FREE)
     )
     return result.rowcount
 
@@ -266,7 +135,7 @@ def _each(
             .where(
                 work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.owner == owner
             )
-            .values(**values, **_FREE),
+            .values(**values, **FREE),
             [{"tenant": key[0], "key": key[1], **parameters} for key, parameters in rows],
         )
 
@@ -308,7 +177,7 @@ def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: fl
             .where(
                 work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.stage == stage
             )
-            .values(state="pending", attempts=0, losses=0, next_attempt_at=0.0, changed_at=now, **_FREE),
+            .values(state="pending", attempts=0, losses=0, next_attempt_at=0.0, changed_at=now, **FREE),
             [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in looked_at],
         )
 
@@ -331,7 +200,7 @@ def due_hours(
     """Return the hours with due work of these stages and how many rows are due in each, the newest hour first."""
     rows = connection.execute(
         select(work.c.hour, func.count())
-        .where(work.c.stream == stream, work.c.stage.in_(stages), _is_due(now))
+        .where(work.c.stream == stream, work.c.stage.in_(stages), is_due(now))
         .group_by(work.c.hour)
         .order_by(work.c.hour.desc())
     )

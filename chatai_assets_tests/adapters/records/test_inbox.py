@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from chatai_assets.adapters.records import inbox, work
+from chatai_assets.adapters.records import claims, inbox, work
 from chatai_assets.adapters.records.schema import documents, posts
 from chatai_assets.adapters.records.schema import inbox as arrived
 from chatai_assets.adapters.records.store import open_records
@@ -71,7 +71,7 @@ def test_an_older_revision_makes_no_work(records):
 def test_an_edit_begins_at_the_first_stage_in_the_hour_of_its_arrival(records):
     bring(records, arrival())
     with records.begin() as connection:
-        work.claim(connection, work.Claim("x", "posts", "parse", HOUR, 10, NOON, NOON + 60, "run"))
+        claims.claim(connection, claims.Claim("x", "posts", "parse", HOUR, 10, NOON, NOON + 60, "run"))
         work.follow(connection, "x", ["tag"], now=NOON)
     assert bring(records, arrival(content="b", date=20), now=NOON + 3_600) == ["latest"]
     assert stages(records).keys() == {"parse"}

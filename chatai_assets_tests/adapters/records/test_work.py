@@ -6,10 +6,10 @@ from threading import Barrier, Thread
 
 import pytest
 
-from chatai_assets.adapters.records import dead_letters, work
+from chatai_assets.adapters.records import claims, dead_letters, work
 from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.adapters.records.schema import work as rows
-from chatai_assets.stages.owners import is_gone, new_owner
+from chatai_assets.stages.owners import is_gone, is_running, new_owner
 from chatai_assets_tests.adapters.records.arrivals import HOUR, NOON, arrival, bring
 
 LEASE_S = 60.0
@@ -17,14 +17,14 @@ LEASE_S = 60.0
 
 def claim(records, owner, limit=10, *, now=NOON, stage="parse", only=None):
     with records.begin() as connection:
-        return work.claim(
-            connection, work.Claim(owner, "posts", stage, HOUR, limit, now, now + LEASE_S, f"run {owner}"[:64], only)
+        return claims.claim(
+            connection, claims.Claim(owner, "posts", stage, HOUR, limit, now, now + LEASE_S, f"run {owner}"[:64], only)
         )
 
 
 def held(records, owner):
     with records.begin() as connection:
-        return work.held(connection, owner)
+        return claims.held(connection, owner)
 
 
 def numbers(records, owner):
@@ -78,13 +78,13 @@ def test_a_claim_that_is_not_renewed_lapses(records):
     claim(records, "slow")
     assert claim(records, "fast", now=NOON + LEASE_S - 1) == 0
     with records.begin() as connection:
-        work.renew(connection, "slow", NOON + 2 * LEASE_S)
+        claims.renew(connection, "slow", NOON + 2 * LEASE_S)
     assert claim(records, "fast", now=NOON + LEASE_S + 1) == 0
     assert claim(records, "fast", now=NOON + 2 * LEASE_S + 1) == 1
     with records.begin() as connection:
-        assert work.held(connection, "slow") == set()
+        assert claims.held(connection, "slow") == set()
         assert work.finish(connection, "slow", fingerprint="x", now=NOON) == 0
-        work.renew(connection, "slow", NOON + 1e6)
+        claims.renew(connection, "slow", NOON + 1e6)
     assert row(records)["state"] == "working"
     assert row(records)["lease_until"] < NOON + 1e6
 
@@ -99,7 +99,7 @@ def test_what_was_taken_away_can_no_longer_be_committed(records, taker):
     else:
         bring(records, arrival(1, "b", 20))
     with records.begin() as connection:
-        assert work.held(connection, "slow") == {("t", "tg/1/2")}
+        assert claims.held(connection, "slow") == {("t", "tg/1/2")}
         work.fail(connection, "slow", [(("t", "tg/1/1"), "X")], now=NOON)
         work.postpone(connection, "slow", [(("t", "tg/1/1"), "X", NOON)])
         work.follow(connection, "slow", ["tag"], now=NOON)
@@ -114,7 +114,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
     claim(records, "a")
     with records.begin() as connection:
         work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 30)])
-        work.release(connection, "a")
+        claims.release(connection, "a")
     assert (row(records, 1)["attempts"], row(records, 2)["attempts"]) == (1, 0)
     assert row(records)["error_class"] == "ProviderBusy"
     assert claim(records, "b", now=NOON + 29) == 1
@@ -129,7 +129,7 @@ def test_a_dead_owner_is_freed_and_a_living_one_is_not(records):
     claim(records, dead, 1)
     claim(records, living, 1)
     with records.begin() as connection:
-        assert work.free_orphans(connection, is_gone) == 1
+        assert claims.free_orphans(connection, is_gone) == 1
     assert (numbers(records, dead), numbers(records, living)) == ([], [2])
     assert (row(records)["state"], row(records)["attempts"]) == ("pending", 0)
 
@@ -150,7 +150,7 @@ def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
     claim(records, "b", stage="tag")
     with records.begin() as connection:
         work.reopen(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/2")], now=NOON)
-        assert work.held(connection, "b") == set()
+        assert claims.held(connection, "b") == set()
     assert row(records, 1, "tag")["state"] == "pending"
     with records.reading() as connection:
         assert len(work.stages_of(connection, ("t", "tg/1/2"))) == 1
@@ -256,7 +256,7 @@ def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(record
 def lose(records):
     """Give back what is claimed as if all owners were gone."""
     with records.begin() as connection:
-        work.free_orphans(connection, lambda _owner: True)
+        claims.free_orphans(connection, lambda _owner: True)
 
 
 def test_what_was_in_hand_when_a_process_was_lost_comes_last_and_in_ever_smaller_company(records):
@@ -274,7 +274,7 @@ def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_do
     bring(records, arrival(1))
     claim(records, "a")
     with records.begin() as connection:
-        work.release(connection, "a")
+        claims.release(connection, "a")
     claim(records, "b")
     assert row(records)["losses"] == 0
     claim(records, "c", now=NOON + LEASE_S + 1)
@@ -282,6 +282,17 @@ def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_do
     with records.begin() as connection:
         work.finish(connection, "c", fingerprint="x", now=NOON)
     assert row(records)["losses"] == 0
+
+
+def test_a_lease_that_a_running_process_let_lapse_is_no_loss(records):
+    bring(records, arrival(1), arrival(2))
+    running, elsewhere = new_owner(), "another.1/77/1/abc"
+    claim(records, running, 1)
+    claim(records, elsewhere, 1)
+    with records.begin() as connection:
+        assert claims.free_lapsed(connection, NOON + LEASE_S + 1, is_running) == 2
+        assert claims.held(connection, running) == claims.held(connection, elsewhere) == set()
+    assert (row(records, 1)["losses"], row(records, 2)["losses"]) == (0, 1)
 
 
 def test_an_item_that_is_opened_again_is_no_suspect(records):
