@@ -4,7 +4,8 @@ from random import SystemRandom
 
 import pytest
 
-from chatai_assets_tests.scenarios import crowd, drills, graph_kills, kills, machine, stopped
+from chatai_assets.domain import retries
+from chatai_assets_tests.scenarios import crowd, drills, graph_kills, kills, lossy, machine, stopped
 
 
 @pytest.fixture(params=["embedded", "servers"])
@@ -56,6 +57,16 @@ def test_the_command_that_is_told_to_stop_gives_back_what_it_has(tmp_path):
     assert outcome.faults == []
     assert [stop.code for stop in outcome.stops] == [130, 130]
     assert outcome.unfinished == 0
+
+
+def test_stores_and_providers_that_fail_at_one_call_in_ten_lose_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.01)
+    seed = SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    outcome = lossy.run_all(tmp_path, items=40, rate=0.1, seed=seed, lease_s=1.0)
+    assert (outcome.lost, outcome.twice) == ([], [])
+    assert len(outcome.failed_runs) == 6
+    assert outcome.providers.keys() == {"503", "lost_ack"}
 
 
 def test_any_order_of_operations_and_crashes_ends_as_the_model_says(tmp_path):
