@@ -73,7 +73,7 @@ class Parts:
         """Tells people what they must know."""
         from chatai_assets.adapters.announcements import Announcements
 
-        return Announcements(self.settings.announce)
+        return Announcements(self.settings.announce, self.settings.sentry_dsn)
 
     @cached_property
     def blobs(self) -> Blobs:

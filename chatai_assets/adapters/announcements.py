@@ -1,4 +1,4 @@
-"""Telling people: a line in the log, always, and whatever channels ``CHATAI_ANNOUNCE`` names.
+"""Telling people: a line in the log, always, and whatever channels ``CHATAI_ANNOUNCE`` and ``SENTRY_DSN`` name.
 
 Webhooks, Telegram, e-mail and a hundred others are apprise's business. A channel that fails fails nobody else: it is
 tried again a bounded number of times, within a bounded time, and then named in the log.
@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
+from chatai_assets.adapters.sentry import Sentry
 from chatai_assets.observability import ANNOUNCED, CHANNEL_FAILED, log
 from chatai_assets.settings.values import InvalidSetting
 
@@ -42,17 +43,20 @@ class Announcements:
 
     Args:
         urls: one per channel, in apprise's notation, e.g. ``json://host/path``; they hold secrets.
+        sentry_dsn: a project of Sentry that is a channel as well.
 
     Raises:
         InvalidSetting: apprise does not understand one of them; says which, by number.
     """
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], sentry_dsn: str | None = None) -> None:
         self._channels = {_name(number, url): _channel(number, url) for number, url in enumerate(urls, 1)}
+        if sentry_dsn:
+            self._channels["sentry"] = Sentry(sentry_dsn)
 
     @property
     def channels(self) -> Sequence[str]:
-        """Number and scheme of each channel, e.g. ``2:tgram``; no secret."""
+        """Number and scheme of each channel, e.g. ``2:tgram``, and ``sentry``; no secret."""
         return list(self._channels)
 
     def announce(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
@@ -67,7 +71,7 @@ class Announcements:
         return failed
 
     def _told(self, name: str, title: str, body: str, left_s: float) -> bool:
-        """Return whether a channel took it; apprise stops waiting when the time is over."""
+        """Return whether a channel took it; it stops waiting when the time is over."""
         if left_s < LEAST_S:
             return False
         return bool(self._channels[name].notify(body=body, title=title, timeout=min(left_s, CHANNEL_S)))

@@ -98,6 +98,7 @@ class Settings:
         samples: whether the bundled samples are ingested into an empty home (``CHATAI_SAMPLES``).
         first_hour: first partition; None means the hour in which the home was created (``CHATAI_FIRST_HOUR``).
         announce: channels that are told of outages, in apprise's notation, secret (``CHATAI_ANNOUNCE``).
+        sentry_dsn: project of Sentry that is told the same, secret (``SENTRY_DSN``).
         log_level: least level that is logged (``CHATAI_LOG_LEVEL``).
     """
 
@@ -127,6 +128,7 @@ class Settings:
     samples: bool = False
     first_hour: str | None = None
     announce: tuple[str, ...] = field(default=(), repr=False)
+    sentry_dsn: str | None = field(default=None, repr=False)
     log_level: str = "INFO"
 
     @property
@@ -208,5 +210,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         samples=choice(env, "CHATAI_SAMPLES", ("0", "1")) == "1",
         first_hour=env.get("CHATAI_FIRST_HOUR") or None,
         announce=addresses(env, "CHATAI_ANNOUNCE"),
+        sentry_dsn=env.get("SENTRY_DSN") or None,
         log_level=choice(env, "CHATAI_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
     )

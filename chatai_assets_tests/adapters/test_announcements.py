@@ -1,7 +1,6 @@
 """Announcements reach real channels: a local server stands for the webhook."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ from chatai_assets.adapters import announcements
 from chatai_assets.adapters.announcements import Announcements
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
-from chatai_assets_tests.providers.http_server import Request, Response, serve
+from chatai_assets_tests.providers.http_server import Request, Response, serving
 
 
 @dataclass
@@ -42,19 +41,8 @@ class Webhook:
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     monkeypatch.setattr(announcements, "PAUSE_S", 0.05)
     hook = Webhook()
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(serve(hook.handle, 0))
-    hook.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield hook
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    server.close()
-    loop.run_until_complete(asyncio.sleep(0.05))
-    loop.close()
+    with serving(hook.handle) as hook.port:
+        yield hook
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -60,6 +62,30 @@ async def serve(handler: Handler, port: int) -> asyncio.Server:
             writer.transport.abort()
 
     return await asyncio.start_server(connected, "127.0.0.1", port, backlog=512)
+
+
+@contextmanager
+def serving(handler: Handler, port: int = 0) -> Iterator[int]:
+    """Serve from a thread of its own; give the port."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(serve(handler, port))
+
+    def work() -> None:
+        loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    thread = threading.Thread(target=work, name="server", daemon=True)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

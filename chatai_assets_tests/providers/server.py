@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from urllib.request import urlopen
 from uuid import UUID
 
 from chatai_assets_tests.providers.answers import chat_content, embedding, gives_orders
-from chatai_assets_tests.providers.http_server import Request, Response, serve
+from chatai_assets_tests.providers.http_server import Request, Response, serve, serving
 
 REFUSALS = ("401", "402", "403", "404", "413", "422", "429", "429_retry_after", "500", "502", "503", "529", "cut")
 """Calls that are not worked on."""
@@ -303,32 +302,9 @@ def _most_within(moments: list[float], seconds: float) -> int:
 @contextmanager
 def provider_server(port: int = 0) -> Iterator[ProviderServer]:
     """Run a server in a thread of its own."""
-    server, loop, ready = ProviderServer(), asyncio.new_event_loop(), threading.Event()
-
-    async def listen() -> asyncio.Server:
-        listening = await serve(server.handle, port)
-        server.port = listening.sockets[0].getsockname()[1]
-        ready.set()
-        return listening
-
-    def work() -> None:
-        listening = loop.run_until_complete(listen())
-        loop.run_forever()
-        listening.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.01))
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
-
-    thread = threading.Thread(target=work, name="providers", daemon=True)
-    thread.start()
-    ready.wait(10)
-    try:
+    server = ProviderServer()
+    with serving(server.handle, port) as server.port:
         yield server
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
 
 
 def ask_server(url: str, path: str, body: Any = None) -> Any:

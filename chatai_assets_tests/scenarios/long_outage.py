@@ -7,11 +7,9 @@ The sensors' own evaluation and real runs in this process, with a clock that is 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -34,7 +32,7 @@ from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.jobs import run_hour_here
 from chatai_assets_tests.pipeline import ingest_files, ingest_posts, message
 from chatai_assets_tests.providers.home import parts_at
-from chatai_assets_tests.providers.http_server import Request, Response, serve
+from chatai_assets_tests.providers.http_server import Request, Response, serving
 from chatai_assets_tests.providers.server import ProviderServer, provider_server
 
 HOUR_S = 3_600.0
@@ -168,31 +166,14 @@ class World:
 def webhook() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Run a webhook; give its address for apprise, and what it is told."""
     told: list[tuple[str, str]] = []
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    port = [0]
 
     async def take(request: Request) -> Response:
         said = json.loads(request.body)
         told.append((said["title"], said["message"]))
         return Response({})
 
-    def work_on() -> None:
-        server = loop.run_until_complete(serve(take, 0))
-        port[0] = server.sockets[0].getsockname()[1]
-        ready.set()
-        loop.run_forever()
-        server.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.01))
-        loop.close()
-
-    thread = threading.Thread(target=work_on, daemon=True)
-    thread.start()
-    ready.wait(10)
-    yield f"json://127.0.0.1:{port[0]}/hook", told
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
+    with serving(take) as port:
+        yield f"json://127.0.0.1:{port}/hook", told
 
 
 @contextmanager

@@ -146,13 +146,19 @@ def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_pa
     def ask(parts):
         return parts.tagger.tag(questions) if what == "tag" else parts.embedder.embed(questions)
 
+    def end_after_some_answers():
+        while server.counts()["paid"] < 3:
+            time.sleep(0.005)
+        server.behave(shares={"503": 1.0})
+
     server.behave(latency_s=0.05)
-    outage = threading.Timer(0.4, lambda: server.behave(shares={"503": 1.0}))
+    outage = threading.Thread(target=end_after_some_answers)
     with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as parts:
         parts.tagger.tag(asked("привет"))
         outage.start()
         with pytest.raises(ProviderUnreachable):
             ask(parts)
+    outage.join()
     paid = server.counts()["paid"]
     server.behave()
     with parts_at(server, tmp_path / "home") as parts:
