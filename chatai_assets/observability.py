@@ -27,6 +27,7 @@ CHANNEL_FAILED = "announcement.failed"
 STORE_SET_ASIDE = "store.set_aside"
 LOG_CUT = "store.log_cut"
 PROJECTION_REOPENED = "projection.reopened"
+ITEMS_EXPIRED = "items.expired"
 
 
 def configure_logging(level: str = "INFO") -> None:

@@ -64,6 +64,11 @@ class Blobs:
                 self._write(reading, blob)
         return blob
 
+    def remove(self, digest: str) -> None:
+        """Remove bytes of which nobody knows any more; raises ``StoreUnavailable`` where that is not possible."""
+        with _keeping():
+            self.path_of(digest).unlink(missing_ok=True)
+
     def _write(self, reading: BinaryIO, blob: Blob) -> None:
         """Write under another name and rename, so that a name always means all of its bytes and no others."""
         target = self.path_of(blob.sha256)

@@ -37,11 +37,16 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The latest revision of an item that the record store knows."""
+    """The latest revision of an item that the record store knows.
+
+    Attributes:
+        gone: whether the item expired or was forgotten, so that no more than this is known of it.
+    """
 
     seq: int
     revised_at: int
     content_hash: str
+    gone: bool = False
 
 
 def judge(arrival: Arrival, known: Known | None) -> Outcome:
@@ -50,12 +55,16 @@ def judge(arrival: Arrival, known: Known | None) -> Outcome:
     ``unchanged`` has the content of the latest one, whichever door it came through; ``superseded``
     is older than what is known, and is kept without making work; ``skipped`` has no words, and
     takes none away. A file tells no date of its own, so its order is that of arrival whatever the clock says.
+    What is gone comes back with a revision newer than what was known, and with nothing else.
     """
     if known is None:
         return "latest" if arrival.has_words else "skipped"
     if arrival.content_hash == known.content_hash:
         return "unchanged"
-    return "superseded" if arrival.kind == "post" and arrival.revised_at < known.revised_at else "latest"
+    if known.gone and not arrival.has_words:
+        return "skipped"
+    older = arrival.revised_at < known.revised_at or (known.gone and arrival.revised_at == known.revised_at)
+    return "superseded" if arrival.kind == "post" and older else "latest"
 
 
 def known_after(arrival: Arrival, known: Known | None, outcome: Outcome) -> Known | None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from chatai_assets.adapters.blobs import Blobs
 from chatai_assets.adapters.exports import ExportFault, ExportRecord, read_export, sniff_export
 from chatai_assets.adapters.records import inbox
+from chatai_assets.adapters.records.erasure import keep_blobs
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.documents import sentence
 from chatai_assets.domain.errors import BadRecord, UnreadableDocument
@@ -169,6 +170,9 @@ def _ingest_document(path: Path, intake: Intake, report: IngestReport) -> None:
             content_hash=blob.sha256,
             revised_at=int(now),
         )
+        keep_blobs(connection)
+        if not intake.blobs.path_of(blob.sha256).exists():  # the last item that had these bytes was erased meanwhile
+            intake.blobs.put(path, max_bytes=intake.max_file_bytes)
         outcome = inbox.receive(connection, intake.tenant_id, "document", [arrival], now=now)[0]
     report.documents += outcome == "latest"
     report.duplicates += outcome != "latest"

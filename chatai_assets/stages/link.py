@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.graph.port import GraphStore
+from chatai_assets.adapters.graph.port import GraphStore, GraphWriter
 from chatai_assets.adapters.records import content, enrichment, ledger
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -71,12 +71,17 @@ class _Linking:
         if needs_writing(desired, before):
             with self.graph.writing() as writer:
                 changes = announce(self.records, "graph", owner, desired, writer.mark)
-                for portion in _portions(changes.plans):
-                    writer.apply(change_of((plan, wanted[key]) for key, plan in portion))
-                if changes.mark:
-                    writer.sign(changes.mark)
+                write_changes(writer, changes, wanted)
         _complete(result, desired, changes)
         return result
+
+
+def write_changes(writer: GraphWriter, changes: Changes, wanted: Mapping[Key, Subgraph]) -> None:
+    """Write what was announced and sign it; of items without a subgraph nothing is left."""
+    for portion in _portions(changes.plans):
+        writer.apply(change_of((plan, wanted.get(key, NOTHING)) for key, plan in portion))
+    if changes.mark:
+        writer.sign(changes.mark)
 
 
 def _portions(plans: Mapping[Key, Plan]) -> Iterator[list[tuple[Key, Plan]]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from chatai_assets.adapters.records import content, ledger, work
+from chatai_assets.adapters.records import content, ledger, tombstones, work
 from chatai_assets.adapters.records.ledger import Projection
 from chatai_assets.adapters.records.marks import Marks, expected_marks, set_marks
 from chatai_assets.adapters.records.store import Records
@@ -155,8 +155,12 @@ def _suspect(records: Records, projected: Projected) -> int:
 
 
 def _reopen(connection: Connection, name: Projection, keys: Sequence[Key]) -> None:
-    """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now."""
+    """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now.
+
+    What was erased leaves once more: a store from another day may hold it.
+    """
     work.reopen(connection, WRITTEN_BY[name], keys, now=time.time())
+    tombstones.condemn_again(connection, keys, time.time())
     if name == "vectors":
         content.hide_documents(connection, keys)
 

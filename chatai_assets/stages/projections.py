@@ -8,7 +8,7 @@ transaction it is made sure that the store is the one the ledger speaks of (``re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from chatai_assets.adapters.records import claims, ledger
 from chatai_assets.adapters.records.ledger import NOTHING, Projection
 from chatai_assets.adapters.records.marks import confirm_mark, expected_marks, set_marks
 from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.tombstones import Leaving, still_leaving
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import ProjectionReplaced
 from chatai_assets.domain.index_plan import Plan, Recorded, intention, plan_index
@@ -62,16 +63,43 @@ def announce(records: Records, projection: Projection, owner: str, desired: Desi
     Raises:
         ProjectionReplaced: the ledger speaks of another store.
     """
+
+    def held(connection: Connection) -> dict[Key, Recorded]:
+        mine = claims.held(connection, owner)
+        before = ledger.recorded(connection, owner, projection)
+        return {key: before.get(key, NOTHING) for key in desired if key in mine}
+
+    return _announce(records, projection, desired, found, held)
+
+
+def announce_leaving(records: Records, projection: Projection, items: Leaving, found: str | None) -> Changes:
+    """Record that nothing of those items is to be left that are leaving still; otherwise like ``announce``."""
+
+    def leaving(connection: Connection) -> dict[Key, Recorded]:
+        return ledger.recorded_of(connection, still_leaving(connection, items), projection)
+
+    return _announce(records, projection, {key: {} for key in items}, found, leaving)
+
+
+def _announce(
+    records: Records,
+    projection: Projection,
+    desired: Desired,
+    found: str | None,
+    mine: Callable[[Connection], Mapping[Key, Recorded]],
+) -> Changes:
+    """Record intentions.
+
+    Args:
+        mine: which of the items may be changed, and what is recorded of them.
+    """
     with records.begin() as connection:
         if found not in expected_marks(connection, projection):
             raise ProjectionReplaced(f"the store of the {projection} was lost, or another one has taken its place")
-        held = claims.held(connection, owner)
-        before = ledger.recorded(connection, owner, projection)
-        mine = {key: wanted for key, wanted in desired.items() if key in held}
-        known = {key: before.get(key, NOTHING) for key in mine}
-        plans = {key: plan_index(wanted, known[key]) for key, wanted in mine.items()}
+        known = mine(connection)
+        plans = {key: plan_index(desired[key], before) for key, before in known.items()}
         changed = {key: plan for key, plan in plans.items() if not plan.empty}
-        ledger.intend(connection, projection, {key: intention(mine[key], known[key]) for key in changed}, known)
+        ledger.intend(connection, projection, {key: intention(desired[key], known[key]) for key in changed}, known)
         mark = uuid4().hex if changed else None
         if mark:
             set_marks(connection, projection, found, mark)

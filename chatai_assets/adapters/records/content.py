@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from chatai_assets.adapters.records.dialect import beside_others
 from chatai_assets.adapters.records.schema import chunks, documents, inbox, posts, work
 from chatai_assets.domain.chunking import BODY
 from chatai_assets.domain.keys import Stream
@@ -30,6 +31,8 @@ Place = tuple[str, str, str, int]
 """Tenant, source key, part and ordinal: what names a chunk."""
 KEPT = {"error", "error_code"}
 """Columns that may be empty but are no result of parsing."""
+TEXTS = "texts of chunks"
+"""Whoever removes vectors excludes others from it: a chunk that comes meanwhile might count on one of them."""
 
 
 def items_table(stream: Stream) -> Table:
@@ -171,6 +174,7 @@ def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[st
     """Let the items of a claim have these chunks and no others."""
     connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(owned_keys(owner))))
     if rows:
+        beside_others(connection, TEXTS)
         connection.execute(insert(chunks), rows)
 
 

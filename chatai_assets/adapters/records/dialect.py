@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+T = TypeVar("T")
 Insert = sqlite.Insert | postgresql.Insert
+AT_ONCE = 500
+"""Values of one statement where there may be many: planners like fewer than SQLite's 32,766."""
+
+
+def portions(values: Collection[T]) -> Iterator[list[T]]:
+    """Yield values in portions that one statement takes."""
+    each = list(values)
+    return (each[first : first + AT_ONCE] for first in range(0, len(each), AT_ONCE))
 
 
 def insert_into(connection: Connection, table: Table) -> Insert:
@@ -20,8 +29,17 @@ def insert_into(connection: Connection, table: Table) -> Insert:
 def exclude_others(connection: Connection, name: str) -> None:
     """Make others who ask for the same name wait until the transaction ends; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
-        number = int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
-        connection.execute(select(func.pg_advisory_xact_lock(number)))
+        connection.execute(select(func.pg_advisory_xact_lock(_number(name))))
+
+
+def beside_others(connection: Connection, name: str) -> None:
+    """Make whoever wants to exclude others from a name wait until the transaction ends, but not those who do not."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock_shared(_number(name))))
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def lock_rows(connection: Connection, rows: Select[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 
-from chatai_assets.adapters.records import dead_letters
+from chatai_assets.adapters.records import dead_letters, schema, tombstones
 from chatai_assets.adapters.records.checkpoints import read_checkpoint, write_checkpoint
 from chatai_assets.adapters.records.dialect import exclude_others, lock_rows, upsert
 from chatai_assets.adapters.records.schema import documents, inbox, posts, work
@@ -52,7 +52,7 @@ def receive(
     Returns:
         what each arrival turned out to be, in order.
     """
-    _enter(connection, tenant_id, kind)
+    tombstones.close_door(connection, tenant_id, kind)
     hour = arrival_hour(connection, now)
     before = _known_items(connection, tenant_id, kind, {arrival.source_key for arrival in arrivals})
     after = dict(before)
@@ -62,6 +62,7 @@ def receive(
     fresh = {key: (verdict.arrival, seqs[verdict.key], after[key].revised_at) for key, verdict in latest.items()}
     edited = [key for key in fresh if key in before]
     _take_away(connection, tenant_id, edited)
+    tombstones.remove(connection, tenant_id, edited)
     _set_latest(connection, kind, fresh, hour, now)
     _redate(connection, tenant_id, kind, before, {key: known for key, known in after.items() if key not in fresh})
     dead_letters.resolve_items(connection, tenant_id, edited, SUPERSEDED_NOTE)
@@ -85,7 +86,7 @@ def document_key_of(connection: Connection, tenant_id: str, own: str, file_name:
     Args:
         own: the key that follows from where the file lies.
     """
-    _enter(connection, tenant_id, "document")
+    tombstones.close_door(connection, tenant_id, "document")
     if _known_items(connection, tenant_id, "document", {own}):
         return own
     twin = select(documents.c.source_key).where(
@@ -96,16 +97,13 @@ def document_key_of(connection: Connection, tenant_id: str, own: str, file_name:
     return connection.execute(twin.order_by(documents.c.seq)).scalar() or own
 
 
-def _enter(connection: Connection, tenant_id: str, kind: Kind) -> None:
-    exclude_others(connection, f"inbox {kind} {tenant_id}")
-
-
 def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, Known]:
-    """Return source key -> latest known revision, of those items that are known."""
+    """Return source key -> latest known revision, of those items that are known, be it that they are gone."""
     table = table_of(kind)
     columns = (table.c.source_key, table.c.seq, table.c.revised_at, table.c.content_hash)
     rows = connection.execute(select(*columns).where(table.c.tenant_id == tenant_id, table.c.source_key.in_(keys)))
-    return {key: Known(seq, revised_at, content_hash) for key, seq, revised_at, content_hash in rows}
+    found = {key: Known(seq, revised_at, content_hash) for key, seq, revised_at, content_hash in rows}
+    return found | tombstones.known_gone(connection, tenant_id, keys)
 
 
 def _seen_keys(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
@@ -128,7 +126,7 @@ def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known], seen: set[s
         before = known.get(arrival.source_key)
         key = idempotency_key(arrival, before)
         outcome: Outcome = "unchanged" if key in seen else judge(arrival, before)
-        new = key not in seen and (outcome in {"latest", "superseded"} or _is_redated(arrival, outcome))
+        new = key not in seen and _is_kept(arrival, before, outcome)
         after = known_after(arrival, before, outcome)
         if after:
             known[arrival.source_key] = after
@@ -138,9 +136,16 @@ def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known], seen: set[s
     return verdicts
 
 
-def _is_redated(arrival: Arrival, outcome: Outcome) -> bool:
-    """Return whether a post says the old words under a new date: kept, so that a second arrival of it is known."""
-    return arrival.kind == "post" and outcome == "unchanged"
+def _is_kept(arrival: Arrival, known: Known | None, outcome: Outcome) -> bool:
+    """Return whether the inbox keeps an arrival: not if it makes no work and its item is gone.
+
+    A post that says the old words under a new date is kept, so that a second arrival of it is known.
+    """
+    if outcome == "latest":
+        return True
+    if known is not None and known.gone:
+        return False
+    return outcome == "superseded" or (arrival.kind == "post" and outcome == "unchanged")
 
 
 def _append(connection: Connection, verdicts: Sequence[_Verdict], now: float) -> dict[str, int]:
@@ -188,6 +193,7 @@ def _set_latest(connection: Connection, kind: Kind, fresh: Mapping[str, _Fresh],
             "content_hash": arrival.content_hash,
             "hour": hour,
             "received_at": now,
+            "expires_at": None,  # that of the revision before; parsing says when this one does
         }
         if kind == "document":
             row |= {
@@ -205,13 +211,12 @@ def _redate(
     connection: Connection, tenant_id: str, kind: Kind, before: Mapping[str, Known], after: Mapping[str, Known]
 ) -> None:
     """Move the dates of items of which nothing but the date changed."""
-    table = table_of(kind)
     moved = [
         {"tenant": tenant_id, "key": key, "date": known.revised_at}
         for key, known in after.items()
         if known.revised_at != before[key].revised_at
     ]
-    if moved:
+    for table in (table_of(kind), schema.tombstones) if moved else ():
         connection.execute(
             update(table)
             .where(table.c.tenant_id == bindparam("tenant"), table.c.source_key == bindparam("key"))

@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection, and_, delete, select, tuple_
 
 from chatai_assets.adapters.records.content import of_owner
-from chatai_assets.adapters.records.dialect import upsert
+from chatai_assets.adapters.records.dialect import portions, upsert
 from chatai_assets.adapters.records.schema import index_ledger
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.index_plan import UNSURE, Recorded
@@ -23,6 +23,18 @@ def recorded(connection: Connection, owner: str, projection: Projection) -> dict
     statement = of_owner(index_ledger, entry.tenant_id, entry.source_key, entry.intended, entry.confirmed, owner=owner)
     rows = connection.execute(statement.where(entry.projection == projection))
     return {(tenant, key): Recorded(intended, confirmed) for tenant, key, intended, confirmed in rows}
+
+
+def recorded_of(connection: Connection, keys: Sequence[Key], projection: Projection) -> dict[Key, Recorded]:
+    """Return what the ledger says of items; unknown ones are left out."""
+    entry, found = index_ledger.c, dict[Key, Recorded]()
+    for some in portions(keys):
+        mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
+        rows = connection.execute(
+            select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed).where(*mine)
+        )
+        found.update({(tenant, key): Recorded(intended, confirmed) for tenant, key, intended, confirmed in rows})
+    return found
 
 
 def intend(

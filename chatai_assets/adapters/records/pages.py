@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Text, and_, cast, delete, exists, insert, literal, or_, select, tuple_
 
-from chatai_assets.adapters.records.content import Rows, of_owner
-from chatai_assets.adapters.records.dialect import insert_into, upsert
+from chatai_assets.adapters.records.content import TEXTS, Rows, of_owner
+from chatai_assets.adapters.records.dialect import beside_others, insert_into, upsert
 from chatai_assets.adapters.records.schema import chunks, pages, post_enrichment, posts, work
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.chunking import BODY
@@ -92,6 +92,7 @@ def replace_page_chunks(connection: Connection, keys: Collection[Key], rows: Seq
         mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
         connection.execute(delete(chunks).where(mine, chunks.c.part != BODY))
     if rows:
+        beside_others(connection, TEXTS)
         connection.execute(insert(chunks), rows)
 
 

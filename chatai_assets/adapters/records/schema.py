@@ -31,6 +31,12 @@ metadata = MetaData(
 
 _LogId = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return what makes an index one of the rows that fulfil a condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 inbox = Table(
     "inbox",
     metadata,
@@ -47,6 +53,7 @@ inbox = Table(
     Column("outcome", String(16), nullable=False, comment="latest, superseded or unchanged at the time of arrival"),
     Column("received_at", Float, nullable=False),
     Index("ix_inbox_tenant_id_source_key", "tenant_id", "source_key"),
+    Index("ix_inbox_documents", "content_hash", **_where("kind = 'document'")),
     sqlite_autoincrement=True,
 )
 
@@ -91,6 +98,7 @@ posts = Table(
     Column("forwarded_from", Text),
     Column("album_id", Text),
     Column("media_kind", String(32)),
+    Index("ix_posts_expires_at", "expires_at", **_where("expires_at IS NOT NULL")),
 )
 
 documents = Table(
@@ -113,6 +121,7 @@ documents = Table(
         sqlite_where=text("status = 'processing'"),
         postgresql_where=text("status = 'processing'"),
     ),
+    Index("ix_documents_expires_at", "expires_at", **_where("expires_at IS NOT NULL")),
 )
 
 post_enrichment = Table(
@@ -139,6 +148,7 @@ chunks = Table(
     Column("end", Integer, nullable=False),
     Column("page", Integer),
     Column("text_hash", String(32), nullable=False),
+    Index("ix_chunks_tenant_id_text_hash", "tenant_id", "text_hash"),
 )
 
 vectors = Table(
@@ -213,6 +223,23 @@ work = Table(
     Index("ix_work_owner", "owner", sqlite_where=text("owner IS NOT NULL"), postgresql_where=text("owner IS NOT NULL")),
 )
 
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("stream", String(16), nullable=False),
+    Column("hour", String(16), nullable=False, comment="of its latest revision: it still counts there"),
+    Column("seq", BigInteger, nullable=False),
+    Column("revised_at", BigInteger, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("reason", String(16), nullable=False, comment="expired or forgotten"),
+    Column("condemned_at", Float, nullable=False, comment="fencing token of whoever erases it"),
+    Column("erased_at", Float, comment="null while something of it may be left"),
+    Index("ix_tombstones_stream_hour", "stream", "hour"),
+    Index("ix_tombstones_leaving", "condemned_at", **_where("erased_at IS NULL")),
+)
+
 index_ledger = Table(
     "index_ledger",
     metadata,
@@ -277,6 +304,7 @@ provider_results = Table(
     Column("provider", String(32), nullable=False),
     Column("answer", JSON, nullable=False),
     Column("written_at", Float, nullable=False),
+    Index("ix_provider_results_written_at", "written_at"),
 )
 
 provider_result_uses = Table(

@@ -18,7 +18,7 @@ from chatai_assets.domain.breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0004"
+HEAD = "0009"
 """The newest migration; a test compares it with the folder."""
 BUSY_TIMEOUT_S = 30
 CONNECT_S = 10

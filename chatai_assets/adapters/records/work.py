@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from chatai_assets.adapters.records.dialect import insert_into, lock_rows
-from chatai_assets.adapters.records.schema import work
+from chatai_assets.adapters.records.schema import tombstones, work
 from chatai_assets.domain.keys import EVERY_STAGE, Stage, Stream
 
 Key = tuple[str, str]
@@ -227,13 +227,17 @@ def waiting(connection: Connection, stream: Stream, stages: Collection[Stage]) -
 
 
 def hour_states(connection: Connection, stream: Stream, stage: Stage, hour: str) -> dict[str, int]:
-    """Return state -> rows of one stage in one hour."""
+    """Return state -> items of one hour at one stage; ``gone`` are those that expired or were forgotten."""
     rows = connection.execute(
         select(work.c.state, func.count())
         .where(work.c.stream == stream, work.c.stage == stage, work.c.hour == hour)
         .group_by(work.c.state)
     )
-    return {state: count for state, count in rows}  # noqa: C416 - see above
+    found = {state: count for state, count in rows}  # noqa: C416 - see above
+    stone = tombstones.c
+    left = select(func.count()).select_from(tombstones).where(stone.stream == stream, stone.hour == hour)
+    gone = connection.execute(left).scalar_one()
+    return found | ({"gone": gone} if gone else {})
 
 
 def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
