@@ -131,9 +131,15 @@ def run(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
     records = parts.records
     match stage:
         case "parse" if scope.stream == "posts":
-            return parse_posts(scope, records=records, post_ttl_s=parts.settings.post_ttl_s)
+            return parse_posts(scope, records=records, lifetime=parts.settings.retention.posts)
         case "parse":
-            return parse_documents(scope, records=records, blobs=parts.blobs, parser=parts.parser)
+            return parse_documents(
+                scope,
+                records=records,
+                blobs=parts.blobs,
+                parser=parts.parser,
+                lifetime=parts.settings.retention.documents,
+            )
         case "tag":
             return tag_hour(scope, records=records, tagger=parts.tagger)
         case "enrich":

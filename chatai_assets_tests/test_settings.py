@@ -4,6 +4,7 @@ import pytest
 
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.models import ModelSettings
+from chatai_assets.settings.retention import DAY_S
 from chatai_assets.settings.stages import StageLimits
 from chatai_assets.settings.values import InvalidSetting
 
@@ -16,7 +17,14 @@ def test_an_empty_environment_gives_the_embedded_defaults(tmp_path: Path):
 
 
 def test_posts_can_be_kept_for_ever():
-    assert read_settings({"CHATAI_POST_TTL_DAYS": "0"}).post_ttl_s is None
+    assert read_settings({"CHATAI_POST_TTL_DAYS": "0"}).retention.posts.expires_at("t", 0.0) is None
+
+
+def test_a_tenant_may_have_its_own_days():
+    retention = read_settings({"CHATAI_POST_TTL_DAYS": "acme=90, globex=0", "CHATAI_DOCUMENT_TTL_DAYS": "7"}).retention
+    posts = {tenant: retention.posts.expires_at(tenant, 5.5) for tenant in ("t", "acme", "globex")}
+    assert posts == {"t": 30 * DAY_S + 5, "acme": 90 * DAY_S + 5, "globex": None}
+    assert retention.documents.expires_at("acme", 0.0) == 7 * DAY_S
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,10 @@ def test_posts_can_be_kept_for_ever():
         ("CHATAI_LEASE_S", "-1"),
         ("CHATAI_MAX_ATTEMPTS", "five"),
         ("CHATAI_LOG_LEVEL", "LOUD"),
+        ("CHATAI_POST_TTL_DAYS", "30,60"),
+        ("CHATAI_POST_TTL_DAYS", "30,=60"),
+        ("CHATAI_DOCUMENT_TTL_DAYS", "acme=soon"),
+        ("CHATAI_KEEP_RUNS_DAYS", "-1"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str):

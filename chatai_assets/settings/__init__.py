@@ -22,12 +22,12 @@ from chatai_assets.settings.models import (
     read_openrouter,
     read_quota,
 )
+from chatai_assets.settings.retention import RetentionSettings, read_retention
 from chatai_assets.settings.stages import DEFAULT_ITEM_DEADLINE_S, StageLimits, read_stages, usual_stages
 from chatai_assets.settings.stores import Neo4jServer, QdrantServer, read_neo4j, read_qdrant
 from chatai_assets.settings.values import addresses, choice, number
 
 PROJECT = Path(__file__).resolve().parents[2]
-DAY_S = 86_400
 LARGEST_BATCH = 10_000
 """SQLite takes 32,766 values in one statement, and a batch names each item by two."""
 POSTS_PER_LOCK = 3_000
@@ -92,7 +92,7 @@ class Settings:
         item_deadline_s: seconds a model may take over one item (``CHATAI_ITEM_DEADLINE_S``).
         grace_s: seconds a stage has to clean up after its deadline before its process is ended (``CHATAI_GRACE_S``).
         run_deadline_s: seconds a run may take before Dagster ends it (``CHATAI_RUN_DEADLINE_S``).
-        post_ttl_s: seconds after which a post expires; None keeps posts for ever (``CHATAI_POST_TTL_DAYS``).
+        retention: how long posts, documents and what is told of them are kept.
         tenant_id: whose the files in the inbox folder are (``CHATAI_TENANT``).
         crawl: whether the pages that posts link to are read (``CHATAI_CRAWL``).
         samples: whether the bundled samples are ingested into an empty home (``CHATAI_SAMPLES``).
@@ -122,7 +122,7 @@ class Settings:
     item_deadline_s: float = DEFAULT_ITEM_DEADLINE_S
     grace_s: float = 3.0
     run_deadline_s: int = 3_600
-    post_ttl_s: int | None = 30 * DAY_S
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     tenant_id: str = DEFAULT_TENANT
     crawl: bool = False
     samples: bool = False
@@ -169,7 +169,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     home = Path(env.get("CHATAI_HOME") or PROJECT / ".chatai").expanduser().resolve()
     cores = os.cpu_count() or 1
     models, gigachat = read_models(env), read_gigachat(env)
-    ttl_days = number(env, "CHATAI_POST_TTL_DAYS", 30, least=0)
     return Settings(
         home=home,
         database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'records.sqlite'}",
@@ -204,7 +203,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         item_deadline_s=number(env, "CHATAI_ITEM_DEADLINE_S", DEFAULT_ITEM_DEADLINE_S),
         grace_s=number(env, "CHATAI_GRACE_S", 3),
         run_deadline_s=number(env, "CHATAI_RUN_DEADLINE_S", 3_600),
-        post_ttl_s=ttl_days * DAY_S or None,
+        retention=read_retention(env),
         tenant_id=env.get("CHATAI_TENANT") or DEFAULT_TENANT,
         crawl=choice(env, "CHATAI_CRAWL", ("0", "1")) == "1",
         samples=choice(env, "CHATAI_SAMPLES", ("0", "1")) == "1",

@@ -18,6 +18,7 @@ from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage, Stream, digest, fingerprint
 from chatai_assets.domain.language import language_of
+from chatai_assets.domain.lifetimes import FOR_EVER, Lifetime
 from chatai_assets.domain.telegram import Post, read_post
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.documents import fail_documents
@@ -40,14 +41,16 @@ class Parser(Protocol):
         ...
 
 
-def parse_posts(scope: Scope, *, records: Records, post_ttl_s: int | None) -> StageReport:
+def parse_posts(scope: Scope, *, records: Records, lifetime: Lifetime = FOR_EVER) -> StageReport:
     """Parse the posts that are due."""
-    return run_stage(scope, records, _PostParsing(records, post_ttl_s))
+    return run_stage(scope, records, _PostParsing(records, lifetime))
 
 
-def parse_documents(scope: Scope, *, records: Records, blobs: Blobs, parser: Parser) -> StageReport:
+def parse_documents(
+    scope: Scope, *, records: Records, blobs: Blobs, parser: Parser, lifetime: Lifetime = FOR_EVER
+) -> StageReport:
     """Parse the documents that are due; their status becomes ``processing`` or ``failed``."""
-    return run_stage(scope, records, _DocumentParsing(records, blobs, parser))
+    return run_stage(scope, records, _DocumentParsing(records, blobs, parser, lifetime))
 
 
 class _PostParsing:
@@ -55,13 +58,13 @@ class _PostParsing:
     withdraws = WITHDRAWS
     done_without: Sequence[Stage] = ()
 
-    def __init__(self, records: Records, post_ttl_s: int | None) -> None:
+    def __init__(self, records: Records, lifetime: Lifetime) -> None:
         self.records = records
-        self.post_ttl_s = post_ttl_s
+        self.lifetime = lifetime
         self.fingerprint = fingerprint("parse", "posts", CODE_VERSION)
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
-        _forget(connection, "posts", failures)
+        _forget(connection, "posts", failures, self.lifetime)
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
@@ -78,7 +81,7 @@ class _PostParsing:
 
     def _parse(self, arrival: RowMapping) -> tuple[Row, list[Chunk]]:
         post = read_post(arrival["payload"], arrival["record_format"])
-        expires_at = int(arrival["received_at"]) + self.post_ttl_s if self.post_ttl_s else None
+        expires_at = self.lifetime.expires_at(arrival["tenant_id"], arrival["received_at"])
         return _post_row(post, expires_at), cut(post.text) if post.text else []
 
 
@@ -107,14 +110,15 @@ class _DocumentParsing:
     withdraws = WITHDRAWS
     done_without: Sequence[Stage] = ()
 
-    def __init__(self, records: Records, blobs: Blobs, parser: Parser) -> None:
+    def __init__(self, records: Records, blobs: Blobs, parser: Parser, lifetime: Lifetime) -> None:
         self.records = records
+        self.lifetime = lifetime
         self.blobs = blobs
         self.parser = parser
         self.fingerprint = fingerprint("parse", "documents", CODE_VERSION)
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
-        _forget(connection, "documents", failures)
+        _forget(connection, "documents", failures, self.lifetime)
         fail_documents(connection, failures)
 
     def compute(self, owner: str) -> BatchResult:
@@ -130,14 +134,14 @@ class _DocumentParsing:
             if isinstance(answer, ChatAIError):
                 note_failure(answer, key, result)
                 continue
-            done = attempt(partial(_document, arrival, answer), key, result)
+            done = attempt(partial(_document, arrival, answer, self.lifetime), key, result)
             if done:
                 parsed[key] = done
         _complete(result, "documents", owner, parsed)
         return result
 
 
-def _document(arrival: RowMapping, parsed: ParsedDocument) -> tuple[Row, list[Chunk]]:
+def _document(arrival: RowMapping, parsed: ParsedDocument, lifetime: Lifetime) -> tuple[Row, list[Chunk]]:
     row = {
         "title": parsed.title or arrival["payload"]["file_name"],
         "channel": arrival["payload"]["file_name"],
@@ -146,7 +150,7 @@ def _document(arrival: RowMapping, parsed: ParsedDocument) -> tuple[Row, list[Ch
         "language": language_of(parsed.text),
         "links": list(parsed.links),
         "published_at": int(arrival["received_at"]),
-        "expires_at": None,
+        "expires_at": lifetime.expires_at(arrival["tenant_id"], arrival["received_at"]),
         "format": parsed.format,
         "pages": [[page.number, page.start, page.end] for page in parsed.pages],
         "sections": [[section.level, section.title, section.start] for section in parsed.sections],
@@ -179,9 +183,12 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
     ]
 
 
-def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatAIError]) -> None:
-    """Forget all that an earlier revision of items said: nothing of it holds any more."""
+def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatAIError], lifetime: Lifetime) -> None:
+    """Forget all that an earlier revision of items said: nothing of it holds any more. What failed expires as well."""
     content.clear_items(connection, stream, failures.keys())
+    arrived = content.arrival_moments(connection, stream, failures.keys())
+    ends = {key: lifetime.expires_at(key[0], received_at) for key, received_at in arrived.items()}
+    content.write_items(connection, stream, [_keyed(key, {"expires_at": end}) for key, end in ends.items()])
     enrichment.forget_tags(connection, failures.keys())
     enrichment.forget_facts(connection, failures.keys())
 

@@ -164,6 +164,18 @@ def clear_items(connection: Connection, stream: Stream, keys: Collection[tuple[s
     connection.execute(update(table).where(mine).values(**parsed, chunks_count=0))
 
 
+def arrival_moments(
+    connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """Return item -> when its latest revision arrived, in epoch seconds."""
+    if not keys:
+        return {}
+    table = items_table(stream)
+    mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
+    rows = connection.execute(select(table.c.tenant_id, table.c.source_key, table.c.received_at).where(mine))
+    return {(tenant_id, source_key): received_at for tenant_id, source_key, received_at in rows}
+
+
 def hide_documents(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
     """Let documents that search finds no more be ``processing`` again, until they are indexed."""
     mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)

@@ -45,7 +45,8 @@ def parsed(
 ) -> dg.MaterializeResult[None]:
     """Parse the documents of one hour."""
     with stage_run(context, "parse", settings, records, clock) as run:
-        run.do(lambda scope: parse_documents(scope, records=records(), blobs=blobs(), parser=parser()))
+        kept = settings.retention.documents
+        run.do(lambda scope: parse_documents(scope, records=records(), blobs=blobs(), parser=parser(), lifetime=kept))
     return run.result
 
 

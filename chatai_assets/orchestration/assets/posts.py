@@ -46,7 +46,7 @@ def parsed(
 ) -> dg.MaterializeResult[None]:
     """Parse the posts of one hour."""
     with stage_run(context, "parse", settings, records, clock) as run:
-        run.do(lambda scope: parse_posts(scope, records=records(), post_ttl_s=settings.post_ttl_s))
+        run.do(lambda scope: parse_posts(scope, records=records(), lifetime=settings.retention.posts))
     return run.result
 
 
