@@ -57,6 +57,15 @@ def served(name: str) -> Iterator[Reach]:
         script.wait(60)
 
 
+@contextmanager
+def skipped_without(*missing: type[Exception]) -> Iterator[None]:
+    """Skip a test that finds something missing on this machine, with the reason; in CI fail it."""
+    try:
+        yield
+    except missing as reason:
+        (pytest.fail if IN_CI else pytest.skip)(str(reason))
+
+
 def _of_session(name: str) -> Iterator[Reach]:
     try:
         with served(name) as reach:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import BinaryIO
 
+from chatai_assets.adapters.disks import refusal
 from chatai_assets.domain.errors import StoreUnavailable, UnreadableDocument
 
 BLOCK_BYTES = 1 << 20
@@ -102,4 +103,4 @@ def _keeping() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"Uploaded bytes cannot be kept: {error.strerror}.") from error
+        raise StoreUnavailable(f"Uploaded bytes cannot be kept: {refusal(error.errno)}.") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from chatai_assets.adapters.disks import refusal
 from chatai_assets.domain.errors import StoreUnavailable
 
 NAME = "mark"
@@ -21,7 +22,7 @@ def read_mark(folder: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise StoreUnavailable(f"the mark of a store cannot be read: {error.strerror}") from error
+        raise StoreUnavailable(f"the mark of a store cannot be read: {refusal(error.errno)}") from error
 
 
 def write_mark(folder: Path, mark: str | None) -> None:
@@ -37,4 +38,4 @@ def write_mark(folder: Path, mark: str | None) -> None:
             os.fsync(file.fileno())
         new.replace(folder / NAME)
     except OSError as error:
-        raise StoreUnavailable(f"the mark of a store cannot be written: {error.strerror}") from error
+        raise StoreUnavailable(f"the mark of a store cannot be written: {refusal(error.errno)}") from error

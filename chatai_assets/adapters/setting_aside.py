@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
 
+from chatai_assets.adapters.disks import refusal
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.observability import STORE_SET_ASIDE, log
 
@@ -34,7 +35,7 @@ def set_aside(folder: Path, files: Iterable[Path], store: str, reason: str) -> N
         for file in files:
             file.rename(lost / file.name)
     except OSError as error:
-        raise StoreUnavailable(f"the damaged {store} cannot be set aside: {error.strerror}") from error
+        raise StoreUnavailable(f"the damaged {store} cannot be set aside: {refusal(error.errno)}") from error
     log.error(
         STORE_SET_ASIDE,
         store=store,

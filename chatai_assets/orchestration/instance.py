@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.instance import InstanceRef
 
+from chatai_assets.adapters.disks import refusal
+from chatai_assets.adapters.records.store import store_errors
+from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.settings import PROJECT, Settings
 
 NOTHING_CAPTURED = {
@@ -27,6 +32,16 @@ def home_instance(settings: Settings) -> dg.DagsterInstance:
     """
     ref = InstanceRef.from_dir(str(prepare_dagster_home(settings)), overrides={"compute_logs": NOTHING_CAPTURED})
     return dg.DagsterInstance.from_ref(ref)
+
+
+@contextmanager
+def keeping_history() -> Iterator[None]:
+    """Turn what Dagster raises where it cannot read or write its history into ``StoreUnavailable``."""
+    try:
+        with store_errors("Dagster's history", part=""):
+            yield
+    except OSError as error:
+        raise StoreUnavailable(f"Dagster's history cannot be kept: {refusal(error.errno)}.") from error
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

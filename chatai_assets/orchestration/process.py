@@ -17,7 +17,7 @@ from chatai_assets.adapters.records.store import Records
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import EVERY_STAGE, STREAMS, Stream
-from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.orchestration.instance import home_instance, keeping_history
 from chatai_assets.orchestration.jobs import run_hour_here
 from chatai_assets.orchestration.losses import Lookout
 from chatai_assets.orchestration.runs import ASKED_TAG, end_lost_runs
@@ -66,7 +66,7 @@ def process(
         definitions = define()
         _spare_collector()
         telling = _telling(parts.records, tell) if tell else nullcontext()
-        with home_instance(parts.settings) as instance, telling, watchdog().hearing():
+        with keeping_history(), home_instance(parts.settings) as instance, telling, watchdog().hearing():
             end_lost_runs(instance, parts.records)
             runs, failures = _run_all(parts.records, definitions, instance)
     pending = _open_items(parts.records)

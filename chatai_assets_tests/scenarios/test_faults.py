@@ -5,7 +5,9 @@ from random import SystemRandom
 import pytest
 
 from chatai_assets.domain import retries
-from chatai_assets_tests.scenarios import crowd, drills, graph_kills, kills, lossy, machine, stopped
+from chatai_assets_tests.scenarios import crowd, disk, drills, graph_kills, kills, lossy, machine, stopped
+from chatai_assets_tests.scenarios.bad_disk import TracerMissing
+from chatai_assets_tests.services import skipped_without
 
 
 @pytest.fixture(params=["embedded", "servers"])
@@ -67,6 +69,15 @@ def test_stores_and_providers_that_fail_at_one_call_in_ten_lose_nothing(tmp_path
     assert (outcome.lost, outcome.twice) == ([], [])
     assert len(outcome.failed_runs) == 6
     assert outcome.providers.keys() == {"503", "lost_ack"}
+
+
+def test_a_disk_that_is_full_or_fails_now_and_then_loses_nothing_and_blames_no_item(tmp_path):
+    seed = SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    with skipped_without(TracerMissing):
+        outcome = disk.run_all(tmp_path, items=30, faults=6, seed=seed)
+    assert outcome.faults == []
+    assert outcome.injected
 
 
 def test_any_order_of_operations_and_crashes_ends_as_the_model_says(tmp_path):

@@ -148,12 +148,14 @@ class LadybugGraph:
     def _begun(self, turn: ExitStack) -> ladybug.Connection:
         """Make the file with its schema; it gets its name when it is complete, so that what exists can be read."""
         draft = self._file.with_suffix(".draft")
-        for leftover in self._file.parent.glob(f"{draft.name}*"):
-            leftover.unlink()
+        with failing_as_outage("made"):
+            for leftover in self._file.parent.glob(f"{draft.name}*"):
+                leftover.unlink()
         with opened(draft) as connection, failing_as_outage("made"):
             for statement in cypher.ladybug_schema():
                 rows(connection, statement)
-        draft.replace(self._file)
+        with failing_as_outage("made"):
+            draft.replace(self._file)
         return turn.enter_context(opened(self._file))
 
 

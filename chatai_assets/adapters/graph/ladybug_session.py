@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ladybug
 
+from chatai_assets.adapters.disks import number_in, refusal
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
 BUFFER_BYTES = 128 << 20
@@ -23,6 +26,11 @@ DAMAGE = (
     "Assertion failed",
 )
 """What ladybug's messages about a log or file that cannot be read have in them; those about locks and disks do not."""
+OF_DISK, OF_LOCK = "IO exception", "Could not set lock"
+"""How messages about files begin, and what those have in them that are about others who hold one.
+
+What the system said is told of writing, not of reading and syncing.
+"""
 
 
 @contextmanager
@@ -50,6 +58,10 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
             connection = ladybug.Connection(database)
         try:
             yield connection
+        except StoreUnavailable:
+            if not read_only:  # who writes is alone; who reads would take the file from its neighbours, too
+                _let_go(connection, file)
+            raise
         finally:
             connection.close()
     finally:
@@ -59,14 +71,47 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
 
 @contextmanager
 def failing_as_outage(done: str) -> Iterator[None]:
-    """Turn ladybug's errors into ``StoreUnavailable``; only their class is told, for the rest may quote a row."""
+    """Turn ladybug's errors into ``StoreUnavailable``.
+
+    Only their class is told, or what the system said, for the rest may quote a row.
+    """
     try:
         yield
     except (RuntimeError, OSError) as error:
         kind = str(error).partition(":")[0][:80]
         if any(words in str(error) for words in DAMAGE):
             raise StoreDamaged(f"the graph cannot be {done}, its log or file is damaged: {kind}") from None
-        raise StoreUnavailable(f"the graph cannot be {done}: {kind}") from None
+        raise StoreUnavailable(f"the graph cannot be {done}: {_refused(str(error)) or kind}") from None
+
+
+def _refused(message: str) -> str | None:
+    """Return what the system refused and what to do, if that is what a message of ladybug is about."""
+    if not message.startswith(OF_DISK) or OF_LOCK in message:
+        return None
+    return refusal(number_in(message) or errno.EIO)
+
+
+def _let_go(connection: ladybug.Connection, file: Path) -> None:
+    """Leave the files as they are, as a kill would: what is written to them from now on goes nowhere.
+
+    A log that could not be written is written again when the database is closed, and where that fails, too, ladybug
+    ends the process. The next use finishes or drops what the log says.
+    """
+    with suppress(RuntimeError):
+        rows(connection, "CALL force_checkpoint_on_close=false")
+    for number in _open_files(file):
+        nowhere = os.memfd_create(file.name)
+        os.dup2(nowhere, number, inheritable=False)
+        os.close(nowhere)
+
+
+def _open_files(file: Path) -> Iterator[int]:
+    """Yield the numbers under which this process has a file, or those beside it, open; none where nobody tells."""
+    beginning = str(file.resolve())
+    for number in [*Path("/proc/self/fd").glob("*")]:
+        with suppress(OSError):  # the folder itself was open while it was listed
+            if os.readlink(number).startswith(beginning):  # noqa: PTH115 - of a pipe this is no path
+                yield int(number.name)
 
 
 def rows(connection: ladybug.Connection, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:

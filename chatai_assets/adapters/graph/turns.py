@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chatai_assets.adapters.disks import refusal
 from chatai_assets.domain.errors import StoreUnavailable
 
 POLL_S = 0.005
@@ -58,7 +59,7 @@ class Turns:
             self._folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreUnavailable(f"the lock of the graph cannot be taken: {error.strerror}") from error
+            raise StoreUnavailable(f"the lock of the graph cannot be taken: {refusal(error.errno)}") from error
         try:
             yield handle
         finally:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from chatai_assets.adapters.disks import refusal
 from chatai_assets.adapters.records.dialect import exclude_others
 from chatai_assets.domain.breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
@@ -37,6 +38,19 @@ SILENCE = {
 MIGRATION_LOCK_S = 120
 OF_THE_STORE = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"}
 """Classes of SQLAlchemy's errors that blame the database, not the statement; the last is what a damaged file raises."""
+ADVICE = {
+    "SQLITE_FULL": "; free space on its disk",
+    "53100": "; free space on its disk",
+    "SQLITE_IOERR": "; check its disk, and free space there if it is full",
+    "58030": "; check its disk",
+    "SQLITE_CORRUPT": "; check its disk: if that can be read, the file is damaged and a copy must be brought back",
+    "SQLITE_NOTADB": "; bring back a copy of the file",
+}
+"""Beginnings of SQLite's names and of PostgreSQL's codes of errors -> what to do.
+
+SQLite says of a disk that cannot be read what it says of a damaged file, and of shared memory that finds no space that
+its disk fails.
+"""
 SQLITE_PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
@@ -99,15 +113,20 @@ def open_records(url: str) -> Records:
 
 
 @contextmanager
-def store_errors() -> Iterator[None]:
-    """Translate what SQLAlchemy raises about the store itself; statements that are wrong stay what they are."""
+def store_errors(store: str = "The record store", part: str = RECORDS) -> Iterator[None]:
+    """Translate what SQLAlchemy raises about a store itself; statements that are wrong stay what they are.
+
+    Args:
+        store: its name at the beginning of a sentence.
+        part: its name among what may be down; "" where that makes no difference.
+    """
     try:
         yield
     except NoConnection as error:
-        raise StoreUnavailable("The record store gives no connection: too many are in use.", RECORDS) from error
+        raise StoreUnavailable(f"{store} gives no connection: too many are in use.", part) from error
     except DBAPIError as error:
         if type(error).__name__ in OF_THE_STORE:
-            raise StoreUnavailable(f"The record store cannot be used: {_reason(error)}.", RECORDS) from error
+            raise StoreUnavailable(_sentence(store, error), part) from error
         raise
 
 
@@ -143,7 +162,7 @@ def migrate(engine: Engine) -> None:
     except Timeout as error:
         raise StoreUnavailable("Another process has been migrating the record store for too long.", RECORDS) from error
     except OSError as error:
-        raise StoreUnavailable(f"The record store cannot be made: {error.strerror}.", RECORDS) from error
+        raise StoreUnavailable(f"The record store cannot be made: {refusal(error.errno)}.", RECORDS) from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"The record store cannot be migrated: {type(error).__name__}.", RECORDS) from error
 
@@ -203,6 +222,13 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _sentence(store: str, error: DBAPIError) -> str:
+    """Return what is wrong with a store, and what to do where it is its disk."""
+    told = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "pgcode", None) or ""
+    advice = next((advice for name, advice in ADVICE.items() if told.startswith(name)), "")
+    return f"{store} cannot be used: {_reason(error)}{advice}."
 
 
 def _reason(error: DBAPIError) -> str:

@@ -127,7 +127,8 @@ class EdgeVectors:
         if current(self._path) is None:
             with failing_as_outage("created"):
                 point_alias(self._path, collections.create(self._path, self._wanted))
-        collections.clear_views(self._checked())
+        with failing_as_outage("written"):
+            collections.clear_views(self._checked())
         return turn.enter_context(collections.changed(self._checked()))
 
     @contextmanager
@@ -180,7 +181,9 @@ class EdgeVectors:
     def _check_space(self) -> None:
         free = disk_usage(self._path).free
         if free < self._min_free_bytes:
-            raise StoreUnavailable(f"the disk of the vector index is full: {free // 1_000_000} MB are free")
+            raise StoreUnavailable(
+                f"the disk of the vector index is full: {free // 1_000_000} MB are free; free space on that disk"
+            )
 
 
 class EdgeWriter:

@@ -26,11 +26,19 @@ from tempfile import TemporaryDirectory
 
 import qdrant_edge as edge
 
+from chatai_assets.adapters.disks import refusal
 from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collection
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
 UNFINISHED = "unfinished"
-OF_SYSTEM = ("WouldBlock", "PermissionDenied", "StorageFull", "QuotaExceeded", "ReadOnlyFilesystem", "OutOfMemory")
+OF_SYSTEM = {
+    "WouldBlock": errno.EWOULDBLOCK,
+    "PermissionDenied": errno.EACCES,
+    "StorageFull": errno.ENOSPC,
+    "QuotaExceeded": errno.EDQUOT,
+    "ReadOnlyFilesystem": errno.EROFS,
+    "OutOfMemory": errno.ENOMEM,
+}
 """Rust's names for what the system refuses, where a message tells no number."""
 DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
 
@@ -40,7 +48,7 @@ def failing_as_outage(doing: str) -> Iterator[None]:
     """Turn what Qdrant Edge and the disk raise into ``StoreDamaged``; into ``StoreUnavailable`` if the system refused.
 
     Edge raises bare ``Exception`` with a sentence, and Rust panics arrive as a ``BaseException`` of pyo3's.
-    Only the first line of a message is kept.
+    Of a refusal the system's words are kept, of damage the first line of the message.
     """
     try:
         yield
@@ -49,9 +57,10 @@ def failing_as_outage(doing: str) -> Iterator[None]:
     except BaseException as error:
         if not _of_edge(error):
             raise
+        if _of_system(error):
+            raise StoreUnavailable(f"the vector index cannot be {doing}: {refusal(_number(error))}") from error
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        kind = StoreUnavailable if _of_system(error) else StoreDamaged
-        raise kind(DAMAGED.format(doing=doing, reason=reason)) from error
+        raise StoreDamaged(DAMAGED.format(doing=doing, reason=reason)) from error
 
 
 def made_for(folder: Path) -> Collection:
@@ -61,7 +70,7 @@ def made_for(folder: Path) -> Collection:
     except (FileNotFoundError, ValueError, TypeError) as error:
         raise StoreDamaged(DAMAGED.format(doing="read", reason="its about.json is missing or broken")) from error
     except OSError as error:
-        raise StoreUnavailable(DAMAGED.format(doing="read", reason=error.strerror)) from error
+        raise StoreUnavailable(f"the vector index cannot be read: {refusal(error.errno)}") from error
 
 
 def create(index: Path, collection: Collection) -> Path:
@@ -105,7 +114,8 @@ def changed(folder: Path) -> Iterator[edge.EdgeShard]:
         finally:
             with failing_as_outage("written"):
                 shard.flush()
-    (folder / UNFINISHED).unlink(missing_ok=True)
+    with failing_as_outage("written"):
+        (folder / UNFINISHED).unlink(missing_ok=True)
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -152,8 +162,16 @@ def _of_system(error: BaseException) -> bool:
     """Return whether the system refused (a lock, a permission, a full disk); a file that is not there is damage."""
     if isinstance(error, OSError):
         return not isinstance(error, FileNotFoundError)
-    numbers = re.findall(r"(?:os error|code:) (\d+)", str(error))
-    return any(int(number) != errno.ENOENT for number in numbers) or any(kind in str(error) for kind in OF_SYSTEM)
+    return _number(error) is not None
+
+
+def _number(error: BaseException) -> int | None:
+    """Return the number of ``errno`` of which an error speaks, unless it is that a file is not there."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = [int(number) for number in re.findall(r"(?:os error|code:) (\d+)", str(error))]
+    told += [number for kind, number in OF_SYSTEM.items() if kind in str(error)]
+    return next((number for number in told if number != errno.ENOENT), None)
 
 
 def _of_edge(error: BaseException) -> bool:

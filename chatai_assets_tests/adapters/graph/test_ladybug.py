@@ -1,17 +1,24 @@
+import errno
+import os
 import random
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from itertools import islice
 
 import pytest
 
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
+from chatai_assets.adapters.graph.ladybug_mark import GRAPH
 from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph import Edge, Facts, Node, subgraph
 from chatai_assets.domain.graph_change import GraphChange
 from chatai_assets_tests.adapters.graph.writing import VERSIONS, changes, held, latest
+from chatai_assets_tests.scenarios.bad_disk import Fault, TracerMissing, failing
+from chatai_assets_tests.services import skipped_without
 
 KILLS = 6
 RUBBISH = b"something else" * 1000
@@ -19,9 +26,9 @@ DOCUMENT = subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
 ALL = GraphChange(nodes=DOCUMENT.nodes, edges=DOCUMENT.edges)
 
 
-def writer_from(folder, first):
-    command = [sys.executable, "-m", "chatai_assets_tests.adapters.graph.writing", str(folder), str(first)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def writer_from(folder, first, *options):
+    command = [sys.executable, "-m", "chatai_assets_tests.adapters.graph.writing", str(folder), str(first), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def killed_after(folder, first, delay_s):
@@ -45,6 +52,20 @@ def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
         with graph.writing() as writer:
             writer.apply(change)
     assert held(graph) == latest(VERSIONS - 1)
+
+
+@pytest.mark.parametrize(("error", "advice"), [("ENOSPC", "free space"), ("EIO", "check that disk")])
+def test_a_writer_whose_disk_is_full_or_fails_says_so_and_its_process_lives(tmp_path, error, advice):
+    with skipped_without(TracerMissing), writer_from(tmp_path / "graph", 0, "--versions", "100") as writer:
+        assert any(line.startswith("signed 1") for line in writer.stdout)
+        log = Fault(error, [tmp_path / "graph" / f"{GRAPH}.wal"], spared=("pread64",))
+        with failing(writer.pid, log, Counter(), tmp_path / "strace.txt"):
+            said, complaints = writer.communicate(timeout=60)
+    assert writer.returncode == 1
+    sentence = rf"StoreUnavailable: the graph cannot be \w+: {os.strerror(getattr(errno, error))}; {advice}"
+    assert re.search(sentence, complaints)
+    last = max(int(line.removeprefix("applied ")) for line in ["applied 1", *said.splitlines()] if "applied" in line)
+    assert held(LadybugGraph(tmp_path / "graph")) in (latest(last), latest(last + 1))
 
 
 def test_readers_see_whole_changes_while_another_process_writes(tmp_path):

@@ -17,6 +17,7 @@ from chatai_assets.domain.graph import Channel, Edge, Facts, Node, Subgraph, sub
 from chatai_assets.domain.graph_change import GraphChange, change_of, fingerprints
 from chatai_assets.domain.index_plan import Recorded, plan_index
 from chatai_assets.domain.linking import Entity, Extraction, Relation
+from chatai_assets_tests.scenarios.bad_disk import be_traceable
 
 ITEMS = 150
 VERSIONS = 8
@@ -71,6 +72,7 @@ def held(graph: GraphStore) -> dict[str, Node | Edge]:
 @click.option("--versions", default=VERSIONS, help="After how many to stop.")
 def main(folder: Path, first: int, items: int, versions: int) -> None:
     """Apply the changes, each in a turn of its own."""
+    be_traceable()
     graph = LadybugGraph(folder)
     for number, change in changes(first, items):
         if number >= versions:

@@ -73,7 +73,7 @@ def test_a_transaction_that_fails_leaves_nothing(records):
 def test_a_damaged_file_is_an_outage_that_is_said_in_one_sentence(tmp_path):
     file = tmp_path / "records.sqlite"
     file.write_bytes(b"this is no database, whatever its name says" * 100)
-    with pytest.raises(StoreUnavailable, match=r"cannot be used: file is not a database\.$"):
+    with pytest.raises(StoreUnavailable, match=r"file is not a database; bring back a copy of the file\.$"):
         open_records(f"sqlite:///{file}")
 
 

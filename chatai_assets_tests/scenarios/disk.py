@@ -1,0 +1,276 @@
+"""The disk is full, or fails, at random moments while a process works; the end must be that of a quiet day.
+
+``python -m chatai_assets_tests.scenarios.disk --items 2000 --faults 200 [--seed 1]``
+
+A worker takes in posts, documents and edits and does all that is due. Again and again ENOSPC or EIO befalls it for a
+moment (``bad_disk`` says how): at the files of the record store, or at all files, the vector index and the graph among
+them; at each call, or at some. Then there is space again. Meanwhile it must fail as an outage, with a sentence that
+says what to do, whatever it does; it is then begun anew, as the sensors do, in the same process or in the next one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Any
+
+import click
+
+from chatai_assets.adapters.records import schema
+from chatai_assets.assembly import Parts
+from chatai_assets.domain.errors import ChatAIError, Outage
+from chatai_assets.domain.keys import STAGES, STREAMS
+from chatai_assets.observability import configure_logging
+from chatai_assets.stages.batches import free_lost_claims
+from chatai_assets.stages.overview import redo
+from chatai_assets_tests.pipeline import (
+    contents,
+    differences,
+    due_hours,
+    free_settings,
+    ingest_files,
+    loose_ends,
+    process_all,
+    rows,
+    run,
+    scope_of,
+)
+from chatai_assets_tests.scenarios.bad_disk import Fault, be_traceable, failing
+from chatai_assets_tests.scenarios.kills import Material, Plan
+from chatai_assets_tests.scenarios.lives import LIMITS, LOADED
+
+PATIENCE_S = 120.0
+"""A worker that says nothing for so long hangs."""
+LONGEST_CALM_S = 0.5
+LONGEST_FAULT_S = 0.6
+REST_S = 0.02
+TRIES = 20
+"""Times that a process tries with the same open stores."""
+CORRUPT = "corrupt"
+"""What the damaged documents of the corpus fail with."""
+PER_LIFE = 4
+EDITED = 0.6
+"""Faults, after which the next process goes on."""
+RECORDS = "records.sqlite"
+OF_GRAPH = ("graph.lbug", "graph.lbug.wal", "graph.lbug.shadow", "graph.draft", "graph.draft.wal", "mark.new")
+OF_SQLITE = ("pwrite64", "ftruncate", "fdatasync")
+"""Calls in which the record store would fail before anything else can."""
+SAYS_WHAT_TO_DO = re.compile(r"free space on|check (the|its|that) disk")
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        injected: error, call and file -> how often the call failed.
+        said: what failed, and the sentence -> how often.
+        faults: what must not be: blamed items, unforeseen exceptions, differences, loose ends.
+    """
+
+    injected: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
+    lives: int = 0
+    faults: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def run_all(folder: Path, items: int, faults: int, seed: int) -> Outcome:
+    """Do it all in a folder: once undisturbed, once on a bad disk; compare."""
+    started, random, outcome = time.monotonic(), Random(seed), Outcome()
+    plan = Plan(items=items, kills=0, boundary_kills=0, seed=seed, edited=EDITED)
+    quiet, disturbed = folder / "quiet", folder / "disturbed"
+    expected = _undisturbed(quiet, Material(folder / "files", plan))
+    material = Material(folder / "files", plan)
+    lives = -(-faults // PER_LIFE)
+    posts, documents = -(-material.posts_left // lives), -(-material.documents_left // lives)
+    while faults:
+        count = min(PER_LIFE, faults)
+        faults -= count
+        arrivals = [*material.posts(posts), *material.documents(documents)]
+        _live(disturbed, arrivals, count, random, folder / "strace.txt", outcome)
+    with Parts(free_settings(disturbed)) as parts:
+        for path in material.rest():
+            ingest_files(parts, [path])
+        free_lost_claims(parts.records)
+        while any(due_hours(parts, stream) for stream in STREAMS):
+            process_all(parts)
+        found = contents(parts)
+    outcome.faults += differences(expected, found) + loose_ends(found)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _undisturbed(home: Path, material: Material) -> dict[str, Any]:
+    with Parts(free_settings(home)) as parts:
+        for path in material.rest():
+            ingest_files(parts, [path])
+        process_all(parts)
+        found = contents(parts)
+    material.rewind()
+    return found
+
+
+def _fault(home: Path, random: Random) -> Fault:
+    """Return what goes wrong next: mostly at the record store, now and then at the other stores or at all files."""
+    error, every = random.choice(("ENOSPC", "EIO")), random.choice((1, 1, 2, 5))
+    of_records = [home / f"{RECORDS}{ending}" for ending in ("", "-wal", "-shm")]
+    match random.choice(("all", "records", "records", "part", "part", "graph", "vectors", "beside")):
+        case "records":
+            return Fault(error, of_records, every)
+        case "part":
+            return Fault(error, [random.choice(of_records)], every)
+        case "graph":
+            return Fault(error, [home / "graph" / name for name in OF_GRAPH], every)
+        case "vectors":
+            return Fault(error, [home / "vectors" / "current.new", *_files(home / "vectors")], every)
+        case "beside":
+            return Fault(error, (), every, OF_SQLITE)
+    return Fault(error, (), every)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _live(home: Path, arrivals: Sequence[Path], faults: int, random: Random, log: Path, outcome: Outcome) -> None:
+    """Let one process work until all that arrived is done, on a disk that fails so many times meanwhile."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*LOADED, __name__])
+    ours, its = context.Pipe(duplex=True)
+    process = context.Process(target=_work, args=(home, arrivals, its, random.getrandbits(32)))
+    process.start()
+    its.close()
+    outcome.lives += 1
+    with ours:
+        for _ in range(faults):
+            _hear(ours, random.uniform(0, LONGEST_CALM_S), outcome)
+            fault = _fault(home, random)
+            with failing(process.pid or 0, fault, outcome.injected, log):
+                _hear(ours, random.uniform(0.05, LONGEST_FAULT_S), outcome)
+        with suppress(BrokenPipeError):
+            ours.send("finish")
+        if not _hear(ours, PATIENCE_S, outcome, until="done"):
+            outcome.faults.append("a worker hangs")
+            process.kill()
+    process.join(PATIENCE_S)
+    if process.exitcode:
+        outcome.faults.append(f"a worker ended with {process.exitcode}")
+
+
+def _hear(ours: Connection, seconds: float, outcome: Outcome, until: str = "") -> bool:
+    """Note what a worker says for a while; return whether it said what is awaited."""
+    deadline = time.monotonic() + seconds
+    while ours.poll(max(0.0, deadline - time.monotonic())):
+        try:
+            what, sentence = ours.recv()
+        except (EOFError, OSError):
+            return False
+        if what == until:
+            return True
+        if what == "fault":
+            outcome.faults.append(sentence)
+        else:
+            outcome.said[f"{what}: {sentence}"] += 1
+            if not SAYS_WHAT_TO_DO.search(sentence):
+                outcome.faults.append(f"does not say what to do: {sentence}")
+    return False
+
+
+def _work(home: Path, arrivals: Sequence[Path], says: Connection, seed: int) -> None:
+    """Take in what arrives and do what is due, again and again until told to finish, whatever fails meanwhile."""
+    configure_logging("CRITICAL")
+    be_traceable()
+    worker = _Worker(home, [*arrivals], says, Random(seed))
+    try:
+        while not (says.poll() and worker.is_done()):
+            worker.live()
+    except Exception:  # noqa: BLE001 - told, and found by whoever listens
+        says.send(("fault", traceback.format_exc(limit=-6)))
+    says.send(("done", ""))
+
+
+class _Worker:
+    """Works on a home while its disk fails."""
+
+    def __init__(self, home: Path, arrivals: list[Path], says: Connection, random: Random) -> None:
+        self._home = home
+        self._arrivals = arrivals
+        self._says = says
+        self._random = random
+
+    def is_done(self) -> bool:
+        """Return whether all that arrived is done."""
+        with Parts(free_settings(self._home)) as parts:
+            return not self._arrivals and not any(due_hours(parts, stream) for stream in STREAMS)
+
+    def live(self) -> None:
+        """Open the stores and try some times."""
+        with Parts(free_settings(self._home)) as parts:
+            for _ in range(TRIES):
+                try:
+                    self._take_in(parts)
+                    if not self._do_due(parts) and not self._says.poll():
+                        self._redo(parts)
+                except ChatAIError as error:
+                    self._says.send((type(error).__name__ if isinstance(error, Outage) else "fault", str(error)))
+                time.sleep(REST_S)
+
+    def _take_in(self, parts: Parts) -> None:
+        while self._arrivals:
+            for rejected in ingest_files(parts, self._arrivals[:1]).rejected:
+                self._says.send(("fault", f"rejected: {rejected.reason}"))
+            del self._arrivals[0]
+
+    def _do_due(self, parts: Parts) -> bool:
+        due = [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]
+        for stream, hour in due:
+            for stage in STAGES:
+                report = run(stage, scope_of(stream, hour, LIMITS), parts)
+                for blamed in {*report.failed, *report.retried} - {CORRUPT}:
+                    self._says.send(("fault", f"{stage}: items are blamed with {blamed}"))
+        return bool(due)
+
+    def _redo(self, parts: Parts) -> None:
+        """Have something to do: make a third of all items pending again."""
+        keys = [row["source_key"] for table in (schema.posts, schema.documents) for row in rows(parts, table)]
+        for key in self._random.sample(keys, len(keys) // 3):
+            redo(parts.records, key)
+
+
+@click.command()
+@click.option("--items", default=2_000, show_default=True)
+@click.option("--faults", default=200, show_default=True)
+@click.option("--seed", type=int, help="Drawn by default, and printed.")
+def main(items: int, faults: int, seed: int | None) -> None:
+    """Let a disk fail again and again, and compare the stores with those of an undisturbed run."""
+    configure_logging("CRITICAL")
+    seed = SystemRandom().randrange(10_000) if seed is None else seed
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run_all(Path(folder), items, faults, seed)
+    for what, count in sorted(outcome.injected.items()):
+        click.echo(f"  {count} {what}")
+    for what, count in outcome.said.most_common():
+        click.echo(f"  {count} {what}")
+    calls, lives = outcome.injected.total(), outcome.lives
+    click.echo(f"the disk was bad {faults} times for {lives} processes, {calls} calls failed, {outcome.seconds:.0f} s")
+    click.echo(f"{len(outcome.faults)} items blamed, hangs, differences or loose ends")
+    for line in outcome.faults[:50]:
+        click.echo(f"  {line}")
+    sys.exit(bool(outcome.faults))
+
+
+if __name__ == "__main__":
+    main()
