@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever doe
     from chatai_assets.adapters.parsers.sandbox import ParserPool
     from chatai_assets.adapters.vectors.port import VectorStore
     from chatai_assets.adapters.web.reading import PageReader
+    from chatai_assets.stages.audit import Audited
     from chatai_assets.stages.losses import Projected
 
 FIRST_HOUR = "first_hour"
@@ -256,6 +257,13 @@ class Parts:
         from chatai_assets.adapters.graph.ladybug import LadybugGraph
 
         return LadybugGraph(self.settings.home / "graph")
+
+    @property
+    def audited(self) -> Sequence[Audited]:
+        """Vector index and graph, to be compared with the record store."""
+        from chatai_assets.stages.audit import audited_graph, audited_vectors
+
+        return audited_vectors(self.records, self.vectors, self.embedder.model), audited_graph(self.graph)
 
     @cached_property
     def projections(self) -> Sequence[Projected]:

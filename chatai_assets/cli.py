@@ -10,20 +10,18 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.cli_audit import audit_command
 from chatai_assets.cli_dead_letters import letters_group
-from chatai_assets.cli_output import as_json, print_json, tenant
+from chatai_assets.cli_output import as_json, print_json, progress, tenant
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import EVERY_STAGE, STAGES, Stage
 from chatai_assets.domain.revisions import Kind
@@ -75,7 +73,7 @@ def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as
 
     settings = parts.settings
     intake = Intake(parts.records, parts.blobs, tenant or settings.tenant_id, "file", settings.parser.max_file_bytes)
-    with _progress("Ingesting") as tell:
+    with progress("Ingesting") as tell:
         report = ingest(paths, intake, on_file=(lambda path: tell(path.name)) if tell else None)
     if as_json:
         print_json(asdict(report))
@@ -98,7 +96,7 @@ def process_command(parts: Parts, as_json: bool) -> None:
     from chatai_assets.orchestration.build import build_defs
     from chatai_assets.orchestration.process import process, unhurried
 
-    with _progress("Processing") as tell:
+    with progress("Processing") as tell:
         outcome = process(parts, lambda: build_defs(unhurried(parts.settings), parts=parts), tell)
     if as_json:
         print_json(outcome.figures)
@@ -267,17 +265,5 @@ def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as
         click.echo(f"{key[1]} is pending again from {stage!r} on, in hour {hour}.")
 
 
+cli.add_command(audit_command)
 cli.add_command(letters_group)
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[str], None] | None]:
-    """Show on a terminal what is going on; elsewhere give None."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title)
-        yield lambda text: progress.update(task, description=f"{title}: {text}")

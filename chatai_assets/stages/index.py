@@ -69,7 +69,7 @@ class _Indexing:
             before = ledger.recorded(connection, owner, "vectors")
         wanted = _wanted_points(self.scope.stream, items, chunks, embedded, tags, pages)
         desired = {
-            key: {i: _content(self.model, point) for i, point in points.items()} for key, points in wanted.items()
+            key: {i: content_of(self.model, *point) for i, point in points.items()} for key, points in wanted.items()
         }
         changes = Changes({})
         if needs_writing(desired, before):
@@ -182,8 +182,8 @@ def _place(chunk: RowMapping) -> tuple[str, str]:
     return chunk["tenant_id"], chunk["text_hash"]
 
 
-def _content(model: str, point: tuple[str, Payload]) -> str:
-    text_hash, payload = point
+def content_of(model: str, text_hash: str, payload: Mapping[str, Any]) -> str:
+    """Return a fingerprint of a point: who embedded which text, and what stands beside it."""
     return digest(model, text_hash, canonical_json(payload))[:16]
 
 

@@ -138,7 +138,7 @@ def _forget(records: Records, name: Projection) -> int:
             keys = ledger.some_keys(connection, name, ITEMS)
             if not keys:
                 return items
-            _reopen(connection, name, keys)
+            reopen(connection, name, keys)
             ledger.forget(connection, name, keys)
         items += len(keys)
 
@@ -148,13 +148,13 @@ def _suspect(records: Records, projected: Projected) -> int:
     items = 0
     for found in _batches(projected.holdings()):
         with records.begin() as connection:
-            _reopen(connection, projected.name, list(found))
+            reopen(connection, projected.name, list(found))
             ledger.suspect(connection, projected.name, found)
         items += len(found)
     return items
 
 
-def _reopen(connection: Connection, name: Projection, keys: Sequence[Key]) -> None:
+def reopen(connection: Connection, name: Projection, keys: Sequence[Key]) -> None:
     """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now.
 
     What was erased leaves once more: a store from another day may hold it.

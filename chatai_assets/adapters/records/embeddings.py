@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, select, tuple_
 
-from chatai_assets.adapters.records.content import Rows, of_owner
+from chatai_assets.adapters.records.content import Place, Rows, of_owner
 from chatai_assets.adapters.records.dialect import upsert
 from chatai_assets.adapters.records.schema import chunks, vectors, work
 
@@ -45,6 +45,17 @@ def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tup
 def count_vectors(connection: Connection, model: str) -> int:
     """Return how many texts a model has embedded."""
     return connection.execute(select(func.count()).select_from(vectors).where(vectors.c.model == model)).scalar_one()
+
+
+def vectors_of_chunks(connection: Connection, places: Sequence[Place], model: str) -> dict[Place, Any]:
+    """Return chunk -> its vector row, of those that have one, by ``(tenant_id, source_key, part, ordinal)``."""
+    if not places:
+        return {}
+    place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    same = and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash)
+    statement = select(chunks.c.source_key, chunks.c.part, chunks.c.ordinal, vectors).join(vectors, same)
+    rows = connection.execute(statement.where(vectors.c.model == model, tuple_(*place).in_(places))).mappings()
+    return {(row["tenant_id"], row["source_key"], row["part"], row["ordinal"]): row for row in rows}
 
 
 def embedded_texts(connection: Connection, owner: str, model: str) -> set[tuple[str, str]]:

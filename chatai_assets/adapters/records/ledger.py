@@ -75,6 +75,18 @@ def some_keys(connection: Connection, projection: Projection, limit: int) -> lis
     return [(tenant, key) for tenant, key in rows]
 
 
+def entries(
+    connection: Connection, projection: Projection, after: Key | None, limit: int
+) -> list[tuple[Key, Recorded]]:
+    """Return the next entries after a key, in the order of keys; those of items that were let go are empty."""
+    entry = index_ledger.c
+    place = tuple_(entry.tenant_id, entry.source_key)
+    statement = select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed)
+    statement = statement.where(entry.projection == projection).order_by(entry.tenant_id, entry.source_key).limit(limit)
+    rows = connection.execute(statement if after is None else statement.where(place > after))
+    return [((tenant, key), Recorded(intended, confirmed)) for tenant, key, intended, confirmed in rows]
+
+
 def forget(connection: Connection, projection: Projection, keys: Sequence[Key]) -> None:
     """Drop what is recorded of items."""
     entry = index_ledger.c

@@ -21,7 +21,7 @@ from chatai_assets.adapters.vectors.collection import Collection
 from chatai_assets.adapters.vectors.edge_alias import ALIAS, current, mark_of_index, point_alias
 from chatai_assets.adapters.vectors.edge_collection import failing_as_outage
 from chatai_assets.adapters.vectors.edge_search import equal, search
-from chatai_assets.adapters.vectors.port import Hit, Point, Query
+from chatai_assets.adapters.vectors.port import Hit, Point, Query, point_of
 from chatai_assets.adapters.vectors.turns import Turns
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
@@ -29,6 +29,8 @@ TURN_TIMEOUT_S = 60.0
 MIN_FREE_BYTES = 200_000_000
 PAGE = 5_000
 """Points read at a time while all are walked through; each page opens the index anew."""
+WHOLE_PAGE = 1_000
+"""The same with their vectors."""
 
 
 class EdgeVectors:
@@ -94,13 +96,24 @@ class EdgeVectors:
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point in the order of ids, 5,000 at a time; the index is free in between."""
+        for record in self._records(PAGE, with_vector=False):
+            yield str(record.id), record.payload or {}
+
+    def whole_points(self) -> Iterator[Point]:
+        """Yield every point with its vectors in the order of ids, some at a time; the index is free in between."""
+        for record in self._records(WHOLE_PAGE, with_vector=True):
+            yield point_of(record)
+
+    def _records(self, limit: int, *, with_vector: bool) -> Iterator[Any]:
         offset = None
         while True:
             with self._reading() as shard:
                 if shard is None:
                     return
-                page, offset = shard.scroll(edge.ScrollRequest(offset=offset, limit=PAGE, with_payload=True))
-            yield from ((str(record.id), record.payload or {}) for record in page)
+                page, offset = shard.scroll(
+                    edge.ScrollRequest(offset=offset, limit=limit, with_payload=True, with_vector=with_vector)
+                )
+            yield from page
             if offset is None:
                 return
 

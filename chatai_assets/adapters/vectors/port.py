@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from chatai_assets.adapters.models.ports import Vector
 
 
@@ -58,6 +60,18 @@ class Hit:
     payload: Mapping[str, Any]
 
 
+def point_of(record: Any) -> Point:
+    """Return what a store tells of a point and its vectors, named as in a ``Point``; those it lacks are empty."""
+    told = record.vector or {}
+    sparse = told.get("sparse")
+    return Point(
+        id=str(record.id),
+        dense=np.asarray(told.get("dense", ()), np.float32),
+        sparse=Sparse(sparse.indices, sparse.values) if sparse else Sparse((), ()),
+        payload=record.payload or {},
+    )
+
+
 class VectorWriter(Protocol):
     """Open for writing; writes are durable when the ``writing()`` block that gave it ends."""
 
@@ -100,4 +114,8 @@ class VectorStore(Protocol):
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point, in the order of ids, in bounded memory."""
+        ...
+
+    def whole_points(self) -> Iterator[Point]:
+        """Yield every point with its vectors, in the order of ids, in bounded memory."""
         ...

@@ -20,7 +20,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from chatai_assets.adapters.turns import StillMine, Turns
 from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, TENANT, Collection
 from chatai_assets.adapters.vectors.hybrid import fused
-from chatai_assets.adapters.vectors.port import Hit, Point, Query
+from chatai_assets.adapters.vectors.port import Hit, Point, Query, point_of
 from chatai_assets.adapters.vectors.server_search import equal, requests_of
 from chatai_assets.domain.errors import StoreUnavailable
 
@@ -109,13 +109,24 @@ class QdrantVectors:
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point in the order of ids; what is written meanwhile may be among them."""
+        for record in self._records(with_vectors=False):
+            yield str(record.id), record.payload or {}
+
+    def whole_points(self) -> Iterator[Point]:
+        """Yield every point with its vectors in the order of ids; what is written meanwhile may be among them."""
+        for record in self._records(with_vectors=True):
+            yield point_of(record)
+
+    def _records(self, *, with_vectors: bool) -> Iterator[Any]:
         if not self._is_there():
             return
         offset = None
         while True:
             with failing_as_outage("read"):
-                page, offset = self._client.scroll(ALIAS, limit=PAGE, offset=offset, with_payload=True)
-            yield from ((str(record.id), record.payload or {}) for record in page)
+                page, offset = self._client.scroll(
+                    ALIAS, limit=PAGE, offset=offset, with_payload=True, with_vectors=with_vectors
+                )
+            yield from page
             if offset is None:
                 return
 

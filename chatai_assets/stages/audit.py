@@ -1,0 +1,275 @@
+"""Comparing vector index and graph with the record store, in bounded memory and while others write.
+
+The ledger says of every item what a projection surely holds, and with which content. Both are walked through twice:
+what differs both times in the same way differs indeed, for whatever is written meanwhile says so in the ledger first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chatai_assets.adapters.comparison import Difference, Expected, Found, comparison
+from chatai_assets.adapters.graph.port import GraphStore
+from chatai_assets.adapters.records import ledger, work
+from chatai_assets.adapters.records.content import Place
+from chatai_assets.adapters.records.embeddings import vectors_of_chunks
+from chatai_assets.adapters.records.ledger import Projection
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.work import Key
+from chatai_assets.adapters.vectors.port import Point, VectorStore
+from chatai_assets.domain.graph import Edge, Node, key_of_source
+from chatai_assets.domain.graph_change import EDGE_TYPES, EdgeRef, GraphChange, content_of
+from chatai_assets.domain.graph_ids import is_true_to_id
+from chatai_assets.domain.index_plan import Recorded
+from chatai_assets.stages import index
+from chatai_assets.stages.losses import WRITTEN_BY, reopen
+
+ITEMS = 1_000
+POINTS = 500
+REMOVED = 1_000
+SAME = 1e-4
+"""How far a number of a unit vector may be off, for whoever normalises it rounds differently."""
+ALTERED = "altered"
+"""The content of what a store shows otherwise than its own id or its text would have it; no fingerprint is that."""
+EXAMPLES = 20
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A projection as far as an audit goes.
+
+    Attributes:
+        found: walks through all that the store holds.
+        remove: takes things out that belong to no item.
+    """
+
+    name: Projection
+    found: Callable[[], Iterable[Found]]
+    remove: Callable[[Sequence[Difference]], None]
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What an audit of one projection saw; holds no text.
+
+    Attributes:
+        expected: how many points, or nodes and edges, the ledger names; what several items share counts for each.
+        found: how many the store holds.
+        differences: ``missing``, ``extra`` or ``changed`` -> how many.
+        examples: a few: kind, point or label, source key.
+        reopened: items that are written again by the next run, where mending was asked for.
+        removed: what belonged to no item and is gone.
+    """
+
+    projection: Projection
+    expected: int = 0
+    found: int = 0
+    differences: Counter[str] = field(default_factory=Counter)
+    examples: list[dict[str, str]] = field(default_factory=list)
+    reopened: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the store holds what it should and nothing else."""
+        return not self.differences
+
+
+def audited_vectors(records: Records, vectors: VectorStore, model: str) -> Audited:
+    """Return the vector index as something to audit.
+
+    Args:
+        model: whose vectors are indexed.
+    """
+
+    def remove(extra: Sequence[Difference]) -> None:
+        with vectors.writing() as writer:
+            writer.delete([difference.part for difference in extra])
+
+    return Audited("vectors", lambda: _found_points(records, vectors, model), remove)
+
+
+def audited_graph(graph: GraphStore) -> Audited:
+    """Return the graph as something to audit."""
+
+    def remove(extra: Sequence[Difference]) -> None:
+        with graph.writing() as writer:
+            writer.apply(_removal(extra))
+
+    return Audited("graph", lambda: _found_parts(graph), remove)
+
+
+def audit(records: Records, audited: Audited, *, repair: bool = False, tell: Tell = lambda _: None) -> AuditReport:
+    """Compare a projection with its ledger.
+
+    Args:
+        repair: have what differs written again by the next run, and what belongs to no item removed.
+        tell: called with what is under way.
+
+    Raises:
+        StoreUnavailable: one of the stores cannot be read.
+    """
+    started, report = time.monotonic(), AuditReport(audited.name)
+    with comparison() as first:
+        report.expected = first.expect(_expected(records, audited.name))
+        tell(f"{audited.name}: {report.expected:,} expected")
+        report.found = first.find(audited.found())
+        suspected = set(first.differences())
+    if suspected:
+        tell(f"{audited.name}: {len(suspected):,} looked at again")
+        _confirm(records, audited, suspected, report, repair=repair)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _confirm(
+    records: Records, audited: Audited, suspected: set[Difference], report: AuditReport, *, repair: bool
+) -> None:
+    """Look again, report what differs as before, and mend it if that is asked for."""
+    with comparison() as second:
+        second.expect(_expected(records, audited.name))
+        second.find(audited.found())
+        for batch in _batches(difference for difference in second.differences() if difference in suspected):
+            report.differences.update(difference.kind for difference in batch)
+            report.examples += map(_example, batch[: EXAMPLES - len(report.examples)])
+            if repair:
+                _mend(records, audited, batch, report)
+
+
+def _batches(differences: Iterable[Difference]) -> Iterator[list[Difference]]:
+    batch: list[Difference] = []
+    for difference in differences:
+        batch.append(difference)
+        if len(batch) == REMOVED:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _example(difference: Difference) -> dict[str, str]:
+    label, _, named = difference.part.partition(" ")
+    return {
+        "difference": difference.kind,
+        "part": label if named else difference.part,
+        "tenant": difference.tenant_id,
+        "source": difference.source_key,
+    }
+
+
+def _mend(records: Records, audited: Audited, batch: Sequence[Difference], report: AuditReport) -> None:
+    """Have the items written again to which something belongs; take out what belongs to none."""
+    parts: defaultdict[Key, list[str]] = defaultdict(list)
+    for difference in batch:
+        # Where an edge goes, the nodes that nothing else holds go as well.
+        at_stake = (difference.part, difference.start, difference.end)
+        parts[difference.tenant_id, difference.source_key] += filter(None, at_stake)
+    with records.begin() as connection:
+        known = work.rows_of(connection, WRITTEN_BY[audited.name], list(parts)).keys()
+        mine = {key: found for key, found in parts.items() if key in known}
+        reopen(connection, audited.name, list(mine))
+        ledger.suspect(connection, audited.name, mine)
+    nobodys = [each for each in batch if each.kind == "extra" and (each.tenant_id, each.source_key) not in known]
+    if nobodys:
+        audited.remove(nobodys)
+    report.reopened += len(mine)
+    report.removed += len(nobodys)
+
+
+def _expected(records: Records, name: Projection) -> Iterator[Expected]:
+    after: Key | None = None
+    while True:
+        with records.reading() as connection:
+            page = ledger.entries(connection, name, after, ITEMS)
+        for key, recorded in page:
+            yield from _expected_of(key, recorded)
+        if len(page) < ITEMS:
+            return
+        after = page[-1][0]
+
+
+def _expected_of(key: Key, recorded: Recorded) -> Iterator[Expected]:
+    """Yield what an item surely has; while it is being written it may have what it had, or have it changed, or not."""
+    if recorded.intended:
+        yield from (Expected(part, *key, None) for part in recorded.intended.keys() | recorded.confirmed.keys())
+    else:
+        yield from (Expected(part, *key, content) for part, content in recorded.confirmed.items())
+
+
+def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterator[Found]:
+    page: list[Point] = []
+    for point in vectors.whole_points():
+        page.append(point)
+        if len(page) == POINTS:
+            yield from _found_page(records, page, model)
+            page = []
+    yield from _found_page(records, page, model)
+
+
+def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator[Found]:
+    places = {point.id: place for point in page if (place := _place(point))}
+    with records.reading() as connection:
+        kept = vectors_of_chunks(connection, list(places.values()), model)
+    for point in page:
+        payload = point.payload
+        vector = kept.get(places[point.id]) if point.id in places else None
+        same = vector is not None and _is_same(point, vector)
+        content = index.content_of(model, vector["text_hash"], payload) if vector is not None and same else ALTERED
+        yield Found(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
+
+
+def _place(point: Point) -> Place | None:
+    payload = point.payload
+    tenant, source, part, ordinal = (payload.get(name) for name in ("tenant_id", "source", "part", "ordinal"))
+    if isinstance(tenant, str) and isinstance(source, str) and isinstance(part, str) and isinstance(ordinal, int):
+        return tenant, source, part, ordinal
+    return None
+
+
+def _is_same(point: Point, kept: Any) -> bool:
+    dense = np.frombuffer(kept["dense"], "<f4")
+    indices, values = np.frombuffer(kept["sparse_indices"], "<u4"), np.frombuffer(kept["sparse_values"], "<f4")
+    return (
+        point.dense.shape == dense.shape
+        and np.allclose(point.dense, dense, rtol=0, atol=SAME)
+        and np.array_equal(np.asarray(point.sparse.indices, np.uint32), indices)
+        and np.allclose(np.asarray(point.sparse.values, np.float32), values)
+    )
+
+
+def _found_parts(graph: GraphStore) -> Iterator[Found]:
+    for node in graph.nodes():
+        told = node.properties
+        yield Found(f"{node.label} {node.id}", str(told["tenant_id"]), str(told.get("source") or ""), _content(node))
+    for edge in graph.edges():
+        yield Found(
+            f"{edge.type} {edge.id}",
+            *key_of_source(edge.source),
+            _content(edge),
+            *map(" ".join, (edge.start, edge.end)),
+        )
+
+
+def _content(part: Node | Edge) -> str:
+    return content_of(part) if is_true_to_id(part) else ALTERED
+
+
+def _removal(extra: Sequence[Difference]) -> GraphChange:
+    edges, nodes = [], []
+    for difference in extra:
+        label, _, part_id = difference.part.partition(" ")
+        if label in EDGE_TYPES:
+            start, _, start_id = difference.start.partition(" ")
+            edges.append(EdgeRef(label, part_id, (start, start_id)))
+        else:
+            nodes.append((label, part_id))
+    return GraphChange(delete_edges=edges, release_nodes=nodes)
