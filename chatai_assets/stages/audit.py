@@ -108,12 +108,20 @@ def audited_graph(graph: GraphStore) -> Audited:
     return Audited("graph", lambda: _found_parts(graph), remove)
 
 
-def audit(records: Records, audited: Audited, *, repair: bool = False, tell: Tell = lambda _: None) -> AuditReport:
+def audit(
+    records: Records,
+    audited: Audited,
+    *,
+    repair: bool = False,
+    tell: Tell = lambda _: None,
+    each: Callable[[Difference], None] = lambda _: None,
+) -> AuditReport:
     """Compare a projection with its ledger.
 
     Args:
         repair: have what differs written again by the next run, and what belongs to no item removed.
         tell: called with what is under way.
+        each: called with every difference.
 
     Raises:
         StoreUnavailable: one of the stores cannot be read.
@@ -126,23 +134,23 @@ def audit(records: Records, audited: Audited, *, repair: bool = False, tell: Tel
         suspected = set(first.differences())
     if suspected:
         tell(f"{audited.name}: {len(suspected):,} looked at again")
-        _confirm(records, audited, suspected, report, repair=repair)
+        for batch in _confirmed(records, audited, suspected):
+            report.differences.update(difference.kind for difference in batch)
+            report.examples += map(_example, batch[: EXAMPLES - len(report.examples)])
+            for difference in batch:
+                each(difference)
+            if repair:
+                _mend(records, audited, batch, report)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _confirm(
-    records: Records, audited: Audited, suspected: set[Difference], report: AuditReport, *, repair: bool
-) -> None:
-    """Look again, report what differs as before, and mend it if that is asked for."""
+def _confirmed(records: Records, audited: Audited, suspected: set[Difference]) -> Iterator[list[Difference]]:
+    """Look again; yield what differs as before, in batches."""
     with comparison() as second:
         second.expect(_expected(records, audited.name))
         second.find(audited.found())
-        for batch in _batches(difference for difference in second.differences() if difference in suspected):
-            report.differences.update(difference.kind for difference in batch)
-            report.examples += map(_example, batch[: EXAMPLES - len(report.examples)])
-            if repair:
-                _mend(records, audited, batch, report)
+        yield from _batches(difference for difference in second.differences() if difference in suspected)
 
 
 def _batches(differences: Iterable[Difference]) -> Iterator[list[Difference]]:

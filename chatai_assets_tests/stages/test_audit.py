@@ -12,7 +12,7 @@ from chatai_assets.domain.graph_change import EDGE_TYPES, EdgeRef, GraphChange
 from chatai_assets.domain.keys import point_id
 from chatai_assets.stages.audit import audit
 from chatai_assets_tests.pipeline import contents, differences, ingest_posts, loose_ends, message, process_all
-from chatai_assets_tests.scenarios import corpus
+from chatai_assets_tests.scenarios import corpus, tampering
 
 
 @pytest.fixture
@@ -139,3 +139,11 @@ def test_vectors_of_the_index_are_those_of_the_record_store(filled):
     for point in filled.vectors.whole_points():
         assert abs(float(np.linalg.norm(point.dense)) - 1) < 1e-4
         assert len(point.sparse.indices) == len(point.sparse.values) > 0
+
+
+def test_one_in_twenty_altered_by_hand_is_all_that_is_found(tmp_path):
+    outcome = tampering.run(tmp_path, posts=200, share=0.05, seed=5)
+    assert outcome.clean_code == 0
+    assert len(outcome.tampered) > 20
+    assert outcome.found == outcome.tampered
+    assert all(report.agrees for report in outcome.after)
