@@ -28,6 +28,7 @@ STORE_SET_ASIDE = "store.set_aside"
 LOG_CUT = "store.log_cut"
 PROJECTION_REOPENED = "projection.reopened"
 ITEMS_EXPIRED = "items.expired"
+RETAINED = "records.retained"
 
 
 def configure_logging(level: str = "INFO") -> None:

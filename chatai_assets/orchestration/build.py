@@ -10,12 +10,14 @@ from chatai_assets.assembly import Parts, first_hour, open_parts
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.assets.documents import document_assets
 from chatai_assets.orchestration.assets.posts import post_assets
+from chatai_assets.orchestration.assets.upkeep import upkeep_assets
 from chatai_assets.orchestration.checks import checks
 from chatai_assets.orchestration.dead_letters import replay_job
 from chatai_assets.orchestration.jobs import stream_jobs
 from chatai_assets.orchestration.partitions import arrival_hours
 from chatai_assets.orchestration.redo import redo_job
 from chatai_assets.orchestration.resources import Clock, resources_of
+from chatai_assets.orchestration.schedules import schedules, upkeep_jobs
 from chatai_assets.orchestration.sensors import sensors
 from chatai_assets.settings import Settings
 
@@ -32,9 +34,10 @@ def build_defs(settings: Settings, *, parts: Parts | None = None, clock: Clock =
     hours = arrival_hours(first_hour(parts) if parts else _first_hour_of_home(settings))
     configure_logging(settings.log_level)
     return dg.Definitions(
-        assets=[*post_assets(settings, hours), *document_assets(settings, hours)],
+        assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets()],
         asset_checks=checks(),
-        jobs=[*stream_jobs(settings), redo_job(settings), replay_job(settings)],
+        jobs=[*stream_jobs(settings), redo_job(settings), replay_job(settings), *upkeep_jobs(settings)],
+        schedules=schedules(),
         sensors=sensors(settings, hours, parts, clock),
         resources=resources_of(settings, parts, clock),
         executor=dg.in_process_executor,

@@ -55,13 +55,26 @@ def failure_of(error: BaseException, place: Place) -> dg.Failure | dg.RetryReque
     """Return what to raise towards Dagster instead of an error."""
     if isinstance(error, StoreUnavailable) and place.retries < STORE_RETRIES:
         return dg.RetryRequested(max_retries=STORE_RETRIES, seconds_to_wait=STORE_RETRY_DELAY_S)
-    details: dict[str, dg.MetadataValue] = {"error_class": dg.MetadataValue.text(type(error).__name__)}
+    details = _details(error)
     if place.waiting is not None:
         details["items_waiting"] = dg.MetadataValue.int(place.waiting)
+    return dg.Failure(sentence_of(error, place), details, allow_retries=False)
+
+
+def _details(error: BaseException) -> dict[str, dg.MetadataValue]:
+    details: dict[str, dg.MetadataValue] = {"error_class": dg.MetadataValue.text(type(error).__name__)}
     if not isinstance(error, ChatAIError | DeadlinePassed):
         stack = "".join(traceback.format_tb(error.__traceback__))
         details["stack"] = dg.MetadataValue.md(f"```\n{stack}\n```")
-    return dg.Failure(sentence_of(error, place), details, allow_retries=False)
+    return details
+
+
+def failure_of_upkeep(error: BaseException, retries: int) -> dg.Failure | dg.RetryRequested:
+    """Return what to raise towards Dagster instead of an error of an upkeep asset."""
+    if isinstance(error, StoreUnavailable) and retries < STORE_RETRIES:
+        return dg.RetryRequested(max_retries=STORE_RETRIES, seconds_to_wait=STORE_RETRY_DELAY_S)
+    said = f"{_cause(error, 'asset')} What was done so far stays done; the next run of the schedule goes on from there."
+    return dg.Failure(said, _details(error), allow_retries=False)
 
 
 def sentence_of(error: BaseException, place: Place) -> str:
@@ -73,11 +86,11 @@ def sentence_of(error: BaseException, place: Place) -> str:
     )
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException, what: str = "stage") -> str:
     if isinstance(error, ChatAIError | DeadlinePassed):
         text = str(error).strip() or type(error).__name__
         return text if text.endswith((".", "!", "?")) else f"{text}."
-    return f"An unforeseen {type(error).__name__} stopped the stage."
+    return f"An unforeseen {type(error).__name__} stopped the {what}."
 
 
 def _advice(error: BaseException) -> str:

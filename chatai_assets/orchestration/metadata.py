@@ -163,6 +163,7 @@ def _hour_figures(report: StageReport) -> dict[str, Any]:
         "hour_done": states.get("done", 0),
         "hour_open": states.get("pending", 0) + states.get("working", 0),
         "hour_failed": states.get("failed", 0),
+        **({"hour_gone": states["gone"]} if "gone" in states else {}),
     }
 
 
