@@ -20,9 +20,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from chatai_assets.domain.breaker import Down
 from chatai_assets.domain.errors import BudgetSpent, ChatAIError, StoreUnavailable
 from chatai_assets.domain.keys import Stage, Stream
 from chatai_assets.orchestration.deadlines import DeadlinePassed
+from chatai_assets.stages.outages import down_since
 
 STORE_RETRIES = 1
 STORE_RETRY_DELAY_S = 3
@@ -35,6 +37,7 @@ class Place:
     Attributes:
         waiting: items that wait at this stage of the hour; None when the record store cannot say.
         retries: how often this step was tried again so far.
+        down: the outage that it is part of, where one could be noted.
     """
 
     stream: Stream
@@ -42,6 +45,7 @@ class Place:
     hour: str
     waiting: int | None
     retries: int
+    down: Down | None = None
 
 
 def is_ours_to_explain(error: BaseException) -> bool:
@@ -51,9 +55,18 @@ def is_ours_to_explain(error: BaseException) -> bool:
     return isinstance(error, Exception | DeadlinePassed)
 
 
+def is_tried_again(error: BaseException, retries: int) -> bool:
+    """Return whether a step is tried once more in its run.
+
+    Args:
+        retries: how often it was so far.
+    """
+    return isinstance(error, StoreUnavailable) and retries < STORE_RETRIES
+
+
 def failure_of(error: BaseException, place: Place) -> dg.Failure | dg.RetryRequested:
     """Return what to raise towards Dagster instead of an error."""
-    if isinstance(error, StoreUnavailable) and place.retries < STORE_RETRIES:
+    if is_tried_again(error, place.retries):
         return dg.RetryRequested(max_retries=STORE_RETRIES, seconds_to_wait=STORE_RETRY_DELAY_S)
     details = _details(error)
     if place.waiting is not None:
@@ -71,7 +84,7 @@ def _details(error: BaseException) -> dict[str, dg.MetadataValue]:
 
 def failure_of_upkeep(error: BaseException, retries: int) -> dg.Failure | dg.RetryRequested:
     """Return what to raise towards Dagster instead of an error of an upkeep asset."""
-    if isinstance(error, StoreUnavailable) and retries < STORE_RETRIES:
+    if is_tried_again(error, retries):
         return dg.RetryRequested(max_retries=STORE_RETRIES, seconds_to_wait=STORE_RETRY_DELAY_S)
     said = f"{_cause(error, 'asset')} What was done so far stays done; the next run of the schedule goes on from there."
     return dg.Failure(said, _details(error), allow_retries=False)
@@ -79,17 +92,23 @@ def failure_of_upkeep(error: BaseException, retries: int) -> dg.Failure | dg.Ret
 
 def sentence_of(error: BaseException, place: Place) -> str:
     """Return what is wrong, how much waits for it, and what to do, in words for whoever watches the runs."""
-    count = "An unknown number of" if place.waiting is None else f"{place.waiting:,}"
     return (
-        f"{_cause(error)} {count} {place.stream} wait at the stage {place.stage!r} of {place.hour}; nothing is lost "
-        f"and no attempt is used up. {_advice(error)}"
+        f"{_cause(error, down=place.down)} {_waits(place)} at the stage {place.stage!r} of {place.hour}; nothing is "
+        f"lost and no attempt is used up. {_advice(error)}"
     )
 
 
-def _cause(error: BaseException, what: str = "stage") -> str:
+def _waits(place: Place) -> str:
+    if place.waiting is None:
+        return f"An unknown number of {place.stream} wait"
+    return f"1 of the {place.stream} waits" if place.waiting == 1 else f"{place.waiting:,} {place.stream} wait"
+
+
+def _cause(error: BaseException, what: str = "stage", down: Down | None = None) -> str:
     if isinstance(error, ChatAIError | DeadlinePassed):
         text = str(error).strip() or type(error).__name__
-        return text if text.endswith((".", "!", "?")) else f"{text}."
+        said = f"{down_since(down)}: {text}" if down else text
+        return said if said.endswith((".", "!", "?")) else f"{said}."
     return f"An unforeseen {type(error).__name__} stopped the {what}."
 
 

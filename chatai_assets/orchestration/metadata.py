@@ -65,6 +65,7 @@ PREVIEW_COLUMNS: dict[Stage, dg.TableSchema] = {
 
 LETTER_COLUMNS = dg.TableSchema(
     [
+        dg.TableColumn("id", "int", "for `chatai dead-letters show` and the job replay_dead_letters"),
         dg.TableColumn("source", "string", "source key; `chatai show` says all about it"),
         dg.TableColumn("stage", "string", "the stage that gave up"),
         dg.TableColumn("error_class", "string", "the cause in one word"),
@@ -113,6 +114,7 @@ def letters_table(letters: Sequence[RowMapping]) -> dg.TableMetadataValue:
     """Return the first dead letters as a table."""
     rows = [
         {
+            "id": letter["id"],
             "source": letter["source"],
             "stage": letter["stage"],
             "error_class": letter["error_class"],

@@ -73,9 +73,9 @@ def asked_of(tags: Mapping[str, str]) -> Asked:
     return "probe" if asked == "probe" else "due"
 
 
-def note_outage_of(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Write on a run that an outage failed it: its breaker says when to ask again, and its hour needs no backoff."""
-    instance.add_run_tags(run_id, {OUTAGE_TAG: "true"})
+def note_outage_of(instance: dg.DagsterInstance, run_id: str, part: str) -> None:
+    """Write on a run what was down: its breaker says when to ask again, and its hour needs no backoff."""
+    instance.add_run_tags(run_id, {OUTAGE_TAG: part})
 
 
 def end_lost_runs(instance: dg.DagsterInstance, records: Records) -> list[str]:

@@ -18,7 +18,7 @@ from chatai_assets.domain.errors import Outage, StoreUnavailable
 from chatai_assets.domain.keys import STREAMS, Stage, Stream
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
 from chatai_assets.orchestration.deadlines import DeadlinePassed, deadline
-from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain
+from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain, is_tried_again
 from chatai_assets.orchestration.metadata import LISTED, materialization_metadata
 from chatai_assets.orchestration.pulse import pulse
 from chatai_assets.orchestration.resources import Clock, Part
@@ -133,11 +133,9 @@ def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -
         if isinstance(error, DeadlinePassed):
             expect_end(context.run_id)
         _log_failed(run, error)
-        place = Place(run.scope.stream, run.stage, run.scope.hour, _waiting(run), context.retry_number)
-        failure = failure_of(error, place)
-        if isinstance(error, Outage) and isinstance(failure, dg.Failure):
-            _open_breaker(context, run, error)
-        raise failure from None  # the cause may quote private text
+        down = None if is_tried_again(error, context.retry_number) else _open_breaker(context, run, error)
+        place = Place(run.scope.stream, run.stage, run.scope.hour, _waiting(run), context.retry_number, down)
+        raise failure_of(error, place) from None  # the cause may quote private text
     _log_complete(run)
 
 
@@ -160,10 +158,14 @@ def scope_of(
     )
 
 
-def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: Outage) -> None:
+def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: BaseException) -> Down | None:
     """Tell all processes what is down; the breaker then says when the hour is asked for again, not its failed runs."""
-    if note_outage(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock()):
-        note_outage_of(context.instance, context.run_id)
+    if not isinstance(error, Outage):
+        return None
+    down = note_outage(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock())
+    if down:
+        note_outage_of(context.instance, context.run_id, down.part)
+    return down
 
 
 def _states(run: StageRun) -> dict[str, int]:

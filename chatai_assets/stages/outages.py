@@ -45,22 +45,23 @@ def in_the_way(records: Records, stream: Stream, stage: Stage) -> Down | None:
 
 def note_outage(
     opened: Callable[[], Records], stream: Stream, stage: Stage, part: str, error: Outage, now: float
-) -> bool:
-    """Open the breaker of what is down; return whether that could be written down.
+) -> Down | None:
+    """Open the breaker of what is down; return the outage, or None if that could not be written down.
 
     Of an outage of the record store itself nothing can: whoever cannot reach it sees that without being told. And a
     tenant's spent budget stops that tenant alone.
     """
     part = error.part or part
     if part == RECORDS or isinstance(error, BudgetSpent):
-        return False
+        return None
     try:
         with opened().begin() as connection:
             outages.open_at(connection, part, place(stream, stage), str(error), type(error).__name__, now)
+            down = next(down for down in outages.open_outages(connection) if down.part == part)
     except StoreUnavailable:
-        return False
+        return None
     log.error(BREAKER_OPEN, part=part, stream=stream, stage=stage, error_class=type(error).__name__)
-    return True
+    return down
 
 
 def note_success(
@@ -102,10 +103,12 @@ def sentence_of(down: Down, waits: Mapping[str, int], probe_at: float | None = N
     """Return what is down, since when, what waits and when somebody tries again."""
     who = " and ".join(f"{count:,} {stream}" for stream, count in waits.items()) or "nothing"
     probe = "" if probe_at is None else f" The next probe is at {clock_time(probe_at)} UTC."
-    return (
-        f"{capitalized(name_of(down.part))} is down since {clock_time(down.since)} UTC: {down.reason.rstrip('.')}. "
-        f"{capitalized(who)} wait; nothing is lost.{probe}"
-    )
+    return f"{down_since(down)}: {down.reason.rstrip('.')}. {capitalized(who)} wait; nothing is lost.{probe}"
+
+
+def down_since(down: Down) -> str:
+    """Return what is down, and since when: ``GigaChat is down since 2026-11-26 03:37 UTC``."""
+    return f"{capitalized(name_of(down.part))} is down since {clock_time(down.since)} UTC"
 
 
 def told_outages(records: Records, longest_s: float) -> list[dict[str, Any]]:

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
+from chatai_assets.domain.breaker import Down
 from chatai_assets.domain.errors import MassFailure, PaymentRequired, StoreUnavailable
 from chatai_assets.orchestration.deadlines import DeadlinePassed
 from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain
@@ -28,6 +31,15 @@ def test_other_outages_are_not_asked_again_at_once(error):
     assert isinstance(failure, dg.Failure)
     assert failure.allow_retries is False
     assert "1,234 posts wait" in str(failure.description)
+
+
+def test_an_outage_says_what_is_down_and_since_when():
+    down = Down(1, "gigachat", since=1_790_000_000.0, reason="Pay first.", places=("posts/tag",))
+    failure = failure_of(PaymentRequired("Pay first."), replace(PLACE, waiting=1, down=down))
+    assert isinstance(failure, dg.Failure)
+    assert str(failure.description).startswith(
+        "GigaChat is down since 2026-09-21 14:13 UTC: Pay first. 1 of the posts waits at the stage 'tag' of"
+    )
 
 
 def test_what_nobody_foresaw_is_named_without_its_message():

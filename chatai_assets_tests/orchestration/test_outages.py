@@ -8,6 +8,7 @@ import pytest
 
 from chatai_assets.adapters.records import outages
 from chatai_assets.assembly import open_parts
+from chatai_assets.domain.breaker import clock_time
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.checks import open_work
@@ -95,9 +96,12 @@ def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(hom
 
     home.posts(range(1, 6))
     monkeypatch.setattr("chatai_assets.adapters.models.free.FirstWordsTagger.tag", unreachable)
-    assert run(home, {"chatai/asked": "due"}).failure
+    failed = run(home, {"chatai/asked": "due"})
     (down,) = lasting(home)
     assert (down.part, down.places, down.since) == ("free", ("posts/tag",), moment[0])
+    said = f"The free model is down since {clock_time(moment[0])} UTC: Nobody answers. 5 posts wait at the stage 'tag'"
+    assert (failed.failure or "").startswith(said)
+    assert home.instance.get_runs()[0].tags["chatai/outage"] == "free"
     monkeypatch.undo()
     assert run(home, {}).failure is None
     home.posts(range(6, 9))

@@ -260,7 +260,8 @@ class Desk:
 
     def _down(self, shift: _Shift) -> ProviderUnreachable:
         said = next((str(o) for o in reversed(shift.outcomes.values()) if isinstance(o, ProviderBusy)), "")
-        return ProviderUnreachable(f"{self.provider.name} is too busy for {shift.streak.busy} items: {said}")
+        items = "1 item" if shift.streak.busy == 1 else f"{shift.streak.busy} items"
+        return ProviderUnreachable(f"{items} got no answer: {said}")
 
     def _tell(self, model: str, asked: int) -> None:
         """Log what a set of questions cost."""
