@@ -5,11 +5,12 @@ CHATAI_HOME ?= $(CURDIR)/.chatai
 PORT ?= 3000
 BIN := .venv/bin
 home := $(abspath $(CHATAI_HOME))
+PICTURES := lineage failed_run backfill
 LOCKS := requirements.lock deploy/requirements.lock
 LOCKING := --generate-hashes --no-emit-index-url --universal --no-strip-extras --python-version 3.11 --quiet \
     --custom-compile-command "make lock"
 
-.PHONY: setup run test check bench lock clean
+.PHONY: setup run test check bench pictures lock clean
 
 setup: .venv/.ready
 
@@ -44,6 +45,11 @@ check: setup
 # Speed, memory and retrieval quality on the corpus at CHATAI_CORPUS; prints tables.
 bench: setup
 	$(BIN)/python -m chatai_assets_tests.benchmarks $(ARGS)
+
+# Drives the real UI as the tests do, leaves what it saw in build/pictures, and takes the pictures of the README from there.
+pictures: setup
+	CHATAI_SCREENSHOTS=build/pictures $(BIN)/python -m pytest -m browser chatai_assets_tests/scenarios $(ARGS)
+	cp $(PICTURES:%=build/pictures/%.png) deploy/
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCKING) --output-file requirements.lock

@@ -11,8 +11,9 @@ from chatai_assets.settings import PROJECT
 from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, run_command
 
 README = PROJECT / "README.md"
-TARGETS_RUN_ELSEWHERE = {"run", "test", "check", "bench"}
-"""``run`` by the daemon's tests, ``test`` and ``check`` by CI, ``bench`` by hand: it needs the corpus."""
+TARGETS_RUN_ELSEWHERE = {"run", "test", "check", "bench", "pictures"}
+"""``run`` by the daemon's tests, ``test`` and ``check`` by CI; by hand ``bench``, which needs the corpus, and
+``pictures``: these are tests of the browser that CI runs as well."""
 
 
 def commands() -> list[str]:
@@ -48,6 +49,16 @@ def test_the_chatai_commands_of_the_readme_work_one_after_the_other(tmp_path: Pa
             done = run_command(shlex.split(line), environment)
             assert done.returncode == 0, f"{line}: {done.stderr}"
             assert "Traceback" not in done.stderr, line
+
+
+def test_every_scenario_of_the_readme_is_a_command():
+    told = README.read_text(encoding="utf-8")
+    _, _, rows = told.partition("\n| scenario |")[2].partition("\n|---|---|\n")
+    cells = [row.split("|")[1] for row in rows.partition("\n\n")[0].splitlines()]
+    assert cells
+    for name in re.findall(r"\w+", " ".join(cells)):
+        module = PROJECT / "chatai_assets_tests" / "scenarios" / f"{name}.py"
+        assert 'if __name__ == "__main__"' in module.read_text(encoding="utf-8"), name
 
 
 @pytest.mark.parametrize("path", re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text(encoding="utf-8")))

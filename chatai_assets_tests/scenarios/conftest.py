@@ -1,10 +1,14 @@
-"""One real daemon for all tests that need one: it starts once and works on the samples first."""
+"""One real daemon for all tests that need one: it starts once and works on the samples first. And a browser."""
 
 import logging
+import os
 import time
+from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page
 
+from chatai_assets_tests.scenarios.browser import CHROMIUM, open_page
 from chatai_assets_tests.scenarios.daemon import Daemon, make_run
 
 SAMPLES_WAIT_S = 90.0
@@ -34,3 +38,12 @@ def samples_s(daemon: Daemon) -> float:
     seconds = time.monotonic() - daemon.up_at
     log.info("samples searchable %.1f s after the UI was up", seconds)
     return seconds
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    if not CHROMIUM.exists():
+        assert not os.environ.get("CI"), f"{CHROMIUM} is missing."
+        pytest.skip(f"{CHROMIUM} is not installed.")
+    with open_page(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

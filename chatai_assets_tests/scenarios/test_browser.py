@@ -1,60 +1,19 @@
 """What people see in the UI of a real daemon: the lineage, the hours of an asset, and doing one post again."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from chatai_assets.domain.keys import STAGES
 from chatai_assets.orchestration.assets.stages import NAMES
+from chatai_assets_tests.scenarios.browser import take_picture
 from chatai_assets_tests.scenarios.daemon import Daemon
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-PATIENCE_MS = 30_000
 BOTH_GROUPS_OPEN = "expanded=global%40global%3Adocuments%2Cglobal%40global%3Aposts"
 EMPTY_CORNER = (90, 600)
 """A place of the lineage where there is no asset: a double click there fits all into the window."""
 REDONE = "tg/-1002100000001/2"
 RUN_WAIT_S = 60.0
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    if not CHROMIUM.exists():
-        assert not os.environ.get("CI"), f"{CHROMIUM} is missing."
-        pytest.skip(f"{CHROMIUM} is not installed.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=CHROMIUM,
-            headless=True,
-            args=ARGUMENTS,
-            viewport={"width": 1280, "height": 640},
-        )
-        browser.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
-        yield browser.pages[0]
-        browser.close()
-
-
-def take_picture(page: Page, name: str) -> None:
-    """Save a screenshot in the folder that ``CHATAI_SCREENSHOTS`` names, if it does."""
-    if folder := os.environ.get("CHATAI_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def test_the_lineage_shows_the_six_assets_of_each_stream(daemon: Daemon, samples_s: float, page: Page):
