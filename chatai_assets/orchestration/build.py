@@ -8,6 +8,7 @@ import dagster as dg
 
 from chatai_assets.assembly import Parts, first_hour, open_parts
 from chatai_assets.observability import configure_logging
+from chatai_assets.orchestration.assets.audit import audited
 from chatai_assets.orchestration.assets.documents import document_assets
 from chatai_assets.orchestration.assets.posts import post_assets
 from chatai_assets.orchestration.assets.upkeep import upkeep_assets
@@ -34,7 +35,7 @@ def build_defs(settings: Settings, *, parts: Parts | None = None, clock: Clock =
     hours = arrival_hours(first_hour(parts) if parts else _first_hour_of_home(settings))
     configure_logging(settings.log_level)
     return dg.Definitions(
-        assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets()],
+        assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets(), audited],
         asset_checks=checks(),
         jobs=[*stream_jobs(settings), redo_job(settings), replay_job(settings), *upkeep_jobs(settings)],
         schedules=schedules(),

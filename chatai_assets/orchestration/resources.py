@@ -26,7 +26,19 @@ sentence of its own, and not the start of the run."""
 Clock = Callable[[], float]
 """Tells epoch seconds."""
 
-NAMES = ("records", "blobs", "parser", "pages", "tagger", "extractor", "embedder", "stems", "vectors", "graph")
+NAMES = (
+    "records",
+    "blobs",
+    "parser",
+    "pages",
+    "tagger",
+    "extractor",
+    "embedder",
+    "stems",
+    "vectors",
+    "graph",
+    "audited",
+)
 """The parts of ``Parts`` that assets may name."""
 
 

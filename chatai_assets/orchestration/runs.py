@@ -23,7 +23,10 @@ STOPPED_TAG = "chatai/stopped"
 PARTITION_TAG = "dagster/partition"
 ASKED_TAG = "chatai/asked"
 """``due`` or ``probe`` on runs that a sensor asked for."""
-UPKEEP_JOBS = {"expire": dg.AssetKey(["upkeep", "expired"]), "retain": dg.AssetKey(["upkeep", "retained"])}
+UPKEEP_JOBS = {
+    job: dg.AssetKey(["upkeep", name])
+    for job, name in (("expire", "expired"), ("retain", "retained"), ("audit", "audited"))
+}
 """Job -> the one asset it materializes."""
 RETRY_TAG = "dagster/parent_run_id"
 OUTAGE_TAG = "chatai/outage"

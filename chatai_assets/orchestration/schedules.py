@@ -7,16 +7,17 @@ import dagster as dg
 from chatai_assets.orchestration.runs import OPEN, UPKEEP_JOBS
 from chatai_assets.settings import Settings
 
-CRON = {"expire": "7 * * * *", "retain": "37 3 * * *"}
+CRON = {"expire": "7 * * * *", "retain": "37 3 * * *", "audit": "17 4 * * *"}
 """Of UTC. Not at the full hour, when the first run of the new one begins."""
 DESCRIPTIONS = {
     "expire": "Removes the posts and documents whose time is over from all stores.",
+    "audit": "Compares vector index and graph with the record store.",
     "retain": "Rolls up or drops what is kept for a while only: figures, costs, dead letters, answers, old runs.",
 }
 
 
 def upkeep_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return the jobs ``expire`` and ``retain``."""
+    """Return the jobs of upkeep, one per asset."""
     return [
         dg.define_asset_job(
             job,

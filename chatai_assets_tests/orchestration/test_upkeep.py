@@ -68,7 +68,7 @@ def test_a_store_that_is_down_fails_the_sweep_with_a_sentence_and_the_next_goes_
 
 def test_a_schedule_asks_for_nothing_while_its_last_run_goes_on(home, settings):
     names = {schedule.name: schedule for schedule in home.defs.schedules}
-    assert sorted(names) == ["expire_on_time", "retain_on_time"]
+    assert sorted(names) == ["audit_on_time", "expire_on_time", "retain_on_time"]
     with home_instance(settings) as instance:
         context = dg.build_schedule_context(instance=instance)
         for name, schedule in names.items():
