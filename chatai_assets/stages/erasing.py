@@ -87,7 +87,7 @@ def _leave_graph(stores: Stores, items: Leaving) -> Changes:
 def _holds(records: Records, projection: Projection, items: Leaving) -> bool:
     """Return whether a projection may hold anything of items; opening it for nothing would cost a second."""
     with records.reading() as connection:
-        return bool(ledger.recorded_of(connection, list(items), projection))
+        return ledger.holds_any(connection, list(items), projection)
 
 
 def _edges(changes: Changes) -> int:

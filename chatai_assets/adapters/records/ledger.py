@@ -37,6 +37,16 @@ def recorded_of(connection: Connection, keys: Sequence[Key], projection: Project
     return found
 
 
+def holds_any(connection: Connection, keys: Sequence[Key], projection: Projection) -> bool:
+    """Return whether a projection holds or may hold anything of some items."""
+    entry = index_ledger.c
+    for some in portions(keys):
+        mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
+        if connection.execute(select(entry.source_key).where(*mine).limit(1)).first():
+            return True
+    return False
+
+
 def intend(
     connection: Connection,
     projection: Projection,
