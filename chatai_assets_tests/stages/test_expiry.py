@@ -130,6 +130,14 @@ def test_an_edit_that_arrives_while_its_post_leaves_wins(parts, embedded, moment
     assert differences(contents(embedded), found) == []
 
 
+def test_an_edit_that_waits_to_be_parsed_is_not_taken_for_its_expired_post(parts):
+    old_and_young(parts)
+    ingest_posts(parts, [message(1, NEW_WORDS, edited=1_700_000_100)], now=AFTER)
+    assert expire(stores(parts), clock=lambda: AFTER).items == 1
+    process_all(parts, now=AFTER)
+    assert sorted(contents(parts)["posts"]) == [f"default|{OLD}", f"default|{YOUNG}"]
+
+
 def test_a_batch_that_was_claimed_before_its_items_left_writes_nothing(parts):
     old_and_young(parts)
     with parts.records.begin() as connection:
