@@ -18,6 +18,8 @@ from chatai_assets.domain.costs import NO_BUDGET, NOTHING, Amount, Budget
 
 MARGIN_S = 0.5
 """How much the clocks of machines may differ."""
+AHEAD_S = 60.0
+"""What was counted further ahead was counted by a clock that was wrong, and holds nobody up."""
 SOON_S = 0.1
 """When to look again where it is calls under way that are waited for."""
 SHORTEST_WAIT_S = 0.05
@@ -184,15 +186,15 @@ def moves(limits: Iterable[Limit], began: Iterable[float], now: float) -> dict[s
 
 def stale(used: Mapping[str, int], limits: Iterable[Limit], now: float) -> tuple[str, ...]:
     """Return the names of grains that count no more."""
-    counted = {_name(limit, start) for limit in limits for start in _live(used, limit, now)}
+    counted = {_name(limit, start) for limit in limits for start in _live(used, limit, now, math.inf)}
     return tuple(name for name in used if name not in counted)
 
 
-def _live(used: Mapping[str, int], limit: Limit, now: float) -> dict[int, int]:
+def _live(used: Mapping[str, int], limit: Limit, now: float, ahead_s: float = AHEAD_S) -> dict[int, int]:
     """Return start of a grain -> count, of those that count."""
     prefix = f"{limit.of}{limit.seconds}/{limit.grain_s}:"
     starts = {int(name.removeprefix(prefix)): calls for name, calls in used.items() if name.startswith(prefix)}
-    return {start: calls for start, calls in starts.items() if _free_at(start, limit) > now}
+    return {start: calls for start, calls in starts.items() if start <= now + ahead_s and _free_at(start, limit) > now}
 
 
 def _free_at(start: int, limit: Limit) -> float:

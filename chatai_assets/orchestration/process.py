@@ -14,7 +14,7 @@ import dagster as dg
 
 from chatai_assets.adapters.records import dead_letters, work
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.assembly import Parts
+from chatai_assets.assembly import Parts, first_hour
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import EVERY_STAGE, STREAMS, Stream
 from chatai_assets.orchestration.instance import home_instance, keeping_history
@@ -24,7 +24,7 @@ from chatai_assets.orchestration.runs import ASKED_TAG, end_lost_runs
 from chatai_assets.orchestration.watchdog import watchdog
 from chatai_assets.settings import Settings
 from chatai_assets.stages.budgets import resume
-from chatai_assets.stages.upkeep import give_back
+from chatai_assets.stages.upkeep import give_back, put_clocks_right
 
 TELL_EVERY_S = 1.0
 SHARE = 5
@@ -58,6 +58,7 @@ def process(
     """
     started, runs, failures = time.monotonic(), 0, list[str]()
     give_back(parts.records)
+    put_clocks_right(parts.records, time.time(), first_hour(parts))
     for stream in STREAMS:
         resume(parts.records, stream, parts.settings.costs.budget, time.time())
     Lookout().look(parts)

@@ -43,8 +43,13 @@ def _beat(records: Records, run_id: str, lease_s: float) -> None:
 
 def has_pulse(records: Records, run_id: str) -> bool:
     """Return whether a run was heard of within its lease."""
+    return heard_until(records, run_id) > time.time()
+
+
+def heard_until(records: Records, run_id: str) -> float:
+    """Return until when a run said last that it will have been heard of, in epoch seconds of its own clock."""
     with records.reading() as connection:
-        return (read_checkpoint(connection, _name(run_id)) or 0.0) > time.time()
+        return float(read_checkpoint(connection, _name(run_id)) or 0.0)
 
 
 def end_pulse(records: Records, run_id: str) -> None:

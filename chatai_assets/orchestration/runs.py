@@ -12,8 +12,9 @@ import dagster as dg
 
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.keys import STREAMS, Stream
-from chatai_assets.orchestration.pulse import has_pulse
+from chatai_assets.orchestration.pulse import has_pulse, heard_until
 from chatai_assets.stages.owners import is_elsewhere, is_gone, new_owner
+from chatai_assets.stages.upkeep import Silence
 
 STREAM_TAG = "chatai/stream"
 WORKER_TAG = ".dagster/chatai_worker"
@@ -81,23 +82,41 @@ def note_outage_of(instance: dg.DagsterInstance, run_id: str, part: str) -> None
     instance.add_run_tags(run_id, {OUTAGE_TAG: part})
 
 
-def end_lost_runs(instance: dg.DagsterInstance, records: Records) -> list[str]:
+def end_lost_runs(
+    instance: dg.DagsterInstance, records: Records, silence: Silence | None = None, lease_s: float = 60.0
+) -> list[str]:
     """Fail started runs whose process no longer exists, or was not heard of for a lease; return their ids.
 
     Dagster's default launcher would leave them open for as long as a run may take, and their hours with them.
+
+    Args:
+        silence: who was heard of before, for machines whose clock was ahead when they were lost.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    lost = [run for run in started if _is_lost(run, records)]
+    elsewhere = {run.run_id: heard_until(records, run.run_id) for run in started if _is_elsewhere(run)}
+    silent = silence.of(elsewhere, lease_s) if silence else {}
+    lost = [run for run in started if run.run_id in silent or _is_lost(run, records)]
     for run in lost:
         instance.report_run_failed(run, LOST)
     return [run.run_id for run in lost]
 
 
 def _is_lost(run: dg.DagsterRun, records: Records) -> bool:
-    run_id, _, owner = run.tags.get(WORKER_TAG, "").partition("@")
-    if run_id != run.run_id:
+    owner = _worker_of(run)
+    if not owner:
         return False
-    return not has_pulse(records, run_id) if is_elsewhere(owner) else is_gone(owner)
+    return not has_pulse(records, run.run_id) if is_elsewhere(owner) else is_gone(owner)
+
+
+def _is_elsewhere(run: dg.DagsterRun) -> bool:
+    owner = _worker_of(run)
+    return bool(owner) and is_elsewhere(owner)
+
+
+def _worker_of(run: dg.DagsterRun) -> str:
+    """Return who signed a run; "" where nobody did, or only the lost run of which this is a retry."""
+    run_id, _, owner = run.tags.get(WORKER_TAG, "").partition("@")
+    return owner if run_id == run.run_id else ""
 
 
 def open_hours_of_runs(instance: dg.DagsterInstance) -> set[StreamHour]:
@@ -125,7 +144,7 @@ def backoffs(instance: dg.DagsterInstance, stream: Stream, hours: Collection[str
     )
     suspects = {record.dagster_run.tags.get(PARTITION_TAG) for record in lately}.intersection(hours)
     found = {hour: _backoff(instance, stream, hour) for hour in sorted(filter(None, suspects))}
-    return {hour: backoff for hour, backoff in found.items() if backoff.until > now}
+    return {hour: backoff for hour, backoff in found.items() if now < backoff.until <= now + LONGEST_BACKOFF_S}
 
 
 def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff:

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from chatai_assets.adapters.records.checkpoints import write_checkpoint
-from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.assembly import Parts, first_hour, open_parts
 from chatai_assets.domain.costs import Budget
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STREAMS, Stream
@@ -23,7 +23,7 @@ from chatai_assets.settings import PROJECT, Settings
 from chatai_assets.stages.budgets import resume
 from chatai_assets.stages.folder import FolderReport, take_folder, take_samples
 from chatai_assets.stages.ingest import Intake
-from chatai_assets.stages.upkeep import give_back
+from chatai_assets.stages.upkeep import Silence, free_silent, give_back, put_clocks_right
 
 DUE_INTERVAL_S = 10
 FOLDER_INTERVAL_S = 10
@@ -50,7 +50,7 @@ def sensors(
 
     lookout, budget = Lookout(), settings.costs.budget
     due = (due_sensor(stream, hours, budget, opened, lookout, clock) for stream in STREAMS)
-    others = (outage_sensor(opened, clock), letters_sensor(opened), upkeep_sensor(opened))
+    others = (outage_sensor(opened, clock), letters_sensor(opened), upkeep_sensor(opened, clock))
     return [*due, folder_sensor(settings, opened), *others]
 
 
@@ -105,8 +105,9 @@ def told_paused(paused: Mapping[str, int]) -> str:
     return f"{sum(paused.values())} tasks of {names}{more} wait for the budget of the next day."
 
 
-def upkeep_sensor(opened: Opened) -> dg.SensorDefinition:
-    """Return the sensor that gives back what nobody works on any more."""
+def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
+    """Return the sensor that gives back what nobody works on any more, and puts right what wrong clocks wrote."""
+    of_runs, of_claims = Silence(), Silence()
 
     @dg.sensor(
         name="upkeep",
@@ -116,9 +117,12 @@ def upkeep_sensor(opened: Opened) -> dg.SensorDefinition:
         "this machine at once, of other machines when the lease has run out. Starts no run: the other sensors do.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        records = opened().records
-        for run_id in end_lost_runs(context.instance, records):
+        parts = opened()
+        records, lease_s = parts.records, parts.settings.lease_s
+        for run_id in end_lost_runs(context.instance, records, of_runs, lease_s):
             context.log.warning("The process of run %s is gone; the run was failed.", run_id)
+        put_clocks_right(records, clock(), first_hour(parts))
+        free_silent(records, of_claims, clock(), lease_s)
         return dg.SkipReason(str(give_back(records)))
 
     return sensor

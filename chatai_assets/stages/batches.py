@@ -295,8 +295,8 @@ def _give_back(
     """Leave items to a later batch; those that were not even tried have used up no attempt."""
     later = {key: (key, name, now + delay) for key, (name, delay) in retried.items()}
     untried = {key for key in later if not _was_tried(result.failures[key])}
-    work.postpone(connection, owner, [row for key, row in later.items() if key not in untried])
-    work.put_off(connection, owner, [row for key, row in later.items() if key in untried])
+    work.postpone(connection, owner, [row for key, row in later.items() if key not in untried], now=now)
+    work.put_off(connection, owner, [row for key, row in later.items() if key in untried], now=now)
 
 
 def _was_tried(error: ChatAIError) -> bool:

@@ -21,7 +21,7 @@ def tell_outages(records: Records, announcer: Announcer, now: float, longest_s: 
     for down in downs:
         title, body = began(down, waiting_for(records, down), longest_s)
         told += [title] if tell_once(records, announcer, f"outage/{down.id}/began", title, body, now) else []
-        if down.closed_at is not None and down.closed_at + SETTLED_S <= now:
+        if down.closed_at is not None and not now - SETTLED_S < down.closed_at <= now:
             title, body = ended(down)
             name = f"outage/{down.id}/ended"
             told += [title] if tell_once(records, announcer, name, title, body, now) else []

@@ -24,6 +24,12 @@ def test_a_breaker_is_half_open_from_the_time_of_its_next_probe_on(now, state):
     assert state_of(DOWN, "posts", now, USUAL_S) == state
 
 
+def test_a_breaker_that_opened_or_was_tried_in_the_future_is_tried_now():
+    assert state_of(replace(DOWN, since=8_200.0), "posts", 1_000.0, USUAL_S) == "half-open"
+    asked = replace(DOWN, probes={"posts": Probes(4, 8_200.0)})
+    assert state_of(asked, "posts", 1_000.0, USUAL_S) == "half-open"
+
+
 def test_it_is_closed_for_a_stream_that_nothing_failed_in_and_after_its_end():
     assert state_of(DOWN, "documents", 9_999.0, USUAL_S) == "closed"
     assert state_of(replace(DOWN, closed_at=2_000.0), "posts", 9_999.0, USUAL_S) == "closed"

@@ -129,3 +129,11 @@ def test_who_waits_for_a_quota_does_not_queue_for_a_stream():
     rules = Rules(limits_of(1, 5_000, 100_000), streams=1)
     assert grant(Standing(streams=0), rules, [Amount()], START).short_of_streams
     assert not grant(Standing({"60/1:1790000000": 1}, streams=0), rules, [Amount()], START).short_of_streams
+
+
+def test_what_was_counted_far_in_the_future_holds_nobody_up_and_is_not_forgotten():
+    limits = limits_of(2, 100, 1_000)
+    used = dict.fromkeys(grains(limits, START + 7_200), 2)
+    assert fit(used, limits, [1, 1], START) == (2, 0.0)
+    assert fit(used, limits, [1], START + 7_200)[0] == 0
+    assert stale(used, limits, START) == ()

@@ -7,7 +7,17 @@ import pytest
 
 from chatai_assets.adapters.records.store import open_records
 from chatai_assets.orchestration.pulse import pulse
-from chatai_assets.orchestration.runs import WORKER_TAG, delay_after, end_lost_runs, sign, streams_of
+from chatai_assets.orchestration.runs import (
+    PARTITION_TAG,
+    STREAM_TAG,
+    WORKER_TAG,
+    backoffs,
+    delay_after,
+    end_lost_runs,
+    sign,
+    streams_of,
+)
+from chatai_assets.stages.upkeep import Silence
 
 
 @pytest.fixture
@@ -66,6 +76,25 @@ def test_a_run_of_another_machine_is_failed_when_it_has_had_no_pulse_for_a_lease
             assert not end_lost_runs(instance, records)
         time.sleep(0.4)
         assert end_lost_runs(instance, records) == [run.run_id]
+
+
+def test_a_run_of_a_machine_that_was_lost_with_its_clock_ahead_is_failed_after_a_lease_without_news(records):
+    moments = iter([0.0, 30.0, 61.0])
+    silence = Silence(lambda: next(moments))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = started(instance)
+        instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@another.1/77/1/abc"})
+        with pulse(records, run.run_id, lease_s=7_200):
+            assert [end_lost_runs(instance, records, silence) for _ in range(3)] == [[], [], [run.run_id]]
+
+
+def test_a_run_that_failed_in_the_future_holds_nothing_up():
+    tags = {STREAM_TAG: "posts", PARTITION_TAG: "2026-11-21-22:00"}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(dg.DagsterRun(job_name="posts", status=dg.DagsterRunStatus.FAILURE, tags=tags))
+        hours, now = [tags[PARTITION_TAG]], time.time()
+        assert backoffs(instance, "posts", hours, now).keys() == {*hours}
+        assert backoffs(instance, "posts", hours, now - 7_200) == {}
 
 
 def test_the_streams_of_a_run_are_told_by_tag_job_or_picked_assets():

@@ -5,7 +5,7 @@ from random import SystemRandom
 import pytest
 
 from chatai_assets.domain import retries
-from chatai_assets_tests.scenarios import crowd, disk, drills, graph_kills, kills, lossy, machine, stopped
+from chatai_assets_tests.scenarios import clocks, crowd, disk, drills, graph_kills, kills, lossy, machine, stopped
 from chatai_assets_tests.scenarios.bad_disk import TracerMissing
 from chatai_assets_tests.services import skipped_without
 
@@ -78,6 +78,15 @@ def test_a_disk_that_is_full_or_fails_now_and_then_loses_nothing_and_blames_no_i
         outcome = disk.run_all(tmp_path, items=30, faults=6, seed=seed)
     assert outcome.faults == []
     assert outcome.injected
+
+
+def test_a_clock_that_jumps_two_hours_loses_nothing_and_lets_nothing_wait(tmp_path):
+    seed = SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    outcome = clocks.run_all(tmp_path, rounds=2, seed=seed, posts=20)
+    assert outcome.faults == []
+    assert outcome.seen["rows that were put right"]
+    assert outcome.seen["items of machines that were lost with clocks ahead"]
 
 
 def test_any_order_of_operations_and_crashes_ends_as_the_model_says(tmp_path):

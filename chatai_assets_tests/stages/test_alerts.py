@@ -68,6 +68,13 @@ def test_what_was_told_is_not_told_again(parts, channel):
     assert len(channel.told) == 1
 
 
+def test_what_was_told_by_a_clock_that_was_ahead_silences_nobody(parts, channel):
+    bury(parts, letter(1))
+    assert tell_of_letters(parts.records, channel, NOON + 7_200)
+    bury(parts, letter(2))
+    assert tell_of_letters(parts.records, channel, NOON)
+
+
 def test_an_import_that_goes_on_for_an_hour_is_told_of_in_a_few_messages(parts, channel):
     for minute in range(60):
         bury(parts, *(letter(100 * minute + number) for number in range(5)), now=NOON + 60 * minute)

@@ -18,6 +18,9 @@ from chatai_assets.domain.costs import NOTHING, Amount
 WAITER_LEASE_S = 3.0
 """Whoever waits looks again ten times a second; who does not come back is waited for no longer than this."""
 
+LONGEST_LEASE_S = 600.0
+"""No call may take longer: what lies further ahead was written by a clock that was wrong, and holds nobody up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -40,7 +43,7 @@ def under_way(connection: Connection, now: float) -> Sequence[RowMapping]:
     lapsed = [row for row in rows if row["lease_until"] <= now]
     if lapsed:
         connection.execute(delete(calls_under_way).where(calls_under_way.c.lease_until <= now))
-    return [row for row in rows if row["lease_until"] > now]
+    return [row for row in rows if now < row["lease_until"] <= now + LONGEST_LEASE_S]
 
 
 def reserved(rows: Iterable[RowMapping], caller: Caller, *, everywhere: bool) -> Amount:

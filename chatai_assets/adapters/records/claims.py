@@ -7,12 +7,12 @@ replaces the token, so that a slow owner finds nothing left to commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_, update
 
 from chatai_assets.adapters.records.dialect import exclude_others
 from chatai_assets.adapters.records.schema import work
@@ -151,6 +151,22 @@ def free_lapsed(
     running = [owner for owner in owners if owner and is_running(owner)]
     gone = [owner for owner in owners if owner and owner not in running]
     return sum(_free(connection, lapsed, named, lost) for named, lost in ((running, 0), (gone, 1)) if named)
+
+
+def far_leases(connection: Connection, beyond: float) -> dict[str, float]:
+    """Return owner -> end of its lease, of those that lie further ahead than a clock that is right could say."""
+    far = and_(work.c.state == "working", work.c.lease_until > beyond, work.c.owner.is_not(None))
+    rows = connection.execute(select(work.c.owner, func.max(work.c.lease_until)).where(far).group_by(work.c.owner))
+    return {owner: lease_until for owner, lease_until in rows if owner}
+
+
+def free_silent(connection: Connection, leases: Mapping[str, float]) -> int:
+    """Give back the claims of owners that were not heard of, unless a lease was renewed just now."""
+    silent = [and_(work.c.owner == owner, work.c.lease_until <= lease_until) for owner, lease_until in leases.items()]
+    if not silent:
+        return 0
+    given_back = update(work).where(or_(*silent)).values(state="pending", losses=work.c.losses + 1, **FREE)
+    return connection.execute(given_back).rowcount
 
 
 def _free(connection: Connection, lapsed: ColumnElement[bool], owners: Sequence[str], lost: int) -> int:

@@ -73,7 +73,7 @@ def fail(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]]
     )
 
 
-def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, str, float]]) -> None:
+def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, str, float]], *, now: float) -> None:
     """Give items back for a later attempt: ``(key, error class, epoch second of the attempt)``."""
     _each(
         connection,
@@ -85,17 +85,18 @@ def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, st
             "losses": 0,
             "error_class": bindparam("error"),
             "next_attempt_at": bindparam("at"),
+            "changed_at": now,
         },
     )
 
 
-def put_off(connection: Connection, owner: str, later: Sequence[tuple[Key, str, float]]) -> None:
+def put_off(connection: Connection, owner: str, later: Sequence[tuple[Key, str, float]], *, now: float) -> None:
     """Give items back that were not tried: ``(key, error class, epoch second of the attempt)``; none is used up."""
     _each(
         connection,
         owner,
         [(key, {"error": error_class, "at": at}) for key, error_class, at in later],
-        {"state": "pending", "error_class": bindparam("error"), "next_attempt_at": bindparam("at")},
+        {"state": "pending", "error_class": bindparam("error"), "next_attempt_at": bindparam("at"), "changed_at": now},
     )
 
 

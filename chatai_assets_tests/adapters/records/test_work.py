@@ -101,7 +101,7 @@ def test_what_was_taken_away_can_no_longer_be_committed(records, taker):
     with records.begin() as connection:
         assert claims.held(connection, "slow") == {("t", "tg/1/2")}
         work.fail(connection, "slow", [(("t", "tg/1/1"), "X")], now=NOON)
-        work.postpone(connection, "slow", [(("t", "tg/1/1"), "X", NOON)])
+        work.postpone(connection, "slow", [(("t", "tg/1/1"), "X", NOON)], now=NOON)
         work.follow(connection, "slow", ["tag"], now=NOON)
         assert work.finish(connection, "slow", fingerprint="x", now=NOON) == 1
         assert {found["stage"] for found in work.stages_of(connection, ("t", "tg/1/1"))} == {"parse"}
@@ -113,7 +113,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
     bring(records, arrival(1), arrival(2))
     claim(records, "a")
     with records.begin() as connection:
-        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 30)])
+        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 30)], now=NOON)
         claims.release(connection, "a")
     assert (row(records, 1)["attempts"], row(records, 2)["attempts"]) == (1, 0)
     assert row(records)["error_class"] == "ProviderBusy"
@@ -179,7 +179,7 @@ def test_hours_say_what_is_due_and_what_is_open(records):
     bring(records, arrival(3), now=NOON + 3_600)
     claim(records, "a", 1)
     with records.begin() as connection:
-        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 9_999)])
+        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 9_999)], now=NOON)
     with records.reading() as connection:
         (late, one), (early, other) = work.due_hours(connection, "posts", now=NOON)
         assert (early, one, other, late > early) == (HOUR, 1, 1, True)
