@@ -21,6 +21,7 @@ from rich.table import Table
 from chatai_assets.assembly import Parts, open_parts
 from chatai_assets.cli_audit import audit_command
 from chatai_assets.cli_dead_letters import letters_group
+from chatai_assets.cli_entities import entities_group
 from chatai_assets.cli_output import as_json, print_json, progress, tenant
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import EVERY_STAGE, STAGES, Stage
@@ -28,6 +29,7 @@ from chatai_assets.domain.revisions import Kind
 from chatai_assets.observability import configure_logging
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
+from chatai_assets.stages.naming import UnknownName
 from chatai_assets.stages.overview import UnknownItem, paid, redo, show, status
 from chatai_assets.stages.replays import UnknownLetter
 from chatai_assets.stages.search import Found, search
@@ -49,7 +51,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(cli.main(standalone_mode=False))
-    except (ChatAIError, UnknownItem, UnknownLetter, InvalidSetting) as error:
+    except (ChatAIError, UnknownItem, UnknownLetter, UnknownName, InvalidSetting) as error:
         _end(str(error), 1)
     except click.ClickException as error:
         _end(error.format_message(), error.exit_code)
@@ -267,3 +269,4 @@ def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as
 
 cli.add_command(audit_command)
 cli.add_command(letters_group)
+cli.add_command(entities_group)

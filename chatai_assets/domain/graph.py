@@ -14,13 +14,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from chatai_assets.domain.keys import digest, stream_of
-from chatai_assets.domain.linking import Extraction, Relation
+from chatai_assets.domain.linking import MENTIONED_WITH, Extraction
+from chatai_assets.domain.resolution import EntityKey, Overrides, resolved, shown
 
 MAX_PART_CHARACTERS = 160
 ESCAPES = str.maketrans({"%": "%25", "|": "%7C", "~": "%7E"})
 ESCAPED = re.compile("[%|~]")
-EntityKey = tuple[str, str]
-"""Kind and form of an entity."""
+LINE = "\n"
+"""Between the forms of a mention, and between their reasons: no form has one within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Facts:
         published_at: epoch seconds; None where unknown.
         tags: as they stand in the text.
         extractions: ordinal of the chunk -> what it says.
+        overrides: what somebody of the tenant set some forms to mean.
     """
 
     tenant_id: str
@@ -89,6 +91,7 @@ class Facts:
     format: str | None = None
     tags: tuple[str, ...] = ()
     extractions: Mapping[int, Extraction] = field(default_factory=dict)
+    overrides: Overrides = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,13 @@ class Subgraph:
 
 @dataclass(slots=True)
 class _Found:
-    """Where a fact was found, while the chunks are read."""
+    """Where a fact was found, while the chunks are read.
 
+    Attributes:
+        forms: of a mention, each with the reasons why it means this entity.
+    """
+
+    forms: dict[str, str] = field(default_factory=dict)
     chunks: list[int] = field(default_factory=list)
     count: int = 0
     weak: bool = True
@@ -223,10 +231,13 @@ def _tags(facts: Facts) -> Iterator[Shared]:
 
 
 def _entities(facts: Facts) -> Iterator[Shared]:
-    for (kind, form), found in _mentions(facts).items():
-        properties = {"tenant_id": facts.tenant_id, "form": form, "kind": kind, "name": form}
-        node = Node("Entity", joined(facts.tenant_id, "entity", kind, form), properties)
-        yield "MENTIONS", node, joined(kind, form), {"chunks": found.chunks, "count": found.count}
+    for (kind, key), found in _mentions(facts).items():
+        properties = {"tenant_id": facts.tenant_id, "form": key, "kind": kind, "name": shown(kind, key)}
+        node = Node("Entity", joined(facts.tenant_id, "entity", kind, key), properties)
+        forms = sorted(found.forms)
+        reasons = LINE.join(found.forms[form] for form in forms)
+        said = {"chunks": found.chunks, "count": found.count, "forms": LINE.join(forms), "reasons": reasons}
+        yield "MENTIONS", node, joined(kind, key), said
 
 
 def _related(facts: Facts, source: str) -> Iterator[Edge]:
@@ -247,23 +258,31 @@ def _mentions(facts: Facts) -> dict[EntityKey, _Found]:
     mentions: dict[EntityKey, _Found] = {}
     for ordinal, extraction in sorted(facts.extractions.items()):
         for entity in extraction.entities:
-            mentions.setdefault((entity.kind, entity.form), _Found()).add(ordinal, weak=False)
+            kind, key, reasons = resolved(entity.kind, entity.form, facts.overrides)
+            found = mentions.setdefault((kind, key), _Found())
+            found.add(ordinal, weak=False)
+            found.forms.setdefault(entity.form, ", ".join(reasons))
     return mentions
 
 
 def _relations(facts: Facts) -> dict[tuple[EntityKey, EntityKey, str], _Found]:
-    """Return each relation once; one whose ends the chunk does not name, or that joins a form to itself, is no fact."""
+    """Return each relation once.
+
+    One whose ends the chunk does not name, or that joins an entity to itself, perhaps by another of its names, is no
+    fact.
+    """
     relations: dict[tuple[EntityKey, EntityKey, str], _Found] = {}
     for ordinal, extraction in sorted(facts.extractions.items()):
         # Of two entities with one form, a relation means the first.
         kinds = {entity.form: entity.kind for entity in reversed(extraction.entities)}
         for relation in extraction.relations:
-            if relation.subject in kinds and relation.object in kinds and relation.subject != relation.object:
-                key = _relation_key(relation, kinds)
-                relations.setdefault(key, _Found()).add(ordinal, weak=relation.weak)
+            if relation.subject not in kinds or relation.object not in kinds:
+                continue
+            subject, object_ = (
+                resolved(kinds[form], form, facts.overrides)[:2] for form in (relation.subject, relation.object)
+            )
+            if relation.predicate == MENTIONED_WITH and subject > object_:  # it has no direction
+                subject, object_ = object_, subject
+            if subject != object_:
+                relations.setdefault((subject, object_, relation.predicate), _Found()).add(ordinal, weak=relation.weak)
     return relations
-
-
-def _relation_key(relation: Relation, kinds: Mapping[str, str]) -> tuple[EntityKey, EntityKey, str]:
-    subject = (kinds[relation.subject], relation.subject)
-    return subject, (kinds[relation.object], relation.object), relation.predicate

@@ -7,7 +7,7 @@ an answer says is believed before ``tagging`` and ``linking`` found it in the te
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -107,16 +107,22 @@ def read_tags(answer: str, text: str) -> list[str]:
     return list(tags)
 
 
-def read_facts(answer: str, chunk: str) -> Extraction:
+def read_facts(answer: str, chunk: str, caseless: Callable[[str, str], str] = lambda name, _kind: name) -> Extraction:
     """Return the entities and relations of an answer that the chunk bears out.
 
     A relation whose predicate is not in the chunk stays as a weak one: that both are named there is true.
+
+    Args:
+        answer: of the model.
+        chunk: that it was asked about.
+        caseless: name and kind -> the form that the cases of the name share; asked where the answer has none that can
+            be believed.
 
     Raises:
         AnswerRejected: it is no such JSON, or none of its entities stands in the chunk.
     """
     found = _json(answer)
-    entities = [_entity(row, chunk) for row in _rows(found.get("entities"), "entities")]
+    entities = [_entity(row, chunk, caseless) for row in _rows(found.get("entities"), "entities")]
     forms = {plain_form(entity.name): entity.form for entity in entities}
     relations = [_relation(row, forms, chunk) for row in _rows(found.get("relations"), "relations")]
     checked = check_extraction(Extraction(tuple(entities), tuple(relations)), chunk)
@@ -148,20 +154,21 @@ def _rows(found: Any, name: str) -> list[dict[str, str]]:
     return [{key: value for key, value in row.items() if isinstance(value, str)} for row in found]
 
 
-def _entity(row: Mapping[str, str], chunk: str) -> Entity:
-    name = row.get("name", "")
-    return Entity(name, _form(spelling_in(chunk, name) or name, row.get("normal", "")), row.get("kind", "other"))
+def _entity(row: Mapping[str, str], chunk: str, caseless: Callable[[str, str], str]) -> Entity:
+    name, kind = row.get("name", ""), row.get("kind", "other")
+    written = spelling_in(chunk, name) or name
+    return Entity(name, _form(written, row.get("normal", "")) or plain_form(caseless(written, kind)), kind)
 
 
-def _form(name: str, normal: str) -> str:
-    """Return the normal form where it can only be another case of the name, else the name's own plain form.
+def _form(name: str, normal: str) -> str | None:
+    """Return the normal form where it can only be another case of the name, else None.
 
     Each of its words shares the first half of the name's word, three letters at least: whoever answers cannot slip
     in another name.
     """
     own, other = plain_form(name), plain_form(normal)
     pairs = list(zip_longest(own.split(), other.split(), fillvalue=""))
-    return other if all(_may_be_one_word(one, two) for one, two in pairs) else own
+    return other if all(_may_be_one_word(one, two) for one, two in pairs) else None
 
 
 def _may_be_one_word(one: str, two: str) -> bool:

@@ -24,6 +24,7 @@ from chatai_assets.orchestration.runs import ASKED_TAG, end_lost_runs
 from chatai_assets.orchestration.watchdog import watchdog
 from chatai_assets.settings import Settings
 from chatai_assets.stages.budgets import resume
+from chatai_assets.stages.naming import spread
 from chatai_assets.stages.upkeep import give_back, put_clocks_right
 
 TELL_EVERY_S = 1.0
@@ -59,6 +60,7 @@ def process(
     started, runs, failures = time.monotonic(), 0, list[str]()
     give_back(parts.records)
     put_clocks_right(parts.records, time.time(), first_hour(parts))
+    spread(parts.records)
     for stream in STREAMS:
         resume(parts.records, stream, parts.settings.costs.budget, time.time())
     Lookout().look(parts)

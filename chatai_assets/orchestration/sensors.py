@@ -23,6 +23,7 @@ from chatai_assets.settings import PROJECT, Settings
 from chatai_assets.stages.budgets import resume
 from chatai_assets.stages.folder import FolderReport, take_folder, take_samples
 from chatai_assets.stages.ingest import Intake
+from chatai_assets.stages.naming import spread
 from chatai_assets.stages.upkeep import Silence, free_silent, give_back, put_clocks_right
 
 DUE_INTERVAL_S = 10
@@ -123,6 +124,7 @@ def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
             context.log.warning("The process of run %s is gone; the run was failed.", run_id)
         put_clocks_right(records, clock(), first_hour(parts))
         free_silent(records, of_claims, clock(), lease_s)
+        spread(records)
         return dg.SkipReason(str(give_back(records)))
 
     return sensor

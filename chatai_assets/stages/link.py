@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.graph.port import GraphStore, GraphWriter
-from chatai_assets.adapters.records import content, enrichment, ledger
+from chatai_assets.adapters.records import content, enrichment, entity_overrides, ledger
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import ChatAIError
@@ -18,12 +18,13 @@ from chatai_assets.domain.graph_change import change_of, fingerprints
 from chatai_assets.domain.index_plan import Plan
 from chatai_assets.domain.keys import Stage, fingerprint
 from chatai_assets.domain.linking import Entity, Extraction, Relation
+from chatai_assets.domain.resolution import Overrides
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.isolation import attempt
 from chatai_assets.stages.losses import projected_graph, recovering
 from chatai_assets.stages.projections import Changes, announce, confirm, needs_writing
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ITEMS_PER_TURN = 10_000
 PARTS_PER_CHANGE = 50_000
 """Nodes and edges of one transaction, unless a single item has more: a server keeps all of it in memory meanwhile."""
@@ -63,8 +64,10 @@ class _Linking:
             tags = enrichment.tags_of_owner(connection, owner)
             said = _extractions(*enrichment.facts_of_owner(connection, owner))
             before = ledger.recorded(connection, owner, "graph")
+            set_by_hand = entity_overrides.overrides_of_owner(connection, owner)
         result = BatchResult(write=lambda _connection, _keys: None)
-        drawn = {_key(item): attempt(partial(_subgraph, item, tags, said), _key(item), result) for item in items}
+        draw = partial(_subgraph, tags=tags, said=said, set_by_hand=set_by_hand)
+        drawn = {_key(item): attempt(partial(draw, item), _key(item), result) for item in items}
         wanted = {key: graph for key, graph in drawn.items() if graph is not None}
         desired = {key: fingerprints(graph) for key, graph in wanted.items()}
         changes = Changes({})
@@ -113,7 +116,10 @@ def _complete(result: BatchResult, desired: dict[Key, dict[str, str]], changes: 
 
 
 def _subgraph(
-    item: RowMapping, tags: Mapping[Key, tuple[str, tuple[str, ...]]], said: Mapping[Key, Extractions]
+    item: RowMapping,
+    tags: Mapping[Key, tuple[str, tuple[str, ...]]],
+    said: Mapping[Key, Extractions],
+    set_by_hand: Mapping[str, Overrides],
 ) -> Subgraph:
     """Return what an item says; one without text says nothing, so that it leaves the graph."""
     if not item["has_text"]:
@@ -131,6 +137,7 @@ def _subgraph(
             format=None if is_post else item["format"],
             tags=tags.get(key, ("", ()))[1],
             extractions=said.get(key, {}),
+            overrides=set_by_hand.get(key[0], {}),
         )
     )
 

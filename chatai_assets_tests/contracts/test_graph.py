@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -212,6 +212,54 @@ def test_an_error_of_the_one_who_writes_passes_and_keeps_what_was_applied(graph)
     assert content(graph) == said_by([subgraph(POST)])
 
 
+SPELLINGS = ("юрий гагарин", "yuri gagarin", "гагарин юрий", "yuriy gagarin")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sets(st.sampled_from(SPELLINGS))), max_size=6),
+    st.booleans(),
+)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_entity_lives_as_long_as_one_of_its_forms_is_mentioned(fresh, steps, confirmed):
+    """Posts gain, change and lose forms of one name in any order; a model that knows only sets says what is left."""
+    left: dict[int, set[str]] = {}
+    with fresh() as graph:
+        sources = Sources(graph)
+        for number, forms in steps:
+            left[number] = forms
+            facts = Facts("t", f"doc/{number}", extractions={0: about(*sorted(forms))})
+            sources.link({str(number): subgraph(facts) if forms else Subgraph()}, confirmed=confirmed)
+        mentions = [edge for edge in graph.edges() if edge.type == "MENTIONS"]
+        entities = [node for node in graph.nodes() if node.label == "Entity"]
+        related = [edge for edge in graph.edges() if edge.type == "RELATED"]
+    assert [node.id for node in entities] == ["t|entity|person|iuri gagarin"] * any(left.values())
+    assert {edge.source: edge.properties["forms"] for edge in mentions} == {
+        f"t|doc/{number}": "\n".join(sorted(forms)) for number, forms in left.items() if forms
+    }
+    assert sum(edge.properties["count"] for edge in mentions) == sum(len(forms) for forms in left.values())
+    assert related == []
+
+
+def test_the_last_of_several_posts_takes_the_entity_with_it_in_any_order(graph):
+    forms = enumerate(SPELLINGS[:3])
+    said = {str(number): subgraph(in_spelling(number, form)) for number, form in forms}
+    for order in permutations(said):
+        sources = Sources(graph)
+        sources.link(said)
+        assert [node.properties["kind"] for node in graph.nodes() if node.label == "Entity"] == ["person", "place"]
+        living = dict(said)
+        for key in order:
+            sources.link({key: Subgraph()})
+            del living[key]
+            assert content(graph) == said_by(list(living.values()))
+
+
+def in_spelling(number: int, form: str) -> Facts:
+    named = (Entity(form, form, "person"), Entity("Байконур", "байконур", "place"))
+    tie = Relation("байконур", form, "mentioned_with", weak=True)
+    return Facts("t", f"doc/{number}", extractions={0: Extraction(named, (tie,))})
+
+
 def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(graph):
     assert graph.mark() is None
     for before, mark in ((None, "one"), ("one", "two")):
@@ -224,7 +272,7 @@ def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(graph):
     assert graph.count().nodes == len(subgraph(DOCUMENT).nodes)
 
 
-NAMES = st.sampled_from(["a", "b", "c|~%", "д" * 170])
+NAMES = st.sampled_from(["a", "b", "c|~%", "д" * 170, "ПУТИН".lower(), "putin", '"x", [y]\\'])
 VERSIONS = st.builds(
     Facts,
     st.sampled_from(["t", "u|v"]),

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -5,7 +7,8 @@ from chatai_assets.adapters.graph import cypher
 from chatai_assets.domain.graph import Channel, Facts, joined, node_of_source, start_of, subgraph
 from chatai_assets.domain.graph_change import change_of, fingerprints
 from chatai_assets.domain.index_plan import Recorded, plan_index
-from chatai_assets.domain.linking import Entity, Extraction, Relation
+from chatai_assets.domain.linking import Entity, Extraction, Relation, co_occurrence
+from chatai_assets.domain.resolution import split_off
 
 PUSHKIN = Entity("Пушкина", "пушкин", "person")
 MOSCOW = Entity("Москве", "москва", "place")
@@ -31,16 +34,16 @@ def test_a_post_says_where_it_stands_how_it_is_tagged_and_whom_it_mentions():
         "acme|channel|-1001",
         "acme|tag|поэзия",
         "acme|tag|проза",
-        "acme|entity|person|пушкин",
-        "acme|entity|place|москва",
+        "acme|entity|person|pushkin",
+        "acme|entity|place|moskva",
     ]
     assert [(edge.type, edge.start[1], edge.end[1]) for edge in said.edges] == [
         ("POSTED_IN", "acme|post|tg/-1001/7", "acme|channel|-1001"),
         ("TAGGED", "acme|post|tg/-1001/7", "acme|tag|поэзия"),
         ("TAGGED", "acme|post|tg/-1001/7", "acme|tag|проза"),
-        ("MENTIONS", "acme|post|tg/-1001/7", "acme|entity|person|пушкин"),
-        ("MENTIONS", "acme|post|tg/-1001/7", "acme|entity|place|москва"),
-        ("RELATED", "acme|entity|person|пушкин", "acme|entity|place|москва"),
+        ("MENTIONS", "acme|post|tg/-1001/7", "acme|entity|person|pushkin"),
+        ("MENTIONS", "acme|post|tg/-1001/7", "acme|entity|place|moskva"),
+        ("RELATED", "acme|entity|person|pushkin", "acme|entity|place|moskva"),
     ]
     assert {edge.source for edge in said.edges} == {"acme|tg/-1001/7"}
 
@@ -48,9 +51,62 @@ def test_a_post_says_where_it_stands_how_it_is_tagged_and_whom_it_mentions():
 def test_a_mention_names_its_chunks_in_order_and_a_relation_stated_once_is_not_weak():
     stated = Extraction(BOTH.entities, (Relation("пушкин", "москва", "mentioned_with", weak=False),))
     edges = {edge.type: edge for edge in subgraph(Facts("t", "doc/1", extractions={2: BOTH, 0: stated})).edges}
-    assert edges["MENTIONS"].properties == {"tenant_id": "t", "chunks": [0, 2], "count": 2}
+    assert edges["MENTIONS"].properties == {
+        "tenant_id": "t",
+        "chunks": [0, 2],
+        "count": 2,
+        "forms": "москва",
+        "reasons": "script",
+    }
     assert edges["RELATED"].properties["weak"] is False
     assert edges["RELATED"].properties["chunks"] == [0, 2]
+
+
+def test_forms_of_one_entity_are_one_node_and_the_mention_says_which_and_why():
+    one = Extraction((Entity("Пушкин", "александр пушкин", "person"), MOSCOW))
+    other = Extraction((Entity("Pushkin", "alexander pushkin", "person"), Entity("Moscow", "moscow", "other")))
+    said = subgraph(Facts("t", "doc/1", extractions={0: one, 3: other}))
+    assert [node.properties["name"] for node in said.nodes[1:]] == ["Aleksandr Pushkin", "Москва"]
+    pushkin, moscow = (edge.properties for edge in said.edges)
+    assert (pushkin["forms"], pushkin["reasons"]) == (
+        "alexander pushkin\nалександр пушкин",
+        "spelling, given name\nscript",
+    )
+    assert (moscow["forms"], moscow["reasons"]) == ("moscow\nмосква", "known name\nscript")
+    assert [(mention["chunks"], mention["count"]) for mention in (pushkin, moscow)] == [([0, 3], 2), ([0, 3], 2)]
+
+
+def test_an_entity_is_not_related_to_itself_by_another_of_its_names():
+    forms = ("владимир путин", "vladimir putin", "москва")
+    entities = tuple(Entity(form, form, kind) for form, kind in zip(forms, ("person", "person", "place"), strict=True))
+    relations = tuple(Relation(a, b, "mentioned_with", weak=True) for a, b in combinations(forms, 2))
+    said = subgraph(Facts("t", "doc/1", extractions={0: Extraction(entities, relations)}))
+    (edge,) = (edge for edge in said.edges if edge.type == "RELATED")
+    assert (edge.start[1], edge.end[1]) == ("t|entity|person|vladimir putin", "t|entity|place|moskva")
+
+
+def test_a_tie_without_direction_is_one_whichever_way_the_alphabets_put_it():
+    ties = ("борис иванов", "андрей петров"), ("boris ivanov", "андрей петров")
+    extractions = {
+        number: Extraction(
+            tuple(Entity(form, form, "person") for form in forms),
+            (co_occurrence(*forms),),
+        )
+        for number, forms in enumerate(ties)
+    }
+    said = subgraph(Facts("t", "doc/1", extractions=extractions))
+    (edge,) = (edge for edge in said.edges if edge.type == "RELATED")
+    assert edge.properties["chunks"] == [0, 1]
+
+
+def test_what_somebody_set_goes_before_all_rules():
+    said = subgraph(
+        Facts("t", "doc/1", extractions={0: BOTH}, overrides={("person", "пушкин"): split_off("person", "пушкин")})
+    )
+    assert said.nodes[1].id == "t|entity|person|#пушкин"
+    assert said.nodes[1].properties["name"] == "Пушкин"
+    mentions = {edge.end[1]: edge.properties["reasons"] for edge in said.edges if edge.type == "MENTIONS"}
+    assert mentions == {"t|entity|person|#пушкин": "by hand", "t|entity|place|moskva": "script"}
 
 
 def test_a_relation_without_both_ends_in_its_chunk_is_no_fact():

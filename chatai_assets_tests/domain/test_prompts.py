@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatai_assets.adapters.models.offline.russian import name_form
 from chatai_assets.domain.errors import AnswerRejected
 from chatai_assets.domain.prompts import facts_messages, read_facts, read_tags, repair_messages, tags_messages
 
@@ -63,6 +64,13 @@ def facts_of(entities, relations=()):
 def test_a_normal_form_is_another_case_of_the_name_or_the_name_itself(normal, form):
     (entity,) = facts_of([{"name": "Анну Каренину", "normal": normal, "kind": "person"}]).entities
     assert (entity.name, entity.form) == ("Анну Каренину", form)
+
+
+@pytest.mark.parametrize(("normal", "form"), [("Анна Каренина", "анна каренина"), ("Анна", "анна каренин")])
+def test_a_name_without_a_normal_form_of_its_own_is_freed_of_its_case(normal, form):
+    answer = {"entities": [{"name": "Анну Каренину", "normal": normal, "kind": "person"}], "relations": []}
+    (entity,) = read_facts(json.dumps(answer), TEXT, name_form).entities
+    assert entity.form == form
 
 
 def test_a_relation_is_strong_only_in_words_of_the_text():

@@ -37,10 +37,23 @@ NODES: Mapping[str, Mapping[str, PropertyType]] = {
 EDGES: Mapping[str, Mapping[str, PropertyType]] = {
     "POSTED_IN": {"tenant_id": "STRING"},
     "TAGGED": {"tenant_id": "STRING"},
-    "MENTIONS": {"tenant_id": "STRING", "chunks": "INT64[]", "count": "INT64"},
+    "MENTIONS": {
+        "tenant_id": "STRING",
+        "chunks": "INT64[]",
+        "count": "INT64",
+        "forms": "STRING",
+        "reasons": "STRING",
+    },
     "RELATED": {"tenant_id": "STRING", "predicate": "STRING", "weak": "BOOLEAN", "chunks": "INT64[]"},
 }
-"""Type -> properties beside ``id`` and ``source`` (``tenant|source key``); chunks are ordinals, each once."""
+"""Type -> properties beside ``id`` and ``source`` (``tenant|source key``); chunks are ordinals, each once.
+
+The forms by which an entity is mentioned are lines, and so are, in their order, the reasons why each means that entity:
+ladybug reads no list of texts from a file letter by letter.
+"""
+
+ADDED_LATER: Mapping[str, tuple[str, ...]] = {"MENTIONS": ("forms", "reasons")}
+"""Type -> properties that one of an earlier version does not have."""
 
 ENDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "POSTED_IN": (("Post", "Channel"),),
@@ -53,11 +66,13 @@ ENDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 MARK = "MATCH (p:Projection {id: 'graph'}) RETURN p.mark"
 """The answer is the mark of the last turn of writing (``records.marks``), kept in a node of its own."""
 SIGN = "MERGE (p:Projection {id: 'graph'}) SET p.mark = $mark"
+IS_CURRENT = "MATCH ()-[r:MENTIONS]->() RETURN r.reasons LIMIT 0"
+"""Fails where ladybug's tables are those of an earlier version."""
 EDGE_COUNT = "MATCH ()-[r]->() RETURN count(*)"
 
 
 def ladybug_schema() -> list[str]:
-    """Return the statements that make ladybug's tables where they are not there yet."""
+    """Return the statements that make ladybug's tables, and their later columns, where they are not there yet."""
     return [
         "CREATE NODE TABLE IF NOT EXISTS Projection(id STRING PRIMARY KEY, mark STRING)",
         *(
@@ -69,6 +84,11 @@ def ladybug_schema() -> list[str]:
             f"{', '.join(f'FROM {start} TO {end}' for start, end in ENDS[type_])}, "
             f"id STRING, source STRING, {_declared(properties)})"
             for type_, properties in EDGES.items()
+        ),
+        *(
+            f"ALTER TABLE {type_} ADD IF NOT EXISTS {name} {EDGES[type_][name]}"
+            for type_, names in ADDED_LATER.items()
+            for name in names
         ),
     ]
 

@@ -117,18 +117,26 @@ class LadybugGraph:
             yield (self._beside_others(turn) or self._alone(turn)) if self._file.exists() else None
 
     def _beside_others(self, turn: ExitStack) -> ladybug.Connection | None:
-        """Return a connection that only reads, or None where a killed writer left work that must be finished first."""
+        """Return a connection that only reads, or None where something must be written first.
+
+        A killed writer left work to be finished, or the tables are those of an earlier version.
+        """
         with ExitStack() as attempt:
             attempt.enter_context(self._turns.reading())
             with suppress(StoreUnavailable):
                 connection = attempt.enter_context(opened(self._file, read_only=True))
+                with failing_as_outage("read"):
+                    rows(connection, cypher.IS_CURRENT)
                 turn.push(attempt.pop_all())
                 return connection
         return None
 
     def _alone(self, turn: ExitStack) -> ladybug.Connection | None:
         turn.enter_context(self._turns.writing())
-        return self._opened(turn)
+        connection = self._opened(turn)
+        if connection:
+            _complete_schema(connection)
+        return connection
 
     def _opened(self, turn: ExitStack) -> ladybug.Connection | None:
         """Open the file, held alone; None where there is none, or where it was damaged and is set aside now."""
@@ -160,9 +168,10 @@ class LadybugGraph:
 
 
 def _complete_schema(connection: ladybug.Connection) -> None:
-    """Make the tables that an empty file, or one of an earlier version, does not have."""
+    """Make the tables and columns that an empty file, or one of an earlier version, does not have."""
     try:
         rows(connection, cypher.MARK)
+        rows(connection, cypher.IS_CURRENT)
     except RuntimeError:
         with failing_as_outage("made"):
             for statement in cypher.ladybug_schema():

@@ -13,12 +13,14 @@ import numpy as np
 from chatai_assets.adapters.models.control import Control
 from chatai_assets.adapters.models.desk import Call, Desk, Errand, Outcome
 from chatai_assets.adapters.models.kept import kept_as
+from chatai_assets.adapters.models.offline.russian import name_form
 from chatai_assets.adapters.models.ports import Question, Vector
 from chatai_assets.domain import prompts
 from chatai_assets.domain.embedding import windows
 from chatai_assets.domain.errors import AnswerRejected, ChatAIError, TooLarge
 from chatai_assets.domain.linking import Entity, Extraction, Relation
 from chatai_assets.domain.tagging import has_usable_word
+from chatai_assets.domain.transliteration import is_cyrillic
 
 TEXTS_AT_ONCE = 32
 CHARS_AT_ONCE = 100_000
@@ -110,8 +112,12 @@ class AskedExtractor:
         return [await control.watch(partial(self._facts, call), question.text)]
 
     async def _facts(self, call: Call, chunk: str) -> dict[str, Any]:
-        messages, read = prompts.facts_messages(chunk), partial(prompts.read_facts, chunk=chunk)
+        messages, read = prompts.facts_messages(chunk), partial(prompts.read_facts, chunk=chunk, caseless=_caseless)
         return asdict(await _conversation(self._desk, call, messages, prompts.FACTS_SCHEMA, read))
+
+
+def _caseless(name: str, kind: str) -> str:
+    return name_form(name, kind) if is_cyrillic(name) else name
 
 
 def _extraction(kept: Any) -> Extraction | ChatAIError:

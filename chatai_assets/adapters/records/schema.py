@@ -17,7 +17,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -25,9 +24,11 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData(
-    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
-)
+from chatai_assets.adapters.records import fact_schema, schema_metadata
+
+metadata = schema_metadata.metadata
+entities, relations = fact_schema.entities, fact_schema.relations
+entity_overrides = fact_schema.entity_overrides
 
 _LogId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -175,29 +176,6 @@ pages = Table(
     Column("etag", String(256), comment="the site's validators of the text"),
     Column("modified", String(256)),
     Column("checked_at", Float, nullable=False, comment="when the site last said so"),
-)
-
-entities = Table(
-    "entities",
-    metadata,
-    Column("tenant_id", String(128), primary_key=True),
-    Column("source_key", String(512), primary_key=True),
-    Column("ordinal", Integer, primary_key=True, comment="the chunk it comes from"),
-    Column("kind", String(32), primary_key=True),
-    Column("form", String(256), primary_key=True),
-    Column("name", Text, nullable=False),
-)
-
-relations = Table(
-    "relations",
-    metadata,
-    Column("tenant_id", String(128), primary_key=True),
-    Column("source_key", String(512), primary_key=True),
-    Column("ordinal", Integer, primary_key=True, comment="the chunk it comes from"),
-    Column("subject", String(256), primary_key=True),
-    Column("predicate", String(64), primary_key=True),
-    Column("object", String(256), primary_key=True),
-    Column("weak", Boolean, nullable=False),
 )
 
 work = Table(

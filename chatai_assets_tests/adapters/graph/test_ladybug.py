@@ -10,12 +10,15 @@ from itertools import islice
 
 import pytest
 
+from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.adapters.graph.ladybug_mark import GRAPH
+from chatai_assets.adapters.graph.ladybug_session import opened, rows
 from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph import Edge, Facts, Node, subgraph
 from chatai_assets.domain.graph_change import GraphChange
+from chatai_assets.domain.linking import Entity, Extraction
 from chatai_assets_tests.adapters.graph.writing import VERSIONS, changes, held, latest
 from chatai_assets_tests.scenarios.bad_disk import Fault, TracerMissing, failing
 from chatai_assets_tests.services import skipped_without
@@ -24,6 +27,8 @@ KILLS = 6
 RUBBISH = b"something else" * 1000
 DOCUMENT = subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
 ALL = GraphChange(nodes=DOCUMENT.nodes, edges=DOCUMENT.edges)
+NAMED = subgraph(Facts("t", "doc/1", extractions={0: Extraction((Entity("Гоголя", "гоголь", "person"),))}))
+MENTION = GraphChange(nodes=NAMED.nodes, edges=NAMED.edges)
 
 
 def writer_from(folder, first, *options):
@@ -142,6 +147,25 @@ def test_an_empty_file_becomes_a_graph(tmp_path):
     with graph.writing() as writer:
         writer.apply(ALL)
     assert graph.count() == GraphCounts(2, 1)
+
+
+@pytest.mark.parametrize("first", ["reader", "writer"])
+def test_a_graph_of_an_earlier_version_gets_the_columns_it_lacks(tmp_path, first):
+    graph = LadybugGraph(tmp_path)
+    with graph.writing() as writer:
+        writer.apply(MENTION)
+        writer.sign("one")
+    with opened(tmp_path / "graph.lbug") as connection:
+        for name in cypher.ADDED_LATER["MENTIONS"]:
+            rows(connection, f"ALTER TABLE MENTIONS DROP {name}")
+    if first == "reader":
+        (edge,) = graph.edges()
+        assert edge.properties["forms"] is None
+    with graph.writing() as writer:
+        assert writer.mark == "one"
+        writer.apply(MENTION)
+    (edge,) = graph.edges()
+    assert edge.properties["forms"] == "гоголь"
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.7, 1.0])

@@ -30,7 +30,7 @@ class OfflineExtractor:
     @property
     def model(self) -> str:
         """Name and version; part of the fingerprint of what it answers."""
-        return "offline-names-1"
+        return "offline-names-2"
 
     def extract(self, chunks: Sequence[str]) -> list[Extraction]:
         """Return the names of each chunk and which stand in one sentence."""

@@ -9,6 +9,7 @@ from chatai_assets.adapters.models.offline.morphology import Form, forms_of
 from chatai_assets.adapters.models.offline.names import Span
 from chatai_assets.adapters.models.offline.phrases import Phrase, Token, runs, tokens_of
 from chatai_assets.domain.language import word_set
+from chatai_assets.domain.resolution import is_known
 from chatai_assets.domain.spelling import plain_form
 
 MAX_WORDS = 4
@@ -102,12 +103,15 @@ def _phrase(tokens: Sequence[Token], head: int) -> Phrase:
 def name_form(name: str, kind: str) -> str:
     """Return the form that the cases of a name share: ``"Владимира Путина"`` -> ``"владимир путин"``.
 
-    A key, not good Russian: each word stands in its own normal form, "российский федерация".
+    A key, not good Russian: each word stands in its own normal form, "российский федерация", unless the name is a known
+    one as it stands.
 
     Args:
         name: as it stands in the text.
         kind: ``person organization place other``; says which reading of an ambiguous word is meant.
     """
+    if is_known(kind, plain := plain_form(name)):
+        return plain
     words = [name[token.start : token.end] for token in tokens_of(name)]
     options = [_readings(word, _KIND_PARTS.get(kind, frozenset())) for word in words]
     return plain_form(" ".join(_agreed(options) if kind == "person" else [forms[0].lemma for forms in options]))

@@ -1,0 +1,125 @@
+"""One spelling in Latin letters for names that are written in Cyrillic or in Latin ones.
+
+Cyrillic is written out roughly as BGN/PCGN does (https://en.wikipedia.org/wiki/BGN/PCGN_romanization_of_Russian), and
+what that and other romanizations spell differently is folded, the same for either script: ``"Дмитрий"``, ``"Dmitry"``
+and ``"Dmitrii"`` are ``"dmitri"``. A fold forgets differences: one for names of all kinds forgets only those between
+romanizations; one for people forgets more, for their names have two words or more to be told apart by.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from unicodedata import combining, normalize
+
+_LATIN = {
+    **dict(zip("абвгдезийклмнопрстуфыэ", "abvgdeziyklmnoprstufye", strict=True)),
+    **dict(zip("іїєґўқәғңөұүһјљњћђ", "iiegukagnouuhjlncd", strict=True)),
+    **dict(zip("жхцчшщюяё", ("zh", "kh", "ts", "ch", "sh", "shch", "yu", "ya", "e"), strict=True)),
+}
+_LETTERS = str.maketrans({**_LATIN, "ь": None, "ъ": None})
+_JOTTED = re.compile("[ьъ](?=[еоиэ])")
+_ROMAN = str.maketrans(
+    {"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "-": " ", ".": " "}
+    | dict.fromkeys(",/\u00a0\u2010\u2011\u2012\u2013\u2014_", " ")
+    | dict.fromkeys("'\"’‘ʹʼ`´«»“”„", None)
+)
+_CYRILLIC = re.compile("[\u0400-\u052f]")
+_MIXED = re.compile("[a-z][\u0400-\u052f]|[\u0400-\u052f][a-z]")
+_WORD = re.compile(r"\w+")
+_LOOK_ALIKE = dict(zip("авекмнорстухіј", "abekmhopctyxij", strict=True))
+_AS_LATIN = str.maketrans(_LOOK_ALIKE | {"в": "b", "н": "h"})
+_AS_CYRILLIC = str.maketrans({latin: cyrillic for cyrillic, latin in _LOOK_ALIKE.items()})
+
+_V = "aeiouy"
+_NAME_FOLDS = (
+    (f"(?:(?<=[{_V}])|\\b)ye", "e"),
+    (f"(?<=[{_V}])y|y(?=[aeiou])", "i"),
+    (r"(?<=\w)[iyj]*[iy]\b", "i"),
+    ("kh", "h"),
+    ("shch", "sch"),
+    ("x", "ks"),
+)
+_SILENT_H = (rf"(?<=[{_V}])h(?=[^\Waeiouyh]|\b)", "")
+"""``"John"``; before the ``h`` of other words is made from ``kh``."""
+_PERSON_FOLDS = (
+    (r"(?<=[^\Waeiouy])y[eo]|(?<=[^\Waeiouy])ie(?!\b)", "e"),
+    ("tch", "ch"),
+    (r"(?<=\w)j", "i"),
+    ("dzh", "j"),
+    ("ph", "f"),
+    ("th", "t"),
+    ("tz", "ts"),
+    ("w", "v"),
+    ("ck", "k"),
+    ("c(?=[ei])", "s"),
+    ("c(?!h)", "k"),
+    ("oo", "u"),
+    ("ee", "i"),
+    (r"(\w)\1", r"\1"),
+)
+
+
+def _compiled(folds: tuple[tuple[str, str], ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in folds)
+
+
+_NAMES = _compiled(_NAME_FOLDS)
+_PEOPLE = _compiled((_SILENT_H, _NAME_FOLDS[0], *_PERSON_FOLDS[:1], *_NAME_FOLDS[1:], *_PERSON_FOLDS[1:]))
+
+
+def is_cyrillic(text: str) -> bool:
+    """Return whether a text has Cyrillic letters."""
+    return not text.isascii() and _CYRILLIC.search(text) is not None
+
+
+def in_one_script(text: str) -> str:
+    """Return a text in lower case whose words have no letters that only look like those around them: ``"мocква"``.
+
+    A word of both scripts is taken for one of the script that has more of its letters, if all others look alike.
+    """
+    if text.isascii() or not _MIXED.search(text):
+        return text
+    return _WORD.sub(lambda word: _mended(word.group()), text)
+
+
+def _mended(word: str) -> str:
+    cyrillic = len(_CYRILLIC.findall(word))
+    latin = sum(letter.isascii() and letter.isalpha() for letter in word)
+    if not cyrillic or not latin:
+        return word
+    mended = word.translate(_AS_CYRILLIC if cyrillic >= latin else _AS_LATIN)
+    return word if _MIXED.search(mended) else mended
+
+
+def latin(text: str) -> str:
+    """Return a text in lower case in plain Latin letters, words between single spaces; other scripts stay."""
+    if not text.isascii():
+        text = _JOTTED.sub("y", text).translate(_LETTERS)
+        text = "".join(letter for letter in normalize("NFKD", text) if not combining(letter))
+    return " ".join(text.translate(_ROMAN).split())
+
+
+@lru_cache(maxsize=1 << 14)
+def name_spelling(text: str) -> str:
+    """Return what all romanizations of a name share: ``"Яндекс"`` and ``"Yandex"`` are ``"iandeks"``.
+
+    Args:
+        text: in lower case.
+    """
+    return _folded(latin(text), _NAMES)
+
+
+@lru_cache(maxsize=1 << 14)
+def person_spelling(text: str) -> str:
+    """Return what the spellings of a person's name share: ``"Фёдор Соловьёв"`` and ``"Fyodor Solovyov"``.
+
+    Coarser than ``name_spelling``: double letters, ``w`` and ``v``, ``c`` and ``k``, ``th`` and ``t`` are the same.
+    """
+    return _folded(latin(text), _PEOPLE)
+
+
+def _folded(text: str, folds: tuple[tuple[re.Pattern[str], str], ...]) -> str:
+    for pattern, replacement in folds:
+        text = pattern.sub(replacement, text)
+    return text

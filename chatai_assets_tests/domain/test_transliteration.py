@@ -1,0 +1,60 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatai_assets.domain.transliteration import in_one_script, latin, name_spelling, person_spelling
+
+PEOPLE = (
+    ("дмитрий", "dmitry", "dmitri", "dmitriy", "dmitrii"),
+    ("федор соловьев", "fyodor solovyov", "fedor soloviev", "fyodor solov'ev"),
+    ("татьяна", "tatyana", "tatiana", "tatjana"),
+    ("щербаков", "shcherbakov", "scherbakov"),
+    ("ксения", "ksenia", "xenia", "kseniya"),
+    ("барак", "barack"),
+    ("джон смит", "john smith"),
+    ("анджелина", "andzhelina"),
+)
+NAMES = (
+    ("яндекс", "yandex"),
+    ("лукойл", "lukoil", "lukoyl"),
+    ("екатеринбург", "yekaterinburg", "ekaterinburg"),
+    ("нижний новгород", "nizhny novgorod", "nizhniy novgorod", "nizhny-novgorod"),
+    ("тюмень", "tyumen", "tiumen"),
+    ("são paulo", "sao paulo"),
+)
+APART = (("sysco", "cisco"), ("lyft", "lift"), ("крым", "крим"), ("vizz", "viz"), ("volf", "wolf"))
+
+
+@pytest.mark.parametrize("spellings", PEOPLE, ids=lambda names: names[0])
+def test_romanizations_of_a_persons_name_are_one(spellings):
+    assert len({person_spelling(name) for name in spellings}) == 1
+
+
+@pytest.mark.parametrize("spellings", NAMES, ids=lambda names: names[0])
+def test_romanizations_of_other_names_are_one(spellings):
+    assert len({name_spelling(name) for name in spellings}) == 1
+
+
+@pytest.mark.parametrize("names", APART, ids=lambda names: names[0])
+def test_what_is_folded_for_people_is_not_for_firms_and_places(names):
+    assert len({name_spelling(name) for name in names}) == len(names)
+
+
+def test_a_hard_h_is_heard_and_a_mute_one_is_not():
+    assert person_spelling("ахматов") == person_spelling("akhmatov") != person_spelling("аматов")
+    assert person_spelling("john") == person_spelling("jon")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("мocква", "москва"), ("gооgle", "google"), ("iphone-ом", "iphone-ом"), ("xбокс", "хбокс"), ("zов", "zов")],
+)
+def test_letters_that_only_look_alike_are_of_the_script_around_them(written, meant):
+    assert in_one_script(written) == meant
+
+
+@given(st.text(st.sampled_from("абвгдежзийклмнопрстуфхцчшщъыьэюяіїєґabcxyz -'.йе"), max_size=20))
+def test_what_is_written_in_latin_letters_needs_no_other(text):
+    once = latin(text)
+    assert once.isascii()
+    assert latin(once) == once
