@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatai_assets.domain.graph import Edge, Node, joined, node_of_source, own_node
+from chatai_assets.domain.resolution import shown
 
 SHARED = {"POSTED_IN": "channel", "TAGGED": "tag", "MENTIONS": "entity"}
 """Type of edge -> what the ids of the shared nodes say that it leads to."""
@@ -25,7 +26,8 @@ def _node_is_true(node: Node) -> bool:
         case "Tag":
             return node.id == joined(tenant, "tag", str(told["name"]))
         case "Entity":
-            return node.id == joined(tenant, "entity", str(told["kind"]), str(told["form"]))
+            kind, key = str(told["kind"]), str(told["form"])
+            return node.id == joined(tenant, "entity", kind, key) and told["name"] == shown(kind, key)
         case _:
             return (node.label, node.id) == own_node(tenant, str(told["source"]))
 

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 from chatai_assets.domain import known_names
 from chatai_assets.domain.given_names import full_names, given_names, spellings
 from chatai_assets.domain.language import word_set
+from chatai_assets.domain.spelling import plain_form
 from chatai_assets.domain.transliteration import in_one_script, is_cyrillic, name_spelling, person_spelling
 
 SCRIPT = "script"
@@ -108,14 +109,16 @@ def is_known(kind: str, form: str) -> bool:
 def _of_no_kind(form: str) -> Resolution:
     """Return a known place or organization, or a person by given name and surname; else the form stays as it is."""
     mended = in_one_script(form)
-    spelling = _spelling(mended)
-    found = [Resolution(kind, key) for kind in ("place", "organization") if (key := _known(kind, mended, spelling))]
-    if len(found) == 1:
-        return found[0]._replace(reasons=(KNOWN,))
-    words = person_spelling(mended).split()
-    if len(words) == 2 and words[0] in given_names() and _SLAVIC_SURNAME.search(words[1]):
+    if known := _known_alone().get(mended):
+        return Resolution(*known, (KNOWN,))
+    first, _, last = mended.partition(" ")
+    if last and " " not in last and person_spelling(first) in given_names() and _is_slavic(last):
         return _person(form)
     return Resolution("other", mended, (SCRIPT,) if mended != form else ())
+
+
+def _is_slavic(surname: str) -> bool:
+    return _SLAVIC_SURNAME.search(person_spelling(surname)) is not None
 
 
 def _thing(kind: str, form: str) -> Resolution:
@@ -204,6 +207,22 @@ def _entry(name: str, key: str) -> EntityKey:
 def _keys(kind: str) -> Mapping[EntityKey, str]:
     spelling = _spelling_of(kind)
     return {_entry(name, spelling(name)): spelling(names[0]) for _, *names in _rows(kind) for name in names}
+
+
+@cache
+def _known_alone() -> Mapping[str, EntityKey]:
+    """Return form -> the place or organization that it means even of no kind, if it is not a name of both."""
+    forms = {
+        kind: {plain_form(name): _spelling(names[0]) for _, *names in _rows(kind) for name in names}
+        for kind in ("place", "organization")
+    }
+    places, organizations = forms["place"], forms["organization"]
+    return {
+        form: (kind, key)
+        for kind, found in forms.items()
+        for form, key in found.items()
+        if not (form in places and form in organizations)
+    }
 
 
 @cache
