@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 from hypothesis import given
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.domain.graph import Channel, Facts, joined, node_of_source, start_of, subgraph
 from chatai_assets.domain.graph_change import change_of, fingerprints
+from chatai_assets.domain.graph_ids import is_true_to_id
 from chatai_assets.domain.index_plan import Recorded, plan_index
 from chatai_assets.domain.linking import Entity, Extraction, Relation, co_occurrence
 from chatai_assets.domain.resolution import split_off
@@ -107,6 +109,13 @@ def test_what_somebody_set_goes_before_all_rules():
     assert said.nodes[1].properties["name"] == "Пушкин"
     mentions = {edge.end[1]: edge.properties["reasons"] for edge in said.edges if edge.type == "MENTIONS"}
     assert mentions == {"t|entity|person|#пушкин": "by hand", "t|entity|place|moskva": "script"}
+
+
+def test_an_entity_whose_name_was_altered_is_not_what_its_id_says():
+    city = next(node for node in subgraph(POST).nodes if node.properties.get("kind") == "place")
+    assert is_true_to_id(city)
+    for altered in ({"name": "Moskau"}, {"form": "moscow"}, {"kind": "person"}):
+        assert not is_true_to_id(replace(city, properties={**city.properties, **altered}))
 
 
 def test_a_relation_without_both_ends_in_its_chunk_is_no_fact():

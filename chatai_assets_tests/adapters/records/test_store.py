@@ -7,10 +7,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from chatai_assets.adapters.records.schema import metadata
+from chatai_assets.adapters.records.schema import metadata, work
 from chatai_assets.adapters.records.store import HEAD, MIGRATIONS, open_records
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets_tests.adapters.records.arrivals import arrival, bring
@@ -40,6 +40,20 @@ def test_every_migration_can_be_undone(records):
         assert set(inspect(connection).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
         command.upgrade(made, "head")
         assert metadata.tables.keys() <= set(inspect(connection).get_table_names())
+
+
+def test_a_graph_of_before_names_were_resolved_is_drawn_again_and_nothing_else_is_done(records):
+    bring(records, arrival())
+    made = config()
+    with records.begin() as connection:
+        made.attributes["connection"] = connection
+        command.downgrade(made, "0009")
+        connection.execute(work.update().values(state="done"))
+        row = connection.execute(work.select()).mappings().one()
+        connection.execute(work.insert(), {**row, "stage": "link"})
+        command.upgrade(made, "0010")
+        states = connection.execute(select(work.c.stage, work.c.state).order_by(work.c.stage)).all()
+    assert [tuple(row) for row in states] == [("link", "pending"), ("parse", "done")]
 
 
 def test_a_store_that_is_opened_again_keeps_what_it_has(url, records):
