@@ -61,6 +61,11 @@ class Parts:
         """Close every part that was opened."""
         self._opened.close()
 
+    def forget_answers(self, tenant_id: str) -> None:
+        """Forget a tenant's answers in the memory of this process."""
+        for desk in self._desks.values():
+            desk.forget(tenant_id)
+
     @cached_property
     def records(self) -> Records:
         """The record store, migrated."""

@@ -22,6 +22,7 @@ from chatai_assets.assembly import Parts, open_parts
 from chatai_assets.cli_audit import audit_command
 from chatai_assets.cli_dead_letters import letters_group
 from chatai_assets.cli_entities import entities_group
+from chatai_assets.cli_forgetting import forget_command, vacuum_command
 from chatai_assets.cli_output import as_json, print_json, progress, tenant
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import EVERY_STAGE, STAGES, Stage
@@ -82,12 +83,16 @@ def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as
     else:
         click.echo(
             f"{report.posts} posts, {report.documents} documents, {report.duplicates} duplicates, "
-            f"{report.skipped} skipped, {len(report.rejected)} rejected."
+            f"{report.skipped} skipped, {len(report.rejected)} rejected{_deleted(report.deleted)}."
         )
         for rejected in report.rejected:
             click.echo(f"  {rejected.path}: {rejected.reason}", err=True)
     if report.rejected and not (report.posts or report.documents or report.duplicates):
         raise click.exceptions.Exit(1)
+
+
+def _deleted(posts: int) -> str:
+    return f", {posts} posts deleted" if posts else ""
 
 
 @cli.command("process")
@@ -267,6 +272,5 @@ def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as
         click.echo(f"{key[1]} is pending again from {stage!r} on, in hour {hour}.")
 
 
-cli.add_command(audit_command)
-cli.add_command(letters_group)
-cli.add_command(entities_group)
+for command in (audit_command, letters_group, entities_group, forget_command, vacuum_command):
+    cli.add_command(command)

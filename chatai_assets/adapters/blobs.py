@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from chatai_assets.adapters.disks import refusal
 from chatai_assets.domain.errors import StoreUnavailable, UnreadableDocument
 
 BLOCK_BYTES = 1 << 20
+INCOMING = ".incoming-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Blobs:
         """Write and remove a file; raises ``StoreUnavailable`` where that is not possible."""
         with _keeping():
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = mkstemp(dir=self.folder, prefix=".incoming-")
+            handle, name = mkstemp(dir=self.folder, prefix=INCOMING)
             os.close(handle)
             Path(name).unlink()
 
@@ -65,6 +67,18 @@ class Blobs:
                 self._write(reading, blob)
         return blob
 
+    def digests(self) -> Iterator[str]:
+        """Yield the sha256 of all that is kept."""
+        return (path.name for path in self.folder.glob("??/*") if not path.name.startswith(INCOMING))
+
+    def clear_incoming(self, older_than_s: float) -> int:
+        """Remove what killed writers left half-written; return how many files those were."""
+        old = [path for path in self.folder.rglob(f"{INCOMING}*") if time.time() - path.stat().st_mtime > older_than_s]
+        with _keeping():
+            for path in old:
+                path.unlink(missing_ok=True)
+        return len(old)
+
     def remove(self, digest: str) -> None:
         """Remove bytes of which nobody knows any more; raises ``StoreUnavailable`` where that is not possible."""
         with _keeping():
@@ -75,7 +89,7 @@ class Blobs:
         target = self.path_of(blob.sha256)
         with _keeping():
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = mkstemp(dir=target.parent, prefix=".incoming-")
+            handle, name = mkstemp(dir=target.parent, prefix=INCOMING)
         try:
             with os.fdopen(handle, "wb") as writing:
                 _copy(reading, writing, blob)

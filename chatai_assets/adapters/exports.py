@@ -13,6 +13,7 @@ from typing import IO, Any, Literal
 from chatai_assets.adapters.export_documents import Chats, Element, walk
 from chatai_assets.adapters.json_cursor import MAX_VALUE_CHARS, BrokenJson, JsonCursor, decode
 from chatai_assets.domain.csv_dump import CHAT_COLUMNS, ID_COLUMNS, TEXT_COLUMNS
+from chatai_assets.domain.deletions import TELETHON_DELETION
 from chatai_assets.domain.desktop_export import CHAT
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.telegram import RecordFormat
@@ -250,7 +251,7 @@ def _format_of(value: Any) -> RecordFormat | None:
     fields = value if isinstance(value, dict) else {}
     if "update_id" in fields or {"message_id", "chat", "date"} <= fields.keys():
         return "bot_api"
-    if {"id", "peer_id", "date"} <= fields.keys():
+    if {"id", "peer_id", "date"} <= fields.keys() or fields.get("_") == TELETHON_DELETION:
         return "telethon"
     if {"message_id", "text", "date"} <= fields.keys() and fields.keys() & {"sender_id", "chat_id", "channel_id"}:
         return "channel_list"

@@ -14,6 +14,7 @@ from chatai_assets.orchestration.assets.posts import post_assets
 from chatai_assets.orchestration.assets.upkeep import upkeep_assets
 from chatai_assets.orchestration.checks import checks
 from chatai_assets.orchestration.dead_letters import replay_job
+from chatai_assets.orchestration.forgetting import forgetting_jobs
 from chatai_assets.orchestration.jobs import stream_jobs
 from chatai_assets.orchestration.partitions import arrival_hours
 from chatai_assets.orchestration.redo import redo_job
@@ -37,7 +38,13 @@ def build_defs(settings: Settings, *, parts: Parts | None = None, clock: Clock =
     return dg.Definitions(
         assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets(), audited],
         asset_checks=checks(),
-        jobs=[*stream_jobs(settings), redo_job(settings), replay_job(settings), *upkeep_jobs(settings)],
+        jobs=[
+            *stream_jobs(settings),
+            redo_job(settings),
+            replay_job(settings),
+            *forgetting_jobs(settings),
+            *upkeep_jobs(settings),
+        ],
         schedules=schedules(),
         sensors=sensors(settings, hours, parts, clock),
         resources=resources_of(settings, parts, clock),

@@ -24,7 +24,7 @@ PREVIEW_COLUMNS: dict[Stage, dg.TableSchema] = {
     "tag": dg.TableSchema(
         [
             dg.TableColumn("source", "string", "source key"),
-            dg.TableColumn("tags", "string", "1-8 topics, each a substring of the text"),
+            dg.TableColumn("tags", "int", "1-8 topics; `chatai show` names them, for they are words of the text"),
         ]
     ),
     "enrich": dg.TableSchema(

@@ -15,8 +15,9 @@ import dagster as dg
 from chatai_assets.adapters.records import dead_letters, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.assembly import Parts, first_hour
-from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.errors import Outage, StoreUnavailable
 from chatai_assets.domain.keys import EVERY_STAGE, STREAMS, Stream
+from chatai_assets.orchestration.forgetting import stores_of
 from chatai_assets.orchestration.instance import home_instance, keeping_history
 from chatai_assets.orchestration.jobs import run_hour_here
 from chatai_assets.orchestration.losses import Lookout
@@ -24,6 +25,7 @@ from chatai_assets.orchestration.runs import ASKED_TAG, end_lost_runs
 from chatai_assets.orchestration.watchdog import watchdog
 from chatai_assets.settings import Settings
 from chatai_assets.stages.budgets import resume
+from chatai_assets.stages.forgetting import finish, is_leaving
 from chatai_assets.stages.naming import spread
 from chatai_assets.stages.upkeep import give_back, put_clocks_right
 
@@ -72,6 +74,7 @@ def process(
         with keeping_history(), home_instance(parts.settings) as instance, telling, watchdog().hearing():
             end_lost_runs(instance, parts.records)
             runs, failures = _run_all(parts.records, definitions, instance)
+    failures += _finished(parts)
     pending = _open_items(parts.records)
     figures = {
         "runs": runs,
@@ -81,6 +84,17 @@ def process(
         "seconds": round(time.monotonic() - started, 3),
     }
     return ProcessOutcome(figures, failures)
+
+
+def _finished(parts: Parts) -> list[str]:
+    """Have the stores let go of what is leaving; return why they did not."""
+    if not is_leaving(parts.records):
+        return []
+    try:
+        finish(stores_of(parts))
+    except Outage as error:
+        return [str(error)]
+    return []
 
 
 def unhurried(settings: Settings) -> Settings:

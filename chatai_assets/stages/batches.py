@@ -74,7 +74,7 @@ class StageReport:
         retried: error class -> items that will be tried again.
         lost: items that were taken away meanwhile (edited, redone) and left to whoever has them now.
         counts: further figures of the stage, e.g. ``chunks`` or ``points_written``.
-        preview: a few items: keys, sizes, tags.
+        preview: a few items: keys and sizes.
         paused: tenant -> what is to be said of its budget, where that is spent.
         hour_states: state -> items of the whole hour after this run.
         hour_costs: what the whole hour cost at this stage so far; empty for a stage that costs nothing.

@@ -168,8 +168,10 @@ def _take(file: Path, folder: Path, intake: Intake, report: FolderReport) -> Non
     arrivals.documents += said.documents
     arrivals.duplicates += said.duplicates
     arrivals.skipped += said.skipped
+    arrivals.deleted += said.deleted
     arrivals.rejected.extend(said.rejected)
-    refused = bool(said.rejected) and not (said.posts or said.documents or said.duplicates or said.skipped)
+    taken = said.posts or said.documents or said.duplicates or said.skipped or said.deleted
+    refused = bool(said.rejected) and not taken
     report.rejected += refused
     report.taken += not refused
     moved = _move(file, folder / (REJECTED if refused else DONE) / file.relative_to(folder))

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from chatai_assets.adapters.blobs import Blobs
 from chatai_assets.adapters.exports import ExportFault, ExportRecord, read_export, sniff_export
 from chatai_assets.adapters.records import inbox
-from chatai_assets.adapters.records.erasure import keep_blobs
+from chatai_assets.adapters.records.dialect import portions
+from chatai_assets.adapters.records.erasure import forget_posts, keep_blobs
 from chatai_assets.adapters.records.store import Records
+from chatai_assets.domain.deletions import deleted_posts
 from chatai_assets.domain.documents import sentence
 from chatai_assets.domain.errors import BadRecord, UnreadableDocument
 from chatai_assets.domain.keys import document_id_of, document_key
 from chatai_assets.domain.revisions import Arrival
 from chatai_assets.domain.telegram import NotAPost, read_post
 from chatai_assets.observability import INGESTED, REJECTED, log
+from chatai_assets.stages.spare_bytes import remove_spare
 
 T = TypeVar("T")
 BATCH = 1_000
@@ -44,7 +49,8 @@ class IngestReport:
         posts: new posts and new revisions of known ones.
         documents: likewise.
         duplicates: arrivals that say nothing new.
-        skipped: records that are no posts: service messages, posts without text.
+        skipped: records that are no posts: service messages, posts without text, deletions of what is not there.
+        deleted: posts that were deleted where they came from, and are forgotten.
     """
 
     posts: int = 0
@@ -52,6 +58,14 @@ class IngestReport:
     duplicates: int = 0
     skipped: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+    deleted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """News that posts were deleted; their source keys."""
+
+    source_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,7 @@ def ingest(paths: Iterable[Path], intake: Intake, *, on_file: Callable[[Path], N
         duplicates=report.duplicates,
         skipped=report.skipped,
         rejected=len(report.rejected),
+        deleted=report.deleted,
     )
     return report
 
@@ -117,19 +132,35 @@ def ingest_file(path: Path, intake: Intake, report: IngestReport) -> None:
 
 def _ingest_export(path: Path, intake: Intake, report: IngestReport) -> None:
     for batch in batches(_arrivals(path, intake, report), BATCH):
+        counts: Counter[str] = Counter()
         with intake.records.begin() as connection:
-            outcomes = inbox.receive(connection, intake.tenant_id, "post", batch, now=intake.clock())
-        counts = Counter(outcomes)
+            for _, alike in groupby(batch, key=type):
+                counts.update(_receive(connection, list(alike), intake))
         report.posts += counts["latest"]
         report.duplicates += counts["unchanged"] + counts["superseded"]
         report.skipped += counts["skipped"]
+        report.deleted += counts["deleted"]
 
 
-def _arrivals(path: Path, intake: Intake, report: IngestReport) -> Iterator[Arrival]:
-    """Yield the posts of an export."""
+def _receive(connection: Connection, news: Sequence[Arrival | Deletion], intake: Intake) -> Counter[str]:
+    """Take in arrivals, or deletions, that came one after the other; return outcome -> how many."""
+    now = intake.clock()
+    keys = [key for each in news if isinstance(each, Deletion) for key in each.source_keys]
+    if keys:
+        deleted = sum(forget_posts(connection, intake.tenant_id, some, now=now) for some in portions(keys))
+        return Counter(deleted=deleted, skipped=len(keys) - deleted)
+    arrivals = [each for each in news if isinstance(each, Arrival)]
+    return Counter(inbox.receive(connection, intake.tenant_id, "post", arrivals, now=now))
+
+
+def _arrivals(path: Path, intake: Intake, report: IngestReport) -> Iterator[Arrival | Deletion]:
+    """Yield the posts of an export, and what it says of deleted ones."""
     for record in read_export(path):
         if isinstance(record, ExportFault):
             _reject(report, path, f"Record {record.position}: {record.reason}")
+            continue
+        if deleted := deleted_posts(record.raw, record.record_format):
+            yield Deletion(deleted)
             continue
         try:
             yield _post_arrival(record, intake)
@@ -176,6 +207,8 @@ def _ingest_document(path: Path, intake: Intake, report: IngestReport) -> None:
         outcome = inbox.receive(connection, intake.tenant_id, "document", [arrival], now=now)[0]
     report.documents += outcome == "latest"
     report.duplicates += outcome != "latest"
+    if outcome != "latest":
+        remove_spare(intake.records, intake.blobs, blob.sha256)
 
 
 def _reject(report: IngestReport, path: Path, reason: str) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from chatai_assets.adapters.graph.port import GraphStore
-from chatai_assets.adapters.records import content, costs, dead_letters, enrichment, ledger, pages, work
+from chatai_assets.adapters.records import content, costs, dead_letters, enrichment, ledger, pages, tombstones, work
 from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
@@ -116,8 +116,19 @@ def find(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stre
         raise UnknownItem(f"{source_key} belongs to {len(tenants)} tenants: name one with --tenant.")
     tenant_id = tenant_id or next(iter(tenants), None)
     if tenant_id is None or tenant_id not in tenants:
+        if gone := _gone(records, source_key, tenant_id):
+            raise UnknownItem(f"{source_key} {gone}: nothing is left of it but a tombstone.")
         raise UnknownItem(f"There is no {source_key}: `chatai status` shows what there is.")
     return stream, (tenant_id, source_key)
+
+
+def _gone(records: Records, source_key: str, tenant_id: str | None) -> str:
+    """Return how an item left, "" if it never came."""
+    with records.reading() as connection:
+        for tenant in [tenant_id] if tenant_id else tombstones.tenants_of_stones(connection, source_key):
+            if stone := tombstones.stone_of(connection, (tenant, source_key)):
+                return "was forgotten" if stone["reason"] == "forgotten" else "expired"
+    return ""
 
 
 def show(records: Records, source_key: str, tenant_id: str | None) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class _Tagging:
         result.unchanged = len(tags) - len(changed)
         result.counts = Counter(tags=sum(map(len, tags.values())), items_changed=len(changed))
         result.counts.update(figures_of(self.tagger))
-        result.preview = [{"source": key[1], "tags": ", ".join(words)} for key, words in list(tags.items())[:10]]
+        result.preview = [{"source": key[1], "tags": len(words)} for key, words in list(tags.items())[:10]]
 
     def _row(self, key: Key, words: tuple[str, ...]) -> dict[str, Any]:
         return {

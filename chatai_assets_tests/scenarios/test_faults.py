@@ -5,7 +5,18 @@ from random import SystemRandom
 import pytest
 
 from chatai_assets.domain import retries
-from chatai_assets_tests.scenarios import clocks, crowd, disk, drills, graph_kills, kills, lossy, machine, stopped
+from chatai_assets_tests.scenarios import (
+    clocks,
+    crowd,
+    disk,
+    drills,
+    forget_kills,
+    graph_kills,
+    kills,
+    lossy,
+    machine,
+    stopped,
+)
 from chatai_assets_tests.scenarios.bad_disk import TracerMissing
 from chatai_assets_tests.services import skipped_without
 
@@ -22,6 +33,13 @@ def test_workers_killed_at_random_moments_and_at_commits_leave_what_a_quiet_day_
     outcome = kills.run(tmp_path, plan, stores)
     assert outcome.deaths.total() == 8
     assert outcome.faults == []
+
+
+def test_whoever_forgets_may_be_killed_anywhere(tmp_path):
+    seed = SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    outcome = forget_kills.run(tmp_path, seed, places=2)
+    assert (outcome.deaths, outcome.faults) == (2, [])
 
 
 def test_writers_of_the_graph_killed_at_random_moments_lose_nothing_confirmed(tmp_path):

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
+from shutil import rmtree
 
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
+from chatai_assets.adapters.graph.ladybug_copy import copy_graph
 from chatai_assets.adapters.graph.ladybug_mark import GRAPH, mark_of_graph
 from chatai_assets.adapters.graph.ladybug_session import each_row, failing_as_outage, opened, rows
 from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter, mark_in
@@ -77,6 +79,21 @@ class LadybugGraph:
             with failing_as_outage("read"):
                 nodes = sum(rows(connection, cypher.count_nodes(label))[0][0] for label in cypher.NODES)
                 return GraphCounts(nodes, rows(connection, cypher.EDGE_COUNT)[0][0])
+
+    def scrub(self) -> bool:
+        """Write the file anew, without any trace of what was deleted, and remove those that were set aside."""
+        with self._turns.writing():
+            with ExitStack() as turn:
+                connection = self._opened(turn) if self._file.exists() else None
+                copied = self._copied(connection) if connection else None
+            with failing_as_outage("written"):
+                if copied:
+                    for beside in self._folder.glob(f"{GRAPH}.*"):  # whatever stood in it is in the file now
+                        beside.unlink()
+                    copied.replace(self._file)
+                for lost in self._folder.glob("lost-*"):
+                    rmtree(lost)
+        return True
 
     def nodes(self) -> Iterator[Node]:
         """Yield every node, in the order of label and id; writers wait until the iterator is done with."""
@@ -155,16 +172,34 @@ class LadybugGraph:
 
     def _begun(self, turn: ExitStack) -> ladybug.Connection:
         """Make the file with its schema; it gets its name when it is complete, so that what exists can be read."""
-        draft = self._file.with_suffix(".draft")
+        with self._drafted():
+            pass
         with failing_as_outage("made"):
-            for leftover in self._file.parent.glob(f"{draft.name}*"):
-                leftover.unlink()
-        with opened(draft) as connection, failing_as_outage("made"):
-            for statement in cypher.ladybug_schema():
-                rows(connection, statement)
-        with failing_as_outage("made"):
-            draft.replace(self._file)
+            self._draft.replace(self._file)
         return turn.enter_context(opened(self._file))
+
+    def _copied(self, connection: ladybug.Connection) -> Path:
+        """Return a file beside ours that holds what an open graph does."""
+        _complete_schema(connection)
+        with self._drafted() as draft, failing_as_outage("written"):
+            copy_graph(connection, draft, self._folder)
+        return self._draft
+
+    @property
+    def _draft(self) -> Path:
+        return self._file.with_suffix(".draft")
+
+    @contextmanager
+    def _drafted(self) -> Iterator[ladybug.Connection]:
+        """Give a connection to a new file with the schema."""
+        with failing_as_outage("made"):
+            for leftover in self._folder.glob(f"{self._draft.name}*"):
+                leftover.unlink()
+        with opened(self._draft) as connection:
+            with failing_as_outage("made"):
+                for statement in cypher.ladybug_schema():
+                    rows(connection, statement)
+            yield connection
 
 
 def _complete_schema(connection: ladybug.Connection) -> None:

@@ -25,7 +25,7 @@ class LadybugWriter:
     """
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:
-        self._transaction = _Transaction(connection, folder)
+        self._transaction = Transaction(connection, folder)
         self.mark = mark_in(connection)
 
     def sign(self, mark: str) -> None:
@@ -52,7 +52,7 @@ def mark_in(connection: ladybug.Connection) -> str | None:
         return next((row[0] for row in rows(connection, cypher.MARK)), None)
 
 
-class _Transaction:
+class Transaction:
     """Implements ``changes.GraphTransaction``."""
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:

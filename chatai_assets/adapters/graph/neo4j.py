@@ -94,6 +94,10 @@ class Neo4jGraph:
         nodes = sum(self._read(cypher.count_nodes(label))[0][0] for label in cypher.NODES)
         return GraphCounts(nodes, self._read(cypher.EDGE_COUNT)[0][0])
 
+    def scrub(self) -> bool:
+        """Return False: the files of a server are written anew only while it is stopped, by its own tools."""
+        return False
+
     def nodes(self) -> Iterator[Node]:
         """Yield every node, in the order of label and id; what is written meanwhile may or may not be among them."""
         for label in sorted(cypher.NODES):

@@ -55,6 +55,10 @@ class GraphStore(Protocol):
         """Return the number of nodes and relationships; zeros before the first write."""
         ...
 
+    def scrub(self) -> bool:
+        """Leave no trace of what was deleted in the files; False where only the server's own upkeep does that."""
+        ...
+
     def nodes(self) -> Iterator[Node]:
         """Yield every node, in the order of label and id."""
         ...

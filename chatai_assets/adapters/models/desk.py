@@ -147,6 +147,10 @@ class Desk:
         self._tell(errand.model, len(questions))
         return [known[question] for question in questions]
 
+    def forget(self, tenant_id: str) -> None:
+        """Forget a tenant's answers in memory."""
+        self._kept.forget(tenant_id)
+
     def close(self) -> None:
         """Let go of what is reserved, and close all connections."""
         self._loop.run(self._turnstile.close())

@@ -52,6 +52,12 @@ class Memory:
             self._kept.move_to_end(place)
             return answer
 
+    def forget(self, tenant_id: str) -> None:
+        """Forget all answers of a tenant."""
+        with self._turn:
+            for place in [place for place in self._kept if place[0] == tenant_id]:
+                del self._kept[place]
+
     def keep(self, place: Place, answer: Any) -> None:
         """Keep an answer."""
         with self._turn:
@@ -104,6 +110,10 @@ class KeptAnswers:
             for question, (tenant, made_from) in places.items()
             if made_from in found[tenant]
         }
+
+    def forget(self, tenant_id: str) -> None:
+        """Forget a tenant's answers in memory; those in the record store belong to items (``provider_results``)."""
+        self._memory.forget(tenant_id)
 
     def remember(self, model: str, answers: Mapping[Question, Any]) -> None:
         """Keep answers in memory."""

@@ -127,6 +127,11 @@ def release(connection: Connection, owner: str) -> None:
     connection.execute(update(work).where(work.c.owner == owner).values(state="pending", **FREE))
 
 
+def nobody_works(connection: Connection) -> bool:
+    """Return whether no stage is at work on anything."""
+    return connection.execute(select(work.c.seq).where(work.c.owner.is_not(None)).limit(1)).first() is None
+
+
 def free_orphans(connection: Connection, is_gone: Callable[[str], bool]) -> int:
     """Give back the claims whose owner is known to be gone, as lost with it; return how many owners those were."""
     owners = connection.execute(select(work.c.owner).where(work.c.owner.is_not(None)).distinct()).scalars().all()

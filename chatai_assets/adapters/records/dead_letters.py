@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, delete, func, select, tuple_, update
 
 from chatai_assets.adapters.records.dialect import insert_into
 from chatai_assets.adapters.records.schema import work, worker_dlq
@@ -53,6 +53,12 @@ def resolve_items(
         .values(resolved=True, resolution_note=note)
     )
     return result.rowcount
+
+
+def erase_items(connection: Connection, tenant_id: str, source_keys: Sequence[str]) -> int:
+    """Delete all dead letters of some items; return how many there were."""
+    mine = and_(worker_dlq.c.tenant_id == tenant_id, worker_dlq.c.source_key.in_(source_keys))
+    return connection.execute(delete(worker_dlq).where(mine)).rowcount
 
 
 def resolve_done(connection: Connection, owner: str, stage: Stage, note: str) -> None:

@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, delete, exists, select, tuple_
+from sqlalchemy import Connection, Table, and_, delete, exists, literal_column, select, tuple_
 
 from chatai_assets.adapters.records import tombstones
 from chatai_assets.adapters.records.content import TEXTS
 from chatai_assets.adapters.records.dialect import beside_others, exclude_others, portions
 from chatai_assets.adapters.records.pages import CRAWL, Place, page_place
-from chatai_assets.adapters.records.provider_results import forget_results
+from chatai_assets.adapters.records.provider_results import forget_results, forget_unused
 from chatai_assets.adapters.records.schema import (
     chunks,
     documents,
@@ -35,7 +35,7 @@ from chatai_assets.domain.chunking import BODY
 
 BLOBS = "blobs"
 """Whoever removes bytes excludes others from it: an arrival that comes meanwhile might count on them."""
-OF_ITEMS = (chunks, entities, relations, index_ledger)
+OF_ITEMS = (chunks, entities, relations, inbox, posts, documents, post_enrichment)
 
 Text = tuple[str, str]
 """Tenant and hash of a text."""
@@ -56,10 +56,14 @@ class Erased:
     blobs: list[str] = field(default_factory=list)
 
 
-def erase(connection: Connection, items: Leaving, *, now: float) -> Erased:
-    """Erase those of the items that are still leaving; the stores must have let go of them.
+def erase(connection: Connection, items: Leaving, *, now: float, let_go: bool = True) -> Erased:
+    """Erase those of the items that are still leaving.
 
     The caller removes ``Erased.blobs`` before the transaction ends: nothing that brings these bytes arrives meanwhile.
+
+    Args:
+        let_go: whether the stores have let go of the items. If not, what the ledger says of them stays, and they are
+            leaving still.
     """
     tombstones.close_doors(connection, items)
     erased = Erased(tombstones.still_leaving(connection, items))
@@ -72,13 +76,29 @@ def erase(connection: Connection, items: Leaving, *, now: float) -> Erased:
         hashes |= _blobs(connection, keys)
         erased.counts += _erase_rows(connection, keys)
         erased.counts["provider_results"] += forget_results(connection, keys)
-        tombstones.set_erased(connection, keys, now)
+        if let_go:
+            erased.counts += _erase_rows(connection, keys, (index_ledger,))
+            tombstones.set_erased(connection, keys, now)
     parts = {(place[0], part) for place, part in places.items() if part}
     erased.counts["pages"] += _erase_pages(connection, places, _used_parts(connection, parts, texts))
     erased.blobs = _unused_blobs(connection, hashes)
     erased.counts["blobs"] += len(erased.blobs)
     erased.counts["vectors"] += erase_vectors(connection, texts)
     return erased
+
+
+def forget_posts(connection: Connection, tenant_id: str, source_keys: Sequence[str], *, now: float) -> int:
+    """Erase posts that were deleted where they came from; return how many of them were there.
+
+    The stores let go of them later. Of posts that never came a tombstone is left as well: news may overtake them.
+    """
+    keys = [(tenant_id, key) for key in dict.fromkeys(source_keys)]
+    tombstones.close_door(connection, tenant_id, "post")
+    there = tombstones.condemn(connection, "posts", keys, "forgotten", now=now, until=None)
+    going = tombstones.leaving_of(connection, keys)
+    erase(connection, going, now=now, let_go=False)
+    tombstones.entomb(connection, tenant_id, [key for _, key in keys if (tenant_id, key) not in going], now=now)
+    return there
 
 
 def keep_blobs(connection: Connection) -> None:
@@ -99,16 +119,14 @@ def erase_vectors(connection: Connection, texts: Collection[Text]) -> int:
     return gone
 
 
-def _erase_rows(connection: Connection, keys: Sequence[Key]) -> Counter[str]:
+def _erase_rows(connection: Connection, keys: Sequence[Key], tables: Sequence[Table] = OF_ITEMS) -> Counter[str]:
     """Delete what belongs to items alone; return table -> rows."""
-    places = [(table, table.c.tenant_id, table.c.source_key) for table in (*OF_ITEMS, inbox, posts, documents)]
-    places.append((post_enrichment, post_enrichment.c.tenant_id, post_enrichment.c.post_id))
-    return Counter(
-        {
-            table.name: connection.execute(delete(table).where(tuple_(tenant, source).in_(keys))).rowcount
-            for table, tenant, source in places
-        }
-    )
+    counts: Counter[str] = Counter()
+    for table in tables:
+        source = table.c.post_id if table is post_enrichment else table.c.source_key
+        mine = tuple_(table.c.tenant_id, source).in_(keys)
+        counts[table.name] = connection.execute(delete(table).where(mine)).rowcount
+    return counts
 
 
 def _texts(connection: Connection, keys: Sequence[Key]) -> set[Text]:
@@ -152,6 +170,38 @@ def _unused_blobs(connection: Connection, hashes: Collection[str]) -> list[str]:
     exclude_others(connection, BLOBS)
     mine = (inbox.c.kind == "document", inbox.c.content_hash.in_(hashes))
     return sorted({*hashes} - set(connection.execute(select(inbox.c.content_hash).where(*mine)).scalars()))
+
+
+def spare_blob(connection: Connection, sha256: str) -> bool:
+    """Return whether nobody has some bytes, and let nobody bring them until the transaction ends."""
+    exclude_others(connection, BLOBS)
+    return not has_bytes(connection, sha256)
+
+
+def has_bytes(connection: Connection, sha256: str) -> bool:
+    """Return whether any arrival that is not erased brought these bytes."""
+    is_document = inbox.c.kind == literal_column("'document'")  # written out, so that the index serves
+    mine = select(inbox.c.seq).where(is_document, inbox.c.content_hash == sha256).limit(1)
+    return connection.execute(mine).first() is not None
+
+
+def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Counter[str]:
+    """Delete the vectors, pages and answers of a tenant that no item of it has; return table -> rows.
+
+    Stages that were at work on what was erased meanwhile keep what they paid for; so does work that broke off.
+    """
+    exclude_others(connection, TEXTS)
+    mine = (chunks.c.tenant_id == tenant_id, chunks.c.part != BODY)
+    parts = set(connection.execute(select(chunks.c.part).where(*mine).distinct()).scalars())
+    kept = connection.execute(select(pages.c.url_hash, pages.c.page_hash).where(pages.c.tenant_id == tenant_id))
+    lonely: dict[Place, str | None] = {(tenant_id, place): None for place, part in kept if part not in parts}
+    used = exists().where(chunks.c.tenant_id == vectors.c.tenant_id, chunks.c.text_hash == vectors.c.text_hash)
+    gone = connection.execute(delete(vectors).where(vectors.c.tenant_id == tenant_id, ~used)).rowcount
+    return Counter(
+        pages=_erase_pages(connection, lonely, ()),
+        vectors=gone,
+        provider_results=forget_unused(connection, tenant_id, now),
+    )
 
 
 def _by_tenant(texts: Collection[Text]) -> Iterator[tuple[str, list[str]]]:

@@ -94,7 +94,8 @@ def document_key_of(connection: Connection, tenant_id: str, own: str, file_name:
         documents.c.file_name == file_name,
         documents.c.content_hash == content_hash,
     )
-    return connection.execute(twin.order_by(documents.c.seq)).scalar() or own
+    found = connection.execute(twin.order_by(documents.c.seq)).scalar()
+    return found or tombstones.forgotten_twin(connection, tenant_id, file_name, content_hash) or own
 
 
 def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, Known]:

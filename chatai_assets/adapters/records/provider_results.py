@@ -55,6 +55,14 @@ def forget_results(connection: Connection, keys: Iterable[Key]) -> int:
     return gone
 
 
+def forget_unused(connection: Connection, tenant_id: str, until: float) -> int:
+    """Delete a tenant's answers that no item uses, written until a moment; return how many that were."""
+    uses, results = provider_result_uses.c, provider_results.c
+    needed = exists().where(uses.tenant_id == results.tenant_id, uses.fingerprint == results.fingerprint)
+    loose = (results.tenant_id == tenant_id, results.written_at <= until, ~needed)
+    return connection.execute(delete(provider_results).where(*loose)).rowcount
+
+
 def _forget(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> int:
     uses, results = provider_result_uses.c, provider_results.c
     mine = (uses.tenant_id == tenant_id, uses.source_key.in_(source_keys))

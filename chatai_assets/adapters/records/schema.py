@@ -116,12 +116,7 @@ documents = Table(
     Column("error", Text, comment="a sentence for a person, Russian and English"),
     Column("error_code", String(32)),
     Index("ix_documents_tenant_id_file_name_content_hash", "tenant_id", "file_name", "content_hash"),
-    Index(
-        "ix_documents_processing",
-        "hour",
-        sqlite_where=text("status = 'processing'"),
-        postgresql_where=text("status = 'processing'"),
-    ),
+    Index("ix_documents_processing", "hour", **_where("status = 'processing'")),
     Index("ix_documents_expires_at", "expires_at", **_where("expires_at IS NOT NULL")),
 )
 
@@ -212,6 +207,7 @@ tombstones = Table(
     Column("revised_at", BigInteger, nullable=False),
     Column("content_hash", String(64), nullable=False),
     Column("reason", String(16), nullable=False, comment="expired or forgotten"),
+    Column("name_hash", String(32), comment="of a document's file name"),
     Column("condemned_at", Float, nullable=False, comment="fencing token of whoever erases it"),
     Column("erased_at", Float, comment="null while something of it may be left"),
     Index("ix_tombstones_stream_hour", "stream", "hour"),

@@ -10,22 +10,36 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Literal
+from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, and_, delete, exists, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    delete,
+    exists,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 
 from chatai_assets.adapters.records import dead_letters
 from chatai_assets.adapters.records.content import items_table
 from chatai_assets.adapters.records.dialect import exclude_others, insert_into, lock_rows
-from chatai_assets.adapters.records.schema import tombstones, work
+from chatai_assets.adapters.records.schema import documents, tombstones, work
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.keys import Stream
+from chatai_assets.domain.keys import Stream, digest
 from chatai_assets.domain.revisions import Kind, Known
 
 Reason = Literal["expired", "forgotten"]
 Leaving = Mapping[Key, float]
 """Item -> when it was condemned: who erases it does so only if it was not condemned anew since."""
 NOTES: Mapping[Reason, str] = {"expired": "the item expired", "forgotten": "the item was forgotten"}
+NO_HOUR = ""
+"""Of tombstones of what never came: it counts in no hour."""
 KINDS: Mapping[Stream, Kind] = {"posts": "post", "documents": "document"}
 
 
@@ -70,19 +84,117 @@ def condemn(
     connection.execute(delete(work).where(at_work))
     _put_up(connection, stream, going, reason, now)
     for tenant_id, some in groupby(sorted(going), key=itemgetter(0)):
-        dead_letters.resolve_items(connection, tenant_id, [key for _, key in some], NOTES[reason])
+        source_keys = [key for _, key in some]
+        if reason == "forgotten":
+            _keep_names(connection, tenant_id, source_keys)
+            dead_letters.erase_items(connection, tenant_id, source_keys)
+        else:
+            dead_letters.resolve_items(connection, tenant_id, source_keys, NOTES[reason])
     return len(going)
 
 
 def _put_up(connection: Connection, stream: Stream, keys: Sequence[Key], reason: Reason, now: float) -> None:
     item = items_table(stream).c
-    copied = [item[name] for name in ("tenant_id", "source_key", "hour", "seq", "revised_at", "content_hash")]
-    told = (literal(stream).label("stream"), literal(reason).label("reason"), literal(now).label("condemned_at"))
+    copied = [item[name] for name in ("tenant_id", "source_key", "hour", "seq", "content_hash")]
+    told = (
+        _date(item.revised_at, reason, now).label("revised_at"),
+        literal(stream).label("stream"),
+        literal(reason).label("reason"),
+        literal(now).label("condemned_at"),
+    )
     rows = select(*copied, *told).where(tuple_(item.tenant_id, item.source_key).in_(keys))
     names = [column.name for column in (*copied, *told)]
     statement = insert_into(connection, tombstones).from_select(names, rows)
     changed = {name: statement.excluded[name] for name in names} | {"erased_at": None}
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "source_key"], set_=changed))
+
+
+def _date(revised_at: Any, reason: Reason, now: float) -> ColumnElement[Any]:
+    """Return the date up to which no revision brings an item back: of a forgotten one that of its end."""
+    date = case((revised_at < int(now), int(now)), else_=revised_at) if reason == "forgotten" else revised_at
+    return cast("ColumnElement[Any]", date)
+
+
+def _keep_names(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> None:
+    """Have forgotten documents known again when the same file comes from another folder."""
+    mine = and_(documents.c.tenant_id == tenant_id, documents.c.source_key.in_(source_keys))
+    for key, name in connection.execute(select(documents.c.source_key, documents.c.file_name).where(mine)).all():
+        stone = and_(tombstones.c.tenant_id == tenant_id, tombstones.c.source_key == key)
+        connection.execute(update(tombstones).where(stone).values(name_hash=_name_hash(name)))
+
+
+def _name_hash(file_name: str) -> str:
+    return digest("file name", file_name)[:32]
+
+
+def forgotten_twin(connection: Connection, tenant_id: str, file_name: str, content_hash: str) -> str | None:
+    """Return the source key of a forgotten document of this name and these bytes, if there is one."""
+    stone = tombstones.c
+    same = (stone.tenant_id == tenant_id, stone.content_hash == content_hash, stone.name_hash == _name_hash(file_name))
+    found = select(stone.source_key).where(*same, stone.reason == "forgotten").order_by(stone.seq).limit(1)
+    return connection.execute(found).scalar()
+
+
+def entomb(connection: Connection, tenant_id: str, source_keys: Collection[str], *, now: float) -> None:
+    """Put up tombstones of items that were deleted before they came, and make those of expired ones last."""
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "source_key": key,
+            "stream": "posts",
+            "hour": NO_HOUR,
+            "seq": 0,
+            "revised_at": int(now),
+            "content_hash": "",
+            "reason": "forgotten",
+            "condemned_at": now,
+            "erased_at": now,
+        }
+        for key in source_keys
+    ]
+    if not rows:
+        return
+    statement = insert_into(connection, tombstones)
+    lasting = {"reason": "forgotten", "revised_at": _date(tombstones.c.revised_at, "forgotten", now)}
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["tenant_id", "source_key"], set_=lasting, where=tombstones.c.reason == "expired"
+        ),
+        rows,
+    )
+
+
+def stone_of(connection: Connection, key: Key) -> RowMapping | None:
+    """Return the tombstone of an item, or None."""
+    mine = and_(tombstones.c.tenant_id == key[0], tombstones.c.source_key == key[1])
+    return connection.execute(select(tombstones).where(mine)).mappings().first()
+
+
+def tenants_of_stones(connection: Connection, source_key: str) -> list[str]:
+    """Return the tenants that have a tombstone of this source key."""
+    mine = select(tombstones.c.tenant_id).where(tombstones.c.source_key == source_key)
+    return list(connection.execute(mine.order_by(tombstones.c.tenant_id)).scalars())
+
+
+def forgotten_tenants(connection: Connection) -> list[str]:
+    """Return the tenants that have forgotten anything."""
+    mine = select(tombstones.c.tenant_id).where(tombstones.c.reason == "forgotten").distinct()
+    return list(connection.execute(mine.order_by(tombstones.c.tenant_id)).scalars())
+
+
+def any_forgotten(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> bool:
+    """Return whether any of some items was forgotten."""
+    stone = tombstones.c
+    mine = (stone.tenant_id == tenant_id, stone.source_key.in_(source_keys), stone.reason == "forgotten")
+    return connection.execute(select(stone.seq).where(*mine).limit(1)).first() is not None
+
+
+def leaving_of(connection: Connection, keys: Collection[Key]) -> dict[Key, float]:
+    """Return those of some items that are condemned and not erased yet."""
+    stone = tombstones.c
+    mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(keys), stone.erased_at.is_(None))
+    rows = connection.execute(select(stone.tenant_id, stone.source_key, stone.condemned_at).where(mine))
+    return {(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
 
 
 def leaving(connection: Connection, limit: int) -> dict[Key, float]:

@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from shutil import copyfile, rmtree
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import qdrant_edge as edge
 
@@ -31,6 +32,9 @@ from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collec
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
 UNFINISHED = "unfinished"
+ANEW = "-anew"
+"""Ends the other of two names that a collection may have: a copy gets the one its original has not."""
+COPIED_AT_ONCE = 1_000
 OF_SYSTEM = {
     "WouldBlock": errno.EWOULDBLOCK,
     "PermissionDenied": errno.EACCES,
@@ -75,7 +79,30 @@ def made_for(folder: Path) -> Collection:
 
 def create(index: Path, collection: Collection) -> Path:
     """Make an empty collection and return its folder; a kill half-way leaves nothing that would be taken for one."""
-    folder, unfinished = index / collection.name, index / f"{collection.name}.new"
+    return _create(index / collection.name, collection, of=None)
+
+
+def copy(shard: edge.EdgeShard, folder: Path, collection: Collection) -> Path:
+    """Make a collection that holds the points of an open one and no trace of any other; return its folder.
+
+    Args:
+        folder: of the open one; the new one takes the other of two names beside it.
+    """
+    index, anew = folder.parent, f"{collection.name}{ANEW}"
+    return _create(index / (collection.name if folder.name == anew else anew), collection, of=shard)
+
+
+def keep_only(folder: Path, collection: Collection) -> None:
+    """Remove what a collection was copied from, and whatever was set aside or left unfinished."""
+    index = folder.parent
+    others = (index / collection.name, index / f"{collection.name}{ANEW}")
+    for old in (*others, *index.glob("lost-*"), *index.glob("*.new")):
+        if old.is_dir() and old != folder:
+            rmtree(old)
+
+
+def _create(folder: Path, collection: Collection, of: edge.EdgeShard | None) -> Path:
+    unfinished = folder.with_name(f"{folder.name}.new")
     for leftover in (unfinished, folder):
         rmtree(leftover, ignore_errors=True)
     (unfinished / "shard").mkdir(parents=True)
@@ -84,11 +111,31 @@ def create(index: Path, collection: Collection) -> Path:
         shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
     for name in INTEGERS:
         shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Integer))
+    if of is not None:
+        _copy_points(of, shard)
     shard.flush()
     shard.close()
     (unfinished / "about.json").write_text(json.dumps(asdict(collection)), encoding="utf-8")
     unfinished.rename(folder)
     return folder
+
+
+def _copy_points(source: edge.EdgeShard, target: edge.EdgeShard) -> None:
+    offset = None
+    while True:
+        wanted = edge.ScrollRequest(offset=offset, limit=COPIED_AT_ONCE, with_payload=True, with_vector=True)
+        page, offset = source.scroll(wanted)
+        if page:
+            target.update(edge.UpdateOperation.upsert_points([_same_point(record) for record in page]))
+        if offset is None:
+            return
+
+
+def _same_point(record: Any) -> edge.Point:
+    told = record.vector["sparse"]
+    sparse = edge.SparseVector(indices=list(told.indices), values=list(told.values))
+    dense = list(record.vector["dense"])
+    return edge.Point(id=record.id, vector={"dense": dense, "sparse": sparse}, payload=record.payload or {})
 
 
 @contextmanager

@@ -112,6 +112,10 @@ class VectorStore(Protocol):
         """Return how many points there are."""
         ...
 
+    def scrub(self) -> bool:
+        """Leave no trace of deleted points in the files; False where only the server's own upkeep does that."""
+        ...
+
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point, in the order of ids, in bounded memory."""
         ...

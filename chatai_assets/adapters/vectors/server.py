@@ -107,6 +107,10 @@ class QdrantVectors:
         with failing_as_outage("counted"):
             return self._client.count(ALIAS, count_filter=equal(filters or {}), exact=True).count
 
+    def scrub(self) -> bool:
+        """Return False: a server overwrites deleted points when it merges segments, and nobody can ask for that."""
+        return False
+
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point in the order of ids; what is written meanwhile may be among them."""
         for record in self._records(with_vectors=False):

@@ -1,0 +1,46 @@
+"""Copying all that a graph holds into a new file: pages that ladybug has freed keep their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import ladybug
+
+from chatai_assets.adapters.graph import cypher
+from chatai_assets.adapters.graph.ladybug_session import each_row
+from chatai_assets.adapters.graph.ladybug_writer import Transaction, mark_in
+
+ROWS = 20_000
+"""Nodes or edges of one transaction."""
+
+
+def copy_graph(source: ladybug.Connection, target: ladybug.Connection, folder: Path) -> None:
+    """Copy nodes, edges and mark.
+
+    Args:
+        target: of a graph that has the schema and nothing else.
+        folder: where rows lie while they are read, in files without a name.
+    """
+    writing = Transaction(target, folder)
+    for label in cypher.NODES:
+        for some in _portions(each_row(source, cypher.all_nodes(label))):
+            with writing.open():
+                writing.load(some, cypher.node_columns(label), partial(cypher.create_node, label))
+    for type_, ends in cypher.ENDS.items():
+        for start, end in ends:
+            for some in _portions(each_row(source, cypher.all_edges(type_, start, end))):
+                with writing.open():
+                    writing.load(some, cypher.edge_columns(type_), partial(cypher.create_edge, type_, start, end))
+    mark = mark_in(source)
+    if mark is not None:
+        with writing.open():
+            writing.ask(cypher.SIGN, {"mark": mark})
+
+
+def _portions(rows: Iterator[Any]) -> Iterator[list[Sequence[Any]]]:
+    while some := list(islice(rows, ROWS)):
+        yield some

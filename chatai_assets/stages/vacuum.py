@@ -1,0 +1,67 @@
+"""Leaving no trace of what was forgotten in any file of the home."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chatai_assets.adapters.records import tombstones
+from chatai_assets.adapters.records.claims import nobody_works
+from chatai_assets.adapters.records.erasure import erase_orphans
+from chatai_assets.adapters.records.store import Records
+from chatai_assets.adapters.records.vacuum import vacuum as vacuum_records
+from chatai_assets.stages.erasing import Stores
+from chatai_assets.stages.forgetting import finish
+from chatai_assets.stages.originals import remove_originals
+from chatai_assets.stages.spare_bytes import remove_all_spare
+
+HALF_WRITTEN_S = 86_400.0
+
+
+@dataclass(slots=True)
+class Vacuumed:
+    """What was done.
+
+    Attributes:
+        erased: kind of thing -> how many went before the files were written anew.
+        busy: whether stages were at work, which keep what they paid for: a later vacuum finds it.
+        rewritten: stores whose files were written anew.
+        left_to_servers: stores whose own upkeep must do that.
+    """
+
+    erased: Counter[str] = field(default_factory=Counter)
+    busy: bool = False
+    rewritten: list[str] = field(default_factory=list)
+    left_to_servers: list[str] = field(default_factory=list)
+
+
+def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> Vacuumed:
+    """Have the stores let go of all that is leaving, erase what nobody has, and write the files of all stores anew.
+
+    Args:
+        tenant_id: whose files are dropped into the inbox folder.
+
+    Raises:
+        StoreUnavailable: a store cannot be reached, or others do not let go of it.
+    """
+    done = Vacuumed(erased=finish(stores))
+    done.busy = not _erase_orphans(stores.records, done.erased)
+    done.erased["blobs"] += remove_all_spare(stores.records, stores.blobs)
+    stores.blobs.clear_incoming(HALF_WRITTEN_S)
+    done.erased["originals"] = remove_originals(stores.records, inbox_folder, tenant_id)
+    vacuum_records(stores.records)
+    done.rewritten.append("records")
+    for name, store in (("vectors", stores.vectors), ("graph", stores.graph)):
+        (done.rewritten if store.scrub() else done.left_to_servers).append(name)
+    return done
+
+
+def _erase_orphans(records: Records, erased: Counter[str]) -> bool:
+    """Erase what tenants that forgot anything keep for nobody; return whether nothing can come after."""
+    with records.begin() as connection:
+        idle = nobody_works(connection)
+        for tenant_id in tombstones.forgotten_tenants(connection) if idle else ():
+            erased.update(erase_orphans(connection, tenant_id, now=time.time()))
+    return idle

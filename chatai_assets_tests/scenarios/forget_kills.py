@@ -1,0 +1,163 @@
+"""kill -9 at every commit and every write of a projection while a post and a document are forgotten and vacuumed.
+
+``python -m chatai_assets_tests.scenarios.forget_kills [--database postgresql] [--places 5]``
+
+Whenever it dies, an item is either as it was or forgotten, and the rest is pending: the next run, upkeep and vacuum
+leave no trace. Where the points are is not listed here: an undisturbed forgetting, which comes first, finds it out.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random, SystemRandom
+from shutil import copytree
+
+import click
+
+from chatai_assets.adapters.records import schema
+from chatai_assets.assembly import Parts
+from chatai_assets.observability import configure_logging
+from chatai_assets.stages.batches import free_lost_claims
+from chatai_assets.stages.forgetting import finish, forget
+from chatai_assets.stages.vacuum import vacuum
+from chatai_assets_tests.pipeline import contents, free_settings, loose_ends, process_all, rows
+from chatai_assets_tests.scenarios.lives import LOADED, PATIENCE_S
+from chatai_assets_tests.scenarios.worker import Fate, MortalRecords, Survey, make_mortal
+from chatai_assets_tests.services import new_database, served
+from chatai_assets_tests.stages.forgetting import (
+    POST,
+    bring_all,
+    stores,
+    traces,
+    traces_in_projections,
+    traces_in_tables,
+)
+
+PRELOADED = (__name__, *LOADED)
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        points: at which a process was to die.
+        deaths: of processes that did.
+        faults: all that must not be, with the point.
+    """
+
+    points: list[str] = field(default_factory=list)
+    deaths: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def run(folder: Path, seed: int, *, places: int | None = None, servers: Sequence[Mapping[str, str]] = ()) -> Outcome:
+    """Kill at each point, or at some of them, each time in a home of its own.
+
+    Args:
+        places: how many points at most.
+        servers: variables that select servers, empty ones, one set per point and one more; embedded stores without.
+    """
+    outcome = Outcome()
+    document = _bring(folder / "home", {})
+    survey = Survey()
+    copytree(folder / "home", folder / "quiet")
+    _forget_both(folder / "quiet", {}, document, survey)
+    outcome.points = sorted(survey.points)
+    if places is not None:
+        outcome.points = Random(seed).sample(outcome.points, min(places, len(outcome.points)))
+    for number, point in enumerate(outcome.points):
+        chosen = servers[number] if servers else {}
+        home = folder / f"home-{number}"
+        if servers:
+            _bring(home, chosen)
+        else:
+            copytree(folder / "home", home)
+        outcome.deaths += _die(home, chosen, document, point)
+        outcome.faults += [f"{point}: {fault}" for fault in _faults(home, chosen, document)]
+    return outcome
+
+
+def _bring(home: Path, servers: Mapping[str, str]) -> str:
+    with Parts(free_settings(home, servers)) as parts:
+        return bring_all(parts, home.parent / "in")
+
+
+def _forget_both(home: Path, servers: Mapping[str, str], document: str, fate: Fate) -> None:
+    with Parts(free_settings(home, servers)) as parts:
+        parts.__dict__["records"] = MortalRecords(parts.records, fate)
+        make_mortal(parts, fate)
+        for name, key in (("post", POST), ("document", document)):
+            fate.stage = name
+            forget(stores(parts), key)
+        fate.stage = "vacuum"
+        vacuum(stores(parts), parts.settings.inbox_folder, "default")
+
+
+def _live(home: Path, servers: Mapping[str, str], document: str, point: str) -> None:
+    configure_logging("ERROR")
+    _forget_both(home, servers, document, Fate(point))
+
+
+def _die(home: Path, servers: Mapping[str, str], document: str, point: str) -> bool:
+    """Forget in a process of its own; return whether it was killed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED])
+    process = context.Process(target=_live, args=(home, servers, document, point))
+    process.start()
+    process.join(PATIENCE_S)
+    if process.exitcode not in (0, -9):
+        process.kill()
+        raise RuntimeError(f"A process that forgets ended with {process.exitcode}.")
+    return process.exitcode == -9
+
+
+def _faults(home: Path, servers: Mapping[str, str], document: str) -> list[str]:
+    with Parts(free_settings(home, servers)) as parts:
+        free_lost_claims(parts.records)
+        found = _halves(parts)
+        process_all(parts)
+        finish(stores(parts))
+        for key in (POST, document):
+            forget(stores(parts), key)
+        vacuum(stores(parts), parts.settings.inbox_folder, "default")
+        found += [*traces_in_tables(parts), *traces_in_projections(parts), *loose_ends(contents(parts))]
+    return found + traces(home)
+
+
+def _halves(parts: Parts) -> list[str]:
+    """Return what was erased in part: an item that is there has its text, and one of which any is gone is leaving."""
+    gone = {row["source_key"] for row in rows(parts, schema.tombstones)}
+    told = {row["source_key"] for row in rows(parts, schema.chunks)}
+    items = [*rows(parts, schema.posts), *rows(parts, schema.documents)]
+    whole = {row["source_key"] for row in items if row["text"] and row["source_key"] in told}
+    return [f"half of {row['source_key']}" for row in items if row["source_key"] not in whole | gone]
+
+
+@click.command()
+@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite", show_default=True)
+@click.option("--places", type=int, help="How many of the points, drawn at random; all by default.")
+def main(database: str, places: int | None) -> None:
+    """Kill whoever forgets, at every point."""
+    configure_logging("ERROR")
+    with ExitStack() as stack:
+        servers = []
+        if database == "postgresql":
+            server = stack.enter_context(served("postgresql"))
+            servers = [{"DATABASE_URL": stack.enter_context(new_database(server))} for _ in range(80)]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        outcome = run(folder, SystemRandom().randrange(10_000), places=places, servers=servers)
+    click.echo(f"{outcome.deaths} killed at {len(outcome.points)} points: {', '.join(outcome.points)}")
+    for fault in outcome.faults:
+        click.echo(f"  {fault}")
+    sys.exit(bool(outcome.faults))
+
+
+if __name__ == "__main__":
+    main()
