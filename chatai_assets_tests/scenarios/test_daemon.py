@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.orchestration.runs import UPKEEP_JOBS
 from chatai_assets.settings import PROJECT, read_settings
 from chatai_assets_tests.adapters.parsers.making import pdf
 from chatai_assets_tests.scenarios.daemon import (
@@ -99,5 +100,7 @@ def test_bare_dagster_dev_in_the_project_folder_keeps_all_in_the_home(tmp_path: 
     finally:
         bare.kill()
     with home_instance(read_settings({"CHATAI_HOME": str(bare.home)})) as instance:
-        assert [run.job_name for run in instance.get_runs()] == ["documents"]
+        # Upkeep has its own hours; one of them may have struck.
+        asked = [run.job_name for run in instance.get_runs() if run.job_name not in UPKEEP_JOBS]
+    assert asked == ["documents"]
     assert not list(project.glob(".tmp_dagster_home_*")), "Dagster removes what it kept for itself"
