@@ -150,7 +150,26 @@ def test_a_failed_run_says_what_is_down_since_when_what_waits_and_what_to_do(out
     take_picture(page, "failed_run", height=ABOVE_ITS_STACK)
 
 
+def test_the_hour_of_a_failed_run_is_repaired_by_a_probe_that_nobody_clicked_for(
+    outage: Outage, over: Over, page: Page
+):
+    def probes() -> list[dg.DagsterRun]:
+        return outage.runs("documents", dg.DagsterRunStatus.SUCCESS, **{ASKED_TAG: "probe"})
+
+    outage.daemon.until(probes, REPAIR_WAIT_S, "a probe has succeeded")
+    probe = probes()[-1]
+    failed = outage.runs("documents", dg.DagsterRunStatus.FAILURE)[-1]
+    page.goto(f"{outage.daemon.url}/runs?q[]=job%3Adocuments")
+    for run, status in ((probe, "Success"), (failed, "Failure")):
+        row = row_of(page, run, launched_by="documents_due")
+        expect(row).to_contain_text(status)
+        expect(row).to_contain_text(outage.hours[-1])
+    take_picture(page, "repaired")
+
+
 def test_the_failing_check_names_what_was_given_up_and_how_to_do_it_again(outage: Outage, over: Over, page: Page):
+    # While a run goes on, its checks show as being in progress; after the probe no more is asked for.
+    outage.daemon.until(lambda: not outage.runs("documents", *OPEN), REPAIR_WAIT_S, "no run of documents is under way")
     letters = outage.daemon.chatai("dead-letters", "list")
     assert {letter["error_class"] for letter in letters} == {"corrupt", "no_text_layer"}
     page.goto(f"{outage.daemon.url}/assets/documents/parsed?view=checks&checkDetail=no_dead_letters")
@@ -161,23 +180,6 @@ def test_the_failing_check_names_what_was_given_up_and_how_to_do_it_again(outage
         row = page.get_by_role("row").filter(has_text=f"{letter['id']}{letter['source']}").last
         expect(row).to_contain_text(letter["error_message"])
     take_picture(page, "given_up")
-
-
-def test_the_hour_of_a_failed_run_is_repaired_by_a_probe_that_nobody_clicked_for(
-    outage: Outage, over: Over, page: Page
-):
-    def probes() -> list[dg.DagsterRun]:
-        return outage.runs("documents", dg.DagsterRunStatus.SUCCESS, **{ASKED_TAG: "probe"})
-
-    outage.daemon.until(probes, REPAIR_WAIT_S, "a probe has succeeded")
-    (probe,) = probes()
-    failed = outage.runs("documents", dg.DagsterRunStatus.FAILURE)[-1]
-    page.goto(f"{outage.daemon.url}/runs?q[]=job%3Adocuments")
-    for run, status in ((probe, "Success"), (failed, "Failure")):
-        row = row_of(page, run, launched_by="documents_due")
-        expect(row).to_contain_text(status)
-        expect(row).to_contain_text(outage.hours[-1])
-    take_picture(page, "repaired")
 
 
 def test_a_backfill_of_the_hours_of_an_outage_does_what_is_not_done_and_nothing_else(
