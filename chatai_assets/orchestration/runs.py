@@ -30,6 +30,9 @@ UPKEEP_JOBS = {
 }
 """Job -> the one asset it materializes."""
 RETRY_TAG = "dagster/parent_run_id"
+REASON_TAG = "dagster/failure_reason"
+INTERRUPTED = "UNEXPECTED_TERMINATION"
+"""Dagster's word for a signal that nobody sent through it: not for a process that was killed, which says nothing."""
 OUTAGE_TAG = "chatai/outage"
 FIRST_BACKOFF_S = 30.0
 LONGEST_BACKOFF_S = 900.0
@@ -153,7 +156,7 @@ def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff
     )
     failures, ended = 0, 0.0
     for record in newest_first:
-        if record.dagster_run.tags.get(STOPPED_TAG) == record.dagster_run.run_id:  # a retry inherits it
+        if _is_stopped(record.dagster_run):
             continue
         if record.dagster_run.status not in FAILED:
             break
@@ -162,6 +165,11 @@ def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff
         failures += 1
         ended = max(ended, record.end_time or record.update_timestamp.timestamp())
     return Backoff(failures, ended + delay_after(failures))
+
+
+def _is_stopped(run: dg.DagsterRun) -> bool:
+    """Return whether a run failed because its process was told to stop; a retry inherits our tag, but not Dagster's."""
+    return run.tags.get(STOPPED_TAG) == run.run_id or run.tags.get(REASON_TAG) == INTERRUPTED
 
 
 def delay_after(failures: int) -> float:

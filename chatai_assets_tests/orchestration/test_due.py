@@ -2,6 +2,7 @@ import shutil
 import time
 
 import dagster as dg
+from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from sqlalchemy import update
 
@@ -134,6 +135,16 @@ def test_a_run_that_was_told_to_stop_does_not_count_as_failed(home):
     (run,) = home.instance.get_runs()
     home.instance.add_run_tags(run.run_id, {STOPPED_TAG: run.run_id})
     assert not backoffs(home.instance, "posts", [hour], time.time())
+
+
+def test_a_run_that_was_interrupted_before_it_could_say_so_does_not_count_either(home):
+    hour = home.hour()
+    run = run_of(home, hour, dg.DagsterRunStatus.STARTED)
+    reason = JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION)  # as Dagster reports a signal it has caught
+    home.instance.report_run_failed(run, "Execution was interrupted unexpectedly.", reason)
+    assert not backoffs(home.instance, "posts", [hour], time.time())
+    fail_run(home, hour)
+    assert backoffs(home.instance, "posts", [hour], time.time())[hour].failures == 1
 
 
 def test_the_live_hour_comes_first_and_a_tick_asks_for_at_most_twenty(home):
