@@ -33,6 +33,8 @@ WORDS_AHEAD_S = 2.0
 SPEECH_S = 2.0
 """How long the last words may take while the process still lives; it is ended then in any case."""
 WORDS_S = 60.0
+DYING_S = 10.0
+"""A killed process is gone as soon as the system finds time for it."""
 LEAVING_S = 2.5
 """Children that see for themselves that their parent is gone look once a second."""
 STOPPING = {signal.SIGTERM, signal.SIGINT}
@@ -184,6 +186,12 @@ def _runs(process: psutil.Process) -> bool:
     return False
 
 
+def _lives(pid: int) -> bool:
+    with suppress(psutil.Error):
+        return _runs(psutil.Process(pid))
+    return False
+
+
 def _words(process: psutil.Process) -> set[str]:
     """Return the program and the first arguments of a command line, without folders."""
     with suppress(psutil.Error):
@@ -207,10 +215,13 @@ def kill(processes: Iterator[psutil.Process]) -> None:
 
 
 def end(pid: int, token: str) -> None:
-    """End a process and all that it has started."""
+    """End a process and all that it has started, and wait until it is gone: only then it is known to hold nothing."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     kill(started_by(token))
+    until = time.monotonic() + DYING_S
+    while _lives(pid) and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 def watch(state: Watch, signals: int) -> None:
