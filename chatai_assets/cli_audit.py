@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,12 +25,17 @@ def audit_command(parts: Parts, repair: bool, as_json: bool) -> None:
         reports = [audit(parts.records, each, repair=repair, tell=tell or _silent) for each in parts.audited]
         after = _mended(parts, tell or _silent) if repair and not all(report.agrees for report in reports) else reports
     if as_json:
-        print_json([{**asdict(report), "agrees": last.agrees} for report, last in zip(reports, after, strict=True)])
+        print_json([_told(report, last) for report, last in zip(reports, after, strict=True)])
     else:
         _print(reports)
     if differing := [report.projection for report in after if not report.agrees]:
         advice = "it differs again: is somebody else writing to it?" if repair else "`chatai audit --repair` mends it."
         raise click.ClickException(f"Not as the record store has it: {' and '.join(differing)}; {advice}")
+
+
+def _told(report: AuditReport, after: AuditReport) -> dict[str, Any]:
+    # ``asdict`` makes nonsense of a Counter.
+    return {**asdict(report), "differences": report.differences, "agrees": after.agrees}
 
 
 def _silent(_text: str) -> None:

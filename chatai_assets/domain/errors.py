@@ -190,7 +190,3 @@ class KeyRefused(ProviderMisconfigured):
 
 class MassFailure(Outage):
     """Too many items of one batch fail alike."""
-
-
-class DeadlineExceeded(TransientError):
-    """An item, an operation or a run took longer than it may."""

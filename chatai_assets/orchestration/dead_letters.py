@@ -11,7 +11,7 @@ from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage, Stream
-from chatai_assets.orchestration.redo import BEFORE_ALL_OTHERS
+from chatai_assets.orchestration.launchpad import BEFORE_ALL_OTHERS
 from chatai_assets.settings import Settings
 from chatai_assets.stages.alerts import tell_of_letters
 from chatai_assets.stages.replays import UnknownLetter, replay

@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable
 
 import dagster as dg
-from pydantic import Field
 
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.orchestration.redo import BEFORE_ALL_OTHERS
+from chatai_assets.orchestration.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.settings import Settings
 from chatai_assets.stages.erasing import Stores
@@ -21,21 +20,12 @@ AGAIN_S = 300.0
 FINISHING = "finish_forgetting"
 
 
-class Forget(dg.Config):
-    """What to forget; only ``source`` must be filled in."""
-
-    source: str = Field(
-        default="", description="Source key of the item: tg/<chat id>/<message id> or doc/<document id>."
-    )
-    tenant: str = Field(default="", description="Whose item it is, where several tenants have that source.")
-
-
 def forgetting_jobs(settings: Settings) -> list[dg.JobDefinition]:
     """Return the job ``forget``, whose launchpad asks for ``source`` and offers ``tenant``, and the one to finish."""
     limits = {"dagster/max_runtime": str(settings.run_deadline_s)}
 
     @dg.config_mapping
-    def one_item(config: Forget) -> dg.RunConfig:
+    def one_item(config: OneItem) -> dg.RunConfig:
         return dg.RunConfig(ops={"forget_item": config})
 
     @dg.job(
@@ -69,7 +59,7 @@ def stores_of(parts: Parts) -> Stores:
 
 
 @dg.op(description="Erases one item from the record store, and has index and graph let go of it.")
-def forget_item(context: dg.OpExecutionContext, config: Forget, parts: dg.ResourceParam[Parts]) -> None:
+def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.ResourceParam[Parts]) -> None:
     """Forget one item."""
     source = config.source.strip()
     try:

@@ -10,6 +10,7 @@ from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage
 from chatai_assets.orchestration.assets.stages import asset_key
+from chatai_assets.orchestration.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.metadata import materialization_metadata
 from chatai_assets.orchestration.stage_runs import StageRun, scope_of, watched
 from chatai_assets.settings import Settings
@@ -24,19 +25,11 @@ from chatai_assets.stages.overview import UnknownItem, redo
 from chatai_assets.stages.parse import parse_documents, parse_posts
 from chatai_assets.stages.tag import tag_hour
 
-BEFORE_ALL_OTHERS = "100"
-"""Someone waits for it, and it is short."""
 
+class Redo(OneItem):
+    """What to do again, and from where on."""
 
-class Redo(dg.Config):
-    """What to do again; only ``source`` must be filled in."""
-
-    # With a default, the launchpad writes the field down and people fill it in; without, they look for it.
-    source: str = Field(
-        default="", description="Source key of the item: tg/<chat id>/<message id> or doc/<document id>."
-    )
     stage: Stage = Field(default="parse", description="First stage to do again; what depends on it follows.")
-    tenant: str = Field(default="", description="Whose item it is, where several tenants have that source.")
 
 
 def redo_job(settings: Settings) -> dg.JobDefinition:

@@ -12,7 +12,6 @@ from chatai_assets.assembly import Parts, open_parts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.orchestration.last_words import words_for
 from chatai_assets.orchestration.pulse import end_pulse
-from chatai_assets.orchestration.runs import STOPPED_TAG
 from chatai_assets.orchestration.watchdog import watchdog
 from chatai_assets.settings import Settings
 from chatai_assets.stages.upkeep import rest_documents
@@ -76,8 +75,6 @@ def attended(context: dg.InitResourceContext, settings: Settings) -> Iterator[No
 
 def leave(parts: Parts, context: dg.InitResourceContext) -> None:
     """Say that this run works on nothing any more, however it ends."""
-    if context.run and context.instance and watchdog().told_to_stop:
-        context.instance.add_run_tags(context.run.run_id, {STOPPED_TAG: context.run.run_id})
     if context.run is None or "records" not in parts.__dict__:
         return
     with suppress(StoreUnavailable):  # then the sensor ``upkeep`` does it, once the store is there again

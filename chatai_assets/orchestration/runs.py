@@ -19,8 +19,6 @@ from chatai_assets.stages.upkeep import Silence
 STREAM_TAG = "chatai/stream"
 WORKER_TAG = ".dagster/chatai_worker"
 """Dagster shows no tag of this beginning; it would fill half of the list of runs and tells people nothing."""
-STOPPED_TAG = "chatai/stopped"
-"""On a run that was told to stop, with its id: it says nothing of whether its hour can be done."""
 PARTITION_TAG = "dagster/partition"
 ASKED_TAG = "chatai/asked"
 """``due`` or ``probe`` on runs that a sensor asked for."""
@@ -32,7 +30,10 @@ UPKEEP_JOBS = {
 RETRY_TAG = "dagster/parent_run_id"
 REASON_TAG = "dagster/failure_reason"
 INTERRUPTED = "UNEXPECTED_TERMINATION"
-"""Dagster's word for a signal that nobody sent through it: not for a process that was killed, which says nothing."""
+"""Dagster's word for a run that was told to stop, which says nothing of whether its hour can be done.
+
+A process that was killed says nothing at all, and a retry does not inherit it.
+"""
 OUTAGE_TAG = "chatai/outage"
 FIRST_BACKOFF_S = 30.0
 LONGEST_BACKOFF_S = 900.0
@@ -156,7 +157,7 @@ def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff
     )
     failures, ended = 0, 0.0
     for record in newest_first:
-        if _is_stopped(record.dagster_run):
+        if record.dagster_run.tags.get(REASON_TAG) == INTERRUPTED:
             continue
         if record.dagster_run.status not in FAILED:
             break
@@ -165,11 +166,6 @@ def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff
         failures += 1
         ended = max(ended, record.end_time or record.update_timestamp.timestamp())
     return Backoff(failures, ended + delay_after(failures))
-
-
-def _is_stopped(run: dg.DagsterRun) -> bool:
-    """Return whether a run failed because its process was told to stop; a retry inherits our tag, but not Dagster's."""
-    return run.tags.get(STOPPED_TAG) == run.run_id or run.tags.get(REASON_TAG) == INTERRUPTED
 
 
 def delay_after(failures: int) -> float:

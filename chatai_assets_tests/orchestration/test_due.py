@@ -10,7 +10,7 @@ from chatai_assets.adapters.records.schema import work as work_table
 from chatai_assets.domain.keys import hour_of
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.due import QUIET_HOURS_A_TICK, RUNS_A_TICK, QuietHours
-from chatai_assets.orchestration.runs import STOPPED_TAG, backoffs
+from chatai_assets.orchestration.runs import backoffs
 
 
 def tick(home, stream="posts"):
@@ -130,14 +130,6 @@ def test_backoff_doubles_with_each_failure_and_ends_with_a_good_run(home):
 
 
 def test_a_run_that_was_told_to_stop_does_not_count_as_failed(home):
-    hour = home.hour()
-    fail_run(home, hour)
-    (run,) = home.instance.get_runs()
-    home.instance.add_run_tags(run.run_id, {STOPPED_TAG: run.run_id})
-    assert not backoffs(home.instance, "posts", [hour], time.time())
-
-
-def test_a_run_that_was_interrupted_before_it_could_say_so_does_not_count_either(home):
     hour = home.hour()
     run = run_of(home, hour, dg.DagsterRunStatus.STARTED)
     reason = JobFailureData(None, RunFailureReason.UNEXPECTED_TERMINATION)  # as Dagster reports a signal it has caught

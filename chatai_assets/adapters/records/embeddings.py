@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select, tuple_
+from sqlalchemy import Connection, and_, select, tuple_
 
 from chatai_assets.adapters.records.content import Place, Rows, of_owner
 from chatai_assets.adapters.records.dialect import upsert
@@ -40,11 +40,6 @@ def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tup
         .where(vectors.c.model == model)
     )
     return {(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
-
-
-def count_vectors(connection: Connection, model: str) -> int:
-    """Return how many texts a model has embedded."""
-    return connection.execute(select(func.count()).select_from(vectors).where(vectors.c.model == model)).scalar_one()
 
 
 def vectors_of_chunks(connection: Connection, places: Sequence[Place], model: str) -> dict[Place, Any]:

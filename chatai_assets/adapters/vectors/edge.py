@@ -117,11 +117,6 @@ class EdgeVectors:
             if offset is None:
                 return
 
-    def optimise(self) -> bool:
-        """Merge segments and build the HNSW graph; return whether there was anything to do. Nobody can search then."""
-        with self._changing() as shard, failing_as_outage("optimised"):
-            return shard.optimize()
-
     def scrub(self) -> bool:
         """Write the collection anew, without any trace of deleted points, and remove those that were set aside.
 

@@ -210,10 +210,3 @@ def test_an_index_that_may_not_be_written_is_an_outage(store: EdgeVectors, tmp_p
     tmp_path.chmod(0o500)
     with pytest.raises(StoreUnavailable), store.writing():
         pass
-
-
-def test_optimising_changes_no_answer(store: EdgeVectors):
-    write(store, *(point(n, angle=n / 50) for n in range(50)))
-    before = found(store, question(angle=0.3))
-    store.optimise()
-    assert found(store, question(angle=0.3)) == before
