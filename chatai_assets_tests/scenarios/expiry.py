@@ -153,7 +153,7 @@ def _sweep(
     """Have processes remove what expired until one comes to its end; return the edits that arrived meanwhile."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*LOADED])
-    moments = sorted(random.randrange(plan.posts * 9 // 10) for _ in range(plan.kills))
+    moments = sorted(random.randrange(_last_moment(plan)) for _ in range(plan.kills))
     candidates = iter(random.sample(old, plan.kills * EDITS_A_KILL))
     edits: list[Any] = []
     while True:
@@ -163,6 +163,7 @@ def _sweep(
         started = time.monotonic()
         process.start()
         its.close()
+        ours.recv()
         killed = _watch(process, parts, moments[len(outcome.kills)] if moments[len(outcome.kills) :] else None, random)
         process.join(PATIENCE_S)
         outcome.sweeping_s += time.monotonic() - started
@@ -180,12 +181,18 @@ def _sweep(
         edits += news
 
 
+def _last_moment(plan: Plan) -> int:
+    """Return how many items may be gone at a kill that surely comes before the end: it waits for 1.2 batches more."""
+    return plan.posts - plan.kills * EDITS_A_KILL - 3 * plan.batch_items
+
+
 def _remove(home: Path, servers: Mapping[str, str], batch_items: int, says: Connection) -> None:
-    """Remove what expired, in a process of its own."""
+    """Remove what expired, in a process of its own that says when it begins and what came of it."""
     configure_logging("ERROR")
     before = _resident()
     with Parts(free_settings(home, servers)) as parts, says:
         stores = Stores(parts.records, parts.blobs, parts.vectors, parts.graph)
+        says.send("begins")
         sweep = expire(stores, batch_items=batch_items, clock=lambda: AFTER)
         says.send((sweep.items, sweep.resumed, _resident() - before))
 
