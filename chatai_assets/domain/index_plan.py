@@ -39,6 +39,15 @@ class Plan:
         """Whether the projection already holds exactly what is desired."""
         return not (self.upserts or self.deletes)
 
+    @property
+    def intention(self) -> dict[str, str]:
+        """What to record as intended before writing: every id that may change, as of unknown content.
+
+        Not the desired fingerprints: when what was intended happens to be what was confirmed once (an id deleted by
+        the revision between, an edit taken back), a kill before confirmation would make the id look sure.
+        """
+        return dict.fromkeys((*self.upserts, *self.deletes), UNSURE)
+
 
 def plan_index(desired: Mapping[str, str], recorded: Recorded) -> Plan:
     """Return the writes that make a projection hold ``desired`` and nothing else of this item.
@@ -54,13 +63,3 @@ def plan_index(desired: Mapping[str, str], recorded: Recorded) -> Plan:
     upserts = tuple(key for key, value in desired.items() if key in unsure or recorded.confirmed.get(key) != value)
     known = recorded.intended.keys() | recorded.confirmed.keys()
     return Plan(upserts=upserts, deletes=tuple(sorted(known - desired.keys())))
-
-
-def intention(desired: Mapping[str, str], recorded: Recorded) -> dict[str, str]:
-    """Return what to record as intended before writing: every id that may change, as of unknown content.
-
-    Not the desired fingerprints: when what was intended happens to be what was confirmed once (an id deleted by the
-    revision between, an edit taken back), a kill before confirmation would make the id look sure.
-    """
-    plan = plan_index(desired, recorded)
-    return dict.fromkeys((*plan.upserts, *plan.deletes), UNSURE)

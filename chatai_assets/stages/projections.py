@@ -21,7 +21,7 @@ from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.tombstones import Leaving, still_leaving
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import ProjectionReplaced
-from chatai_assets.domain.index_plan import Plan, Recorded, intention, plan_index
+from chatai_assets.domain.index_plan import Plan, Recorded, plan_index
 
 Desired = Mapping[Key, Mapping[str, str]]
 """Item -> id -> fingerprint of what the projection shall hold of it."""
@@ -99,7 +99,7 @@ def _announce(
         known = mine(connection)
         plans = {key: plan_index(desired[key], before) for key, before in known.items()}
         changed = {key: plan for key, plan in plans.items() if not plan.empty}
-        ledger.intend(connection, projection, {key: intention(desired[key], known[key]) for key in changed}, known)
+        ledger.intend(connection, projection, {key: plan.intention for key, plan in changed.items()}, known)
         mark = uuid4().hex if changed else None
         if mark:
             set_marks(connection, projection, found, mark)

@@ -16,7 +16,7 @@ from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.adapters.graph.port import GraphCounts, GraphStore
 from chatai_assets.domain.graph import Channel, Edge, Facts, Node, Subgraph, subgraph
 from chatai_assets.domain.graph_change import GraphChange, change_of, fingerprints
-from chatai_assets.domain.index_plan import Recorded, intention, plan_index
+from chatai_assets.domain.index_plan import Recorded, plan_index
 from chatai_assets.domain.linking import Entity, Extraction, Relation
 from chatai_assets_tests.services import Reach, empty_graph, open_neo4j
 
@@ -65,7 +65,7 @@ class Sources:
             recorded = self.ledger.get(key, NOTHING)
             desired = fingerprints(said)
             plans.append((plan_index(desired, recorded), said))
-            self.ledger[key] = Recorded(intention(desired, recorded), recorded.confirmed)
+            self.ledger[key] = Recorded(plan_index(desired, recorded).intention, recorded.confirmed)
         change = change_of(plans)
         with self.graph.writing() as writer:
             writer.apply(change)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.index_plan import Plan, Recorded, intention, plan_index
+from chatai_assets.domain.index_plan import Plan, Recorded, plan_index
 
 NOTHING = Recorded(intended={}, confirmed={})
 VERSIONS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2"]))
@@ -24,7 +24,7 @@ def test_what_is_no_longer_desired_is_deleted():
 
 def test_a_deletion_that_was_not_confirmed_is_made_good_when_the_id_comes_back():
     recorded = Recorded(intended={}, confirmed={"a": "1"})
-    killed = Recorded(intended=intention({}, recorded), confirmed=recorded.confirmed)
+    killed = Recorded(intended=plan_index({}, recorded).intention, confirmed=recorded.confirmed)
     assert plan_index({"a": "1"}, killed).upserts == ("a",)
 
 
@@ -34,7 +34,7 @@ def test_whatever_is_killed_the_last_version_stands_alone(history, last):
     recorded = NOTHING
     for desired, end in [*history, (last, "confirmed")]:
         plan = plan_index(desired, recorded)
-        recorded = Recorded(intended=intention(desired, recorded), confirmed=recorded.confirmed)
+        recorded = Recorded(intended=plan_index(desired, recorded).intention, confirmed=recorded.confirmed)
         if end != "before the write":
             store = applied(store, desired, plan)
         if end == "confirmed":

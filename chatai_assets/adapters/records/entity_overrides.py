@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, select, tuple_, update
 
 from chatai_assets.adapters.records.dialect import upsert
 from chatai_assets.adapters.records.schema import entities, entity_overrides, work
@@ -39,13 +39,12 @@ def overrides_of(connection: Connection, tenant_id: str) -> Overrides:
     return _by_tenant(connection, entity_overrides.c.tenant_id == tenant_id).get(tenant_id, {})
 
 
-def _by_tenant(connection: Connection, chosen: object) -> dict[str, Overrides]:
+def _by_tenant(connection: Connection, chosen: ColumnElement[bool]) -> dict[str, Overrides]:
     table = entity_overrides.c
     columns = (table.tenant_id, table.kind, table.form, table.means_kind, table.means_key)
     found: defaultdict[str, dict[EntityKey, EntityKey]] = defaultdict(dict)
-    for tenant, kind, form, *means in connection.execute(
-        select(*columns).where(chosen, table.means_key.is_not(None))  # type: ignore[arg-type]
-    ):
+    set_now = select(*columns).where(chosen, table.means_key.is_not(None))
+    for tenant, kind, form, *means in connection.execute(set_now):
         found[tenant][kind, form] = (means[0], means[1])
     return dict(found)
 

@@ -31,7 +31,7 @@ from chatai_assets.adapters.records.content import items_table
 from chatai_assets.adapters.records.dialect import exclude_others, insert_into, lock_rows
 from chatai_assets.adapters.records.schema import documents, tombstones, work
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.keys import Stream, digest
+from chatai_assets.domain.keys import Stream, digest, stream_of
 from chatai_assets.domain.revisions import Kind, Known
 
 Reason = Literal["expired", "forgotten"]
@@ -50,7 +50,7 @@ def close_door(connection: Connection, tenant_id: str, kind: Kind) -> None:
 
 def close_doors(connection: Connection, keys: Iterable[Key]) -> None:
     """Let nothing arrive of the kinds and tenants of some items, always in the same order, lest two deadlock."""
-    for tenant_id, kind in sorted({(tenant_id, _kind_of(source_key)) for tenant_id, source_key in keys}):
+    for tenant_id, kind in sorted({(tenant_id, KINDS[stream_of(source_key)]) for tenant_id, source_key in keys}):
         close_door(connection, tenant_id, kind)
 
 
@@ -238,7 +238,3 @@ def remove(connection: Connection, tenant_id: str, keys: Collection[str]) -> Non
     """Let items live again."""
     mine = (tombstones.c.tenant_id == tenant_id, tombstones.c.source_key.in_(keys))
     connection.execute(delete(tombstones).where(*mine))
-
-
-def _kind_of(source_key: str) -> Kind:
-    return "post" if source_key.startswith("tg/") else "document"
