@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
 
 from chatai_assets.adapters.records import dead_letters, work
+from chatai_assets.adapters.records.beats import beating
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.assembly import Parts, first_hour
-from chatai_assets.domain.errors import Outage, StoreUnavailable
+from chatai_assets.domain.errors import Outage
 from chatai_assets.domain.keys import EVERY_STAGE, STREAMS, Stream
 from chatai_assets.orchestration.forgetting import stores_of
 from chatai_assets.orchestration.instance import home_instance, keeping_history
@@ -154,22 +154,6 @@ def _letters(records: Records) -> int:
         return dead_letters.count_open(connection)
 
 
-@contextmanager
-def _telling(records: Records, tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell from a thread of its own how many items are left, until the block ends."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(TELL_EVERY_S):
-            try:
-                tell(f"{_open_items(records)} items left")
-            except StoreUnavailable:
-                continue  # the run itself will say so
-
-    thread = threading.Thread(target=watch, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def _telling(records: Records, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Tell now and then how many items are left, until the block ends."""
+    return beating(lambda: tell(f"{_open_items(records)} items left"), TELL_EVERY_S, "progress")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from chatai_assets.adapters.records.beats import beating
 from chatai_assets.adapters.records.checkpoints import forget_checkpoint, read_checkpoint, write_checkpoint
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.domain.errors import StoreUnavailable
 
 BEATS_A_LEASE = 3
 
@@ -17,23 +16,9 @@ BEATS_A_LEASE = 3
 @contextmanager
 def pulse(records: Records, run_id: str, lease_s: float) -> Iterator[None]:
     """Say again and again, until the block ends, that the run will have been heard of for another lease."""
-    over = threading.Event()
     _beat(records, run_id, lease_s)
-
-    def beat() -> None:
-        while not over.wait(lease_s / BEATS_A_LEASE):
-            try:
-                _beat(records, run_id, lease_s)
-            except StoreUnavailable:
-                continue  # the next beat may still be in time
-
-    thread = threading.Thread(target=beat, name="pulse of the run", daemon=True)
-    thread.start()
-    try:
+    with beating(lambda: _beat(records, run_id, lease_s), lease_s / BEATS_A_LEASE, "pulse of the run"):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _beat(records: Records, run_id: str, lease_s: float) -> None:

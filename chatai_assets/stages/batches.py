@@ -7,7 +7,6 @@ what to write. What becomes of items that fail is decided here, once, for all st
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +17,10 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from chatai_assets.adapters.records import claims, content, costs, dead_letters, ledger, stats, work
+from chatai_assets.adapters.records.beats import beating
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.errors import ChatAIError, OverBudget, StoreUnavailable, TransientError
+from chatai_assets.domain.errors import ChatAIError, OverBudget, TransientError
 from chatai_assets.domain.keys import Stage, Stream
 from chatai_assets.domain.retries import guard_against_mass_failure, retry_delay
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
@@ -220,35 +220,18 @@ def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterat
     if not size:
         yield owner, 0
         return
-    with _heartbeat(records, owner, scope):
+
+    def renew() -> None:  # if none comes in time, the lease lapses and the commit finds out
+        with records.begin() as connection:
+            claims.renew(connection, owner, scope.clock() + scope.lease_s)
+
+    with beating(renew, scope.lease_s / 4, "lease heartbeat"):
         try:
             yield owner, size
         except BaseException:
             with records.begin() as connection:
                 claims.release(connection, owner)
             raise
-
-
-@contextmanager
-def _heartbeat(records: Records, owner: str, scope: Scope) -> Iterator[None]:
-    """Renew a lease from a thread of its own until the block ends."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        while not stop.wait(scope.lease_s / 4):
-            try:
-                with records.begin() as connection:
-                    claims.renew(connection, owner, scope.clock() + scope.lease_s)
-            except StoreUnavailable:
-                continue  # the next beat may still be in time; if none is, the lease lapses and the commit finds out
-
-    thread = threading.Thread(target=beat, name="lease heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _commit(

@@ -1,12 +1,13 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import dagster as dg
 import pytest
 
 from chatai_assets.adapters.records.store import open_records
-from chatai_assets.orchestration.pulse import pulse
+from chatai_assets.orchestration.pulse import has_pulse, heard_until, pulse
 from chatai_assets.orchestration.runs import (
     PARTITION_TAG,
     STREAM_TAG,
@@ -31,6 +32,13 @@ def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
     run = dg.DagsterRun(job_name="posts", status=dg.DagsterRunStatus.STARTED)
     instance.add_run(run)
     return run
+
+
+def until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
@@ -71,10 +79,11 @@ def test_a_run_of_another_machine_is_failed_when_it_has_had_no_pulse_for_a_lease
     with dg.DagsterInstance.ephemeral() as instance:
         run = started(instance)
         instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@another.1/77/1/abc"})
-        with pulse(records, run.run_id, lease_s=0.3):
-            time.sleep(0.5)
+        with pulse(records, run.run_id, lease_s=2.0):
+            first = heard_until(records, run.run_id)
+            until(lambda: heard_until(records, run.run_id) > first)
             assert not end_lost_runs(instance, records)
-        time.sleep(0.4)
+        until(lambda: not has_pulse(records, run.run_id))
         assert end_lost_runs(instance, records) == [run.run_id]
 
 

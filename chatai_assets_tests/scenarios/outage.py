@@ -142,6 +142,8 @@ def _look_back(home: Path, outcome: Outcome) -> None:
     with home_instance(settings) as instance:
         for run_ in sorted(instance.get_run_records(), key=lambda record: record.create_timestamp):
             status, tags = run_.dagster_run.status, run_.dagster_run.tags
+            if "dagster/schedule_name" in tags:
+                continue
             if "dagster/sensor_name" not in tags:
                 outcome.others.append(f"no sensor asked for {run_.dagster_run.run_id}")
             elif status is dg.DagsterRunStatus.FAILURE:

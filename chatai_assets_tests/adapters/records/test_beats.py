@@ -1,0 +1,20 @@
+import threading
+
+from chatai_assets.adapters.records.beats import beating
+from chatai_assets.domain.errors import StoreUnavailable
+
+
+def test_beats_go_on_after_the_store_could_not_be_reached_and_end_with_the_block():
+    beats, third = [], threading.Event()
+
+    def beat() -> None:
+        beats.append(threading.current_thread())
+        if len(beats) == 1:
+            raise StoreUnavailable("away")
+        if len(beats) == 3:
+            third.set()
+
+    with beating(beat, 0.01, "pulse"):
+        assert third.wait(10)
+    assert beats[0] is not threading.main_thread()
+    assert not beats[0].is_alive()
