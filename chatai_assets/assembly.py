@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever doe
     from chatai_assets.adapters.models.ports import Embedder, Extractor, Tagger
     from chatai_assets.adapters.models.provider import BackgroundLoop, Provider
     from chatai_assets.adapters.parsers.sandbox import ParserPool
+    from chatai_assets.adapters.parsers.scans import DocumentReader
     from chatai_assets.adapters.vectors.port import VectorStore
     from chatai_assets.adapters.web.reading import PageReader
     from chatai_assets.stages.audit import Audited
@@ -97,6 +98,16 @@ class Parts:
             memory_bytes=wanted.memory_bytes, wall_s=wanted.wall_s, max_file_bytes=wanted.max_file_bytes
         )
         return self._opened.enter_context(ParserPool(wanted.workers, limits))
+
+    @cached_property
+    def reader(self) -> DocumentReader:
+        """Reads uploaded files, scans among them."""
+        from chatai_assets.adapters.parsers.limits import OcrLimits
+        from chatai_assets.adapters.parsers.scans import DocumentReader
+
+        wanted = self.settings.ocr
+        limits = OcrLimits(wanted.max_pages, wanted.page_s, wanted.patience_s) if wanted else None
+        return DocumentReader(self.parser, self.records, limits)
 
     @cached_property
     def pages(self) -> PageReader | None:

@@ -225,7 +225,7 @@ def doctor_command(parts: Parts, as_json: bool) -> None:
             answer = f"in {found.seconds:.1f} s" if found.answers else "no"
             table.add_row(found.part, found.implementation, answer, f"{found.said} {found.advice}".strip())
         Console().print(table)
-    if silent := [found.part for found in findings if not found.answers]:
+    if silent := [found.part for found in findings if found.needed and not found.answers]:
         raise click.ClickException(f"No answer from: {', '.join(silent)}.")
 
 
@@ -251,6 +251,9 @@ def show_command(parts: Parts, source: str, tenant: str | None, as_json: bool) -
     Console().print(table)
     click.echo(f"tags: {', '.join(found['tags'])}")
     click.echo(f"entities: {', '.join(dict.fromkeys(entity['name'] for entity in found['entities']))}")
+    if recognised := found["recognised"]:
+        of_pages = f"{recognised['pages']} pages, confidence {recognised['confidence']} %"
+        click.echo(f"text recognised by {recognised['engine']}: {of_pages}, not read: {len(recognised['unread'])}")
     for page in found["linked_pages"]:
         click.echo(f"page {page['url']}: {page['fault'] or page['title'] or 'read'}")
     for letter in found["dead_letters"]:

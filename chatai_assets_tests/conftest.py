@@ -13,9 +13,19 @@ from chatai_assets_tests.services import (
     qdrant,
     redis_server,
     servers,
+    tesseract,
 )
 
-__all__ = ["database_url", "empty_neo4j", "neo4j_server", "postgresql_server", "qdrant", "redis_server", "servers"]
+__all__ = [
+    "database_url",
+    "empty_neo4j",
+    "neo4j_server",
+    "postgresql_server",
+    "qdrant",
+    "redis_server",
+    "servers",
+    "tesseract",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -137,7 +137,7 @@ def run(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
                 scope,
                 records=records,
                 blobs=parts.blobs,
-                parser=parts.parser,
+                reader=parts.reader,
                 lifetime=parts.settings.retention.documents,
             )
         case "tag":

@@ -21,7 +21,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
+from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
 from chatai_assets.adapters.turns import StillMine
+from chatai_assets_tests.adapters.parsers.drawing import MissingFont, font
 from chatai_assets_tests.adapters.vectors.qdrant_wire import Served, qdrant_wire
 
 SCRIPTS = Path(__file__).parents[1] / "deploy" / "services"
@@ -143,6 +145,14 @@ def empty_neo4j(neo4j_server: Reach) -> Reach:
     """Neo4j without a node."""
     empty_graph(neo4j_server)
     return neo4j_server
+
+
+@pytest.fixture(scope="session")
+def tesseract() -> Tesseract:
+    """The tesseract of this machine, and a font to write what it reads."""
+    with skipped_without(NoTesseract, MissingFont):
+        font(12)
+        return find_tesseract()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.settings import read_settings
+from chatai_assets.settings import OcrSettings, read_settings
 from chatai_assets.settings.models import ModelSettings
 from chatai_assets.settings.retention import DAY_S
 from chatai_assets.settings.stages import StageLimits
@@ -14,6 +14,11 @@ def test_an_empty_environment_gives_the_embedded_defaults(tmp_path: Path):
     assert settings.database_url == f"sqlite:///{tmp_path / 'records.sqlite'}"
     assert (settings.posts.run_items, settings.documents.run_items) == (2_000, 200)
     assert settings.models == ModelSettings()
+
+
+def test_scans_are_read_unless_that_is_not_wanted():
+    assert read_settings({"CHATAI_OCR_PAGES": "9"}).ocr == OcrSettings(max_pages=9)
+    assert read_settings({"CHATAI_OCR": "off", "CHATAI_OCR_PAGES": "9"}).ocr is None
 
 
 def test_posts_can_be_kept_for_ever():
@@ -40,6 +45,7 @@ def test_a_tenant_may_have_its_own_days():
         ("CHATAI_POST_TTL_DAYS", "30,=60"),
         ("CHATAI_DOCUMENT_TTL_DAYS", "acme=soon"),
         ("CHATAI_KEEP_RUNS_DAYS", "-1"),
+        ("CHATAI_OCR", "yes"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str):

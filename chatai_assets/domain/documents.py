@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from chatai_assets.domain.scans import Recognition
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -43,12 +45,14 @@ class ParsedDocument:
 
     Attributes:
         text: normalised (NFC, ``\\n`` line ends, no control characters), paragraphs parted by a blank line.
-        format: ``pdf docx text markdown html csv xlsx``.
+        format: ``pdf docx text markdown html csv xlsx png jpeg tiff webp``.
         title: from the file's own metadata or first heading; None where there is none.
         pages: empty for formats without pages.
         sections: in the order of the text.
         links: absolute http(s) URLs, each once.
         notes: what could not be read of a document that is otherwise fine, in English and without its text.
+        scans: numbers of the pages that show something and have no text layer.
+        recognition: how the text of such pages came about; None where none was recognised.
     """
 
     text: str
@@ -58,6 +62,13 @@ class ParsedDocument:
     sections: tuple[Section, ...] = ()
     links: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    scans: tuple[int, ...] = ()
+    recognition: Recognition | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it says anything: dashes and bullets alone are no text."""
+        return any(sign.isalnum() for sign in self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,14 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             ru="В этом PDF нет текстового слоя: похоже, это скан. Загрузите документ с распознанным текстом.",
             en="This PDF has no text layer: it looks like a scan. Upload a version with recognised text.",
         ),
+        "no_ocr": Fault(
+            ru="Это скан или снимок, а программа распознавания текста (tesseract) не установлена.",
+            en="This is a scan or a photo, and the program that recognises text (tesseract) is not installed.",
+        ),
+        "no_text_recognised": Fault(
+            ru="На страницах этого скана или снимка не удалось распознать текст. Загрузите более чёткий.",
+            en="No text could be recognised on the pages of this scan or photo. Upload a clearer one.",
+        ),
         "encrypted": Fault(
             ru="Документ защищён паролем. Снимите защиту и загрузите его снова.",
             en="The document is protected by a password. Remove the protection and upload it again.",
@@ -90,8 +109,8 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             en="The file is damaged or incomplete. Save it anew and upload it again.",
         ),
         "unsupported_type": Fault(
-            ru="Файлы этого типа не поддерживаются. Подойдут PDF, DOCX, TXT, MD, HTML, CSV и XLSX.",
-            en="Files of this type are not supported. PDF, DOCX, TXT, MD, HTML, CSV and XLSX are.",
+            ru="Файлы этого типа не поддерживаются. Подойдут PDF, DOCX, TXT, MD, HTML, CSV, XLSX и снимки.",
+            en="Files of this type are not supported. PDF, DOCX, TXT, MD, HTML, CSV, XLSX and photos are.",
         ),
         "forbidden_xml": Fault(
             ru="Файл содержит опасные объявления XML (DTD), которых в документе быть не должно.",

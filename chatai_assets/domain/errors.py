@@ -16,6 +16,7 @@
     │   ├── PageUnavailable     a linked page that may be there later
     │   ├── ChildKilled         the system ended the child that read a file: three times, and it is the file
     │   └── NotAsked            quota or time was used up before this item's turn: no attempt is used up either
+    │       ├── PagesLeft       a batch had no more time for the pages of a scan: the next one goes on with them
     │       └── OverBudget      the tenant's budget of the day is spent: the item waits for the next one
     └── Outage                  stop asking: the run fails, no item's attempts are used up
         ├── StoreUnavailable    record store, vectors or graph cannot be reached or written
@@ -137,6 +138,10 @@ class NotAsked(TransientError):
     """The tenant's quota, or the time of the batch, was used up before this item's turn came."""
 
     costs_attempt = False
+
+
+class PagesLeft(NotAsked):
+    """Pages of a scan are left for which the batch had no more time; those that were recognised are kept."""
 
 
 class OverBudget(NotAsked):

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import dagster as dg
 
 from chatai_assets.adapters.models.ports import Question, Reachable
+from chatai_assets.adapters.parsers.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
 from chatai_assets.assembly import Parts, open_parts
-from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.settings import Settings
 
@@ -36,6 +37,7 @@ class Finding:
         implementation: and where it is.
         said: why it does not answer; empty if it does.
         advice: what to do then.
+        needed: whether anything else works without it.
     """
 
     part: str
@@ -44,6 +46,7 @@ class Finding:
     seconds: float
     said: str = ""
     advice: str = ""
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class _Check:
     ask: Callable[[Parts], object]
     advice: str
     is_loaded: bool = False
+    needed: bool = True
 
 
 def examine(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
@@ -63,7 +67,7 @@ def examine(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
     Args:
         answer_s: seconds; what must be loaded first has ``LOAD_S``.
     """
-    checks = [*_stores(settings), *_models(settings), _dagster(settings)]
+    checks = [*_stores(settings), *_models(settings), _dagster(settings), *_ocr(settings)]
 
     def ask(check: _Check) -> _Answer:
         return _Answer(check, settings, LOAD_S if check.is_loaded else answer_s)
@@ -105,7 +109,15 @@ class _Answer:
             return Finding(check.part, check.implementation, answers=True, seconds=round(ended - self._began, 3))
         seconds = round(time.monotonic() - self._began, 3)
         said = said or f"No answer within {self._patience_s:g} s."
-        return Finding(check.part, check.implementation, answers=False, seconds=seconds, said=said, advice=check.advice)
+        return Finding(
+            check.part,
+            check.implementation,
+            answers=False,
+            seconds=seconds,
+            said=said,
+            advice=check.advice,
+            needed=check.needed,
+        )
 
 
 def _stores(settings: Settings) -> Sequence[_Check]:
@@ -180,6 +192,21 @@ def _dagster(settings: Settings) -> _Check:
         return _Check("dagster", f"PostgreSQL at {place_of(url)}", ask, advice)
     advice = "Look at the space and the rights of CHATAI_HOME/dagster."
     return _Check("dagster", "SQLite in the home", ask, advice, is_loaded=True)
+
+
+def _ocr(settings: Settings) -> Sequence[_Check]:
+    """Return the check of the program that reads scans; without it they fail, and nothing else."""
+    if settings.ocr is None:
+        return []
+    advice = f"Scans and photos are refused. As root on Debian: {INSTALL}; or set CHATAI_OCR=off."
+    return [_Check("ocr", f"{PROGRAM} with {LANGUAGES}", _find_ocr, advice, needed=False)]
+
+
+def _find_ocr(_parts: Parts) -> None:
+    try:
+        find_tesseract()
+    except NoTesseract as reason:
+        raise ProviderMisconfigured(f"{str(reason).capitalize()}.") from reason
 
 
 def place_of(url: str) -> str:

@@ -87,7 +87,7 @@ def do_stage(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
                 scope,
                 records=records,
                 blobs=parts.blobs,
-                parser=parts.parser,
+                reader=parts.reader,
                 lifetime=parts.settings.retention.documents,
             )
         case "tag":

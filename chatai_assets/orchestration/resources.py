@@ -28,7 +28,7 @@ Clock = Callable[[], float]
 NAMES = (
     "records",
     "blobs",
-    "parser",
+    "reader",
     "pages",
     "tagger",
     "extractor",

@@ -67,12 +67,28 @@ class ParserSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OcrSettings:
+    """What recognising the text on scans and photos may cost.
+
+    Attributes:
+        max_pages: pages of one document (``CHATAI_OCR_PAGES``).
+        page_s: seconds one page may take (``CHATAI_OCR_PAGE_DEADLINE_S``).
+        patience_s: seconds the scans of one batch may take; the next goes on (``CHATAI_OCR_PATIENCE_S``).
+    """
+
+    max_pages: int = 200
+    page_s: int = 60
+    patience_s: int = 120
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set, once.
 
     Attributes:
         home: folder of all embedded stores, the inbox folder and the blobs (``CHATAI_HOME``).
         database_url: of the record store (``DATABASE_URL``); SQLite in ``home`` by default.
+        ocr: how scans and photos are read; None where they are not (``CHATAI_OCR``).
         dagster_database_url: of Dagster's history (``DAGSTER_DATABASE_URL``); None for SQLite in ``home``.
         qdrant: where the vectors are; None for the embedded index in ``home``.
         neo4j: where the graph is; None for the embedded graph in ``home``.
@@ -105,6 +121,7 @@ class Settings:
     home: Path
     database_url: str
     parser: ParserSettings
+    ocr: OcrSettings | None = None
     dagster_database_url: str | None = field(default=None, repr=False)
     qdrant: QdrantServer | None = None
     neo4j: Neo4jServer | None = None
@@ -197,6 +214,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             memory_bytes=number(env, "CHATAI_PARSER_MEMORY_MB", 900) << 20,
             max_file_bytes=number(env, "CHATAI_MAX_FILE_MB", 512) << 20,
         ),
+        ocr=_read_ocr(env),
         lease_s=number(env, "CHATAI_LEASE_S", 60),
         probe_interval_s=number(env, "CHATAI_PROBE_INTERVAL_S", 360),
         stages=read_stages(env),
@@ -212,3 +230,13 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         sentry_dsn=env.get("SENTRY_DSN") or None,
         log_level=choice(env, "CHATAI_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
     )
+
+
+def _read_ocr(env: Mapping[str, str]) -> OcrSettings | None:
+    usual = OcrSettings()
+    wanted = OcrSettings(
+        number(env, "CHATAI_OCR_PAGES", usual.max_pages),
+        number(env, "CHATAI_OCR_PAGE_DEADLINE_S", usual.page_s),
+        number(env, "CHATAI_OCR_PATIENCE_S", usual.patience_s),
+    )
+    return wanted if choice(env, "CHATAI_OCR", ("auto", "off")) == "auto" else None

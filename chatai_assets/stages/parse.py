@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.blobs import Blobs
+from chatai_assets.adapters.parsers.scans import DocumentReader, Upload
 from chatai_assets.adapters.records import content, enrichment
+from chatai_assets.adapters.records.provider_results import link_results
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.chunking import BODY, Chunk, cut
@@ -19,6 +21,7 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import Stage, Stream, digest, fingerprint
 from chatai_assets.domain.language import language_of
 from chatai_assets.domain.lifetimes import FOR_EVER, Lifetime
+from chatai_assets.domain.scans import Recognition
 from chatai_assets.domain.telegram import Post, read_post
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.documents import fail_documents
@@ -33,24 +36,16 @@ TITLE_CHARS = 120
 Row = dict[str, Any]
 
 
-class Parser(Protocol):
-    """What reads files; see ``adapters.parsers.sandbox``."""
-
-    def parse_many(self, items: Sequence[tuple[Any, str]]) -> Iterable[ParsedDocument | ChatAIError]:
-        """Parse ``(path, file name)`` pairs; answers come in order."""
-        ...
-
-
 def parse_posts(scope: Scope, *, records: Records, lifetime: Lifetime = FOR_EVER) -> StageReport:
     """Parse the posts that are due."""
     return run_stage(scope, records, _PostParsing(records, lifetime))
 
 
 def parse_documents(
-    scope: Scope, *, records: Records, blobs: Blobs, parser: Parser, lifetime: Lifetime = FOR_EVER
+    scope: Scope, *, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: Lifetime = FOR_EVER
 ) -> StageReport:
     """Parse the documents that are due; their status becomes ``processing`` or ``failed``."""
-    return run_stage(scope, records, _DocumentParsing(records, blobs, parser, lifetime))
+    return run_stage(scope, records, _DocumentParsing(scope, records, blobs, reader, lifetime))
 
 
 class _PostParsing:
@@ -110,11 +105,14 @@ class _DocumentParsing:
     withdraws = WITHDRAWS
     done_without: Sequence[Stage] = ()
 
-    def __init__(self, records: Records, blobs: Blobs, parser: Parser, lifetime: Lifetime) -> None:
+    def __init__(
+        self, scope: Scope, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: Lifetime
+    ) -> None:
+        self.scope = scope
         self.records = records
         self.lifetime = lifetime
         self.blobs = blobs
-        self.parser = parser
+        self.reader = reader
         self.fingerprint = fingerprint("parse", "documents", CODE_VERSION)
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
@@ -125,11 +123,9 @@ class _DocumentParsing:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
         result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
-        files = [
-            (self.blobs.path_of(arrival["payload"]["sha256"]), arrival["payload"]["file_name"]) for arrival in arrivals
-        ]
         parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
-        for arrival, answer in zip(arrivals, self.parser.parse_many(files), strict=True):
+        recognised: dict[Key, Recognition] = {}
+        for arrival, answer in zip(arrivals, self.reader.read_many(map(self._upload, arrivals)), strict=True):
             key = (arrival["tenant_id"], arrival["source_key"])
             if isinstance(answer, ChatAIError):
                 note_failure(answer, key, result)
@@ -137,8 +133,31 @@ class _DocumentParsing:
             done = attempt(partial(_document, arrival, answer, self.lifetime), key, result)
             if done:
                 parsed[key] = done
+                if answer.recognition:
+                    recognised[key] = answer.recognition
         _complete(result, "documents", owner, parsed)
+        self._complete_recognition(result, parsed.keys(), recognised)
         return result
+
+    def _upload(self, arrival: RowMapping) -> Upload:
+        payload = arrival["payload"]
+        return Upload(self.blobs.path_of(payload["sha256"]), payload["file_name"], arrival["tenant_id"])
+
+    def _complete_recognition(
+        self, result: BatchResult, parsed: Collection[Key], recognised: Mapping[Key, Recognition]
+    ) -> None:
+        """Add to a result how to write what recognition came to, and that earlier ones hold no more."""
+        write_parsed = result.write
+
+        def write(connection: Connection, keys: set[Key]) -> None:
+            write_parsed(connection, keys)
+            enrichment.forget_recognition(connection, [key for key in parsed if key in keys and key not in recognised])
+            mine = {key: each for key, each in recognised.items() if key in keys}
+            enrichment.write_recognition(connection, mine, now=self.scope.clock())
+            link_results(connection, [(key, made_from) for key, each in mine.items() for made_from in each.prints])
+
+        result.write = write
+        result.counts.update(pages_recognised=sum(len(each.pages) for each in recognised.values()))
 
 
 def _document(arrival: RowMapping, parsed: ParsedDocument, lifetime: Lifetime) -> tuple[Row, list[Chunk]]:
@@ -190,6 +209,7 @@ def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatA
     ends = {key: lifetime.expires_at(key[0], received_at) for key, received_at in arrived.items()}
     content.write_items(connection, stream, [_keyed(key, {"expires_at": end}) for key, end in ends.items()])
     enrichment.forget_tags(connection, failures.keys())
+    enrichment.forget_recognition(connection, failures.keys())
     enrichment.forget_facts(connection, failures.keys())
 
 

@@ -11,7 +11,7 @@ from chatai_assets.settings import read_settings
 from chatai_assets_tests.providers.server import provider_server
 from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, run_command
 
-PARTS = ["records", "vectors", "graph", "blobs", "tagger", "extractor", "embedder", "dagster"]
+PARTS = ["records", "vectors", "graph", "blobs", "tagger", "extractor", "embedder", "dagster", "ocr"]
 SECRETS = {
     "DATABASE_URL": "postgresql://someone:s3cret-a@127.0.0.1:1/d?application_name=s3cret-b",
     "DAGSTER_DATABASE_URL": "postgresql://someone:s3cret-c@127.0.0.1:1/d",
@@ -36,7 +36,7 @@ def silent(findings):
     return {found.part: found for found in findings if not found.answers}
 
 
-def test_all_parts_of_a_new_home_answer(tmp_path):
+def test_all_parts_of_a_new_home_answer(tmp_path, tesseract):
     findings = examine(read_settings(free(tmp_path)))
     assert [found.part for found in findings] == PARTS
     assert silent(findings) == {}
@@ -44,12 +44,13 @@ def test_all_parts_of_a_new_home_answer(tmp_path):
 
 
 def test_servers_answer(tmp_path, servers):
-    findings = examine(read_settings(free(tmp_path, **servers)))
+    findings = examine(read_settings(free(tmp_path, CHATAI_OCR="off", **servers)))
+    assert [found.part for found in findings] == PARTS[:-1]
     assert silent(findings) == {}
     assert [found.implementation.split(" at ")[0] for found in findings[:3]] == ["PostgreSQL", "Qdrant", "Neo4j"]
 
 
-def test_providers_are_asked_without_paying(tmp_path):
+def test_providers_are_asked_without_paying(tmp_path, tesseract):
     with provider_server() as server:
         variables = server.environment() | {"CHATAI_EXTRACTOR": "openrouter"}
         findings = examine(read_settings({"CHATAI_HOME": str(tmp_path), **variables}))
@@ -58,7 +59,7 @@ def test_providers_are_asked_without_paying(tmp_path):
         assert server.counts()["paid"] == 0
 
 
-def test_a_key_that_is_refused_is_told_with_its_name(tmp_path):
+def test_a_key_that_is_refused_is_told_with_its_name(tmp_path, tesseract):
     with provider_server() as server:
         wrong = server.environment() | {"GIGACHAT_AUTH_URL": f"{server.url}/nowhere"}
         found = silent(examine(read_settings(free(tmp_path, CHATAI_TAGGER="gigachat", **wrong))))
@@ -75,13 +76,23 @@ def test_what_never_answers_is_given_up_in_time(tmp_path):
 
 
 def test_no_secret_is_told_and_silence_ends_in_exit_code_1(tmp_path):
-    environment = {**clean_environment(), "CHATAI_HOME": str(tmp_path), **SECRETS}
+    environment = {**clean_environment(), "CHATAI_HOME": str(tmp_path), "PATH": str(tmp_path), **SECRETS}
     done = run_command([str(BIN / "chatai"), "doctor", "--json"], environment)
     assert done.returncode == 1
     assert "s3cret" not in done.stdout + done.stderr
     found = {row["part"]: row["answers"] for row in json.loads(done.stdout)}
     assert [part for part in PARTS if found[part]] == ["blobs"]
-    assert done.stderr.strip() == f"No answer from: {', '.join(part for part in PARTS if part != 'blobs')}."
+    needed = [part for part in PARTS if part not in {"blobs", "ocr"}]
+    assert done.stderr.strip() == f"No answer from: {', '.join(needed)}."
+
+
+def test_a_missing_tesseract_is_told_with_how_to_get_it_and_is_not_needed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = silent(examine(read_settings(free(tmp_path))))
+    assert [*found] == ["ocr"]
+    assert found["ocr"].said == "Tesseract is not installed."
+    assert "tesseract-ocr-rus" in found["ocr"].advice
+    assert not found["ocr"].needed
 
 
 @pytest.mark.parametrize(

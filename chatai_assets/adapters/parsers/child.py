@@ -1,13 +1,16 @@
 """The parser child: reads one file after another and answers with JSON.
 
 Started by ``sandbox`` as ``python -m chatai_assets.adapters.parsers.child PARENT_PID``. The first message holds the
-limits and is answered when the child is ready; every further one is ``{"path": .., "name": .., "format": ..}``.
+limits and is answered when the child is ready; every further one is ``{"path": .., "name": .., "format": ..}`` and
+answered with a document, or ``{"path": .., "format": .., "page": .., "cpu_s": ..}``: what page of a scan that is, and
+what it says if ``cpu_s`` allows to recognise it.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +18,7 @@ from chatai_assets.adapters.parsers.confinement import allow_cpu, confine
 from chatai_assets.adapters.parsers.frames import document_message, packed, received
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.reading import read_document
+from chatai_assets.adapters.parsers.tesseract import programs
 from chatai_assets.domain.errors import UnreadableDocument
 
 
@@ -25,7 +29,7 @@ def main() -> None:
     if opening is None:
         return
     limits = ParserLimits(**opening)
-    confine(limits, parent=int(sys.argv[1]))
+    confine(limits, int(sys.argv[1]), programs())
     send(answers, {"ready": True})
     while (request := received(requests)) is not None:
         allow_cpu(limits.cpu_s)
@@ -51,6 +55,8 @@ def send(stream: BinaryIO, message: dict[str, Any]) -> None:
 def answer_to(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
     """Return the document or the fault as a message; the words of foreign errors stay here, they may quote the file."""
     try:
+        if "page" in request:
+            return page_message(request, limits)
         document = read_document(Path(request["path"]), request["name"], limits, request["format"])
         return {"document": document_message(document)}
     except UnreadableDocument as fault:
@@ -61,6 +67,17 @@ def answer_to(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
         return {"fault": ["corrupt", "nested too deeply"]}
     except Exception as error:  # noqa: BLE001 (hostile files make libraries raise anything; this process exists to contain it)
         return {"fault": ["corrupt", type(error).__name__]}
+
+
+def page_message(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
+    """Return the hash of a page of a scan, null where it is blank, or its text."""
+    from chatai_assets.adapters.parsers.page_images import page_image
+    from chatai_assets.adapters.parsers.tesseract import recognised
+
+    image = page_image(Path(request["path"]), request["format"] == "pdf", request["page"])
+    if not request["cpu_s"]:
+        return {"image": None if image.is_blank else image.hash}
+    return asdict(recognised(image, limits.memory_bytes // 2, request["cpu_s"]))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ READ_BYTES = 2**20
 BYTES_PER_CHARACTER = 6
 SPARE_ANSWER_BYTES = 2**26
 INHERITED = (
-    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    *("PATH", "TESSDATA_PREFIX", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     "CHATAI_WATCHED",  # by which the watchdog finds what a killed run left behind
 )
 
@@ -64,8 +64,12 @@ class ChildProcess:
             # A folder that is gone can hold no file; the child stays in it and needs none.
             Path(folder).rmdir()
 
-    def ask(self, path: Path, name: str, known_format: str | None) -> dict[str, Any]:
-        """Return the child's answer about one file; any error but ``ChildGone`` has ended the child.
+    def ask(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
+        """Return the child's answer about one file or page; any error but ``ChildGone`` has ended the child.
+
+        Args:
+            request: as ``child`` tells.
+            wall_s: seconds by the clock until the child is ended, and with it all that it has started.
 
         Raises:
             ChildGone: it could not even be asked.
@@ -74,15 +78,15 @@ class ChildProcess:
         """
         self.files += 1
         try:
-            self._send({"path": str(path.absolute()), "name": name, "format": known_format})
+            self._send(request)
         except OSError as error:
             self.kill()
             raise ChildGone from error
         try:
-            answer = self._receive(time.monotonic() + self._limits.wall_s)
+            answer = self._receive(time.monotonic() + wall_s)
         except AnswerLate as error:
             self.kill()
-            raise UnreadableDocument("timeout", f"more than {self._limits.wall_s:g} s") from error
+            raise UnreadableDocument("timeout", f"more than {wall_s:g} s") from error
         except (EOFError, ValueError) as error:
             raise self._death() from error
         self._starved = answer.get("fault", ("",))[0] == "memory_limit"
@@ -188,6 +192,7 @@ def environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        "OMP_THREAD_LIMIT": "1",  # tesseract asks for four
         # defusedxml parses in pure Python, four times slower; what it refuses, ``ooxml`` has refused before.
         "OPENPYXL_DEFUSEDXML": "False",
     }

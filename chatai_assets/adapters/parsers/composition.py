@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import Page, ParsedDocument, Section
@@ -104,17 +105,18 @@ class Composition:
         """Whether any letter or digit was written: dashes and bullets alone are no text."""
         return any(character.isalnum() for block in self._blocks for character in block)
 
-    def finish(self, document_format: str, title: str | None = None) -> ParsedDocument:
+    def finish(self, document_format: str, title: str | None = None, scans: Sequence[int] = ()) -> ParsedDocument:
         """Return the document.
 
         Args:
             document_format: as in ``ParsedDocument.format``.
             title: from the file's metadata; the first heading stands in for it.
+            scans: numbers of pages that may be recognised; with them a document may be without text.
 
         Raises:
             UnreadableDocument: ``no_text``.
         """
-        if not self.has_text:
+        if not self.has_text and not scans:
             raise UnreadableDocument("no_text", f"{document_format} without text")
         text = GAP.join(self._blocks)
         for url in find_links(text):
@@ -129,4 +131,5 @@ class Composition:
             sections=sections,
             links=tuple(self._links),
             notes=tuple(self._notes),
+            scans=tuple(scans),
         )

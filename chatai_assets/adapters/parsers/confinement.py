@@ -12,6 +12,8 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from chatai_assets.adapters.parsers.limits import ParserLimits
@@ -46,15 +48,19 @@ FORBIDDEN = frozenset(
 WATCH_S = 1.0
 
 
-def confine(limits: ParserLimits, parent: int) -> None:
-    """Give up network, writing, other processes and memory beyond the limit; end when the parent is gone."""
+def confine(limits: ParserLimits, parent: int, programs: Collection[str] = ()) -> None:
+    """Give up network, writing, other processes and memory beyond the limit; end when the parent is gone.
+
+    Args:
+        programs: paths of programs that may be started all the same; they live within the same walls.
+    """
     leave_network()
     bound(resource.RLIMIT_CORE, 0)
     bound(resource.RLIMIT_FSIZE, 0)
     # Private memory is what a file can make grow; address space also counts what libraries merely map.
     bound(resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS, limits.memory_bytes)
     threading.Thread(target=watch, args=(parent,), daemon=True, name="parent watch").start()
-    sys.addaudithook(refuse)
+    sys.addaudithook(partial(refuse, frozenset(programs)))
 
 
 def bound(kind: int, value: int) -> None:
@@ -94,11 +100,15 @@ def watch(parent: int) -> None:
     os._exit(1)
 
 
-def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+def refuse(programs: frozenset[str], event: str, arguments: tuple[Any, ...]) -> None:
     """Audit hook: refuse what reading a document never needs.
 
     Raises:
         PermissionError: the event is forbidden, or a file would be opened for writing.
     """
-    if event in FORBIDDEN or (event == "open" and arguments[2] & WRITING):
+    if event == "subprocess.Popen" and arguments[0] in programs:
+        return
+    # What is told by its number is open already: a pipe.
+    writes = event == "open" and arguments[2] & WRITING and not isinstance(arguments[0], int)
+    if event in FORBIDDEN or writes:
         raise PermissionError(f"a parser may not {event}")

@@ -48,6 +48,7 @@ def document_message(document: ParsedDocument) -> dict[str, Any]:
         "sections": [[section.level, section.title, section.start] for section in document.sections],
         "links": document.links,
         "notes": document.notes,
+        "scans": document.scans,
     }
 
 
@@ -66,4 +67,5 @@ def document_of(message: dict[str, Any]) -> ParsedDocument:
         sections=tuple(Section(int(level), str(name), int(start)) for level, name, start in message["sections"]),
         links=tuple(map(str, message["links"])),
         notes=tuple(map(str, message["notes"])),
+        scans=tuple(map(int, message["scans"])),
     )

@@ -1,4 +1,4 @@
-"""What one document may cost."""
+"""What one document may cost, and the scans of many."""
 
 from __future__ import annotations
 
@@ -42,3 +42,20 @@ class ParserLimits:
     max_archive_ratio: int = 200
     max_links: int = 1_000
     max_files_per_child: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class OcrLimits:
+    """What recognising the text on scans and photos may cost.
+
+    Attributes:
+        max_pages: pages of one document; further ones are not recognised.
+        page_s: seconds by the clock, and of CPU, for one page.
+        patience_s: seconds by the clock for the documents of one batch; pages that are left wait for the next one.
+        max_lost: pages of one document that may use up their time or end their child; the others are then left out.
+    """
+
+    max_pages: int = 200
+    page_s: int = 60
+    patience_s: float = 120.0
+    max_lost: int = 3

@@ -42,7 +42,7 @@ NO_TITLE = re.compile(r"^(?:untitled|без имени|документ\d*|docum
 
 
 def read_pdf(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return the text layer of a PDF; a damaged page among good ones is named in ``notes``.
+    """Return the text layer of a PDF; a damaged page among good ones is named in ``notes``, one without in ``scans``.
 
     Raises:
         UnreadableDocument: ``encrypted``, ``corrupt``, ``no_text_layer``, ``no_text`` (no pages),
@@ -54,19 +54,22 @@ def read_pdf(path: Path, limits: ParserLimits) -> ParsedDocument:
         document = Composition(limits)
         damaged: dict[int, BaseException] = {}
         starts: list[int] = []
+        scans: list[int] = []
         for number, page in enumerate(reader.pages, start=1):
             text, error = text_of(page)
             if error is not None:
                 damaged[number] = error
+            elif not any(map(str.isalnum, text)) and shows_something(page):
+                scans.append(number)
             starts.append(document.page(number, text))
             for url in links_of(page):
                 document.link(url)
-        if not document.has_text:
+        if not document.has_text and not scans:
             raise textless(count, damaged)
         for number in list(damaged)[:MAX_NOTES]:
             document.note(f"page {number} is damaged and was left out")
         title = title_of(reader)
-        return with_outline(document, reader, starts).finish("pdf", title)
+        return with_outline(document, reader, starts).finish("pdf", title, scans)
 
 
 def opened(stream: BinaryIO) -> PdfReader:
@@ -124,6 +127,15 @@ def text_of(page: PageObject) -> tuple[str, BaseException | None]:
         return page.extract_text(), None
     except DAMAGE as error:
         return "", error
+
+
+def shows_something(page: PageObject) -> bool:
+    """Return whether anything is drawn on a page; damage counts as nothing."""
+    try:
+        contents = page.get_contents()
+        return contents is not None and bool(contents.get_data().strip())
+    except DAMAGE:
+        return False
 
 
 def links_of(page: PageObject) -> list[str]:

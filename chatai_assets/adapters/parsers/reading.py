@@ -23,6 +23,7 @@ READERS = {
     "page": ("page", "read_page"),
     "csv": ("delimited", "read_csv"),
     "xlsx": ("spreadsheet", "read_xlsx"),
+    **dict.fromkeys(("png", "jpeg", "tiff", "webp"), ("image", "read_image")),
 }
 
 

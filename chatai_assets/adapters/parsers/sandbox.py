@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from chatai_assets.adapters.parsers.child_process import CRASHED, MODULE, ChildGone, ChildProcess
 from chatai_assets.adapters.parsers.frames import document_of
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, Outage, UnreadableDocument
+
+T = TypeVar("T")
 
 CRASHES = 3
 """Children that one file may crash before it is given up."""
@@ -66,11 +69,28 @@ class ParserPool:
             ChildKilled: the system killed the child, probably for want of memory; the file may be innocent.
             Outage: no child can be started, or the pool is closed.
         """
+        document = self.read(path, name, known_format)
+        if not document.has_text:
+            raise textless(document)
+        return document
+
+    def read(self, path: Path, name: str, known_format: str | None = None) -> ParsedDocument:
+        """Return what a file says as ``parse`` does, but also a document whose pages are nothing but ``scans``."""
+        request = {"path": str(path.absolute()), "name": name, "format": known_format}
+        return self.ask(request, self._limits.wall_s, document_in)
+
+    def ask(self, request: dict[str, Any], wall_s: float, read: Callable[[dict[str, Any]], T]) -> T:
+        """Return what ``read`` makes of a child's answer; raises as ``parse`` does.
+
+        Args:
+            request: as ``child`` tells.
+            wall_s: seconds by the clock.
+        """
         crashes = 0
         with self._free:
             while True:
                 try:
-                    return document_in(self._answer(path, name, known_format))
+                    return read(self._answer(request, wall_s))
                 except ChildGone:
                     continue  # it ended while idle; a fresh one takes its place, and one that cannot start is an outage
                 except UnreadableDocument as error:
@@ -87,11 +107,19 @@ class ParserPool:
         Raises:
             Outage: no child can be started, or the pool is closed.
         """
+        return self.each(partial(self.parse, path, name) for path, name in items)
+
+    def each(self, calls: Iterable[Callable[[], ParsedDocument]]) -> Iterator[ParsedDocument | ChatAIError]:
+        """Yield, in order, what calls of ``parse`` or ``read`` return, or their errors; all workers are used.
+
+        Raises:
+            Outage: no child can be started, or the pool is closed.
+        """
         with ThreadPoolExecutor(self._workers, thread_name_prefix="parser") as threads:
             pending: deque[Future[ParsedDocument | ChatAIError]] = deque()
             try:
-                for path, name in items:
-                    pending.append(threads.submit(self._outcome, path, name))
+                for call in calls:
+                    pending.append(threads.submit(outcome_of, call))
                     if len(pending) >= self._workers * LOOK_AHEAD:
                         yield pending.popleft().result()
                 while pending:
@@ -111,19 +139,11 @@ class ParserPool:
         for child in busy:
             child.end()
 
-    def _outcome(self, path: Path, name: str) -> ParsedDocument | ChatAIError:
-        try:
-            return self.parse(path, name)
-        except Outage:
-            raise
-        except ChatAIError as error:
-            return error
-
-    def _answer(self, path: Path, name: str, known_format: str | None) -> dict[str, Any]:
+    def _answer(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
         child = self._take()
         answer = None
         try:
-            answer = child.ask(path, name, known_format)
+            answer = child.ask(request, wall_s)
         except ChatAIError as error:
             if self._closed.is_set():
                 raise Outage("the document parser was closed") from error
@@ -155,8 +175,34 @@ class ParserPool:
         child.kill()
 
 
+def outcome_of(call: Callable[[], ParsedDocument]) -> ParsedDocument | ChatAIError:
+    """Return the document, or the error of it; an ``Outage`` is raised, since it befalls all documents."""
+    try:
+        return call()
+    except Outage:
+        raise
+    except ChatAIError as error:
+        return error
+
+
+def textless(document: ParsedDocument) -> UnreadableDocument:
+    """Return what to say of a document that is nothing but scans where none is recognised."""
+    if document.format == "pdf":
+        return UnreadableDocument("no_text_layer", f"{len(document.pages)} pages")
+    return UnreadableDocument("unsupported_type", document.format)
+
+
 def document_in(answer: dict[str, Any]) -> ParsedDocument:
     """Return the document of an answer.
+
+    Raises:
+        UnreadableDocument: the answer is a fault, or nonsense (``parser_crashed``).
+    """
+    return answer_in(answer, lambda sound: document_of(sound["document"]))
+
+
+def answer_in(answer: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
+    """Return what ``read`` makes of an answer.
 
     Raises:
         UnreadableDocument: the answer is a fault, or nonsense (``parser_crashed``).
@@ -165,6 +211,6 @@ def document_in(answer: dict[str, Any]) -> ParsedDocument:
         if "fault" in answer:
             code, detail = answer["fault"]
             raise UnreadableDocument(str(code), str(detail))
-        return document_of(answer["document"])
+        return read(answer)
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableDocument(CRASHED, "its answer makes no sense") from error

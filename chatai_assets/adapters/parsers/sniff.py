@@ -22,12 +22,8 @@ OLE2_STREAMS = (
 )
 SIGNATURES = (
     (b"{\\rtf", "rtf"),
-    (b"\x89PNG", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
     (b"GIF8", "gif"),
     (b"RIFF", "riff media"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
     (b"%!PS", "postscript"),
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bzip2"),
@@ -40,6 +36,12 @@ SIGNATURES = (
     (b"ID3", "mp3"),
     (b"OggS", "ogg"),
     (b"PAR1", "parquet"),
+)
+IMAGES = (
+    (re.compile(rb"\x89PNG"), "png"),
+    (re.compile(rb"\xff\xd8\xff"), "jpeg"),
+    (re.compile(rb"II\*\x00|MM\x00\*"), "tiff"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp"),
 )
 OPEN_DOCUMENT = re.compile(r"application/(?:vnd\.oasis\.opendocument\.(\w+)|(epub)\+zip)")
 OPEN_DOCUMENT_NAMES = {"text": "odt", "spreadsheet": "ods", "presentation": "odp"}
@@ -100,6 +102,9 @@ def sniff(path: Path, name: str) -> str:
         return archive_format(path, suffix)
     if head.startswith(OLE2):
         raise ole2_fault(path)
+    for opening, kind in IMAGES:
+        if opening.match(head):
+            return kind
     for signature, kind in SIGNATURES:
         if head.startswith(signature):
             raise UnreadableDocument("unsupported_type", kind)

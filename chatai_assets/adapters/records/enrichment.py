@@ -1,4 +1,4 @@
-"""What models said of an item: tags, entities and relations."""
+"""What models said of an item: tags, entities and relations, and how the text of scans was recognised."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from chatai_assets.adapters.records.content import Rows, of_owner, owned_keys
 from chatai_assets.adapters.records.dialect import upsert
 from chatai_assets.adapters.records.schema import entities, post_enrichment, relations, work
 from chatai_assets.adapters.records.work import Key
+from chatai_assets.domain.keys import canonical_json, digest
+from chatai_assets.domain.scans import Recognition
 
 TAGS = "tags"
+OCR = "ocr"
 
 
 def tags_of_owner(connection: Connection, owner: str) -> dict[Key, tuple[str, tuple[str, ...]]]:
@@ -34,10 +37,48 @@ def write_tags(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 
 def forget_tags(connection: Connection, keys: Collection[Key]) -> None:
     """Let items have no tags."""
+    _forget(connection, keys, TAGS)
+
+
+def write_recognition(connection: Connection, recognised: Mapping[Key, Recognition], *, now: float) -> None:
+    """Write how the text of items was recognised, where it is not what is written already."""
     table = post_enrichment.c
-    connection.execute(
-        delete(post_enrichment).where(tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == TAGS)
-    )
+    mine = (tuple_(table.tenant_id, table.post_id).in_(recognised), table.kind == OCR)
+    stored = connection.execute(select(table.tenant_id, table.post_id, table.content_hash).where(*mine))
+    written = {(tenant_id, key): content_hash for tenant_id, key, content_hash in stored}
+    rows = [
+        {
+            "tenant_id": key[0],
+            "post_id": key[1],
+            "kind": OCR,
+            "content_hash": digest(canonical_json(recognition.told)),
+            "value": recognition.told,
+            "model": recognition.engine,
+            "written_at": now,
+        }
+        for key, recognition in recognised.items()
+    ]
+    news = [row for row in rows if written.get((row["tenant_id"], row["post_id"])) != row["content_hash"]]
+    upsert(connection, post_enrichment, news)
+
+
+def forget_recognition(connection: Connection, keys: Collection[Key]) -> None:
+    """Let the text of items be recognised by nobody."""
+    _forget(connection, keys, OCR)
+
+
+def recognition_of_item(connection: Connection, key: Key) -> dict[str, Any] | None:
+    """Return how the text of one item was recognised (``domain.scans.Recognition.told``); None if it was not."""
+    table = post_enrichment.c
+    mine = (table.tenant_id == key[0], table.post_id == key[1], table.kind == OCR)
+    value: dict[str, Any] | None = connection.execute(select(table.value).where(*mine)).scalar()
+    return value
+
+
+def _forget(connection: Connection, keys: Collection[Key], kind: str) -> None:
+    table = post_enrichment.c
+    mine = (tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == kind)
+    connection.execute(delete(post_enrichment).where(*mine))
 
 
 def forget_facts(connection: Connection, keys: Collection[Key]) -> None:

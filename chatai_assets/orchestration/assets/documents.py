@@ -3,20 +3,22 @@
 import dagster as dg
 
 from chatai_assets.adapters.blobs import Blobs
+from chatai_assets.adapters.parsers.scans import DocumentReader
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.keys import Stage
 from chatai_assets.orchestration.assets.stages import stage_assets
 from chatai_assets.orchestration.resources import Clock, Part
 from chatai_assets.orchestration.stage_runs import stage_run
 from chatai_assets.settings import Settings
-from chatai_assets.stages.parse import Parser, parse_documents
+from chatai_assets.stages.parse import parse_documents
 
 DESCRIPTIONS: dict[Stage, str] = {
     "parse": """Text, pages and sections of the files that arrived in one hour: PDF, DOCX, XLSX, CSV, HTML, MD, TXT.
 
 Each file is read in a **child process** with a memory limit and a deadline, by what it contains and not by its name.
-A file that cannot be read becomes a dead letter with a sentence a person understands; a PDF without a text layer is
-such a failure, never an empty success. What can be read is cut into **chunks** of at most 600 words.""",
+Pages without a text layer and images (PNG, JPEG, TIFF, WEBP) are recognised where **tesseract** is installed. A file
+that cannot be read becomes a dead letter with a sentence a person understands; a PDF without text is such a failure,
+never an empty success. What can be read is cut into **chunks** of at most 600 words.""",
     "tag": """One to eight topics of each document, judged by its beginning.
 
 Every tag is a **substring of the document**; that is checked by code, whoever proposed the tag.""",
@@ -41,12 +43,12 @@ def parsed(
     clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     blobs: dg.ResourceParam[Part[Blobs]],
-    parser: dg.ResourceParam[Part[Parser]],
+    reader: dg.ResourceParam[Part[DocumentReader]],
 ) -> dg.MaterializeResult[None]:
     """Parse the documents of one hour."""
     with stage_run(context, "parse", settings, records, clock) as run:
         kept = settings.retention.documents
-        run.do(lambda scope: parse_documents(scope, records=records(), blobs=blobs(), parser=parser(), lifetime=kept))
+        run.do(lambda scope: parse_documents(scope, records=records(), blobs=blobs(), reader=reader(), lifetime=kept))
     return run.result
 
 

@@ -7,11 +7,16 @@ import os
 import re
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from chatai_assets.adapters.parsers.limits import OcrLimits
 from chatai_assets.adapters.parsers.sandbox import ParserPool
+from chatai_assets.adapters.parsers.scans import DocumentReader, Upload
+from chatai_assets.adapters.parsers.tesseract import Tesseract
+from chatai_assets.adapters.records.store import open_records
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
 
@@ -158,3 +163,14 @@ def test_every_hostile_file_ends_as_its_manifest_says() -> None:
             assert code == HOSTILE[name], f"{name}: {outcome}"
         elif MUST_PARSE.search(manifest[f"hostile/{name}"]):
             assert code is None, f"{name}: {outcome}"
+
+
+def test_the_scans_of_the_corpus_show_no_writing(tmp_path: Path, tesseract: Tesseract) -> None:
+    """One is a drawing of a boy, the other has sixteen points across: with tesseract they are dead letters as well."""
+    scans = [CORPUS / "documents" / name for name, code in WITHOUT_TEXT.items() if code == "no_text_layer"]
+    records = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    with closing(records), ParserPool(2) as pool:
+        reader = DocumentReader(pool, records, OcrLimits())
+        ends = list(reader.read_many(Upload(path, path.name, "default") for path in scans))
+    codes = [end.code if isinstance(end, UnreadableDocument) else end for end in ends]
+    assert codes == ["no_text_recognised"] * 2

@@ -1,0 +1,28 @@
+"""Images -> ParsedDocument without text: pages that may be recognised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chatai_assets.adapters.parsers.composition import Composition
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.adapters.parsers.page_images import format_of, opened
+from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.domain.errors import UnreadableDocument
+
+
+def read_image(path: Path, limits: ParserLimits) -> ParsedDocument:
+    """Return an image as a document all of whose pages are scans; only TIFF has more than one.
+
+    Raises:
+        UnreadableDocument: ``too_many_pages``, ``corrupt``.
+    """
+    document = Composition(limits)
+    with opened(path) as image:
+        document_format = format_of(image)
+        count = getattr(image, "n_frames", 1) if document_format == "tiff" else 1
+    if count > limits.max_pages:
+        raise UnreadableDocument("too_many_pages", f"{count} pages, at most {limits.max_pages}")
+    for number in range(1, count + 1):
+        document.page(number, "")
+    return document.finish(document_format, scans=range(1, count + 1))
