@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from chatai_assets_tests.benchmarks import pipeline, providers, retrieval, servers
+from chatai_assets_tests.benchmarks import pipeline, providers, retrieval, scans, servers
 
 BENCHMARKS: dict[str, Callable[[list[str]], None]] = {
     "pipeline": pipeline.main,
     "retrieval": retrieval.main,
     "providers": providers.main,
     "servers": servers.main,
+    "scans": scans.main,
 }
 
 if __name__ == "__main__":

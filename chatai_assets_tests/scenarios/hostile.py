@@ -121,10 +121,10 @@ class TimedPool(ParserPool):
         super().__init__(workers, limits, module)
         self.seconds: dict[str, float] = {}
 
-    def parse(self, path: Path, name: str, known_format: str | None = None) -> ParsedDocument:
+    def read(self, path: Path, name: str, known_format: str | None = None) -> ParsedDocument:
         started = time.monotonic()
         try:
-            return super().parse(path, name, known_format)
+            return super().read(path, name, known_format)
         finally:
             self.seconds[name] = max(self.seconds.get(name, 0.0), time.monotonic() - started)
 

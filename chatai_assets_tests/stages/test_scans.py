@@ -24,7 +24,7 @@ def scan(tmp_path: Path, embedded: Parts, tesseract) -> str:
     layer = pdf(tmp_path / "layer.pdf", ["First comes the text layer"])
     ingest_files(embedded, [scanned(tmp_path / "scan.pdf", [layer, drawn(TEXT)])])
     process_all(embedded)
-    return rows(embedded, schema.documents)[0]["source_key"]
+    return str(rows(embedded, schema.documents)[0]["source_key"])
 
 
 def test_a_scan_is_found_by_its_words_and_says_how_they_came_about(embedded, scan, tesseract):

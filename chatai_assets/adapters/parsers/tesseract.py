@@ -33,6 +33,8 @@ DPI = 300
 """What tesseract's models were trained on; images have what they have, and it makes little of the difference."""
 ANSWER_S = 10.0
 WORD_LEVEL = "5"
+FAULTS: dict[int, str] = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "timeout", -signal.SIGABRT: "memory_limit"}
+"""How it ended -> code; what it cannot allocate it ends of by itself."""
 
 
 class NoTesseract(Exception):
@@ -93,7 +95,7 @@ def recognised(image: PageImage, memory_bytes: int, cpu_s: int) -> RecognisedPag
         cpu_s: seconds of CPU, likewise.
 
     Raises:
-        UnreadableDocument: ``timeout`` (of CPU), ``memory_limit``.
+        UnreadableDocument: ``timeout`` (of CPU), ``memory_limit``, ``corrupt``.
     """
     options = ("-l", LANGUAGES, "--psm", "1", "--dpi", str(DPI))
     command = [*_leash(), shutil.which(PROGRAM) or PROGRAM, "stdin", "stdout", *options, "tsv"]
@@ -104,8 +106,8 @@ def recognised(image: PageImage, memory_bytes: int, cpu_s: int) -> RecognisedPag
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
         told, _ = process.communicate(image.as_pgm())
     if process.returncode:
-        late = process.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
-        raise UnreadableDocument("timeout" if late else "memory_limit", f"tesseract ended with {process.returncode}")
+        code = FAULTS.get(process.returncode, "corrupt")
+        raise UnreadableDocument(code, f"tesseract ended with {process.returncode}")
     return page_of(list(words_of(told.decode("utf-8", "replace"))))
 
 
