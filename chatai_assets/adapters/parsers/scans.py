@@ -212,10 +212,10 @@ def _sound(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts(empty: int, unread: dict[int, str]) -> str:
-    """Return what became of the pages of a scan, e.g. ``"3 pages without text, timeout: 1"``."""
+    """Return what became of the pages of a scan, e.g. ``"pages without text: 3, timeout: 1"``."""
     codes = sorted(set(unread.values()))
     counts = [f"{code}: {sum(each == code for each in unread.values())}" for code in codes]
-    return ", ".join([f"{empty} pages without text", *counts])
+    return ", ".join([f"pages without text: {empty}", *counts])
 
 
 def with_texts(document: ParsedDocument, read: dict[int, RecognisedPage]) -> ParsedDocument:
