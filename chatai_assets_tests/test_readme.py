@@ -15,6 +15,9 @@ TARGETS_RUN_ELSEWHERE = {"run", "test", "check", "bench", "pictures"}
 """``run`` by the daemon's tests, ``test`` and ``check`` by CI; by hand ``bench``, which needs the corpus, and
 ``pictures``: these are tests of the browser that CI runs as well."""
 
+SCOPES = {"GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"}
+"""Values of a setting."""
+
 
 def commands() -> list[str]:
     """Return the lines of all ``sh`` blocks, without comments."""
@@ -64,3 +67,13 @@ def test_every_scenario_of_the_readme_is_a_command():
 @pytest.mark.parametrize("path", re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text(encoding="utf-8")))
 def test_every_picture_of_the_readme_is_there(path: str):
     assert (PROJECT / path).is_file()
+
+
+def test_the_table_of_settings_names_what_is_read_and_nothing_else():
+    name = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"
+    sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chatai_assets" / "settings").glob("*.py")]
+    read = {found for source in sources for found in re.findall(rf"[\"`]({name})[\"`]", source)} - SCOPES
+    table = README.read_text(encoding="utf-8").partition("| setting |")[2].partition("\n\n")[0]
+    told = set(re.findall(name, table)) - SCOPES
+    assert read - told == set()
+    assert told - read == {"DAGSTER_HOME"}, "which is Dagster's own"
