@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -75,14 +75,17 @@ class Sources:
 
 
 def content(graph: GraphStore) -> Content:
-    return list(graph.nodes()), list(graph.edges())
+    return in_order([*graph.nodes(), *graph.edges()])
 
 
 def said_by(parts: Iterator[Subgraph] | list[Subgraph]) -> Content:
-    """What the graph must hold, in its order."""
-    together = {key: part for said in parts for key, part in said.parts.items()}
-    nodes = [part for part in together.values() if isinstance(part, Node)]
-    edges = [part for part in together.values() if isinstance(part, Edge)]
+    """What the graph must hold."""
+    return in_order({key: part for said in parts for key, part in said.parts.items()}.values())
+
+
+def in_order(parts: Collection[Node | Edge]) -> Content:
+    nodes = [part for part in parts if isinstance(part, Node)]
+    edges = [part for part in parts if isinstance(part, Edge)]
     return sorted(nodes, key=lambda n: (n.label, n.id)), sorted(edges, key=lambda e: (e.type, e.id))
 
 

@@ -5,12 +5,15 @@ from random import Random
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
+from chatai_assets.adapters.records.embeddings import vectors_of_chunks
+from chatai_assets.adapters.vectors import edge
 from chatai_assets.adapters.vectors.port import Point, Sparse
 from chatai_assets.domain.graph import Edge, Node
 from chatai_assets.domain.graph_change import EDGE_TYPES, EdgeRef, GraphChange
 from chatai_assets.domain.keys import point_id
-from chatai_assets.stages.audit import audit
+from chatai_assets.stages.audit import POINTS, audit
 from chatai_assets_tests.pipeline import contents, differences, ingest_posts, loose_ends, message, process_all
 from chatai_assets_tests.scenarios import corpus, tampering
 
@@ -36,6 +39,24 @@ def test_what_runs_have_written_agrees(filled):
     assert (vectors.agrees, graph.agrees) == (True, True)
     assert vectors.found == vectors.expected == filled.vectors.count() > 0
     assert graph.found == sum(1 for _ in filled.graph.nodes()) + sum(1 for _ in filled.graph.edges())
+
+
+def test_no_table_is_read_as_a_whole_for_a_page_of_points(embedded):
+    asked = []
+    with embedded.records.reading() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+        vectors_of_chunks(connection, [("t", f"tg/1/{number}", "body", 0) for number in range(POINTS)], "model")
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]).all()
+    assert {row[3] for row in plan if "SCAN" in row[3]} == {f"SCAN {POINTS} CONSTANT ROWS", "SCAN listed"}
+
+
+@pytest.mark.parametrize("left_over", [0, 1])
+def test_every_point_is_walked_through_once_however_many_pages_there_are(filled, monkeypatch, left_over):
+    points = dict(filled.vectors.points())
+    monkeypatch.setattr(edge, "PAGE", 3)
+    monkeypatch.setattr(edge, "PAGES", (len(points) - left_over) // 6)
+    assert [point.id for point in filled.vectors.whole_points()] == sorted(points)
+    assert [point for point, _ in filled.vectors.points()] == sorted(points)
 
 
 def test_an_empty_home_agrees(parts):

@@ -69,6 +69,8 @@ SIGN = "MERGE (p:Projection {id: 'graph'}) SET p.mark = $mark"
 IS_CURRENT = "MATCH ()-[r:MENTIONS]->() RETURN r.reasons LIMIT 0"
 """Fails where ladybug's tables are those of an earlier version."""
 EDGE_COUNT = "MATCH ()-[r]->() RETURN count(*)"
+_BY_PLACE = "RETURN offset(id({0})) / $size AS number, count(*) ORDER BY number"
+_BETWEEN = "WHERE offset(id({0})) >= $first AND offset(id({0})) < $beyond"
 
 
 def ladybug_schema() -> list[str]:
@@ -151,15 +153,25 @@ def count_nodes(label: str) -> str:
     return f"MATCH (n:{label}) RETURN count(*)"
 
 
-def all_nodes(label: str) -> str:
-    """Return the statement that lists the nodes of a label by id: ``id`` and the properties."""
-    return f"MATCH (n:{label}) RETURN {_returned('n', node_columns(label))} ORDER BY n.id"
+def count_nodes_by_place(label: str) -> str:
+    """Return the statement that counts the nodes of a label by ``$size`` places of its table: number, count."""
+    return f"MATCH (n:{label}) {_BY_PLACE.format('n')}"
 
 
-def all_edges(type_: str, start: str, end: str) -> str:
-    """Return the statement that lists the edges of a type between two labels by id: the columns of ``edge_columns``."""
+def count_edges_by_place(type_: str, start: str, end: str) -> str:
+    """Return the statement that counts the edges of a type between two labels likewise."""
+    return f"MATCH (:{start})-[r:{type_}]->(:{end}) {_BY_PLACE.format('r')}"
+
+
+def nodes_between(label: str) -> str:
+    """Return the statement that lists the nodes at the places from ``$first`` to ``$beyond``: ``node_columns``."""
+    return f"MATCH (n:{label}) {_BETWEEN.format('n')} RETURN {_returned('n', node_columns(label))}"
+
+
+def edges_between(type_: str, start: str, end: str) -> str:
+    """Return the statement that lists the edges at the places from ``$first`` to ``$beyond``: ``edge_columns``."""
     columns = _returned("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
-    return f"MATCH (a:{start})-[r:{type_}]->(b:{end}) RETURN a.id, b.id, {columns} ORDER BY r.id"
+    return f"MATCH (a:{start})-[r:{type_}]->(b:{end}) {_BETWEEN.format('r')} RETURN a.id, b.id, {columns}"
 
 
 def nodes_after(label: str) -> str:

@@ -8,10 +8,9 @@ transaction; should that cost something confirmed, the mark is missing, too. Wha
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from operator import attrgetter
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 
@@ -20,7 +19,8 @@ import ladybug
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.ladybug_copy import copy_graph
 from chatai_assets.adapters.graph.ladybug_mark import GRAPH, mark_of_graph
-from chatai_assets.adapters.graph.ladybug_session import each_row, failing_as_outage, opened, rows
+from chatai_assets.adapters.graph.ladybug_session import failing_as_outage, opened, rows
+from chatai_assets.adapters.graph.ladybug_walk import each_edge, each_node
 from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter, mark_in
 from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.adapters.graph.turns import Turns
@@ -84,8 +84,10 @@ class LadybugGraph:
         """Write the file anew, without any trace of what was deleted, and remove those that were set aside."""
         with self._turns.writing():
             with ExitStack() as turn:
-                connection = self._opened(turn) if self._file.exists() else None
-                copied = self._copied(connection) if connection else None
+                connection = self._opened(turn)
+                if connection:
+                    _complete_schema(connection)
+            copied = self._copied() if connection else None
             with failing_as_outage("written"):
                 if copied:
                     for beside in self._folder.glob(f"{GRAPH}.*"):  # whatever stood in it is in the file now
@@ -96,23 +98,21 @@ class LadybugGraph:
         return True
 
     def nodes(self) -> Iterator[Node]:
-        """Yield every node, in the order of label and id; writers wait until the iterator is done with."""
-        with self._reading() as connection:
-            if connection is None:
-                return
-            for label in sorted(cypher.NODES):
-                names = tuple(cypher.NODES[label])
-                for node_id, *values in each_row(connection, cypher.all_nodes(label)):
-                    yield Node(label, node_id, dict(zip(names, values, strict=True)))
+        """Yield every node, label after label; what is written meanwhile may or may not be among them.
+
+        Writers wait until a portion is done with (``ladybug_walk``).
+        """
+        for label, properties in cypher.NODES.items():
+            for node_id, *values in each_node(self._reading, label):
+                yield Node(label, node_id, dict(zip(properties, values, strict=True)))
 
     def edges(self) -> Iterator[Edge]:
-        """Yield every edge, in the order of type and id; writers wait until the iterator is done with."""
-        with self._reading() as connection:
-            if connection is None:
-                return
-            for type_ in sorted(cypher.EDGES):
-                joined = (_edges(connection, type_, start, end) for start, end in cypher.ENDS[type_])
-                yield from heapq.merge(*joined, key=attrgetter("id"))
+        """Yield every edge, type after type, as ``nodes`` does."""
+        for type_, properties in cypher.EDGES.items():
+            for start, end in cypher.ENDS[type_]:
+                for start_id, end_id, edge_id, source, *values in each_edge(self._reading, type_, start, end):
+                    named = dict(zip(properties, values, strict=True))
+                    yield Edge(type_, edge_id, (start, start_id), (end, end_id), source, named)
 
     def _tell(self, mark: str | None) -> None:
         """Let the mark in the folder be that of the graph."""
@@ -178,11 +178,10 @@ class LadybugGraph:
             self._draft.replace(self._file)
         return turn.enter_context(opened(self._file))
 
-    def _copied(self, connection: ladybug.Connection) -> Path:
-        """Return a file beside ours that holds what an open graph does."""
-        _complete_schema(connection)
+    def _copied(self) -> Path:
+        """Return a file beside ours that holds the same, while nobody else may open ours."""
         with self._drafted() as draft, failing_as_outage("written"):
-            copy_graph(connection, draft, self._folder)
+            copy_graph(partial(opened, self._file, read_only=True), draft, self._folder)
         return self._draft
 
     @property
@@ -211,10 +210,3 @@ def _complete_schema(connection: ladybug.Connection) -> None:
         with failing_as_outage("made"):
             for statement in cypher.ladybug_schema():
                 rows(connection, statement)
-
-
-def _edges(connection: ladybug.Connection, type_: str, start: str, end: str) -> Iterator[Edge]:
-    names = tuple(cypher.EDGES[type_])
-    for start_id, end_id, edge_id, source, *values in each_row(connection, cypher.all_edges(type_, start, end)):
-        properties = dict(zip(names, values, strict=True))
-        yield Edge(type_, edge_id, (start, start_id), (end, end_id), source, properties)

@@ -11,31 +11,33 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.ladybug_session import each_row
+from chatai_assets.adapters.graph.ladybug_walk import Opening, each_edge, each_node
 from chatai_assets.adapters.graph.ladybug_writer import Transaction, mark_in
 
 ROWS = 20_000
 """Nodes or edges of one transaction."""
 
 
-def copy_graph(source: ladybug.Connection, target: ladybug.Connection, folder: Path) -> None:
+def copy_graph(opening: Opening, target: ladybug.Connection, folder: Path) -> None:
     """Copy nodes, edges and mark.
 
     Args:
+        opening: opens what is copied, which nobody changes meanwhile.
         target: of a graph that has the schema and nothing else.
         folder: where rows lie while they are read, in files without a name.
     """
     writing = Transaction(target, folder)
     for label in cypher.NODES:
-        for some in _portions(each_row(source, cypher.all_nodes(label))):
+        for some in _portions(each_node(opening, label)):
             with writing.open():
                 writing.load(some, cypher.node_columns(label), partial(cypher.create_node, label))
     for type_, ends in cypher.ENDS.items():
         for start, end in ends:
-            for some in _portions(each_row(source, cypher.all_edges(type_, start, end))):
+            for some in _portions(each_edge(opening, type_, start, end)):
                 with writing.open():
                     writing.load(some, cypher.edge_columns(type_), partial(cypher.create_edge, type_, start, end))
-    mark = mark_in(source)
+    with opening() as source:
+        mark = mark_in(source) if source else None
     if mark is not None:
         with writing.open():
             writing.ask(cypher.SIGN, {"mark": mark})

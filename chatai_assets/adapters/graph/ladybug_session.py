@@ -120,9 +120,11 @@ def rows(connection: ladybug.Connection, statement: str, parameters: Mapping[str
         return answer.get_all()
 
 
-def each_row(connection: ladybug.Connection, statement: str) -> Iterator[Any]:
+def each_row(
+    connection: ladybug.Connection, statement: str, parameters: Mapping[str, Any] | None = None
+) -> Iterator[Any]:
     """Run one statement and yield its rows, each a list of values; ``StoreUnavailable`` when it fails."""
-    with failing_as_outage("read"), closing(_answer(connection, statement)) as answer:
+    with failing_as_outage("read"), closing(_answer(connection, statement, parameters)) as answer:
         while answer.has_next():
             yield answer.get_next()
 

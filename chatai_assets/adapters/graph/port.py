@@ -60,9 +60,9 @@ class GraphStore(Protocol):
         ...
 
     def nodes(self) -> Iterator[Node]:
-        """Yield every node, in the order of label and id."""
+        """Yield every node; what is written meanwhile may or may not be among them."""
         ...
 
     def edges(self) -> Iterator[Edge]:
-        """Yield every edge, in the order of type and id."""
+        """Yield every edge, likewise."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, tuple_
+from sqlalchemy import Connection, and_, column, select, values
 
 from chatai_assets.adapters.records.content import Place, Rows, of_owner
 from chatai_assets.adapters.records.dialect import upsert
@@ -47,9 +47,17 @@ def vectors_of_chunks(connection: Connection, places: Sequence[Place], model: st
     if not places:
         return {}
     place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    # Joined, since SQLite reads a whole table for a list of rows after IN.
+    listed = values(*(column(each.name, each.type) for each in place), name="listed").data([*places]).cte("listed")
+    is_listed = and_(*(listed.c[each.name] == each for each in place))
     same = and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash)
-    statement = select(chunks.c.source_key, chunks.c.part, chunks.c.ordinal, vectors).join(vectors, same)
-    rows = connection.execute(statement.where(vectors.c.model == model, tuple_(*place).in_(places))).mappings()
+    statement = (
+        select(*place[1:], vectors)
+        .select_from(listed)
+        .join(chunks, is_listed)
+        .join(vectors, and_(same, vectors.c.model == model))
+    )
+    rows = connection.execute(statement).mappings()
     return {(row["tenant_id"], row["source_key"], row["part"], row["ordinal"]): row for row in rows}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any
+from typing import Any, TypeVar
 
 import qdrant_edge as edge
 
@@ -25,12 +25,14 @@ from chatai_assets.adapters.vectors.port import Hit, Point, Query, point_of
 from chatai_assets.adapters.vectors.turns import Turns
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
+T = TypeVar("T")
+
 TURN_TIMEOUT_S = 60.0
 MIN_FREE_BYTES = 200_000_000
-PAGE = 5_000
-"""Points read at a time while all are walked through; each page opens the index anew."""
-WHOLE_PAGE = 1_000
-"""The same with their vectors."""
+PAGE = 1_000
+"""Points asked for at a time while all are walked through."""
+PAGES = 5
+"""Pages for which the index is opened once: opening takes as long as reading so many points."""
 
 
 class EdgeVectors:
@@ -96,26 +98,28 @@ class EdgeVectors:
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point in the order of ids, 5,000 at a time; the index is free in between."""
-        for record in self._records(PAGE, with_vector=False):
-            yield str(record.id), record.payload or {}
+        yield from self._walked(lambda record: (str(record.id), record.payload or {}), with_vector=False)
 
     def whole_points(self) -> Iterator[Point]:
-        """Yield every point with its vectors in the order of ids, some at a time; the index is free in between."""
-        for record in self._records(WHOLE_PAGE, with_vector=True):
-            yield point_of(record)
+        """Yield every point with its vectors in the order of ids, 5,000 at a time; the index is free in between."""
+        yield from self._walked(point_of, with_vector=True)
 
-    def _records(self, limit: int, *, with_vector: bool) -> Iterator[Any]:
-        offset = None
-        while True:
+    def _walked(self, told: Callable[[Any], T], *, with_vector: bool) -> Iterator[T]:
+        """Yield what is told of every point, which is all that is kept of it while the index is free."""
+        offset, is_first = None, True
+        while is_first or offset is not None:
+            is_first, held = False, list[T]()
             with self._reading() as shard:
                 if shard is None:
                     return
-                page, offset = shard.scroll(
-                    edge.ScrollRequest(offset=offset, limit=limit, with_payload=True, with_vector=with_vector)
-                )
-            yield from page
-            if offset is None:
-                return
+                for _ in range(PAGES):
+                    page, offset = shard.scroll(
+                        edge.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=with_vector)
+                    )
+                    held += map(told, page)
+                    if offset is None:
+                        break
+            yield from held
 
     def scrub(self) -> bool:
         """Write the collection anew, without any trace of deleted points, and remove those that were set aside.

@@ -10,14 +10,14 @@ from itertools import islice
 
 import pytest
 
-from chatai_assets.adapters.graph import cypher
+from chatai_assets.adapters.graph import cypher, ladybug_session, ladybug_walk
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.adapters.graph.ladybug_mark import GRAPH
 from chatai_assets.adapters.graph.ladybug_session import opened, rows
 from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph import Edge, Facts, Node, subgraph
-from chatai_assets.domain.graph_change import GraphChange
+from chatai_assets.domain.graph_change import EdgeRef, GraphChange
 from chatai_assets.domain.linking import Entity, Extraction
 from chatai_assets_tests.adapters.graph.writing import VERSIONS, changes, held, latest
 from chatai_assets_tests.scenarios.bad_disk import Fault, TracerMissing, failing
@@ -198,6 +198,23 @@ def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(t
             writer.apply(GraphChange(nodes=[*DOCUMENT.nodes, Node("Tag", "t|tag|b", {})]))
         writer.apply(ALL)
     assert graph.count() == GraphCounts(2, 1)
+
+
+def test_a_graph_that_does_not_go_through_the_pool_at_once_is_read(tmp_path, monkeypatch):
+    parts: dict[str, Node | Edge] = {}
+    for number in range(3_000):
+        entities = (Entity("Гоголя " * 20, f"гоголь {(number + part) % 50}", "person") for part in range(8))
+        parts |= subgraph(Facts("t", f"doc/{number}", extractions={0: Extraction(tuple(entities))})).parts
+    graph = LadybugGraph(tmp_path)
+    nodes = [part for part in parts.values() if isinstance(part, Node)]
+    edges = [part for part in parts.values() if isinstance(part, Edge)]
+    with graph.writing() as writer:
+        writer.apply(GraphChange(nodes=nodes, edges=edges))
+        writer.apply(GraphChange(delete_edges=[EdgeRef(each.type, each.id, each.start) for each in edges[:3_000]]))
+    monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
+    monkeypatch.setattr(ladybug_walk, "PORTION", 4_000)
+    monkeypatch.setattr(ladybug_walk, "SIZE", 1_000)
+    assert held(graph).keys() == parts.keys() - {f"{each.type} {each.id}" for each in edges[:3_000]}
 
 
 def test_a_writer_killed_while_it_made_the_file_is_no_hindrance(tmp_path):
