@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from chatai_assets.adapters.blobs import Blobs
 from chatai_assets.adapters.records.checkpoints import keep_checkpoint
 from chatai_assets.adapters.records.store import Records, open_records
 from chatai_assets.adapters.records.turns import turn
+from chatai_assets.domain.embedders import read_embedder
 from chatai_assets.domain.errors import ProviderMisconfigured
 from chatai_assets.domain.keys import hour_of
 from chatai_assets.domain.quotas import Rules, limits_of, token_limits
@@ -30,9 +32,11 @@ if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever doe
     from chatai_assets.adapters.models.provider import BackgroundLoop, Provider
     from chatai_assets.adapters.parsers.sandbox import ParserPool
     from chatai_assets.adapters.parsers.scans import DocumentReader
+    from chatai_assets.adapters.records.indexes import Index
     from chatai_assets.adapters.vectors.port import VectorStore
     from chatai_assets.adapters.web.reading import PageReader
     from chatai_assets.stages.audit import Audited
+    from chatai_assets.stages.indexes import Indexes, OpenIndex
     from chatai_assets.stages.losses import Projected
 
 FIRST_HOUR = "first_hour"
@@ -49,6 +53,7 @@ class Parts:
         self.settings = settings
         self._opened = ExitStack()
         self._desks: dict[str, Desk] = {}
+        self._others: dict[int, tuple[VectorStore, tuple[Callable[[], Embedder], Callable[[], Embedder]]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -130,14 +135,20 @@ class Parts:
 
         return self._opened.enter_context(BackgroundLoop())
 
-    def _desk(self, name: str) -> Desk:
-        """The way to a provider; one for all that is asked of it."""
-        if name not in self._desks:
+    def _desk(self, name: str, model: str = "", dimensions: int = 0) -> Desk:
+        """The way to a provider; one for all that is asked of it, besides those to other embedding models of it.
+
+        Args:
+            model: embeds instead of the one that the settings name; so do ``dimensions``.
+        """
+        kept_under = f"{name}:{model}@{dimensions}" if model else name
+        if kept_under not in self._desks:
             from chatai_assets.adapters.models.desk import Desk
             from chatai_assets.adapters.models.kept import KeptAnswers
             from chatai_assets.adapters.models.turnstile import Turnstile
 
-            turnstile = Turnstile(self.records, name, self._rules(provider := self._provider(name)))
+            provider = self._provider(name, model, dimensions)
+            turnstile = Turnstile(self.records, name, self._rules(provider))
             kept, given = KeptAnswers(self.records, name), self.settings
             desk = Desk(
                 self._loop,
@@ -149,8 +160,8 @@ class Parts:
                 given.item_deadline_s,
             )
             self._opened.callback(desk.close)
-            self._desks[name] = desk
-        return self._desks[name]
+            self._desks[kept_under] = desk
+        return self._desks[kept_under]
 
     def _rules(self, provider: Provider) -> Rules:
         allowed = self.settings.quota
@@ -161,14 +172,15 @@ class Parts:
             streams=provider.streams if provider.together else None,
         )
 
-    def _provider(self, name: str) -> Provider:
+    def _provider(self, name: str, model: str, dimensions: int) -> Provider:
         from chatai_assets.adapters.models.gigachat import GigaChat
         from chatai_assets.adapters.models.openrouter import OpenRouter
 
+        changes: dict[str, Any] = {"embedding_model": model, "dimensions": dimensions} if model else {}
         if name == "gigachat" and self.settings.gigachat:
-            return GigaChat(self.settings.gigachat)
+            return GigaChat(replace(self.settings.gigachat, **changes))
         if name == "openrouter" and self.settings.openrouter:
-            return OpenRouter(self.settings.openrouter)
+            return OpenRouter(replace(self.settings.openrouter, **changes))
         raise ProviderMisconfigured(f"{name} is to be asked, but {name.upper()}_API_KEY is not set.")
 
     @cached_property
@@ -207,21 +219,29 @@ class Parts:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """Text -> dense vector, many texts at once."""
-        if self.settings.models.embedder != "offline":
-            return self.query_embedder
-        from chatai_assets.adapters.models.offline.pooled import PooledEmbedder
-
-        return PooledEmbedder(self._workers)
+        """Text -> dense vector, many texts at once, for the index that served when it was first asked for."""
+        return self._embedder(self._served_first.embedder)
 
     @cached_property
     def query_embedder(self) -> Embedder:
         """Text -> dense vector in this process: for one question, starting workers would take longer."""
-        match self.settings.models.embedder:
+        return self._query_embedder(self._served_first.embedder)
+
+    def _embedder(self, name: str) -> Embedder:
+        if name != "offline":
+            return self._query_embedder(name)
+        from chatai_assets.adapters.models.offline.pooled import PooledEmbedder
+
+        return PooledEmbedder(self._workers)
+
+    def _query_embedder(self, name: str) -> Embedder:
+        """Return whoever embeds; made anew unless a provider is asked."""
+        wanted = read_embedder(name)
+        match wanted.name:
             case "free":
                 from chatai_assets.adapters.models.free import HashedEmbedder
 
-                return HashedEmbedder()
+                return HashedEmbedder(wanted.dimensions)
             case "offline":
                 from chatai_assets.adapters.models.offline.pooled import PooledEmbedder
                 from chatai_assets.adapters.models.offline.workers import ModelWorkers
@@ -230,7 +250,20 @@ class Parts:
             case provider:
                 from chatai_assets.adapters.models.asked import AskedEmbedder
 
-                return AskedEmbedder(self._desk(provider))
+                return AskedEmbedder(self._desk(provider, wanted.model, wanted.dimensions))
+
+    def named(self, name: str) -> tuple[str, Embedder]:
+        """Return who embeds, with all that the settings say of it, and that embedder.
+
+        Raises:
+            ValueError: the name is none, in one sentence.
+            ProviderMisconfigured: there is no key for it.
+        """
+        wanted, given = read_embedder(name), self.settings
+        access = {"gigachat": given.gigachat, "openrouter": given.openrouter}.get(wanted.name)
+        if access and not wanted.model:
+            wanted = replace(wanted, model=access.embedding_model, dimensions=access.dimensions)
+        return str(wanted), self._query_embedder(str(wanted))
 
     @cached_property
     def stems(self) -> Callable[[str], Sequence[str]]:
@@ -240,25 +273,63 @@ class Parts:
         return stems
 
     @cached_property
+    def indexes(self) -> Indexes:
+        """All vector indexes, and which of them serves."""
+        from chatai_assets.stages.indexes import Indexes
+
+        return Indexes(self.records, self._first_index, self._open_index)
+
+    @cached_property
     def vectors(self) -> VectorStore:
-        """The vector index."""
-        embedder, server = self.query_embedder, self.settings.qdrant
+        """The vector index that served when it was first asked for."""
+        return self._store(self._served_first)
+
+    @cached_property
+    def _served_first(self) -> Index:
+        return self.indexes.serving_now()
+
+    def _first_index(self) -> Index:
+        """Let the settings say who embeds, in a home of which nothing is known."""
+        from chatai_assets.adapters.records.indexes import add_index
+
+        name, embedder = self.named(self.settings.models.embedder)
+        with self.records.begin() as connection:
+            return add_index(connection, name, embedder.model, embedder.dimensions, "serving", now=time.time())
+
+    def _open_index(self, about: Index) -> OpenIndex:
+        from chatai_assets.stages.indexes import OpenIndex
+
+        if about.number == self._served_first.number:
+            return OpenIndex(about, self.vectors, (lambda: self.embedder, lambda: self.query_embedder))
+        if about.number not in self._others:
+            embedders = (partial(self._embedder, about.embedder), partial(self._query_embedder, about.embedder))
+            self._others[about.number] = self._store(about), (cache(embedders[0]), cache(embedders[1]))
+        return OpenIndex(about, *self._others[about.number])
+
+    def _store(self, about: Index) -> VectorStore:
+        server, number = self.settings.qdrant, about.number
         if server:
             from chatai_assets.adapters.vectors.server import QdrantVectors
 
             vectors = QdrantVectors(
                 server.url,
-                embedder.dimensions,
-                embedder.model,
-                partial(turn, self.records, "vectors"),
+                about.dimensions,
+                about.model,
+                partial(turn, self.records, self._folder(number)),
                 api_key=server.api_key,
                 grpc_port=server.grpc_port,
+                number=number,
             )
             self._opened.callback(vectors.close)
             return vectors
         from chatai_assets.adapters.vectors.edge import EdgeVectors
 
-        return EdgeVectors(self.settings.home / "vectors", embedder.dimensions, embedder.model)
+        return EdgeVectors(self.settings.home / self._folder(number), about.dimensions, about.model)
+
+    @staticmethod
+    def _folder(number: int) -> str:
+        """Return the name of an index's folder, or of the turn at it."""
+        return "vectors" if number == 1 else f"vectors-{number}"
 
     @cached_property
     def graph(self) -> GraphStore:
@@ -276,25 +347,31 @@ class Parts:
 
     @property
     def audited(self) -> Sequence[Audited]:
-        """Vector index and graph, to be compared with the record store."""
+        """The vector index that serves and the graph, to be compared with the record store."""
         from chatai_assets.stages.audit import audited_graph, audited_vectors
 
-        return audited_vectors(self.records, self.vectors, self.embedder.model), audited_graph(self.graph)
+        return audited_vectors(self.records, self.indexes.serving()), audited_graph(self.graph)
 
-    @cached_property
+    @property
     def projections(self) -> Sequence[Projected]:
-        """Vector index and graph, to be looked at for loss; embedded ones are not opened for that."""
+        """Vector indexes and graph, to be looked at for loss; embedded ones are not opened for that."""
         from chatai_assets.adapters.graph.ladybug_mark import mark_of_graph
-        from chatai_assets.adapters.vectors.edge_alias import mark_of_index
-        from chatai_assets.stages.losses import Projected, held_parts, held_points
+        from chatai_assets.stages.losses import Projected, held_parts
 
-        home = self.settings.home
-        of_vectors = self.vectors.mark if self.settings.qdrant else partial(mark_of_index, home / "vectors")
-        of_graph = self.graph.mark if self.settings.neo4j else partial(mark_of_graph, home / "graph")
-        return (
-            Projected("vectors", of_vectors, lambda: held_points(self.vectors)),
-            Projected("graph", of_graph, lambda: held_parts(self.graph)),
-        )
+        of_graph = self.graph.mark if self.settings.neo4j else partial(mark_of_graph, self.settings.home / "graph")
+        vectors = (self._projected(about) for about in self.indexes.known())
+        return (*vectors, Projected("graph", of_graph, lambda: held_parts(self.graph)))
+
+    def _projected(self, about: Index) -> Projected:
+        from chatai_assets.adapters.vectors.edge_alias import mark_of_index
+        from chatai_assets.stages.losses import Projected, held_points
+
+        def opened() -> VectorStore:
+            return self._open_index(about).vectors
+
+        of_folder = partial(mark_of_index, self.settings.home / self._folder(about.number))
+        mark = opened().mark if self.settings.qdrant else of_folder
+        return Projected(about.projection, mark, lambda: held_points(opened()))
 
 
 def open_parts(settings: Settings) -> Parts:

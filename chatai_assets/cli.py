@@ -24,6 +24,7 @@ from chatai_assets.cli_dead_letters import letters_group
 from chatai_assets.cli_entities import entities_group
 from chatai_assets.cli_forgetting import forget_command, vacuum_command
 from chatai_assets.cli_output import as_json, print_json, progress, tenant
+from chatai_assets.cli_reindex import reindex_command
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import EVERY_STAGE, STAGES, Stage
 from chatai_assets.domain.revisions import Kind
@@ -132,8 +133,7 @@ def search_command(parts: Parts, query: str, limit: int, kind: Kind | None, tena
         tenant_id=tenant or parts.settings.tenant_id,
         kind=kind,
         records=parts.records,
-        vectors=parts.vectors,
-        embedder=parts.query_embedder,
+        indexes=parts.indexes,
         stems=parts.stems,
     )
     if as_json:
@@ -158,7 +158,7 @@ def _print_hit(hit: Found) -> None:
 @click.pass_obj
 def status_command(parts: Parts, as_json: bool) -> None:
     """Say what there is, what is pending and what failed."""
-    figures = status(parts.records, parts.vectors, parts.graph, parts.settings.probe_interval_s)
+    figures = status(parts.records, parts.indexes, parts.graph, parts.settings.probe_interval_s)
     if as_json:
         print_json(figures)
         return
@@ -169,6 +169,8 @@ def status_command(parts: Parts, as_json: bool) -> None:
     Console().print(table)
     counts = {**figures["vectors"], **figures["graph"], "open dead letters": figures["dead_letters"]["open"]}
     click.echo(", ".join(f"{'?' if count is None else count} {name}" for name, count in counts.items()) + ".")
+    for index in figures["indexes"] if len(figures["indexes"]) > 1 else ():
+        click.echo(f"Vector index {index['number']}, by {index['embedder']}: {index['state']}.")
     today = figures["costs_today"]
     if today["calls"]:
         click.echo(f"Today: {_paid(today)}. `chatai costs` says for what.")
@@ -275,5 +277,12 @@ def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as
         click.echo(f"{key[1]} is pending again from {stage!r} on, in hour {hour}.")
 
 
-for command in (audit_command, letters_group, entities_group, forget_command, vacuum_command):
+for command in (
+    audit_command,
+    letters_group,
+    entities_group,
+    forget_command,
+    reindex_command,
+    vacuum_command,
+):
     cli.add_command(command)

@@ -70,7 +70,7 @@ def _named(source: str, kind: Kind | None) -> str:
 def _stores(parts: Parts) -> Stores:
     from chatai_assets.stages.erasing import Stores
 
-    return Stores(parts.records, parts.blobs, parts.vectors, parts.graph)
+    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 
 
 def _sentence(told: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ LOG_CUT = "store.log_cut"
 PROJECTION_REOPENED = "projection.reopened"
 ITEMS_EXPIRED = "items.expired"
 RETAINED = "records.retained"
+INDEX_SERVES = "index.serves"
 
 
 def configure_logging(level: str = "INFO") -> None:

@@ -32,6 +32,7 @@ from chatai_assets.stages.index import index_hour
 from chatai_assets.stages.ingest import IngestReport, Intake, ingest
 from chatai_assets.stages.link import link_hour
 from chatai_assets.stages.parse import parse_documents, parse_posts
+from chatai_assets.stages.reindex import reindex_hour
 from chatai_assets.stages.tag import tag_hour
 
 NOON = 1_790_000_000.0
@@ -145,13 +146,15 @@ def run(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
         case "enrich":
             return enrich_hour(scope, records=records, extractor=parts.extractor)
         case "embed":
-            return embed_hour(scope, records=records, embedder=parts.embedder, stems=parts.stems)
+            return embed_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
         case "index":
-            return index_hour(scope, records=records, vectors=parts.vectors, model=parts.embedder.model)
+            return index_hour(scope, records=records, indexes=parts.indexes)
         case "link":
             return link_hour(scope, records=records, graph=parts.graph)
         case "crawl":
             return crawl_hour(scope, records=records, reader=parts.pages)
+        case "reindex":
+            return reindex_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
 
 
 def process_all(

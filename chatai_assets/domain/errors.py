@@ -21,7 +21,8 @@
     └── Outage                  stop asking: the run fails, no item's attempts are used up
         ├── StoreUnavailable    record store, vectors or graph cannot be reached or written
         │   ├── StoreDamaged        what a store holds cannot be read any more
-        │   └── ProjectionReplaced  a store is not the one that the ledger speaks of
+        │   ├── ProjectionReplaced  a store is not the one that the ledger speaks of
+    │   └── IndexMoved          another vector index serves now, or the one that was filled is given up
         ├── ProviderUnreachable nobody answers at the provider
         ├── PaymentRequired     402
         ├── BudgetSpent         all that waits belongs to tenants whose budget of the day is spent
@@ -171,6 +172,10 @@ class StoreDamaged(StoreUnavailable):
 
 class ProjectionReplaced(StoreUnavailable):
     """A projection is not the one that the ledger speaks of: it was lost, or comes from another day or place."""
+
+
+class IndexMoved(StoreUnavailable):
+    """A vector index is not what it was when the work on it began: whoever serves has changed meanwhile."""
 
 
 class ProviderUnreachable(Outage):

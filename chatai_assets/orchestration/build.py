@@ -11,6 +11,7 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.assets.audit import audited
 from chatai_assets.orchestration.assets.documents import document_assets
 from chatai_assets.orchestration.assets.posts import post_assets
+from chatai_assets.orchestration.assets.reindex import reindexed
 from chatai_assets.orchestration.assets.upkeep import upkeep_assets
 from chatai_assets.orchestration.checks import checks
 from chatai_assets.orchestration.dead_letters import replay_job
@@ -36,7 +37,7 @@ def build_defs(settings: Settings, *, parts: Parts | None = None, clock: Clock =
     hours = arrival_hours(first_hour(parts) if parts else _first_hour_of_home(settings))
     configure_logging(settings.log_level)
     return dg.Definitions(
-        assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets(), audited],
+        assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets(), audited, reindexed],
         asset_checks=checks(),
         jobs=[
             *stream_jobs(settings),

@@ -35,7 +35,7 @@ class Finding:
 
     Attributes:
         implementation: and where it is.
-        said: why it does not answer; empty if it does.
+        said: why it does not answer, or what else is to be known.
         advice: what to do then.
         needed: whether anything else works without it.
     """
@@ -94,8 +94,8 @@ class _Answer:
     def _ask(self) -> None:
         try:
             with open_parts(self._settings) as parts:
-                self._check.ask(parts)
-                self._ended = time.monotonic()
+                said = self._check.ask(parts)
+                self._said, self._ended = said if isinstance(said, str) else "", time.monotonic()
         except ChatAIError as error:
             self._said = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the part does not answer
@@ -106,7 +106,8 @@ class _Answer:
         self._thread.join(max(self._began + self._patience_s - time.monotonic(), 0.0))
         ended, said = self._ended, self._said
         if ended is not None:
-            return Finding(check.part, check.implementation, answers=True, seconds=round(ended - self._began, 3))
+            took = round(ended - self._began, 3)
+            return Finding(check.part, check.implementation, answers=True, seconds=took, said=said)
         seconds = round(time.monotonic() - self._began, 3)
         said = said or f"No answer within {self._patience_s:g} s."
         return Finding(
@@ -134,7 +135,7 @@ def _stores(settings: Settings) -> Sequence[_Check]:
         _Check(
             "vectors",
             f"Qdrant at {place_of(qdrant.url)}" if qdrant else "Qdrant Edge in the home",
-            lambda parts: parts.vectors.count(),
+            _ask_vectors,
             "Look whether Qdrant runs there and takes QDRANT_API_KEY." if qdrant else home,
         ),
         _Check(
@@ -145,6 +146,22 @@ def _stores(settings: Settings) -> Sequence[_Check]:
         ),
         _Check("blobs", "files in the home", lambda parts: parts.blobs.check(), home),
     ]
+
+
+def _ask_vectors(parts: Parts) -> str:
+    """Ask the index that serves, and say what else there is, and whether the settings would have it otherwise."""
+    index = parts.indexes.serving()
+    index.vectors.count()
+    words = {"serving": "serves", "filling": "is being filled: `chatai reindex` goes on", "kept": "is kept"}
+    known = parts.indexes.known()
+    said = [f"{each.embedder} {words[each.state]}." for each in known] if len(known) > 1 else []
+    wanted, _ = parts.named(parts.settings.models.embedder)
+    if wanted != index.about.embedder and not any(each.state == "filling" for each in known):
+        said.append(
+            f"The settings say {wanted}, but {index.about.embedder} embeds what is searched: "
+            f"`chatai reindex --to {wanted}` changes that."
+        )
+    return " ".join(said)
 
 
 def _models(settings: Settings) -> Sequence[_Check]:

@@ -55,7 +55,7 @@ def forgetting_jobs(settings: Settings) -> list[dg.JobDefinition]:
 
 def stores_of(parts: Parts) -> Stores:
     """Return all that may hold something of an item."""
-    return Stores(parts.records, parts.blobs, parts.vectors, parts.graph)
+    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 
 
 @dg.op(description="Erases one item from the record store, and has index and graph let go of it.")

@@ -30,7 +30,11 @@ class Lookout:
         skipped = {name for name, server in servers.items() if server and now < self._server_at + SERVER_INTERVAL_S}
         if any(servers.values()) and not skipped:
             self._server_at = now
-        told = [_told(parts, projected) for projected in parts.projections if projected.name not in skipped]
+        told = [
+            _told(parts, projected)
+            for projected in parts.projections
+            if projected.name.partition("/")[0] not in skipped
+        ]
         return list(filter(None, told))
 
 

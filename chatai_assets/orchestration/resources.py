@@ -32,9 +32,8 @@ NAMES = (
     "pages",
     "tagger",
     "extractor",
-    "embedder",
+    "indexes",
     "stems",
-    "vectors",
     "graph",
     "audited",
 )

@@ -24,7 +24,12 @@ ASKED_TAG = "chatai/asked"
 """``due`` or ``probe`` on runs that a sensor asked for."""
 UPKEEP_JOBS = {
     job: dg.AssetKey(["upkeep", name])
-    for job, name in (("expire", "expired"), ("retain", "retained"), ("audit", "audited"))
+    for job, name in (
+        ("expire", "expired"),
+        ("retain", "retained"),
+        ("audit", "audited"),
+        ("reindex", "reindexed"),
+    )
 }
 """Job -> the one asset it materializes."""
 RETRY_TAG = "dagster/parent_run_id"

@@ -12,6 +12,7 @@ CRON = {"expire": "7 * * * *", "retain": "37 3 * * *", "audit": "17 4 * * *"}
 DESCRIPTIONS = {
     "expire": "Removes the posts and documents whose time is over from all stores.",
     "audit": "Compares vector index and graph with the record store.",
+    "reindex": "Fills a vector index by another model, compares it and lets it serve; or goes on with that.",
     "retain": "Rolls up or drops what is kept for a while only: figures, costs, dead letters, answers, old runs.",
 }
 
@@ -32,7 +33,7 @@ def upkeep_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
 
 def schedules() -> list[dg.ScheduleDefinition]:
     """Return the schedules of upkeep; they are on by default."""
-    return [upkeep_schedule(job) for job in UPKEEP_JOBS]
+    return [upkeep_schedule(job) for job in CRON]
 
 
 def upkeep_schedule(job: str) -> dg.ScheduleDefinition:

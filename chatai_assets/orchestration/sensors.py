@@ -15,6 +15,7 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STREAMS, Stream
 from chatai_assets.orchestration.dead_letters import letters_sensor
 from chatai_assets.orchestration.due import QuietHours, begin_probe, due_now, explanation, held_up, run_requests
+from chatai_assets.orchestration.filling import filling_sensor
 from chatai_assets.orchestration.forgetting import forgetting_sensor
 from chatai_assets.orchestration.losses import Lookout
 from chatai_assets.orchestration.outages import LOOKED_AT, outage_sensor
@@ -53,7 +54,7 @@ def sensors(
     lookout, budget = Lookout(), settings.costs.budget
     due = (due_sensor(stream, hours, budget, opened, lookout, clock) for stream in STREAMS)
     others = (outage_sensor(opened, clock), letters_sensor(opened), upkeep_sensor(opened, clock))
-    return [*due, folder_sensor(settings, opened), forgetting_sensor(opened), *others]
+    return [*due, folder_sensor(settings, opened), forgetting_sensor(opened), filling_sensor(opened), *others]
 
 
 def due_sensor(

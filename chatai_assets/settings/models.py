@@ -84,7 +84,8 @@ class ModelSettings:
 
     Attributes:
         tagger: ``CHATAI_TAGGER``; by default GigaChat if its key is set, else OpenRouter, else offline.
-        embedder: ``CHATAI_EMBEDDER``; likewise.
+        embedder: ``CHATAI_EMBEDDER``; likewise. Of a home that has no vectors yet: from then on its record store says
+            who embeds (``records.indexes``).
         extractor: ``CHATAI_EXTRACTOR``; by default OpenRouter if its key is set, else GigaChat, else offline.
     """
 

@@ -28,8 +28,9 @@ from chatai_assets.domain.graph import Edge, Node, key_of_source
 from chatai_assets.domain.graph_change import EDGE_TYPES, EdgeRef, GraphChange, content_of
 from chatai_assets.domain.graph_ids import is_true_to_id
 from chatai_assets.domain.index_plan import Recorded
-from chatai_assets.stages import index
-from chatai_assets.stages.losses import WRITTEN_BY, reopen
+from chatai_assets.stages import points
+from chatai_assets.stages.indexes import OpenIndex
+from chatai_assets.stages.losses import reopen, written_by
 
 ITEMS = 1_000
 POINTS = 500
@@ -62,6 +63,7 @@ class AuditReport:
     """What an audit of one projection saw; holds no text.
 
     Attributes:
+        projection: ``vectors``, whichever index it is, or ``graph``.
         expected: how many points, or nodes and edges, the ledger names; what several items share counts for each.
         found: how many the store holds.
         differences: ``missing``, ``extra`` or ``changed`` -> how many.
@@ -70,7 +72,7 @@ class AuditReport:
         removed: what belonged to no item and is gone.
     """
 
-    projection: Projection
+    projection: str
     expected: int = 0
     found: int = 0
     differences: Counter[str] = field(default_factory=Counter)
@@ -85,18 +87,14 @@ class AuditReport:
         return not self.differences
 
 
-def audited_vectors(records: Records, vectors: VectorStore, model: str) -> Audited:
-    """Return the vector index as something to audit.
-
-    Args:
-        model: whose vectors are indexed.
-    """
+def audited_vectors(records: Records, index: OpenIndex) -> Audited:
+    """Return a vector index as something to audit."""
 
     def remove(extra: Sequence[Difference]) -> None:
-        with vectors.writing() as writer:
+        with index.vectors.writing() as writer:
             writer.delete([difference.part for difference in extra])
 
-    return Audited("vectors", lambda: _found_points(records, vectors, model), remove)
+    return Audited(index.projection, lambda: _found_points(records, index.vectors, index.model), remove)
 
 
 def audited_graph(graph: GraphStore) -> Audited:
@@ -127,7 +125,7 @@ def audit(
     Raises:
         StoreUnavailable: one of the stores cannot be read.
     """
-    started, report = time.monotonic(), AuditReport(audited.name)
+    started, report = time.monotonic(), AuditReport(audited.name.partition("/")[0])
     with comparison() as first:
         report.expected = first.expect(_expected(records, audited.name))
         tell(f"{audited.name}: {report.expected:,} expected")
@@ -183,7 +181,8 @@ def _mend(records: Records, audited: Audited, batch: Sequence[Difference], repor
         at_stake = (difference.part, difference.start, difference.end)
         parts[difference.tenant_id, difference.source_key] += filter(None, at_stake)
     with records.begin() as connection:
-        known = work.rows_of(connection, WRITTEN_BY[audited.name], list(parts)).keys()
+        stage = written_by(connection, audited.name)
+        known = work.rows_of(connection, stage, list(parts)).keys() if stage else set[Key]()
         mine = {key: found for key, found in parts.items() if key in known}
         reopen(connection, audited.name, list(mine))
         ledger.suspect(connection, audited.name, mine)
@@ -232,7 +231,7 @@ def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator
         payload = point.payload
         vector = kept.get(places[point.id]) if point.id in places else None
         same = vector is not None and _is_same(point, vector)
-        content = index.content_of(model, vector["text_hash"], payload) if vector is not None and same else ALTERED
+        content = points.content_of(model, vector["text_hash"], payload) if vector is not None and same else ALTERED
         yield Found(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
 
 

@@ -215,7 +215,7 @@ def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterat
     )
     with records.begin() as connection:
         size = claims.claim(connection, wanted, is_running)
-        if size and scope.stream == "documents":
+        if size and scope.stream == "documents" and stage != "reindex":
             content.begin_documents(connection, owner)
     if not size:
         yield owner, 0

@@ -24,6 +24,8 @@ from chatai_assets.domain.pages import PASSING, Link, Page, page_links
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 
 CODE_VERSION = "1"
+FINGERPRINT = fingerprint("crawl", CODE_VERSION)
+"""Says by which code pages were read."""
 PAGES_PER_POST = 3
 BATCH_ITEMS = 200
 """Posts of one transaction: their pages are read at a time, in about a minute at most."""
@@ -71,7 +73,7 @@ class _Crawling:
         self.scope = scope
         self.records = records
         self.reader = reader
-        self.fingerprint = fingerprint("crawl", CODE_VERSION)
+        self.fingerprint = FINGERPRINT
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Nothing: a post is what it is without its pages."""

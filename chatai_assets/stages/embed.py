@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.models.ports import Embedder, Purpose, Question, Vector, figures_of
+from chatai_assets.adapters.models.ports import Purpose, Question, Vector, figures_of
 from chatai_assets.adapters.records import content, embeddings
 from chatai_assets.adapters.records.content import Rows
 from chatai_assets.adapters.records.store import Records
@@ -20,6 +20,7 @@ from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
 from chatai_assets.domain.keys import Stage, Stream, fingerprint
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.documents import fail_documents
+from chatai_assets.stages.indexes import Indexes, OpenIndex, check_model
 from chatai_assets.stages.isolation import answers_to, attempt, note_failure
 
 CODE_VERSION = "1"
@@ -28,30 +29,49 @@ Stems = Callable[[str], Sequence[str]]
 """Text -> its stemmed words."""
 
 
-def embed_hour(scope: Scope, *, records: Records, embedder: Embedder, stems: Stems) -> StageReport:
-    """Embed the chunks of what is due for which no vector is kept yet."""
-    return run_stage(scope, records, _Embedding(scope, records, embedder, stems))
+def embed_hour(scope: Scope, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
+    """Embed the chunks of what is due for which the index that serves has no vector yet."""
+    return run_stage(scope, records, Embedding(scope, records, indexes.serving, stems))
 
 
-class _Embedding:
+def fingerprint_of(model: str) -> str:
+    """Return what says by whom texts were embedded."""
+    return fingerprint("embed", model, CODE_VERSION)
+
+
+class Embedding:
+    """The stage ``embed``.
+
+    Args:
+        index: returns the index to embed for, asked anew for each batch.
+    """
+
     stage: Stage = "embed"
     withdraws: Sequence[Stage] = ("index",)
     done_without: Sequence[Stage] = ()
 
-    def __init__(self, scope: Scope, records: Records, embedder: Embedder, stems: Stems) -> None:
+    def __init__(self, scope: Scope, records: Records, index: Callable[[], OpenIndex], stems: Stems) -> None:
         self.stream: Stream = scope.stream
         self.purpose = Purpose(scope.stream, scope.hour)
         self.max_attempts = scope.max_attempts
         self.records = records
-        self.embedder = embedder
         self.stems = stems
-        self.fingerprint = fingerprint("embed", embedder.model, CODE_VERSION)
+        self._find_index = index
+        self._take(index())
+
+    def _take(self, index: OpenIndex) -> None:
+        self.embedder = index.embedder
+        check_model(index, self.embedder)
+        self.fingerprint = fingerprint_of(index.model)
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Say of documents why nothing finds them."""
         if self.stream == "documents":
             fail_documents(connection, failures)
 
     def compute(self, owner: str) -> BatchResult:
+        """Embed what a claim lacks."""
+        self._take(self._find_index())
         with self.records.reading() as connection:
             rows = content.claimed_work(connection, owner)
             keys = [(row["tenant_id"], row["source_key"]) for row in rows]

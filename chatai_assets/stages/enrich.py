@@ -30,6 +30,11 @@ def enrich_hour(scope: Scope, *, records: Records, extractor: Extractor) -> Stag
     return run_stage(scope, records, _Enriching(scope, records, extractor))
 
 
+def fingerprint_of(model: str) -> str:
+    """Return what says by which extractor names were found."""
+    return fingerprint("enrich", model, CODE_VERSION)
+
+
 class _Enriching:
     stage: Stage = "enrich"
     withdraws: Sequence[Stage] = ()
@@ -39,7 +44,7 @@ class _Enriching:
         self.purpose = Purpose(scope.stream, scope.hour)
         self.records = records
         self.extractor = extractor
-        self.fingerprint = fingerprint("enrich", extractor.model, CODE_VERSION)
+        self.fingerprint = fingerprint_of(extractor.model)
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         enrichment.forget_facts(connection, failures.keys())

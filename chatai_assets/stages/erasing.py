@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -20,8 +21,8 @@ from chatai_assets.adapters.records.ledger import Projection
 from chatai_assets.adapters.records.marks import confirm_mark
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.tombstones import Leaving
-from chatai_assets.adapters.vectors.port import VectorStore
 from chatai_assets.domain.graph_change import EDGE_TYPES
+from chatai_assets.stages.indexes import Indexes, OpenIndex
 from chatai_assets.stages.link import write_changes
 from chatai_assets.stages.losses import projected_graph, projected_vectors, recovering
 from chatai_assets.stages.projections import Changes, announce_leaving
@@ -33,7 +34,7 @@ class Stores:
 
     records: Records
     blobs: Blobs
-    vectors: VectorStore
+    indexes: Indexes
     graph: GraphStore
 
 
@@ -49,26 +50,30 @@ def let_go(
         StoreUnavailable: a store cannot be written; the items stay condemned.
     """
     records = stores.records
-    points = recovering(lambda: _leave_vectors(stores, items), records, projected_vectors(stores.vectors))
+    made: dict[Projection, Changes] = {}
+    for index in stores.indexes.all():
+        leave = partial(_leave_vectors, stores, index, items)
+        made[index.projection] = recovering(leave, records, projected_vectors(index))
+    points = sum(changes.deleted for changes in made.values())
     parts = recovering(lambda: _leave_graph(stores, items), records, projected_graph(stores.graph))
-    made: dict[Projection, Changes] = {"vectors": points, "graph": parts}
+    made["graph"] = parts
     with records.begin() as connection:
         erased = erase(connection, items, now=now)
         for projection, changes in made.items():
             if changes.mark:
                 confirm_mark(connection, projection, changes.mark)
-        erased.counts.update(points=points.deleted, edges=_edges(parts))
+        erased.counts.update(points=points, edges=_edges(parts))
         for digest in erased.blobs:
             stores.blobs.remove(digest)
         then(connection, erased)
     return erased
 
 
-def _leave_vectors(stores: Stores, items: Leaving) -> Changes:
-    if not _holds(stores.records, "vectors", items):
+def _leave_vectors(stores: Stores, index: OpenIndex, items: Leaving) -> Changes:
+    if not _holds(stores.records, index.projection, items):
         return Changes({})
-    with stores.vectors.writing() as writer:
-        changes = announce_leaving(stores.records, "vectors", items, writer.mark)
+    with index.vectors.writing() as writer:
+        changes = announce_leaving(stores.records, index.projection, items, writer.mark)
         writer.delete([point for plan in changes.plans.values() for point in plan.deletes])
         if changes.mark:
             writer.sign(changes.mark)

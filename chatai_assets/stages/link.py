@@ -25,6 +25,8 @@ from chatai_assets.stages.losses import projected_graph, recovering
 from chatai_assets.stages.projections import Changes, announce, confirm, needs_writing
 
 CODE_VERSION = "2"
+FINGERPRINT = fingerprint("link", CODE_VERSION)
+"""Says by which code items were drawn."""
 ITEMS_PER_TURN = 10_000
 PARTS_PER_CHANGE = 50_000
 """Nodes and edges of one transaction, unless a single item has more: a server keeps all of it in memory meanwhile."""
@@ -53,7 +55,7 @@ class _Linking:
         self.scope = scope
         self.records = records
         self.graph = graph
-        self.fingerprint = fingerprint("link", CODE_VERSION)
+        self.fingerprint = FINGERPRINT
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Nothing: who is named in an item is known whether or not the graph shows it."""

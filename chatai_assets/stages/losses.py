@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from chatai_assets.adapters.records import content, ledger, tombstones, work
+from chatai_assets.adapters.records import content, indexes, ledger, tombstones, work
+from chatai_assets.adapters.records.indexes import State
 from chatai_assets.adapters.records.ledger import Projection
 from chatai_assets.adapters.records.marks import Marks, expected_marks, set_marks
 from chatai_assets.adapters.records.store import Records
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 
     from chatai_assets.adapters.graph.port import GraphStore
     from chatai_assets.adapters.vectors.port import VectorStore
+    from chatai_assets.stages.indexes import OpenIndex
 
 T = TypeVar("T")
-WRITTEN_BY: Mapping[Projection, Stage] = {"vectors": "index", "graph": "link"}
+WRITTEN_BY: Mapping[State, Stage | None] = {"serving": "index", "filling": "reindex", "kept": None, "dropping": None}
 ITEMS = 2_000
 """Items of one transaction."""
 HOLDINGS = 5_000
@@ -57,9 +59,9 @@ class Projected:
     holdings: Callable[[], Iterator[Holding]]
 
 
-def projected_vectors(vectors: VectorStore) -> Projected:
-    """Return the vector index as a projection."""
-    return Projected("vectors", vectors.mark, lambda: held_points(vectors))
+def projected_vectors(index: OpenIndex) -> Projected:
+    """Return a vector index as a projection."""
+    return Projected(index.projection, index.vectors.mark, lambda: held_points(index.vectors))
 
 
 def projected_graph(graph: GraphStore) -> Projected:
@@ -105,7 +107,7 @@ def recover(records: Records, projected: Projected) -> int:
     """
     if not is_lost(records, projected):
         return 0
-    with turn(records, f"{projected.name}-recovery"):
+    with turn(records, f"{projected.name.replace('/', '-')}-recovery"):
         if not is_lost(records, projected):
             return 0
         found = projected.mark()
@@ -157,12 +159,23 @@ def _suspect(records: Records, projected: Projected) -> int:
 def reopen(connection: Connection, name: Projection, keys: Sequence[Key]) -> None:
     """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now.
 
-    What was erased leaves once more: a store from another day may hold it.
+    What was erased leaves once more: a store from another day may hold it. An index that is kept is written when it is
+    wanted back.
     """
-    work.reopen(connection, WRITTEN_BY[name], keys, now=time.time())
+    stage = written_by(connection, name)
+    if stage:
+        work.reopen(connection, stage, keys, now=time.time())
     tombstones.condemn_again(connection, keys, time.time())
-    if name == "vectors":
+    if stage == "index":
         content.hide_documents(connection, keys)
+
+
+def written_by(connection: Connection, name: Projection) -> Stage | None:
+    """Return the stage that writes a projection at the moment, if any does."""
+    if name == "graph":
+        return "link"
+    mine = [index.state for index in indexes.every_index(connection) if index.projection == name]
+    return WRITTEN_BY[mine[0]] if mine else None
 
 
 def _batches(holdings: Iterable[Holding]) -> Iterator[dict[Key, list[str]]]:

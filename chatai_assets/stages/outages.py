@@ -33,6 +33,7 @@ def part_needed(stage: Stage, models: ModelSettings) -> str:
         "index": "vectors",
         "link": "graph",
         "crawl": "web",
+        "reindex": "vectors",
     }
     return needed[stage]
 

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from chatai_assets.adapters.graph.port import GraphStore
 from chatai_assets.adapters.records import content, costs, dead_letters, enrichment, ledger, pages, tombstones, work
 from chatai_assets.adapters.records.dead_letters import Choice
+from chatai_assets.adapters.records.indexes import Index
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.adapters.vectors.port import VectorStore
 from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STREAMS, Stage, Stream, hour_of, stream_of
+from chatai_assets.stages.indexes import Indexes
 from chatai_assets.stages.losses import is_lost, projected_graph, projected_vectors
 from chatai_assets.stages.outages import told_outages
 
@@ -31,17 +32,16 @@ class UnknownItem(LookupError):
     """No tenant, or more than one, has an item of this source key; says what to do."""
 
 
-def status(
-    records: Records, vectors: VectorStore, graph: GraphStore, probe_interval_s: float = 360.0
-) -> dict[str, Any]:
+def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval_s: float = 360.0) -> dict[str, Any]:
     """Return counts of both streams and all stores, what was paid today, what is down, and the hours that are behind.
 
     An hour is behind when it is over and something in it is not finished. A projection is lost when it is not the one
     that was written last; the next look of a sensor, or ``process``, has it written again. The counts of a store that
     cannot be reached are None: who asks how things stand must be told also then.
     """
-    points, size = _or_none(vectors.count), _or_none(graph.count)
-    projections = (projected_vectors(vectors), projected_graph(graph))
+    opened, size = indexes.all(), _or_none(graph.count)
+    points = next(_or_none(index.vectors.count) for index in opened if index.about.state == "serving")
+    projections = (*map(projected_vectors, opened), projected_graph(graph))
     lost = [projected.name for projected in projections if _or_none(partial(is_lost, records, projected))]
     with records.reading() as connection:
         streams: dict[str, Any] = {
@@ -55,6 +55,7 @@ def status(
     return {
         **streams,
         "vectors": {"points": points},
+        "indexes": [_told(index.about) for index in opened],
         "graph": {"nodes": size and size.nodes, "relationships": size and size.relationships},
         "dead_letters": {"open": letters},
         "costs_today": total(paid),
@@ -63,6 +64,10 @@ def status(
         "catch_up": CATCH_UP if behind else None,
         "outages": told_outages(records, probe_interval_s),
     }
+
+
+def _told(index: Index) -> dict[str, Any]:
+    return {"number": index.number, "embedder": index.embedder, "model": index.model, "state": index.state}
 
 
 def _or_none(count: Callable[[], T]) -> T | None:

@@ -18,7 +18,7 @@ from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.chunking import BODY, Chunk, cut
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.keys import Stage, Stream, digest, fingerprint
+from chatai_assets.domain.keys import STREAMS, Stage, Stream, digest, fingerprint
 from chatai_assets.domain.language import language_of
 from chatai_assets.domain.lifetimes import FOR_EVER, Lifetime
 from chatai_assets.domain.scans import Recognition
@@ -29,6 +29,8 @@ from chatai_assets.stages.isolation import attempt, note_failure
 
 CODE_VERSION = "1"
 """Changes when parsing or chunking gives other results for the same input."""
+FINGERPRINTS: dict[Stream, str] = {stream: fingerprint("parse", stream, CODE_VERSION) for stream in STREAMS}
+"""Say by which code items were parsed."""
 FOLLOW: tuple[Stage, ...] = ("tag", "enrich", "embed")
 WITHDRAWS: tuple[Stage, ...] = ("index", "link")
 TITLE_CHARS = 120
@@ -56,7 +58,7 @@ class _PostParsing:
     def __init__(self, records: Records, lifetime: Lifetime) -> None:
         self.records = records
         self.lifetime = lifetime
-        self.fingerprint = fingerprint("parse", "posts", CODE_VERSION)
+        self.fingerprint = FINGERPRINTS["posts"]
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         _forget(connection, "posts", failures, self.lifetime)
@@ -113,7 +115,7 @@ class _DocumentParsing:
         self.lifetime = lifetime
         self.blobs = blobs
         self.reader = reader
-        self.fingerprint = fingerprint("parse", "documents", CODE_VERSION)
+        self.fingerprint = FINGERPRINTS["documents"]
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         _forget(connection, "documents", failures, self.lifetime)

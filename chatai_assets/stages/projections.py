@@ -54,17 +54,26 @@ def needs_writing(desired: Desired, recorded: Mapping[Key, Recorded]) -> bool:
     return any(not plan_index(wanted, recorded.get(key, NOTHING)).empty for key, wanted in desired.items())
 
 
-def announce(records: Records, projection: Projection, owner: str, desired: Desired, found: str | None) -> Changes:
+def announce(
+    records: Records,
+    projection: Projection,
+    owner: str,
+    desired: Desired,
+    found: str | None,
+    check: Callable[[Connection], None] = lambda _: None,
+) -> Changes:
     """Record the intentions of the items that are still the owner's; call it with the projection's lock held.
 
     Args:
         found: the mark of the store.
+        check: raises where the projection is not to be written any more.
 
     Raises:
         ProjectionReplaced: the ledger speaks of another store.
     """
 
     def held(connection: Connection) -> dict[Key, Recorded]:
+        check(connection)
         mine = claims.held(connection, owner)
         before = ledger.recorded(connection, owner, projection)
         return {key: before.get(key, NOTHING) for key in desired if key in mine}

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatai_assets.adapters.models.ports import Embedder, Question
+from chatai_assets.adapters.models.ports import Question, Vector
 from chatai_assets.adapters.records import content
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.adapters.vectors.port import Hit, Query, Sparse, VectorStore
+from chatai_assets.adapters.vectors.port import Hit, Query, Sparse
 from chatai_assets.domain.embedding import query_terms
-from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.errors import ChatAIError, StoreUnavailable
 from chatai_assets.domain.revisions import Kind
+from chatai_assets.stages.indexes import MOVES, Indexes, OpenIndex, check_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +49,57 @@ def search(
     tenant_id: str,
     kind: Kind | None,
     records: Records,
-    vectors: VectorStore,
-    embedder: Embedder,
+    indexes: Indexes,
     stems: Callable[[str], Sequence[str]],
 ) -> list[Found]:
     """Return the best chunks of a tenant for a question, best first; works while a run is writing.
+
+    Where another index begins to serve meanwhile, that one is asked: what served may be gone.
 
     Raises:
         ChatAIError: the question cannot be embedded.
         StoreUnavailable: the index or the record store cannot be read.
     """
-    dense = embedder.embed([Question(tenant_id, question)])[0]
-    if isinstance(dense, ChatAIError):
-        raise dense
+    words = Sparse(*query_terms(stems(question)))
     filters = {"tenant_id": tenant_id} | ({"kind": kind} if kind else {})
-    hits = vectors.search(Query(dense, Sparse(*query_terms(stems(question))), limit, filters))
+    hits = _hits(indexes, lambda index: Query(meanings(index, [(tenant_id, question)])[0], words, limit, filters))
     with records.reading() as connection:
         texts = content.texts_of_points(connection, [_place(hit) for hit in hits])
     # A chunk whose text is gone was edited away between the two reads: its point is about to go as well.
     return [_found(hit, texts[_place(hit)]) for hit in hits if _place(hit) in texts]
+
+
+def _hits(indexes: Indexes, query: Callable[[OpenIndex], Query]) -> list[Hit]:
+    for _ in range(MOVES):
+        index = indexes.serving()
+        hits, fault = list[Hit](), None
+        try:
+            hits = index.vectors.search(query(index))
+        except StoreUnavailable as error:
+            fault = error
+        if indexes.serving_now().number == index.about.number:
+            break
+    if fault:
+        raise fault
+    return hits
+
+
+def meanings(index: OpenIndex, questions: Sequence[tuple[str, str]]) -> list[Vector]:
+    """Return the vectors of questions by whoever embedded what an index holds.
+
+    Args:
+        questions: tenant and words of each.
+
+    Raises:
+        ChatAIError: one of them cannot be embedded.
+    """
+    embedder = index.query_embedder
+    check_model(index, embedder)
+    answers = embedder.embed([Question(tenant_id, question) for tenant_id, question in questions])
+    for answer in answers:
+        if isinstance(answer, ChatAIError):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, ChatAIError)]
 
 
 def _place(hit: Hit) -> tuple[str, str, str, int]:

@@ -30,6 +30,11 @@ def tag_hour(scope: Scope, *, records: Records, tagger: Tagger) -> StageReport:
     return run_stage(scope, records, _Tagging(records, tagger, scope))
 
 
+def fingerprint_of(model: str) -> str:
+    """Return what says by which tagger tags were found."""
+    return fingerprint("tag", model, CODE_VERSION)
+
+
 class _Tagging:
     stage: Stage = "tag"
     withdraws: Sequence[Stage] = ()
@@ -41,7 +46,7 @@ class _Tagging:
         self.stream: Stream = scope.stream
         self.clock = scope.clock
         self.purpose = Purpose(scope.stream, scope.hour)
-        self.fingerprint = fingerprint("tag", tagger.model, CODE_VERSION)
+        self.fingerprint = fingerprint_of(tagger.model)
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:

@@ -53,8 +53,9 @@ def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> Vacuumed:
     done.erased["originals"] = remove_originals(stores.records, inbox_folder, tenant_id)
     vacuum_records(stores.records)
     done.rewritten.append("records")
-    for name, store in (("vectors", stores.vectors), ("graph", stores.graph)):
-        (done.rewritten if store.scrub() else done.left_to_servers).append(name)
+    scrubbed = [index.vectors.scrub() for index in stores.indexes.all()]
+    for name, is_anew in (("vectors", all(scrubbed)), ("graph", stores.graph.scrub())):
+        (done.rewritten if is_anew else done.left_to_servers).append(name)
     return done
 
 

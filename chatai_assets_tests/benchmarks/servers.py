@@ -72,7 +72,7 @@ def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]
         if outcome.failures:
             raise SystemExit(" ".join(outcome.failures))
         seconds = time.monotonic() - started
-        told, held = status(parts.records, parts.vectors, parts.graph), contents(parts)
+        told, held = status(parts.records, parts.indexes, parts.graph), contents(parts)
         with parts.records.reading() as connection:
             rows = {f"rows of {table.name}": _rows(connection, table) for table in COUNTED}
     return Filled(seconds, told, held, {name: len(found) for name, found in held.items()} | rows)

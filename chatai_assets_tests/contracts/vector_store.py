@@ -122,6 +122,19 @@ class VectorStoreContract:
             writer.upsert([])
         assert [key for key, _ in store.points()] == [identity(2)]
 
+    def test_what_was_removed_is_empty_and_may_be_written_again(self, store: VectorStore):
+        store.remove()
+        write(store, point(1))
+        store.remove()
+        assert (store.count(), store.mark(), store.search(question())) == (0, None, [])
+        write(store, point(2))
+        assert [key for key, _ in store.points()] == [identity(2)]
+
+    def test_many_questions_are_answered_as_each_is(self, store: VectorStore):
+        write(store, *(point(n, angle=n / 10, words="sea") for n in range(5)))
+        asked = [question(angle=0.1), question(angle=0.4, words="sea")]
+        assert store.search_all(asked) == [store.search(each) for each in asked]
+
     def test_an_error_of_the_caller_passes_through_and_what_was_written_before_stays(self, store: VectorStore):
         with pytest.raises(LookupError, match="mine"):
             self._write_and_fail(store)

@@ -106,3 +106,12 @@ def test_a_missing_tesseract_is_told_with_how_to_get_it_and_is_not_needed(tmp_pa
 )
 def test_a_place_is_told_without_who_may_enter(url, place):
     assert place_of(url) == place
+
+
+def test_settings_that_name_another_embedder_than_serves_are_told(tmp_path):
+    examine(read_settings(free(tmp_path)))
+    found = {each.part: each for each in examine(read_settings(free(tmp_path, CHATAI_EMBEDDER="offline")))}
+    assert found["vectors"].answers
+    assert found["vectors"].said == (
+        "The settings say offline, but free embeds what is searched: `chatai reindex --to offline` changes that."
+    )

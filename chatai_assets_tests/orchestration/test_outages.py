@@ -112,7 +112,7 @@ def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(hom
 def test_status_and_the_check_say_what_is_down_and_what_catches_up(home, moment):
     home.posts(range(1, 4), ago=2)
     take_down(home, moment[0])
-    told = status(home.records, home.parts.vectors, home.parts.graph)
+    told = status(home.records, home.parts.indexes, home.parts.graph)
     assert told["hours_behind"] == [home.hour(ago=2)]
     assert told["catch_up"] == "chatai process"
     (down,) = told["outages"]

@@ -14,7 +14,16 @@ from chatai_assets.stages.owners import new_owner
 
 def test_all_sensors_are_on_without_a_click(home):
     sensors = home.defs.sensors
-    watching = {"posts_due", "documents_due", "inbox_folder", "dead_letters", "outages", "upkeep", "forgotten"}
+    watching = {
+        "posts_due",
+        "documents_due",
+        "inbox_folder",
+        "dead_letters",
+        "outages",
+        "upkeep",
+        "forgotten",
+        "filling",
+    }
     assert {sensor.name for sensor in sensors} == watching
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
 

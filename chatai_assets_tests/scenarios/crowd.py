@@ -149,8 +149,7 @@ def _search(parts: Parts) -> int:
             tenant_id="default",
             kind=None,
             records=parts.records,
-            vectors=parts.vectors,
-            embedder=parts.query_embedder,
+            indexes=parts.indexes,
             stems=parts.stems,
         )
     )

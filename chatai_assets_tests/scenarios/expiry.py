@@ -191,7 +191,7 @@ def _remove(home: Path, servers: Mapping[str, str], batch_items: int, says: Conn
     configure_logging("ERROR")
     before = _resident()
     with Parts(free_settings(home, servers)) as parts, says:
-        stores = Stores(parts.records, parts.blobs, parts.vectors, parts.graph)
+        stores = Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
         says.send("begins")
         sweep = expire(stores, batch_items=batch_items, clock=lambda: AFTER)
         says.send((sweep.items, sweep.resumed, _resident() - before))

@@ -21,7 +21,7 @@ SECRETS = ("Зюзюкин", "Кржижановград", "quuxbridge", "Ъмч
 
 def stores(parts: Parts) -> Stores:
     """Return all that may hold something of an item."""
-    return Stores(parts.records, parts.blobs, parts.vectors, parts.graph)
+    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 
 
 def secret_post(number: int = 1, *, edited: int | None = None, more: str = "") -> Any:

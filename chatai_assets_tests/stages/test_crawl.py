@@ -90,8 +90,7 @@ def test_a_post_is_found_before_its_page_and_by_its_page_after(home, net):
         tenant_id="default",
         kind="post",
         records=home.records,
-        vectors=home.vectors,
-        embedder=home.embedder,
+        indexes=home.indexes,
         stems=home.stems,
     )
     assert [(hit.source, hit.title, hit.url) for hit in found] == [(POST, "Луна", net.url("article"))]

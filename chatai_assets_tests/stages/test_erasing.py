@@ -36,7 +36,7 @@ TEXT = "Договор. Вчера Иван видел Лондон."
 
 
 def stores(parts):
-    return Stores(parts.records, parts.blobs, parts.vectors, parts.graph)
+    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 
 
 def forget(parts, stream, key):
@@ -145,7 +145,7 @@ def test_what_a_restored_store_brings_back_leaves_once_more(embedded, tmp_path):
     for name in ("vectors", "graph"):
         shutil.rmtree(home / name)
         shutil.copytree(tmp_path / name, home / name)
-    for projected in (projected_vectors(embedded.vectors), projected_graph(embedded.graph)):
+    for projected in (projected_vectors(embedded.indexes.serving()), projected_graph(embedded.graph)):
         assert recover(embedded.records, projected) > 0
     process_all(embedded)
     assert expire(stores(embedded), clock=lambda: AFTER).counts["points"] == 1

@@ -29,7 +29,7 @@ NEW_WORDS = "Сегодня Пётр вернулся в Казань."
 
 
 def stores(parts):
-    return Stores(parts.records, parts.blobs, parts.vectors, parts.graph)
+    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 
 
 def old_and_young(parts):
@@ -65,7 +65,7 @@ def test_what_expired_leaves_all_stores_and_the_rest_is_as_if_it_had_never_been(
         "tombstones": (0, 2),
         "work": (18, 6),
     }
-    assert status(parts.records, parts.vectors, parts.graph)["posts"] == {
+    assert status(parts.records, parts.indexes, parts.graph)["posts"] == {
         "received": 1,
         "searchable": 1,
         "pending": 0,

@@ -67,7 +67,7 @@ def test_a_post_and_a_document_are_gone_from_all_stores_within_one_run(parts, tm
     found = contents(parts)
     assert loose_ends(found) == []
     assert len(found["points"]) == len(blobs(parts)) + 1 == 2
-    figures = status(parts.records, parts.vectors, parts.graph)
+    figures = status(parts.records, parts.indexes, parts.graph)
     assert figures["posts"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
     assert figures["documents"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
 
@@ -211,7 +211,7 @@ def test_news_of_a_deletion_forgets_a_post_and_one_that_comes_after(parts):
     assert traces_in_tables(parts) == []
     again = ingest_posts(parts, [deletion(1, 3)])
     assert (again.deleted, again.skipped) == (0, 2)
-    assert status(parts.records, parts.vectors, parts.graph)["posts"]["received"] == 1
+    assert status(parts.records, parts.indexes, parts.graph)["posts"]["received"] == 1
 
 
 def test_a_post_and_its_deletion_may_stand_in_one_file(embedded):
@@ -231,7 +231,7 @@ def test_an_index_restored_from_another_day_is_purged_of_it(embedded, tmp_path):
     rmtree(index)
     copytree(tmp_path / "backup", index)
     assert hits_of(embedded, POST)
-    assert recover(embedded.records, projected_vectors(embedded.vectors))
+    assert recover(embedded.records, projected_vectors(embedded.indexes.serving()))
     process_all(embedded)
     finish(stores(embedded))
     assert hits_of(embedded, POST) == []

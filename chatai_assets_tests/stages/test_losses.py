@@ -102,9 +102,9 @@ def restored(folder, day, name):
 def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(quiet, home, name):
     shutil.rmtree(home / name)
     with Parts(free_settings(home)) as parts:
-        assert status(parts.records, parts.vectors, parts.graph)["lost"] == [name]
+        assert status(parts.records, parts.indexes, parts.graph)["lost"] == [name]
         found = finished(parts)
-        assert status(parts.records, parts.vectors, parts.graph)["lost"] == []
+        assert status(parts.records, parts.indexes, parts.graph)["lost"] == []
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
 
@@ -144,7 +144,7 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
         log[at : at + 8] = bytes(255 - byte for byte in log[at : at + 8])
         file.write_bytes(log)
         if noticed_by == "status":
-            status(parts.records, parts.vectors, parts.graph)
+            status(parts.records, parts.indexes, parts.graph)
         found = finished(parts)
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
@@ -173,7 +173,7 @@ def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, 
         assert Lookout().look(parts)
         states = {row["source_key"]: row["status"] for row in rows(parts, schema.documents)}
         assert {states[key] for key in completed} == {"processing"}
-        assert status(parts.records, parts.vectors, parts.graph)["documents"]["searchable"] == 0
+        assert status(parts.records, parts.indexes, parts.graph)["documents"]["searchable"] == 0
         finished(parts)
         states = {row["source_key"]: row["status"] for row in rows(parts, schema.documents)}
         assert {states[key] for key in completed} == {"completed"}

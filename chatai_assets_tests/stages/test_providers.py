@@ -59,8 +59,7 @@ def test_a_post_becomes_searchable_through_providers(server, tmp_path):
             tenant_id="default",
             kind=None,
             records=parts.records,
-            vectors=parts.vectors,
-            embedder=parts.query_embedder,
+            indexes=parts.indexes,
             stems=parts.stems,
         )
         assert found[0].source.endswith("/7")

@@ -61,7 +61,7 @@ def test_a_post_and_a_document_end_in_all_stores(parts, tmp_path):
         "Tag",
         "Entity",
     }
-    figures = status(parts.records, parts.vectors, parts.graph)
+    figures = status(parts.records, parts.indexes, parts.graph)
     assert figures["posts"] == {"received": 2, "searchable": 2, "pending": 0, "failed": 0}
     assert figures["documents"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
     assert figures["vectors"]["points"] == len(found["points"])
@@ -132,7 +132,7 @@ def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(parts, tmp
         1,
     )
     assert letter["job_id"] == f"{failed['source_key']}@3"
-    figures = status(parts.records, parts.vectors, parts.graph)
+    figures = status(parts.records, parts.indexes, parts.graph)
     assert figures["documents"] == {"received": 2, "searchable": 1, "pending": 0, "failed": 1}
 
 

@@ -42,7 +42,7 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
             process_all(parts)
             ingest_posts(parts, edits)
             process_all(parts)
-            found.append((status(parts.records, parts.vectors, parts.graph), contents(parts)))
+            found.append((status(parts.records, parts.indexes, parts.graph), contents(parts)))
     (embedded, held_embedded), (served, held_served) = found
     assert served == embedded
     assert served["posts"]["searchable"] > 150

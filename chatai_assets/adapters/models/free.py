@@ -9,6 +9,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from chatai_assets.adapters.models.ports import Question, Vector
+from chatai_assets.domain.embedders import FREE_DIMENSIONS
 from chatai_assets.domain.linking import Entity, Extraction, co_occurrence
 from chatai_assets.domain.spelling import plain_form
 from chatai_assets.domain.tagging import usable_words
@@ -39,23 +40,28 @@ class FirstWordsTagger:
 class HashedEmbedder:
     """Counts of hashed runs of four bytes, squashed and scaled to length 1.
 
-    Equal texts have equal vectors, texts that share words have near ones.
+    Equal texts have equal vectors, texts that share words have near ones, the more so the more dimensions there are.
+
+    Args:
+        dimensions: a power of two.
     """
 
-    model = "free-hashed-256-1"
-    dimensions = 256
     _MIXER = np.uint32(2_654_435_761)  # Knuth's multiplicative hash: its high bits depend on all bits of the run
-    _HIGH_BITS = np.uint32(24)
+
+    def __init__(self, dimensions: int = FREE_DIMENSIONS) -> None:
+        self.model = f"free-hashed-{dimensions}-1"
+        self.dimensions = dimensions
+        self._low_bits = np.uint32(32 - (dimensions.bit_length() - 1))
 
     def embed(self, questions: Sequence[Question]) -> list[Vector]:
-        """Return one unit-length vector of 256 numbers per text; an empty text has one as well."""
+        """Return one unit-length vector per text; an empty text has one as well."""
         return [self._vector(text[:_LOOKED_AT]) for _, text, _ in questions]
 
     def _vector(self, text: str) -> Vector:
         encoded = np.frombuffer(f" {text} ".lower().encode("utf-8", "surrogatepass").ljust(4), dtype=np.uint8)
         letters = encoded.astype(np.uint32)
         runs = letters[:-3] | letters[1:-2] << 8 | letters[2:-1] << 16 | letters[3:] << 24
-        counts = np.bincount(runs * self._MIXER >> self._HIGH_BITS, minlength=self.dimensions)
+        counts = np.bincount(runs * self._MIXER >> self._low_bits, minlength=self.dimensions)
         vector = np.sqrt(counts.astype(np.float32))
         return np.divide(vector, np.linalg.norm(vector), dtype=np.float32)
 

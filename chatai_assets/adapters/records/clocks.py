@@ -12,11 +12,11 @@ from chatai_assets.adapters.records.checkpoints import read_checkpoint, write_ch
 from chatai_assets.adapters.records.dialect import exclude_others
 from chatai_assets.adapters.records.inbox import NEWEST_HOUR
 from chatai_assets.adapters.records.schema import documents, posts, work
-from chatai_assets.domain.keys import EVERY_STAGE, STREAMS, hour_of
+from chatai_assets.domain.keys import ALL_WORK, STREAMS, hour_of
 
 AHEAD_S = 300.0
 """Machines whose clocks differ by less are left to themselves."""
-PENDING = (work.c.stream.in_(STREAMS), work.c.stage.in_(EVERY_STAGE), work.c.state == "pending")
+PENDING = (work.c.stream.in_(STREAMS), work.c.stage.in_(ALL_WORK), work.c.state == "pending")
 """Stream and stage choose nothing, but let an index be used."""
 
 

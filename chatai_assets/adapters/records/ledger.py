@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
 
 from sqlalchemy import Connection, and_, delete, select, tuple_
 
@@ -13,7 +12,9 @@ from chatai_assets.adapters.records.schema import index_ledger
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.index_plan import UNSURE, Recorded
 
-Projection = Literal["vectors", "graph"]
+Projection = str
+"""``graph``, or a vector index: ``vectors`` is the first, ``vectors/2`` the second that there ever was."""
+FORGOTTEN_AT_ONCE = 2_000
 NOTHING = Recorded(intended={}, confirmed={})
 
 
@@ -103,6 +104,14 @@ def forget(connection: Connection, projection: Projection, keys: Sequence[Key]) 
     connection.execute(
         delete(index_ledger).where(entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(keys))
     )
+
+
+def forget_some(connection: Connection, projection: Projection) -> int:
+    """Drop what is recorded of some items; return how many, 0 once nothing is left of the projection."""
+    keys = some_keys(connection, projection, FORGOTTEN_AT_ONCE)
+    if keys:
+        forget(connection, projection, keys)
+    return len(keys)
 
 
 def suspect(connection: Connection, projection: Projection, found: Mapping[Key, Collection[str]]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from chatai_assets.adapters.records.checkpoints import read_checkpoint, write_checkpoint
+from chatai_assets.adapters.records.checkpoints import forget_checkpoint, read_checkpoint, write_checkpoint
 from chatai_assets.adapters.records.ledger import Projection
 from chatai_assets.adapters.records.schema import checkpoints
 
@@ -35,6 +35,11 @@ def confirm_mark(connection: Connection, projection: Projection, mark: str) -> N
     connection.execute(select(checkpoints.c.name).where(checkpoints.c.name == name).with_for_update())
     if expected_marks(connection, projection)[1] == mark:
         set_marks(connection, projection, mark, mark)
+
+
+def forget_marks(connection: Connection, projection: Projection) -> None:
+    """Forget a projection that is no more."""
+    forget_checkpoint(connection, _name(projection))
 
 
 def _name(projection: Projection) -> str:

@@ -24,11 +24,12 @@ from sqlalchemy import (
     text,
 )
 
-from chatai_assets.adapters.records import fact_schema, schema_metadata
+from chatai_assets.adapters.records import fact_schema, index_schema, schema_metadata
 
 metadata = schema_metadata.metadata
 entities, relations = fact_schema.entities, fact_schema.relations
 entity_overrides = fact_schema.entity_overrides
+indexes = index_schema.indexes
 
 _LogId = BigInteger().with_variant(Integer, "sqlite")
 

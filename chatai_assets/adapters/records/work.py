@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     RowMapping,
     and_,
@@ -35,6 +36,7 @@ DOWNSTREAM: dict[Stage, tuple[Stage, ...]] = {
     "index": (),
     "link": (),
     "crawl": (),
+    "reindex": (),
 }
 FREE = {"owner": None, "lease_until": None}
 """What a row of nobody says."""
@@ -149,17 +151,29 @@ def follow(
     Args:
         keys: the items; all that are the owner's by default.
     """
+    mine = work.c.owner == owner
+    if keys is not None:
+        mine = and_(mine, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+    for stage in stages:
+        _add_rows(connection, stage, mine, now)
+
+
+def follow_stage(connection: Connection, after: Stage, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
+    """Make a stage pending for items that have a row of another one, where they have none of this."""
+    if keys:
+        named = tuple_(work.c.tenant_id, work.c.source_key).in_(keys)
+        _add_rows(connection, stage, and_(work.c.stage == after, named), now)
+
+
+def _add_rows(connection: Connection, stage: Stage, upstream: ColumnElement[bool], now: float) -> None:
     columns = ["tenant_id", "source_key", "stage", "stream", "hour", "seq", "state", "attempts", "changed_at"]
     copied = (work.c.stream, work.c.hour, work.c.seq, literal("pending"), literal(0), literal(now))
-    for stage in stages:
-        upstream = select(work.c.tenant_id, work.c.source_key, literal(stage), *copied).where(work.c.owner == owner)
-        if keys is not None:
-            upstream = upstream.where(tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
-        connection.execute(
-            insert_into(connection, work)
-            .from_select(columns, upstream)
-            .on_conflict_do_nothing(index_elements=["tenant_id", "source_key", "stage"])
-        )
+    rows = select(work.c.tenant_id, work.c.source_key, literal(stage), *copied).where(upstream)
+    connection.execute(
+        insert_into(connection, work)
+        .from_select(columns, rows)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "source_key", "stage"])
+    )
 
 
 def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
@@ -181,6 +195,13 @@ def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: fl
             .values(state="pending", attempts=0, losses=0, next_attempt_at=0.0, changed_at=now, **FREE),
             [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in looked_at],
         )
+
+
+def drop(connection: Connection, stage: Stage, keys: Sequence[Key]) -> None:
+    """Forget that items ever came to a stage; a claim on them is lost."""
+    if keys:
+        named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+        connection.execute(delete(work).where(named))
 
 
 def redo(connection: Connection, key: Key, stage: Stage, *, now: float) -> str | None:
@@ -212,7 +233,7 @@ def open_hours(connection: Connection, stream: Stream) -> dict[str, int]:
     """Return hour -> items that are not finished in it, due now or later, oldest hour first."""
     rows = connection.execute(
         select(work.c.hour, func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key)))
-        .where(work.c.stream == stream, work.c.state.in_(("pending", "working")))
+        .where(work.c.stream == stream, work.c.stage.in_(EVERY_STAGE), work.c.state.in_(("pending", "working")))
         .group_by(work.c.hour)
         .order_by(work.c.hour)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from shutil import disk_usage
+from shutil import disk_usage, rmtree
 from typing import Any, TypeVar
 
 import qdrant_edge as edge
@@ -136,6 +136,15 @@ class EdgeVectors:
             point_alias(self._path, copied)
             collections.keep_only(copied, self._wanted)
         return True
+
+    def serve(self) -> None:
+        """Do nothing: nobody else reaches an embedded index."""
+
+    def remove(self) -> None:
+        """Remove the index with all that is in it."""
+        if self._path.is_dir():
+            with self._turns.writing(), failing_as_outage("removed"):
+                rmtree(self._path)
 
     @contextmanager
     def _changing(self) -> Iterator[edge.EdgeShard]:

@@ -108,12 +108,24 @@ class VectorStore(Protocol):
         """Return the hits of a hybrid (dense + sparse) search, best first."""
         ...
 
+    def search_all(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Return the hits of each query; writers of an embedded index wait until the last is answered."""
+        ...
+
     def count(self, filters: Mapping[str, str] | None = None) -> int:
         """Return how many points there are."""
         ...
 
     def scrub(self) -> bool:
         """Leave no trace of deleted points in the files; False where only the server's own upkeep does that."""
+        ...
+
+    def serve(self) -> None:
+        """Be what others than us reach under the name of the index, where it has one; it is no error if it is."""
+        ...
+
+    def remove(self) -> None:
+        """Remove the index with all that is in it; it is no error if there is none."""
         ...
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:

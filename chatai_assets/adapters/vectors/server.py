@@ -1,8 +1,9 @@
 """The vector index in a Qdrant server, through qdrant-client, over REST or gRPC.
 
-A collection is named by model and layout (``collection``) and is reached through an alias, so that a new one can be
-filled beside it and take its place at once. Every write waits until it is applied: the ledger confirms what it says,
-and the next writer must come after it. Payload indexes are built without waiting; filters are right without them.
+A collection is named by model and layout (``collection``), from the second index of a home on by its number as well; it
+gets an alias once it is complete. Others reach the one that serves by the alias ``chatai``, which moves. Every write
+waits until it is applied: the ledger confirms what it says, and the next writer must come after it. Payload indexes are
+built without waiting; filters are right without them.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class QdrantVectors:
         api_key: sent with every request.
         grpc_port: carries everything if it is given.
         timeout_s: of one request.
+        number: of the index, for each of those of a home has a collection of its own.
 
     Every method raises ``StoreUnavailable`` when the server cannot be reached, refuses, or holds the vectors of another
     model under the alias.
@@ -61,9 +63,12 @@ class QdrantVectors:
         api_key: str | None = None,
         grpc_port: int | None = None,
         timeout_s: int = TIMEOUT_S,
+        number: int = 1,
     ) -> None:
         self._url = url
         self._wanted = Collection(model, dimensions)
+        self._name = self._wanted.name if number == 1 else f"{self._wanted.name}-{number}"
+        self._number = number
         self._turns = turns
         self._api_key = api_key
         self._grpc_port = grpc_port
@@ -81,7 +86,7 @@ class QdrantVectors:
             if not self._is_there(anew=True):
                 with failing_as_outage("created"):
                     self._create()
-            yield QdrantWriter(self._client, still_mine, self._wanted.name, self._mark())
+            yield QdrantWriter(self._client, still_mine, self._name, self._mark())
 
     def mark(self) -> str | None:
         """Return what the last turn of writing left; None where there is no collection."""
@@ -97,19 +102,45 @@ class QdrantVectors:
         if not self._is_there():
             return []
         with failing_as_outage("searched"):
-            answers = self._client.query_batch_points(ALIAS, requests=requests_of(query), timeout=self._timeout_s)
+            answers = self._client.query_batch_points(self._name, requests=requests_of(query), timeout=self._timeout_s)
         return fused(*(answer.points for answer in answers), query=query)
+
+    def search_all(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Return the hits of each query."""
+        return [self.search(query) for query in queries]
 
     def count(self, filters: Mapping[str, str] | None = None) -> int:
         """Return how many points there are, or how many hold all the given payload values."""
         if not self._is_there():
             return 0
         with failing_as_outage("counted"):
-            return self._client.count(ALIAS, count_filter=equal(filters or {}), exact=True).count
+            return self._client.count(self._name, count_filter=equal(filters or {}), exact=True).count
 
     def scrub(self) -> bool:
         """Return False: a server overwrites deleted points when it merges segments, and nobody can ask for that."""
         return False
+
+    def remove(self) -> None:
+        """Remove the collection with every alias of it."""
+        with self._turns() as still_mine:
+            mine = [alias for alias, collection in self._aliases().items() if collection == self._name]
+            still_mine()
+            with failing_as_outage("removed"):
+                self._client.update_collection_aliases([_unnamed(alias) for alias in mine])
+                self._client.delete_collection(self._name)
+            self._is_known = False
+
+    def serve(self) -> None:
+        """Be what others reach under the usual alias; the collection that was keeps one of its own."""
+        aliases = self._aliases()
+        before = aliases.get(ALIAS)
+        if before == self._name or self._name not in aliases.values():
+            return
+        freed: list[models.CreateAliasOperation | models.DeleteAliasOperation] = (
+            [_named(f"{ALIAS}-{before}", before), _unnamed(ALIAS)] if before else []
+        )
+        with failing_as_outage("named"):
+            self._client.update_collection_aliases([*freed, _named(ALIAS, self._name)])
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield id and payload of every point in the order of ids; what is written meanwhile may be among them."""
@@ -128,7 +159,7 @@ class QdrantVectors:
         while True:
             with failing_as_outage("read"):
                 page, offset = self._client.scroll(
-                    ALIAS, limit=PAGE, offset=offset, with_payload=True, with_vectors=with_vectors
+                    self._name, limit=PAGE, offset=offset, with_payload=True, with_vectors=with_vectors
                 )
             yield from page
             if offset is None:
@@ -146,27 +177,31 @@ class QdrantVectors:
         )
 
     def _is_there(self, *, anew: bool = False) -> bool:
-        """Return whether the alias names a collection, which then is ours; readers ask once, writers each time."""
+        """Return whether the collection is there and complete; readers ask once, writers each time."""
         if self._is_known and not anew:
             return True
-        with failing_as_outage("read"):
-            aliases = {alias.alias_name: alias.collection_name for alias in self._client.get_aliases().aliases}
-        found = aliases.get(ALIAS)
-        if found not in {None, self._wanted.name}:
+        aliases = self._aliases()
+        is_there = self._name in aliases.values()
+        if not is_there and self._number == 1 and aliases.keys() == {ALIAS}:
             raise StoreUnavailable(
-                f"the vector index {found} was made with another model than {self._wanted.model} "
+                f"the vector index {aliases[ALIAS]} was made with another model than {self._wanted.model} "
                 f"({self._wanted.dimensions} dimensions): rebuild the index or set the model back"
             )
-        self._is_known = found is not None
+        self._is_known = is_there
         return self._is_known
+
+    def _aliases(self) -> dict[str, str]:
+        """Return alias -> collection."""
+        with failing_as_outage("read"):
+            return {alias.alias_name: alias.collection_name for alias in self._client.get_aliases().aliases}
 
     def _mark(self) -> str | None:
         with failing_as_outage("read"):
-            return (self._client.get_collection(ALIAS).config.metadata or {}).get(MARK)
+            return (self._client.get_collection(self._name).config.metadata or {}).get(MARK)
 
     def _create(self) -> None:
         """Make the collection, its indexes and the alias; whatever a kill left unfinished is taken up."""
-        name = self._wanted.name
+        name = self._name
         if not self._client.collection_exists(name):
             self._client.create_collection(
                 name,
@@ -177,8 +212,8 @@ class QdrantVectors:
             )
         for field, schema in _indexes().items():
             self._client.create_payload_index(name, field, field_schema=schema, wait=False)
-        alias = models.CreateAlias(collection_name=name, alias_name=ALIAS)
-        self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+        alias = f"{ALIAS}-{name}" if ALIAS in self._aliases() else ALIAS
+        self._client.update_collection_aliases([_named(alias, name)])
         self._is_known = True
 
 
@@ -197,7 +232,7 @@ class QdrantWriter:
             part = [_struct(point) for point in points[start : start + UPSERT_POINTS]]
             self._still_mine()
             with failing_as_outage("written"):
-                self._client.upsert(ALIAS, points=part, wait=True)
+                self._client.upsert(self._collection, points=part, wait=True)
 
     def sign(self, mark: str) -> None:
         """Leave a mark; whatever was written before has been applied."""
@@ -212,7 +247,15 @@ class QdrantWriter:
             part = models.PointIdsList(points=list(ids[start : start + DELETE_POINTS]))
             self._still_mine()
             with failing_as_outage("written"):
-                self._client.delete(ALIAS, points_selector=part, wait=True)
+                self._client.delete(self._collection, points_selector=part, wait=True)
+
+
+def _named(alias: str, collection: str) -> models.CreateAliasOperation:
+    return models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=collection, alias_name=alias))
+
+
+def _unnamed(alias: str) -> models.DeleteAliasOperation:
+    return models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
 
 
 @contextmanager

@@ -7,9 +7,8 @@ from typing import Any
 import dagster as dg
 
 from chatai_assets.adapters.graph.port import GraphStore
-from chatai_assets.adapters.models.ports import Embedder, Extractor, Tagger
+from chatai_assets.adapters.models.ports import Extractor, Tagger
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.adapters.vectors.port import VectorStore
 from chatai_assets.adapters.web.reading import PageReader
 from chatai_assets.domain.keys import STAGES, Stage, Stream
 from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS, crawl_metadata
@@ -21,6 +20,7 @@ from chatai_assets.stages.crawl import crawl_hour
 from chatai_assets.stages.embed import Stems, embed_hour
 from chatai_assets.stages.enrich import enrich_hour
 from chatai_assets.stages.index import index_hour
+from chatai_assets.stages.indexes import Indexes
 from chatai_assets.stages.link import link_hour
 from chatai_assets.stages.tag import tag_hour
 
@@ -173,12 +173,12 @@ def embedded(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
-    embedder: dg.ResourceParam[Part[Embedder]],
+    indexes: dg.ResourceParam[Part[Indexes]],
     stems: dg.ResourceParam[Part[Stems]],
 ) -> dg.MaterializeResult[None]:
     """Embed one hour."""
     with stage_run(context, "embed", settings, records, clock) as run:
-        run.do(lambda scope: embed_hour(scope, records=records(), embedder=embedder(), stems=stems()))
+        run.do(lambda scope: embed_hour(scope, records=records(), indexes=indexes(), stems=stems()))
     return run.result
 
 
@@ -187,12 +187,11 @@ def indexed(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
-    embedder: dg.ResourceParam[Part[Embedder]],
-    vectors: dg.ResourceParam[Part[VectorStore]],
+    indexes: dg.ResourceParam[Part[Indexes]],
 ) -> dg.MaterializeResult[None]:
     """Write the points of one hour."""
     with stage_run(context, "index", settings, records, clock) as run:
-        run.do(lambda scope: index_hour(scope, records=records(), vectors=vectors(), model=embedder().model))
+        run.do(lambda scope: index_hour(scope, records=records(), indexes=indexes()))
     return run.result
 
 

@@ -11,7 +11,6 @@ import dagster as dg
 from chatai_assets.adapters.blobs import Blobs
 from chatai_assets.adapters.graph.port import GraphStore
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.adapters.vectors.port import VectorStore
 from chatai_assets.orchestration.assets.stages import OWNERS
 from chatai_assets.orchestration.deadlines import DeadlinePassed, deadline
 from chatai_assets.orchestration.failures import failure_of_upkeep, is_ours_to_explain
@@ -23,6 +22,7 @@ from chatai_assets.orchestration.watchdog import expect_end, watchdog
 from chatai_assets.settings import Settings
 from chatai_assets.stages.erasing import Stores
 from chatai_assets.stages.expiry import Sweep, expire
+from chatai_assets.stages.indexes import Indexes
 from chatai_assets.stages.retention import retain
 
 UPKEEP = "upkeep"
@@ -82,12 +82,12 @@ def expired(
     clock: dg.ResourceParam[Clock],
     records: dg.ResourceParam[Part[Records]],
     blobs: dg.ResourceParam[Part[Blobs]],
-    vectors: dg.ResourceParam[Part[VectorStore]],
+    indexes: dg.ResourceParam[Part[Indexes]],
     graph: dg.ResourceParam[Part[GraphStore]],
 ) -> dg.MaterializeResult[None]:
     """Remove what has expired."""
     with upkeep_run(context, settings, records) as budget_s:
-        stores = Stores(records(), blobs(), vectors(), graph())
+        stores = Stores(records(), blobs(), indexes(), graph())
         sweep = expire(stores, budget_s=budget_s, clock=clock)
     return dg.MaterializeResult(metadata=sweep_metadata(sweep))
 

@@ -103,6 +103,10 @@ def _change_aliases(served: Served, _name: str, body: Any) -> Any:
     return served.client.update_collection_aliases(models.ChangeAliasesOperation.model_validate(body).actions)
 
 
+def _drop(served: Served, name: str, _body: Any) -> Any:
+    return served.client.delete_collection(name)
+
+
 def _index(served: Served, name: str, body: Any) -> Any:
     wanted = models.CreateFieldIndex.model_validate(body)
     served.indexes[name, wanted.field_name] = wanted.field_schema
@@ -151,6 +155,7 @@ ROUTES: tuple[tuple[str, str, Operation], ...] = (
     ("PUT", r"/collections/([^/]+)", _create),
     ("GET", r"/collections/([^/]+)", _info),
     ("PATCH", r"/collections/([^/]+)", _update),
+    ("DELETE", r"/collections/([^/]+)", _drop),
     ("PUT", r"/collections/([^/]+)/index", _index),
     ("PUT", r"/collections/([^/]+)/points", _upsert),
     ("POST", r"/collections/([^/]+)/points/delete", _delete),
@@ -174,6 +179,9 @@ class _Rest(BaseHTTPRequestHandler):
         self._answer()
 
     def do_PATCH(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
         self._answer()
 
     def log_message(self, *_: Any) -> None:
@@ -308,6 +316,10 @@ class _Collections(wire.collections_service_pb2_grpc.CollectionsServicer):
                 request.collection_name, metadata=GrpcToRest.convert_payload(dict(request.metadata))
             )
         return wire.CollectionOperationResponse(result=True)
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        with _entered(self.served, "drop", request, context) as client:
+            return wire.CollectionOperationResponse(result=client.delete_collection(request.collection_name))
 
     def UpdateAliases(self, request: Any, context: Any) -> Any:
         with _entered(self.served, "change_aliases", request, context) as client:

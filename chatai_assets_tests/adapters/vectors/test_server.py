@@ -89,6 +89,28 @@ def test_an_index_of_another_model_is_neither_searched_nor_written(wire: Served,
             pass
 
 
+def test_the_alias_moves_to_what_serves_and_both_are_still_there(wire: Served, store: QdrantVectors):
+    write(store, point(1))
+    with closing(QdrantVectors(wire.url, DIMENSIONS, "another@2", undisturbed, number=2)) as other:
+        write(other, point(1), point(2))
+        assert aliases(wire) == {"chatai": NAME, "chatai-another-2-8-v1-2": "another-2-8-v1-2"}
+        for _ in range(2):
+            other.serve()
+        assert aliases(wire) == {
+            "chatai": "another-2-8-v1-2",
+            f"chatai-{NAME}": NAME,
+            "chatai-another-2-8-v1-2": "another-2-8-v1-2",
+        }
+        assert (store.count(), other.count()) == (1, 2)
+        store.remove()
+        assert (store.count(), other.count()) == (0, 2)
+        assert [each.name for each in wire.client.get_collections().collections] == ["another-2-8-v1-2"]
+
+
+def aliases(wire: Served) -> dict[str, str]:
+    return {alias.alias_name: alias.collection_name for alias in wire.client.get_aliases().aliases}
+
+
 @pytest.mark.parametrize("port", [None, 1], ids=["rest", "grpc"])
 def test_a_server_that_is_not_there_is_an_outage(port: int | None):
     gone = pytest.raises(StoreUnavailable, match=r"the vector index cannot be read: (ConnectError|UNAVAILABLE)")

@@ -1,0 +1,333 @@
+"""Another model comes to serve while posts arrive, are edited and forgotten, people search, and fillers are killed.
+
+``python -m chatai_assets_tests.scenarios.reindex --items 10000 --searches-per-second 5 --kills 10 --seed 1``
+
+A bad model is refused first, then a good one of other dimensions is filled by processes that are killed at random
+moments until one of them lets it serve; then comes the way back. At each swap the index that serves must hold exactly
+what the record store says, and every search that was made meanwhile must have found what it asked for.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import click
+
+from chatai_assets.adapters.records import schema
+from chatai_assets.assembly import Parts
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.observability import configure_logging
+from chatai_assets.settings import Settings
+from chatai_assets.stages.audit import audit
+from chatai_assets.stages.erasing import Stores
+from chatai_assets.stages.forgetting import forget
+from chatai_assets.stages.search import search
+from chatai_assets.stages.switching import give_up
+from chatai_assets_tests.pipeline import free_settings, ingest_posts, message, process_all, rows
+from chatai_assets_tests.scenarios import corpus
+from chatai_assets_tests.scenarios.lives import LOADED
+from chatai_assets_tests.scenarios.worker import Counted, asked_line
+from chatai_assets_tests.stages.reindexing import back, means_of, reindexed
+
+GOOD, BAD = "free:512", "free:2"
+LIGHTHOUSES = 20
+"""Posts that are neither edited nor forgotten, and that the searches ask for."""
+PORTION = 2_000
+PAUSE_S = 0.2
+PATIENCE_S = 3_600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything.
+
+    Attributes:
+        changes: how many posts arrive and are edited in one round beside the filling; one is forgotten.
+        lives_s: bounds of the time after which fillers are killed.
+    """
+
+    items: int
+    searches_per_second: float
+    kills: int
+    seed: int
+    changes: int = 20
+    lives_s: tuple[float, float] = (1.0, 10.0)
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        refused: why the bad model does not serve.
+        kills: how many fillers were killed before one came to its end.
+        rounds: of arrivals, edits and deletions meanwhile.
+        embedded: texts that the good model was asked.
+        twice: how many of them more than once: what killed fillers had in hand.
+        again: how many of them though their vector was kept.
+        waits_s: how long each search took.
+        faults: searches that failed or missed what they asked for, and whatever the stores hold wrongly.
+    """
+
+    refused: str = ""
+    kills: int = 0
+    rounds: int = 0
+    embedded: int = 0
+    twice: int = 0
+    again: int = 0
+    back_embedded: int = 0
+    filling_s: float = 0.0
+    reindexing_s: float = 0.0
+    back_s: float = 0.0
+    waits_s: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> Outcome:
+    """Let another model serve in a home of a folder, and the first one again."""
+    outcome, settings = Outcome(), free_settings(folder / "home", servers)
+    with Parts(settings) as parts, Parts(settings) as searching:
+        started = time.monotonic()
+        _fill(parts, plan)
+        outcome.filling_s = time.monotonic() - started
+        over = threading.Event()
+        searcher = threading.Thread(target=_keep_searching, args=(searching, plan, over, outcome))
+        searcher.start()
+        try:
+            _refuse(parts, outcome)
+            with _coming(settings, plan, plan.seed, outcome):
+                _switch(folder, parts, plan, servers or {}, outcome)
+            _check(parts, "after the swap", outcome)
+            started = time.monotonic()
+            with _coming(settings, plan, plan.seed + 1, outcome):
+                outcome.back_embedded = back(parts).filled.counts["texts_embedded"]
+            outcome.back_s = time.monotonic() - started
+            _check(parts, "after the way back", outcome)
+        finally:
+            over.set()
+            searcher.join()
+    return outcome
+
+
+def _fill(parts: Parts, plan: Plan) -> None:
+    posts = corpus.posts(plan.seed, plan.items - LIGHTHOUSES)
+    posts += [message(1_000_000 + n, _lighthouse(n)) for n in range(LIGHTHOUSES)]
+    for start in range(0, len(posts), PORTION):
+        ingest_posts(parts, posts[start : start + PORTION], now=time.time())
+        process_all(parts)
+
+
+def _lighthouse(number: int) -> str:
+    return f"Маяк {Random(number).getrandbits(48):012x} светит над бухтой {number}."
+
+
+def _refuse(parts: Parts, outcome: Outcome) -> None:
+    done = reindexed(parts, BAD)
+    outcome.refused = done.refused
+    if done.serves or parts.indexes.serving_now().number != 1:
+        outcome.faults.append("the bad model serves")
+    give_up(means_of(parts))
+
+
+def _switch(folder: Path, parts: Parts, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> None:
+    """Have processes fill and swap, each killed after a while but the last."""
+    context, random = multiprocessing.get_context("forkserver"), Random(plan.seed)
+    context.set_forkserver_preload([*LOADED])
+    calls, started = folder / "calls", time.monotonic()
+    calls.touch()
+    while parts.indexes.serving_now().number == 1 and time.monotonic() - started < PATIENCE_S:
+        life_s = random.uniform(*plan.lives_s) if outcome.kills < plan.kills else PATIENCE_S
+        asked = calls.read_text(encoding="ascii").splitlines()
+        kept = _kept(parts)
+        outcome.kills += _life(context, folder, servers, calls, life_s)
+        outcome.again += len(kept & {*calls.read_text(encoding="ascii").splitlines()[len(asked) :]})
+    outcome.reindexing_s = time.monotonic() - started
+    asked = calls.read_text(encoding="ascii").splitlines()
+    outcome.embedded, outcome.twice = len(asked), len(asked) - len({*asked})
+
+
+def _kept(parts: Parts) -> set[str]:
+    """Return what stands in the ledger of calls for each text whose vector by the good model is kept."""
+    model = parts.named(GOOD)[1].model
+    kept = {row["text_hash"] for row in rows(parts, schema.vectors, schema.vectors.c.model == model)}
+    return {asked_line("embed", row["text"]) for row in rows(parts, schema.chunks) if row["text_hash"] in kept}
+
+
+def _life(
+    context: ForkServerContext,
+    folder: Path,
+    servers: Mapping[str, str],
+    calls: Path,
+    life_s: float,
+) -> int:
+    """Let a process fill; return 1 if it had to be killed."""
+    process = context.Process(target=_filler, args=(folder / "home", servers, calls))
+    process.start()
+    process.join(life_s)
+    killed = process.is_alive()
+    process.kill()
+    process.join()
+    if not killed and process.exitcode:
+        raise RuntimeError(f"A filler ended with {process.exitcode}.")
+    return int(killed)
+
+
+def _filler(home: Path, servers: Mapping[str, str], calls: Path) -> None:
+    configure_logging("ERROR")
+    with Parts(free_settings(home, servers)) as parts:
+        _count(parts, calls)
+        reindexed(parts, GOOD)
+
+
+def _count(parts: Parts, calls: Path) -> None:
+    """Note in a file what the good model is asked to embed of what the home holds; questions are no such texts."""
+    made = parts.named
+    _, model = made(GOOD)
+    counted = Counted(model, "embed", calls)
+    opened = parts.indexes.opened
+
+    def with_counted(index: Any) -> Any:
+        found = opened(index)
+        return type(found)(found.about, found.vectors, (lambda: counted, found.embedders[1]))
+
+    parts.indexes.opened = with_counted  # type: ignore[method-assign] # what the stage asks for what it fills
+
+
+@contextmanager
+def _coming(settings: Settings, plan: Plan, seed: int, outcome: Outcome) -> Iterator[None]:
+    """Bring, edit and forget posts until the block ends, at least once."""
+    over = threading.Event()
+
+    def come() -> None:
+        with Parts(settings) as parts:
+            arrivals = _Arrivals(parts, plan, Random(seed))
+            try:
+                while not over.wait(PAUSE_S) or not arrivals.rounds:
+                    arrivals.come()
+            except Exception as error:
+                outcome.faults.append(f"arrivals: {type(error).__name__}: {error}")
+                raise
+            outcome.rounds += arrivals.rounds
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class _Arrivals:
+    """Posts that come, are edited and are forgotten, beside whatever else goes on."""
+
+    def __init__(self, parts: Parts, plan: Plan, random: Random) -> None:
+        self.parts = parts
+        self.random = random
+        self.changes = plan.changes
+        self.rounds = 0
+        self._next = 2_000_000 + random.randrange(1_000) * 1_000_000
+
+    def come(self) -> None:
+        """Bring some posts, edit others, forget one, and do the work of that."""
+        known = [row for row in rows(self.parts, schema.posts) if row["message_id"] < 1_000_000]
+        chosen = self.random.sample(known, min(self.changes, len(known)))
+        edited = [self._edit(row) for row in chosen[1:]]
+        fresh = [message(self._number(), corpus.text(self.random, n, 30)) for n in range(self.changes)]
+        ingest_posts(self.parts, [*fresh, *edited], now=time.time())
+        stores = Stores(self.parts.records, self.parts.blobs, self.parts.indexes, self.parts.graph)
+        forget(stores, chosen[0]["source_key"])
+        process_all(self.parts)
+        self.rounds += 1
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _edit(self, row: Mapping[str, Any]) -> Any:
+        words = corpus.text(self.random, row["message_id"], 40)
+        date = max(row["revised_at"], 1_800_000_000) + 1
+        return message(row["message_id"], words, edited=date, chat=row["chat_id"])
+
+
+def _keep_searching(parts: Parts, plan: Plan, over: threading.Event, outcome: Outcome) -> None:
+    """Ask for the lighthouses so many times a second; what is not found, or fails, is a fault."""
+    random = Random(plan.seed + 1)
+    while not over.wait(1 / plan.searches_per_second):
+        number, started = random.randrange(LIGHTHOUSES), time.monotonic()
+        try:
+            found = _search(parts, _lighthouse(number))
+        except ChatAIError as error:
+            outcome.faults.append(f"search: {type(error).__name__}: {error}")
+            continue
+        finally:
+            outcome.waits_s.append(time.monotonic() - started)
+        if not any(source.endswith(f"/{1_000_000 + number}") for source in found):
+            outcome.faults.append(f"search: lighthouse {number} was not found")
+
+
+def _search(parts: Parts, question: str) -> list[str]:
+    found = search(
+        question,
+        limit=10,
+        tenant_id="default",
+        kind=None,
+        records=parts.records,
+        indexes=parts.indexes,
+        stems=parts.stems,
+    )
+    return [hit.source for hit in found]
+
+
+def _check(parts: Parts, when: str, outcome: Outcome) -> None:
+    """Compare the index that serves with the record store: no item lacks, none is stale, none too many."""
+    process_all(parts)
+    index = parts.indexes.serving()
+    held = {(payload["source"], payload["part"], payload["ordinal"]) for _, payload in index.vectors.points()}
+    wanted = {(row["source_key"], row["part"], row["ordinal"]) for row in rows(parts, schema.chunks)}
+    outcome.faults += [f"{when} missing: {place}" for place in wanted - held]
+    outcome.faults += [f"{when} stale: {place}" for place in held - wanted]
+    vectors, _ = parts.audited
+    report = audit(parts.records, vectors)
+    outcome.faults += [f"{when} audit: {dict(report.differences)}"] if not report.agrees else []
+
+
+@click.command()
+@click.option("--items", default=10_000, show_default=True)
+@click.option("--searches-per-second", default=5.0, show_default=True)
+@click.option("--kills", default=10, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+def main(items: int, searches_per_second: float, kills: int, seed: int) -> None:
+    """Let another model serve beside arrivals, edits, deletions, searches and kills."""
+    configure_logging("ERROR")
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run(Path(folder), Plan(items, searches_per_second, kills, seed))
+    waits = sorted(outcome.waits_s)
+    click.echo(f"seed {seed}: {items} items in {outcome.filling_s:.1f} s; the bad model: {outcome.refused}")
+    click.echo(
+        f"{outcome.kills} kills, {outcome.rounds} rounds of changes, serving after {outcome.reindexing_s:.1f} s; "
+        f"{outcome.embedded} texts embedded, {outcome.twice} of them twice, {outcome.again} though they were kept"
+    )
+    click.echo(f"the way back: {outcome.back_s:.1f} s, {outcome.back_embedded} texts embedded")
+    click.echo(
+        f"{len(waits)} searches, median {waits[len(waits) // 2]:.2f} s, longest {waits[-1]:.2f} s, "
+        f"{len(outcome.faults)} faults"
+    )
+    for line in outcome.faults[:30]:
+        click.echo(f"  {line}")
+    sys.exit(bool(outcome.faults or outcome.again or not outcome.refused))
+
+
+if __name__ == "__main__":
+    main()
