@@ -25,6 +25,7 @@ from chatai_assets.cli_entities import entities_group
 from chatai_assets.cli_forgetting import forget_command, vacuum_command
 from chatai_assets.cli_output import as_json, print_json, progress, tenant
 from chatai_assets.cli_reindex import reindex_command
+from chatai_assets.cli_stale import stale_command
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import EVERY_STAGE, STAGES, Stage
 from chatai_assets.domain.revisions import Kind
@@ -283,6 +284,7 @@ for command in (
     entities_group,
     forget_command,
     reindex_command,
+    stale_command,
     vacuum_command,
 ):
     cli.add_command(command)
