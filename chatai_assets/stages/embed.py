@@ -15,6 +15,7 @@ from chatai_assets.adapters.records.content import Rows
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.chunking import BODY
+from chatai_assets.domain.embedders import read_embedder
 from chatai_assets.domain.embedding import sparse_terms
 from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
 from chatai_assets.domain.keys import Stage, Stream, fingerprint
@@ -63,6 +64,7 @@ class Embedding:
         self.embedder = index.embedder
         check_model(index, self.embedder)
         self.fingerprint = fingerprint_of(index.model)
+        self.provider = read_embedder(index.about.embedder).name
 
     def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Say of documents why nothing finds them."""
@@ -78,11 +80,19 @@ class Embedding:
             tried = {key for key, row in zip(keys, rows, strict=True) if row["attempts"] + 1 >= self.max_attempts}
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
         questions = list(dict.fromkeys(map(self._question, missing)))
-        answers = dict(zip(questions, answers_to(self.embedder.embed, questions), strict=True))
+        answers = dict(zip(questions, self._answers(questions), strict=True))
         result = BatchResult(write=lambda _connection, _keys: None, follow=("index",), reopen={"index": keys})
         kept = self._kept(missing, answers, tried, result)
         self._complete(result, keys, kept, {(row["tenant_id"], row["source_key"]) for row in missing})
         return result
+
+    def _answers(self, questions: Sequence[Question]) -> Sequence[Vector | Exception]:
+        try:
+            return answers_to(self.embedder.embed, questions)
+        except Outage as error:
+            # The index says who embeds; whoever notes what is down knows the settings only.
+            error.part = error.part or self.provider
+            raise
 
     def _kept(
         self, missing: Rows, answers: Mapping[Question, Vector | Exception], tried: set[Key], result: BatchResult

@@ -274,3 +274,13 @@ def test_a_setting_that_changes_mixes_nothing(home):
         process_all(parts)
         assert found(parts, "Жираф вышел из поезда.")[0].endswith("/901")
     assert {row["model"] for row in rows(home, schema.vectors)} == {"free-hashed-256-1"}
+
+
+def test_what_is_down_is_told_by_the_name_of_whoever_embeds_for_the_index(home, monkeypatch):
+    reindexed(home, "free:512")
+    monkeypatch.setattr(home, "_query_embedder", lambda _name: Broken(512))
+    home._others.clear()  # noqa: SLF001 - as in a new process
+    ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
+    with pytest.raises(ProviderUnreachable) as caught:
+        process_all(home)
+    assert caught.value.part == "free"
