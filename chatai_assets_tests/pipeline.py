@@ -23,17 +23,10 @@ from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.server import ALIAS
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.keys import STAGES, STREAMS, Stage, Stream
+from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.stages.batches import Scope, StageReport
-from chatai_assets.stages.crawl import crawl_hour
-from chatai_assets.stages.embed import embed_hour
-from chatai_assets.stages.enrich import enrich_hour
-from chatai_assets.stages.index import index_hour
 from chatai_assets.stages.ingest import IngestReport, Intake, ingest
-from chatai_assets.stages.link import link_hour
-from chatai_assets.stages.parse import parse_documents, parse_posts
-from chatai_assets.stages.reindex import reindex_hour
-from chatai_assets.stages.tag import tag_hour
 
 NOON = 1_790_000_000.0
 """A moment for arrivals; with a fixed one, payloads of two homes are equal."""
@@ -127,34 +120,7 @@ def scope_of(
     )
 
 
-def run(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
-    """Do one stage with the parts of a home."""
-    records = parts.records
-    match stage:
-        case "parse" if scope.stream == "posts":
-            return parse_posts(scope, records=records, lifetime=parts.settings.retention.posts)
-        case "parse":
-            return parse_documents(
-                scope,
-                records=records,
-                blobs=parts.blobs,
-                reader=parts.reader,
-                lifetime=parts.settings.retention.documents,
-            )
-        case "tag":
-            return tag_hour(scope, records=records, tagger=parts.tagger)
-        case "enrich":
-            return enrich_hour(scope, records=records, extractor=parts.extractor)
-        case "embed":
-            return embed_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
-        case "index":
-            return index_hour(scope, records=records, indexes=parts.indexes)
-        case "link":
-            return link_hour(scope, records=records, graph=parts.graph)
-        case "crawl":
-            return crawl_hour(scope, records=records, reader=parts.pages)
-        case "reindex":
-            return reindex_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
+run = do_stage
 
 
 def process_all(

@@ -12,19 +12,12 @@ from chatai_assets.domain.keys import Stage
 from chatai_assets.orchestration.assets.stages import asset_key
 from chatai_assets.orchestration.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.metadata import materialization_metadata
+from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.orchestration.stage_runs import StageRun, scope_of, watched
 from chatai_assets.settings import Settings
-from chatai_assets.stages.batches import Scope, StageReport
-from chatai_assets.stages.crawl import crawl_hour
-from chatai_assets.stages.embed import embed_hour
-from chatai_assets.stages.enrich import enrich_hour
-from chatai_assets.stages.index import index_hour
-from chatai_assets.stages.link import link_hour
+from chatai_assets.stages.batches import StageReport
 from chatai_assets.stages.outages import part_needed
 from chatai_assets.stages.overview import UnknownItem, redo
-from chatai_assets.stages.parse import parse_documents, parse_posts
-from chatai_assets.stages.reindex import reindex_hour
-from chatai_assets.stages.tag import tag_hour
 
 
 class Redo(OneItem):
@@ -75,36 +68,6 @@ def redo_item(
         with watched(context, run, settings):
             run.do(partial(do_stage, stage, parts=parts))
         _observe(context, run.report, source)
-
-
-def do_stage(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
-    """Do one stage with whatever parts it needs."""
-    records = parts.records
-    match stage:
-        case "parse" if scope.stream == "posts":
-            return parse_posts(scope, records=records, lifetime=parts.settings.retention.posts)
-        case "parse":
-            return parse_documents(
-                scope,
-                records=records,
-                blobs=parts.blobs,
-                reader=parts.reader,
-                lifetime=parts.settings.retention.documents,
-            )
-        case "tag":
-            return tag_hour(scope, records=records, tagger=parts.tagger)
-        case "enrich":
-            return enrich_hour(scope, records=records, extractor=parts.extractor)
-        case "embed":
-            return embed_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
-        case "index":
-            return index_hour(scope, records=records, indexes=parts.indexes)
-        case "link":
-            return link_hour(scope, records=records, graph=parts.graph)
-        case "crawl":
-            return crawl_hour(scope, records=records, reader=parts.pages)
-        case "reindex":
-            return reindex_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
 
 
 def _observe(context: dg.OpExecutionContext, report: StageReport, source: str) -> None:
