@@ -1,9 +1,12 @@
 """Text -> chunks: what is embedded, searched and quoted.
 
 Borders come from the content, so that an edit changes only the chunks around it. A border is where a section, a
-paragraph or a sentence begins; its rank is how strong it is and, among equals, a hash of the words that follow. A
-border is a cut when none within *reach* words on either side outranks it: that depends on nothing further away. Where
-this leaves too long a stretch, the best border inside it is cut as well. (Local-extremum chunking; compare Bjørner,
+paragraph or a sentence begins; its rank is how strong it is and, among equals, a hash of the sentence that follows.
+Its *clearance* is how far the nearest border is that outranks it. A border is a cut when that is more than *reach*
+words: so cuts depend on nothing further away, lie more than that apart, and a changed sentence makes at most two new
+ones, one on either side or itself. Such a cut makes no more than three chunks new, their overlaps included. Where too
+long a stretch is left, the border inside with the most clearance is cut as well; as three in a hundred stretches are
+that long, four chunks are new after fewer than one edit in ten thousand. (Local-extremum chunking; compare Bjørner,
 Blass, Gurevich: "Content-dependent chunking for differential compression, the local maximum approach", 2010.)
 """
 
@@ -27,8 +30,8 @@ WORD_CHARS = 64
 
 _BEFORE_WORD, _BEFORE_CLAUSE, _BEFORE_SENTENCE, _BEFORE_PARAGRAPH, _BEFORE_SECTION = range(5)
 _DEEPEST_LEVEL = 6
-_HASHED_CHARS = 40
-"""How much of what follows a border names it: edits further on leave its rank alone."""
+_HASHED_CHARS = 120
+"""How much of the sentence that follows a border names it, at most: edits further on leave its rank alone."""
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 _CLAUSE = re.compile(r"[,;:)—–][^\S\n]+|\n\s*")
@@ -60,8 +63,8 @@ class ChunkLimits:
 
     Attributes:
         max_words: no chunk has more.
-        overlap_words: about so many words before a chunk's own are repeated in it, from a sentence border on;
-            less than ``max_words``.
+        overlap_words: about so many words before a chunk's own are repeated in it, from a sentence border on, as far
+            as there is room; less than ``max_words``.
     """
 
     max_words: int
@@ -73,14 +76,14 @@ class ChunkLimits:
             raise ValueError(f"an overlap of {self.overlap_words} words leaves no room in {self.max_words}")
 
     @property
-    def own_words(self) -> int:
-        """The most words of a chunk that are not repeated from the one before."""
-        return self.max_words - self.overlap_words
-
-    @property
     def reach(self) -> int:
         """How far, in words, a border must be the best one to be a cut: also the least size of most chunks."""
-        return max(1, self.own_words // 3)
+        return max(1, self.max_words // 4)
+
+    @property
+    def piece(self) -> int:
+        """At most so many words lie between two borders."""
+        return max(1, self.reach // 4)
 
 
 DEFAULT_LIMITS = ChunkLimits(max_words=600, overlap_words=120)
@@ -122,7 +125,7 @@ def cut(
     if words_of(text) <= limits.max_words:
         spans = [(0, len(text))]
     else:
-        spans = list(_spans(_borders(text, sections, piece=max(1, limits.reach // 4)), limits))
+        spans = list(_spans(_borders(text, sections, limits.piece), limits))
     trimmed = [_trim(text, start, end) for start, end in spans]
     starts = [page.start for page in pages]
     return [
@@ -153,20 +156,21 @@ def _page_at(offset: int, pages: Sequence[Page], starts: Sequence[int]) -> int |
 def _borders(text: str, sections: Sequence[Section], piece: int) -> _Borders:
     """Return the borders of a text, close enough that at most ``piece`` words lie between two."""
     strong = _strong_borders(text, sections)
-    offsets, words, strengths = [0], [0], [_BEFORE_SECTION + _DEEPEST_LEVEL]
-    for start, end in pairwise([0, *sorted(strong), len(text)]):
+    ends = [*sorted(strong), len(text), len(text)]
+    best = (_BEFORE_SECTION + _DEEPEST_LEVEL + 1) << 32
+    offsets, words, ranks, strengths = [0], [0], [best], [_BEFORE_SECTION + _DEEPEST_LEVEL]
+    for start, end, beyond in zip([0, *ends], ends, ends[1:], strict=False):
         for _, stop, strength, count in _pieces(text, start, end, piece):
             offsets.append(stop)
             words.append(words[-1] + count)
             strengths.append(strong.get(stop, strength))
-    strengths[-1] = strengths[0]
-    ranks = [strength << 32 | _name(text, at) for at, strength in zip(offsets, strengths, strict=True)]
-    ranks[0] = ranks[-1] = (_BEFORE_SECTION + _DEEPEST_LEVEL + 1) << 32
+            ranks.append(strengths[-1] << 32 | _name(text, stop, beyond if stop == end else end))
+    strengths[-1], ranks[-1] = strengths[0], best
     return _Borders(offsets, words, ranks, strengths)
 
 
-def _name(text: str, at: int) -> int:
-    return crc32(text[at : at + _HASHED_CHARS].encode("utf-8", "surrogatepass"))
+def _name(text: str, at: int, end: int) -> int:
+    return crc32(text[at : min(at + _HASHED_CHARS, end)].encode("utf-8", "surrogatepass"))
 
 
 def _strong_borders(text: str, sections: Sequence[Section]) -> dict[int, int]:
@@ -213,46 +217,59 @@ def _single_words(text: str, start: int, end: int, piece: int) -> Iterator[tuple
 
 def _spans(borders: _Borders, limits: ChunkLimits) -> Iterator[tuple[int, int]]:
     """Yield start and end of each chunk, overlap included."""
+    clearances = _clearances(borders)
+    best = [index for index in range(1, len(clearances) - 1) if clearances[index] > limits.reach]
     cuts = [0]
-    for index in [*_local_maxima(borders, limits.reach), len(borders.ranks) - 1]:
-        cuts.extend(_within(borders, cuts[-1], index, limits))
+    for index in [*best, len(clearances) - 1]:
+        cuts.extend(_within(borders.words, clearances, cuts[-1], index, limits))
         cuts.append(index)
     yield borders.offsets[0], borders.offsets[cuts[1]]
     for before, left, right in zip(cuts, cuts[1:], cuts[2:], strict=False):
-        yield borders.offsets[_overlap_from(borders, before, left, limits.overlap_words)], borders.offsets[right]
+        own_words = borders.words[right] - borders.words[left]
+        start = _overlap_from(borders, before, left, limits.max_words - own_words, limits)
+        yield borders.offsets[start], borders.offsets[right]
 
 
-def _local_maxima(borders: _Borders, reach: int) -> list[int]:
-    """Return, ascending, the inner borders that outrank all others within ``reach`` words; of equals the first."""
+def _clearances(borders: _Borders) -> list[int]:
+    """Return of each border how many words away the nearest is that outranks it; of equals the first does."""
     words, ranks = borders.words, borders.ranks
-    found = []
+    found = [words[-1]] * len(words)
     falling = [0]  # borders that nothing after them has outranked so far
     for index in range(1, len(ranks)):
-        while ranks[falling[-1]] < ranks[index]:
+        while falling and ranks[falling[-1]] < ranks[index]:
             inner = falling.pop()
-            if words[inner] - words[falling[-1]] > reach and words[index] - words[inner] > reach:
-                found.append(inner)
+            found[inner] = min(found[inner], words[index] - words[inner])
+        if falling:
+            found[index] = words[index] - words[falling[-1]]
         falling.append(index)
-    return sorted(found)
+    return found
 
 
-def _within(borders: _Borders, left: int, right: int, limits: ChunkLimits) -> Iterator[int]:
-    """Yield the cuts that a stretch between two cuts needs to keep to the limits; of equals the last."""
-    words, ranks = borders.words, borders.ranks
-    while words[right] - words[left] > limits.own_words:
-        latest = min(words[left] + limits.own_words, words[right] - limits.reach)
-        first = bisect_left(words, words[left] + limits.reach, left + 1, right)
+def _within(
+    words: Sequence[int], clearances: Sequence[int], left: int, right: int, limits: ChunkLimits
+) -> Iterator[int]:
+    """Yield the cuts that a stretch between two cuts needs to keep to the limits; of equals the last.
+
+    Where one cut will do there is but one, and it is not near the ends: both may move with an edit beyond them.
+    """
+    while (length := words[right] - words[left]) > limits.max_words:
+        is_last = length <= 2 * limits.max_words - limits.piece
+        margin = max(1, limits.reach // 2) if is_last else limits.reach
+        earliest = max(words[left] + margin, words[right] - limits.max_words if is_last else 0)
+        latest = min(words[left] + limits.max_words, words[right] - margin)
+        first = bisect_left(words, earliest, left + 1, right)
         beyond = bisect_right(words, latest, first, right)
-        left = max(range(first, beyond), key=lambda index: (ranks[index], index))
+        left = max(range(first, beyond), key=lambda index: (clearances[index], index))
         yield left
 
 
-def _overlap_from(borders: _Borders, before: int, start: int, overlap: int) -> int:
+def _overlap_from(borders: _Borders, before: int, start: int, room: int, limits: ChunkLimits) -> int:
     """Return the border from which a chunk repeats what came before: a sentence's, or any if that one is too long.
 
-    At least one word of the chunk before, whose own words begin at border ``before``, is not repeated.
+    At least one word of the chunk before, whose own words begin at border ``before``, is not repeated. Where there is
+    room for less than an overlap, it begins at a sentence or not at all.
     """
-    words = borders.words
+    words, overlap = borders.words, min(limits.overlap_words, room)
     first = max(bisect_left(words, words[start] - overlap, 0, start), bisect_right(words, words[before], 0, start))
     sentences = (index for index in range(first, start) if borders.strengths[index] >= _BEFORE_SENTENCE)
-    return next(sentences, first)
+    return next(sentences, first if overlap == limits.overlap_words else start)

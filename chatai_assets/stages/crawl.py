@@ -23,7 +23,7 @@ from chatai_assets.domain.keys import Stage, canonical_json, digest, fingerprint
 from chatai_assets.domain.pages import PASSING, Link, Page, page_links
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 FINGERPRINT = fingerprint("crawl", CODE_VERSION)
 """Says by which code pages were read."""
 PAGES_PER_POST = 3

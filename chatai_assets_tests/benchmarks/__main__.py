@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from chatai_assets_tests.benchmarks import pipeline, providers, retrieval, scans, servers
+from chatai_assets_tests.benchmarks import edits, pipeline, providers, retrieval, scans, servers
 
 BENCHMARKS: dict[str, Callable[[list[str]], None]] = {
     "pipeline": pipeline.main,
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[list[str]], None]] = {
     "providers": providers.main,
     "servers": servers.main,
     "scans": scans.main,
+    "edits": edits.main,
 }
 
 if __name__ == "__main__":
