@@ -31,7 +31,7 @@ from chatai_assets.stages.batches import free_lost_claims
 from chatai_assets.stages.tag import TAGGED_CHARS
 from chatai_assets_tests.pipeline import contents, differences, due_hours, free_settings, ingest_files, loose_ends
 from chatai_assets_tests.scenarios import corpus
-from chatai_assets_tests.scenarios.lives import End, Life, Lives, do_round, equip, note
+from chatai_assets_tests.scenarios.lives import ENDED, End, Life, Lives, calls_in, do_round, equip, note
 from chatai_assets_tests.scenarios.worker import Survey, asked_line
 from chatai_assets_tests.services import new_database, served
 
@@ -40,7 +40,6 @@ LIVES_PER_KILL = 3
 DOCUMENTS_SHARE = 0.2
 """Of the random kills: processes that work on documents."""
 SPARE = 1.25
-ENDED, COMMITTED = "ended", "committed"
 
 
 @dataclass(frozen=True)
@@ -276,16 +275,7 @@ def _streams(target: str | None, random: Random) -> tuple[Stream, ...]:
 
 def _count_calls(parts: Parts, ledger: Sequence[str], outcome: Outcome) -> None:
     """Count what was asked again, and what was under way when a process died."""
-    asked: Counter[str] = Counter()
-    open_calls = 0
-    for line in ledger:
-        if line == ENDED:
-            outcome.in_flight += open_calls
-        if line in (ENDED, COMMITTED):
-            open_calls = 0
-        else:
-            open_calls += 1
-            asked[line] += 1
+    asked, outcome.in_flight = calls_in(ledger)
     twice = _needed_twice(parts)
     outcome.asked = asked.total()
     outcome.repeated = sum(max(0, times - 1 - (line in twice)) for line, times in asked.items())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -16,10 +17,15 @@ from pathlib import Path
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.keys import STAGES, STREAMS, Stream
 from chatai_assets.observability import configure_logging
-from chatai_assets_tests.pipeline import Limits, due_hours, free_settings, ingest_files, run, scope_of
+from chatai_assets.stages.expiry import expire
+from chatai_assets.stages.forgetting import finish, forget
+from chatai_assets_tests.pipeline import NOON, Limits, due_hours, free_settings, ingest_files, run, scope_of
 from chatai_assets_tests.scenarios.worker import Counted, Fate, MortalRecords, make_mortal
+from chatai_assets_tests.stages.forgetting import stores
 
 PATIENCE_S = 300.0
+ENDED, COMMITTED = "ended", "committed"
+"""What stands in a ledger besides texts that models are asked: the end of a process, and of a batch."""
 LOADED = (
     "__main__",
     __name__,
@@ -44,6 +50,10 @@ class Life:
         streams: what it works on, in this order.
         point: where it kills itself; None leaves that to others.
         ledger: file for what its models are asked and for its commits.
+        passings: which passing of that point is the last.
+        now: when its arrivals arrive.
+        forgotten: keys of items to forget.
+        sweeps_at: what expired until then it removes; None leaves it.
     """
 
     home: Path
@@ -52,6 +62,10 @@ class Life:
     streams: Sequence[Stream]
     point: str | None
     ledger: Path
+    passings: int = 1
+    now: float = NOON
+    forgotten: Sequence[str] = ()
+    sweeps_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,13 +138,24 @@ def _live(life: Life, says: Connection) -> None:
     configure_logging("ERROR")
     says.send("born")
     with Parts(free_settings(life.home, life.servers)) as parts:
-        fate = _Telling(life.point, life.ledger, says)
+        fate = _Telling(life.point, life.passings, life.ledger, says)
         equip(parts, fate, life.ledger)
         fate.stage = "ingest"
-        ingest_files(parts, life.arrivals)
+        ingest_files(parts, life.arrivals, now=life.now)
+        for key in life.forgotten:
+            forget(stores(parts), key)
         says.send("taken in")
+        _sweep(parts, fate, life.sweeps_at)
         while do_round(parts, fate, life.streams):
             pass
+
+
+def _sweep(parts: Parts, fate: Fate, until: float | None) -> None:
+    if until is not None:
+        fate.stage = "expiry"
+        while expire(stores(parts), clock=lambda: until).until < until:
+            pass  # that was the end of a sweep which had been stopped
+        finish(stores(parts), clock=lambda: until)
 
 
 def equip(parts: Parts, fate: Fate, ledger: Path) -> None:
@@ -154,8 +179,8 @@ def do_round(parts: Parts, fate: Fate, streams: Sequence[Stream] = STREAMS, limi
 class _Telling(Fate):
     """Tells the parent how far this process is, and the ledger which batches are committed."""
 
-    def __init__(self, point: str | None, ledger: Path, says: Connection) -> None:
-        super().__init__(point)
+    def __init__(self, point: str | None, passings: int, ledger: Path, says: Connection) -> None:
+        super().__init__(point, passings)
         self._ledger = ledger
         self._says = says
         self._stage = ""
@@ -167,7 +192,7 @@ class _Telling(Fate):
         if point.endswith("claimed, after its commit"):
             self._says.send("claimed")
         if point.endswith(" commit, after its commit"):
-            note(self._ledger, "committed")
+            note(self._ledger, COMMITTED)
         super().passes(point)
 
 
@@ -175,3 +200,17 @@ def note(ledger: Path, line: str) -> None:
     """Add a line to a ledger."""
     with ledger.open("a", encoding="ascii") as file:
         file.write(f"{line}\n")
+
+
+def calls_in(ledger: Sequence[str]) -> tuple[Counter[str], int]:
+    """Return what models were asked, how often, and how many answers were not committed when a process died."""
+    asked, in_flight, open_calls = Counter[str](), 0, 0
+    for line in ledger:
+        if line == ENDED:
+            in_flight += open_calls
+        if line in (ENDED, COMMITTED):
+            open_calls = 0
+        else:
+            open_calls += 1
+            asked[line] += 1
+    return asked, in_flight
