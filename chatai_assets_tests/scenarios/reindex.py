@@ -45,6 +45,7 @@ LIGHTHOUSES = 20
 """Posts that are neither edited nor forgotten, and that the searches ask for."""
 PORTION = 2_000
 PAUSE_S = 0.2
+SEARCHERS = 4
 PATIENCE_S = 3_600.0
 
 
@@ -90,6 +91,7 @@ class Outcome:
     filling_s: float = 0.0
     reindexing_s: float = 0.0
     back_s: float = 0.0
+    searched_s: float = 0.0
     waits_s: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -97,14 +99,11 @@ class Outcome:
 def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> Outcome:
     """Let another model serve in a home of a folder, and the first one again."""
     outcome, settings = Outcome(), free_settings(folder / "home", servers)
-    with Parts(settings) as parts, Parts(settings) as searching:
+    with Parts(settings) as parts:
         started = time.monotonic()
         _fill(parts, plan)
         outcome.filling_s = time.monotonic() - started
-        over = threading.Event()
-        searcher = threading.Thread(target=_keep_searching, args=(searching, plan, over, outcome))
-        searcher.start()
-        try:
+        with _searched(settings, plan, outcome):
             _refuse(parts, outcome)
             with _coming(settings, plan, plan.seed, outcome):
                 _switch(folder, parts, plan, servers or {}, outcome)
@@ -114,9 +113,6 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
                 outcome.back_embedded = back(parts).filled.counts["texts_embedded"]
             outcome.back_s = time.monotonic() - started
             _check(parts, "after the way back", outcome)
-        finally:
-            over.set()
-            searcher.join()
     return outcome
 
 
@@ -261,20 +257,42 @@ class _Arrivals:
         return message(row["message_id"], words, edited=date, chat=row["chat_id"])
 
 
-def _keep_searching(parts: Parts, plan: Plan, over: threading.Event, outcome: Outcome) -> None:
-    """Ask for the lighthouses so many times a second; what is not found, or fails, is a fault."""
-    random = Random(plan.seed + 1)
-    while not over.wait(1 / plan.searches_per_second):
-        number, started = random.randrange(LIGHTHOUSES), time.monotonic()
-        try:
-            found = _search(parts, _lighthouse(number))
-        except ChatAIError as error:
-            outcome.faults.append(f"search: {type(error).__name__}: {error}")
-            continue
-        finally:
-            outcome.waits_s.append(time.monotonic() - started)
-        if not any(source.endswith(f"/{1_000_000 + number}") for source in found):
-            outcome.faults.append(f"search: lighthouse {number} was not found")
+@contextmanager
+def _searched(settings: Settings, plan: Plan, outcome: Outcome) -> Iterator[None]:
+    """Have people search, so many times a second, until the block ends."""
+    over, started = threading.Event(), time.monotonic()
+
+    def search_on(number: int) -> None:
+        with Parts(settings) as parts:
+            turn = number
+            while not over.wait(max(0.0, started + turn / plan.searches_per_second - time.monotonic())):
+                _ask(parts, Random(plan.seed + turn).randrange(LIGHTHOUSES), outcome)
+                turn += SEARCHERS
+
+    threads = [threading.Thread(target=search_on, args=(number,)) for number in range(SEARCHERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        outcome.searched_s = time.monotonic() - started
+
+
+def _ask(parts: Parts, number: int, outcome: Outcome) -> None:
+    """Ask for a lighthouse; what is not found, or fails, is a fault."""
+    began = time.monotonic()
+    try:
+        found = _search(parts, _lighthouse(number))
+    except ChatAIError as error:
+        outcome.faults.append(f"search: {type(error).__name__}: {error}")
+        return
+    finally:
+        outcome.waits_s.append(time.monotonic() - began)
+    if not any(source.endswith(f"/{1_000_000 + number}") for source in found):
+        outcome.faults.append(f"search: lighthouse {number} was not found")
 
 
 def _search(parts: Parts, question: str) -> list[str]:
@@ -321,8 +339,8 @@ def main(items: int, searches_per_second: float, kills: int, seed: int) -> None:
     )
     click.echo(f"the way back: {outcome.back_s:.1f} s, {outcome.back_embedded} texts embedded")
     click.echo(
-        f"{len(waits)} searches, median {waits[len(waits) // 2]:.2f} s, longest {waits[-1]:.2f} s, "
-        f"{len(outcome.faults)} faults"
+        f"{len(waits)} searches in {outcome.searched_s:.1f} s, median {waits[len(waits) // 2]:.2f} s, "
+        f"longest {waits[-1]:.2f} s, {len(outcome.faults)} faults"
     )
     for line in outcome.faults[:30]:
         click.echo(f"  {line}")
