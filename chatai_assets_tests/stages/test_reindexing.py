@@ -2,14 +2,16 @@
 
 import shutil
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
+from chatai_assets.adapters.models.free import HashedEmbedder
 from chatai_assets.adapters.records import filling, schema
 from chatai_assets.assembly import Parts
-from chatai_assets.domain.errors import ProviderUnreachable
+from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
 from chatai_assets.orchestration.losses import Lookout
 from chatai_assets.stages.audit import audit
 from chatai_assets.stages.forgetting import forget
@@ -17,7 +19,16 @@ from chatai_assets.stages.overview import status
 from chatai_assets.stages.retrieval import Asked
 from chatai_assets.stages.search import search
 from chatai_assets.stages.switching import CannotReindex, begin, drop_old, fill, give_up
-from chatai_assets_tests.pipeline import due_hours, ingest_posts, message, process_all, rows, run, scope_of
+from chatai_assets_tests.pipeline import (
+    due_hours,
+    ingest_files,
+    ingest_posts,
+    message,
+    process_all,
+    rows,
+    run,
+    scope_of,
+)
 from chatai_assets_tests.scenarios import corpus
 from chatai_assets_tests.stages.forgetting import stores
 from chatai_assets_tests.stages.reindexing import Broken, back, filled, means_of, reindexed, served
@@ -284,3 +295,59 @@ def test_what_is_down_is_told_by_the_name_of_whoever_embeds_for_the_index(home, 
     with pytest.raises(ProviderUnreachable) as caught:
         process_all(home)
     assert caught.value.part == "free"
+
+
+def test_an_index_run_that_is_overtaken_before_it_commits_is_done_again_in_the_other(home):
+    filled(home, "free:512")
+    ingest_posts(home, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
+    process_all(home, stages=("parse", "tag", "enrich", "embed"))
+    writing = home.vectors.writing
+
+    @contextmanager
+    def then_another_serves():
+        home.vectors.writing = writing
+        with writing() as writer:
+            yield writer
+        assert reindexed(home, "free:512").serves
+
+    home.vectors.writing = then_another_serves
+    (hour,) = due_hours(home, "posts")
+    assert run("index", scope_of("posts", hour), home).done == 0
+    process_all(home)
+    assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert found(home, "Кит уплыл.")[0].endswith("/900")
+    assert agrees(home)
+    assert back(home).serves
+    assert agrees(home)
+
+
+def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monkeypatch):
+    file = tmp_path / "a.txt"
+    file.write_text("Договор подписан в Казани.", encoding="utf-8")
+    ingest_files(home, [file])
+    process_all(home)
+    begin(means_of(home), *home.named("free:512"))
+    (tmp_path / "b.txt").write_text("Письмо пришло из Лондона.", encoding="utf-8")
+    ingest_files(home, [tmp_path / "b.txt"])
+    made, seen = home._query_embedder, list[str]()  # noqa: SLF001 - where the new model is asked
+
+    class Watching(HashedEmbedder):
+        def embed(self, questions):
+            seen.extend(row["status"] for row in rows(home, schema.documents))
+            return super().embed(questions)
+
+    monkeypatch.setattr(home, "_query_embedder", lambda name: Watching(512) if name == "free:512" else made(name))
+    assert reindexed(home, "free:512").serves
+    assert {*seen} == {"completed", "pending"}
+    assert sorted(row["status"] for row in rows(home, schema.documents)) == ["completed", "pending"]
+
+
+def test_a_search_goes_on_in_the_other_index_when_its_own_is_gone(home):
+    def too_late(_query):
+        del home.vectors.search
+        assert reindexed(home, "free:512").serves
+        drop_old(means_of(home))
+        raise StoreUnavailable("the lock of the vector index cannot be taken")
+
+    home.vectors.search = too_late
+    assert found(home)[0].endswith("/900")
