@@ -70,6 +70,15 @@ def test_what_cannot_be_is_said_in_a_sentence(home, arguments, sentence):
     assert sentence in str(done.exception)
 
 
+def test_a_budget_of_money_needs_the_price_of_a_model_whose_provider_tells_none(home):
+    given = {"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", "GIGACHAT_API_KEY": "a2V5", "CHATAI_BUDGET_DAY": "1"}
+    arguments = ["reindex", "--to", "gigachat:EmbeddingsGigaR@2560"]
+    refused = CliRunner().invoke(cli, arguments, env=given)
+    assert str(refused.exception).startswith(
+        "CHATAI_BUDGET_DAY holds nothing back without the price of 'EmbeddingsGigaR'"
+    )
+
+
 def test_questions_come_from_a_file(home, tmp_path):
     file = tmp_path / "questions.jsonl"
     file.write_text('{"question": "Запись 3 изменена", "source": "tg/-1000000000101/3"}\n', encoding="utf-8")

@@ -14,6 +14,7 @@ from chatai_assets.adapters.records.checkpoints import read_checkpoint, write_ch
 from chatai_assets.adapters.records.indexes import Index
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.breaker import clock_time
+from chatai_assets.domain.embedders import read_embedder
 from chatai_assets.domain.keys import Stream
 from chatai_assets.orchestration.stage_runs import scope_of
 from chatai_assets.settings import Settings
@@ -101,9 +102,16 @@ def _begun(parts: Parts, means: Means, wish: Wish) -> tuple[Index, Wish]:
 
 def _named(parts: Parts, name: str) -> tuple[str, Embedder]:
     try:
-        return parts.named(name)
+        named = parts.named(name)
     except ValueError as error:
         raise CannotReindex(str(error)) from None
+    wanted, costs = read_embedder(named[0]), parts.settings.costs
+    is_held = costs.budget.money_nano is None or costs.budget.tokens is not None
+    if wanted.name == "gigachat" and not is_held and wanted.model not in costs.tariff.prices:
+        raise CannotReindex(
+            f"CHATAI_BUDGET_DAY holds nothing back without the price of {wanted.model!r}: CHATAI_PRICES."
+        )
+    return named
 
 
 def _questions(parts: Parts, wish: Wish) -> Callable[[], Sequence[Asked]] | None:
