@@ -20,6 +20,7 @@ from rich.table import Table
 
 from chatai_assets.assembly import Parts, open_parts
 from chatai_assets.cli_audit import audit_command
+from chatai_assets.cli_cleanup import cleanup_command
 from chatai_assets.cli_dead_letters import letters_group
 from chatai_assets.cli_entities import entities_group
 from chatai_assets.cli_forgetting import forget_command, vacuum_command
@@ -280,6 +281,7 @@ def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as
 
 for command in (
     audit_command,
+    cleanup_command,
     letters_group,
     entities_group,
     forget_command,
