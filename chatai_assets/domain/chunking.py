@@ -6,7 +6,7 @@ Its *clearance* is how far the nearest border is that outranks it. A border is a
 words: so cuts depend on nothing further away, lie more than that apart, and a changed sentence makes at most two new
 ones, one on either side or itself. Such a cut makes no more than three chunks new, their overlaps included. Where too
 long a stretch is left, the border inside with the most clearance is cut as well; as three in a hundred stretches are
-that long, four chunks are new after fewer than one edit in ten thousand. (Local-extremum chunking; compare Bjørner,
+that long, four chunks are new after one edit in some ten thousand. (Local-extremum chunking; compare Bjørner,
 Blass, Gurevich: "Content-dependent chunking for differential compression, the local maximum approach", 2010.)
 """
 

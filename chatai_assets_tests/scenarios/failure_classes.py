@@ -149,7 +149,7 @@ def _documents(folder: Path, each: int) -> list[Path]:
     for number in range(each):
         (folder / f"corrupt-{number}.pdf").write_bytes(f"%PDF-1.4\nnot really {number}\n".encode())
         (folder / f"empty-{number}.txt").write_bytes(b"")
-        (folder / f"picture-{number}.pdf").write_bytes(b"\x89PNG\r\n\x1a\n" + number.to_bytes(4, "big") * 20)
+        (folder / f"picture-{number}.pdf").write_bytes(b"GIF89a" + number.to_bytes(4, "big") * 20)
         writer = PdfWriter()
         writer.add_blank_page(100, 100 + number)
         writer.encrypt("secret", algorithm="RC4-128")
