@@ -104,7 +104,8 @@ def test_a_text_that_cannot_be_embedded_is_not_found_in_part_and_fails_its_docum
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     ingest_files(parts, [tmp_path / "a.txt"])
     process_all(parts)
-    assert len(rows(parts, schema.chunks)) == parts.vectors.count() == 7
+    chunks = len(rows(parts, schema.chunks))
+    assert parts.vectors.count() == chunks > 1
     end = trouble(parts, "embedder", ProviderRejected("No."))
     (tmp_path / "a.txt").write_text(text + " Вот и беда.", encoding="utf-8")
     ingest_files(parts, [tmp_path / "a.txt"])
@@ -122,7 +123,7 @@ def test_a_text_that_cannot_be_embedded_is_not_found_in_part_and_fails_its_docum
     ingest_files(parts, [tmp_path / "a.txt"])
     process_all(parts)
     (row,) = rows(parts, schema.documents)
-    assert (row["status"], row["error"], parts.vectors.count()) == ("completed", None, 7)
+    assert (row["status"], row["error"], parts.vectors.count()) == ("completed", None, chunks)
 
 
 @pytest.mark.parametrize("stage", ["tag", "enrich"])
