@@ -43,7 +43,11 @@ def net():
         yield made
 
 
-def crawling(parts, net, limits=TIGHT):
+PATIENT = replace(TIGHT, connect_s=5.0, silence_s=5.0, page_s=10.0, link_s=20.0)
+"""The server of the tests shares the machine with everything else."""
+
+
+def crawling(parts, net, limits=PATIENT):
     """Let a home read pages of the small internet."""
     return parts._opened.enter_context(WebPages(parts.parser, limits, net.world))  # noqa: SLF001
 
