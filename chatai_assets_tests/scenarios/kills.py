@@ -39,7 +39,7 @@ LIVES_PER_KILL = 3
 """Some processes finish before they come to where they shall die."""
 DOCUMENTS_SHARE = 0.2
 """Of the random kills: processes that work on documents."""
-SPARE = 1.25
+SPARE = 2.0
 
 
 @dataclass(frozen=True)

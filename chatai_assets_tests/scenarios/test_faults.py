@@ -31,6 +31,7 @@ def test_workers_killed_at_random_moments_and_at_commits_leave_what_a_quiet_day_
     print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
     plan = kills.Plan(items=150, kills=3, boundary_kills=1, seed=seed, longest_delay_s=0.3, places=5)
     outcome = kills.run(tmp_path, plan, stores)
+    assert outcome.unreached == {}
     assert outcome.deaths.total() == 8
     assert outcome.faults == []
 
