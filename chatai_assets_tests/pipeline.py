@@ -27,6 +27,7 @@ from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.stages.batches import Scope, StageReport
 from chatai_assets.stages.ingest import IngestReport, Intake, ingest
+from chatai_assets.stages.search import Found, search
 
 NOON = 1_790_000_000.0
 """A moment for arrivals; with a fixed one, payloads of two homes are equal."""
@@ -149,6 +150,19 @@ def rows(parts: Parts, table: Table, *where: Any) -> list[dict[str, Any]]:
 def states(parts: Parts, source_key: str) -> dict[str, str]:
     """Return stage -> state of one item."""
     return {row["stage"]: row["state"] for row in rows(parts, schema.work, schema.work.c.source_key == source_key)}
+
+
+def found_by(parts: Parts, question: str, limit: int = 10) -> list[Found]:
+    """Return what a question finds of the default tenant, best first."""
+    return search(
+        question,
+        limit=limit,
+        tenant_id="default",
+        kind=None,
+        records=parts.records,
+        indexes=parts.indexes,
+        stems=parts.stems,
+    )
 
 
 def hits_of(parts: Parts, source_key: str) -> list[dict[str, Any]]:

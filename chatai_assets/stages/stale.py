@@ -92,7 +92,7 @@ def _stale(connection: Connection, stage: Stage, in_use: InUse, tariff: Tariff) 
 
 def _usage(connection: Connection, stream: Stream, stage: Stage, current: str, in_use: InUse) -> Usage:
     if stage == "embed":
-        _, chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
+        chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
         return Usage(embedding=chars // CHARS_PER_TOKEN)
     if stage == "tag":
         texts, chars = stale.chars_of_items(connection, stream, stage, current, tag.TAGGED_CHARS)

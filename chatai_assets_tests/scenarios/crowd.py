@@ -21,10 +21,10 @@ import click
 
 from chatai_assets.assembly import Parts
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.search import search
 from chatai_assets_tests.pipeline import (
     contents,
     differences,
+    found_by,
     free_settings,
     ingest_files,
     ingest_posts,
@@ -142,17 +142,7 @@ def _keep_searching(
 
 
 def _search(parts: Parts) -> int:
-    return len(
-        search(
-            QUESTION,
-            limit=10,
-            tenant_id="default",
-            kind=None,
-            records=parts.records,
-            indexes=parts.indexes,
-            stems=parts.stems,
-        )
-    )
+    return len(found_by(parts, QUESTION))
 
 
 def _command_search(parts: Parts) -> int:

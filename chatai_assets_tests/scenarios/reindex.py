@@ -32,9 +32,8 @@ from chatai_assets.settings import Settings
 from chatai_assets.stages.audit import audit
 from chatai_assets.stages.erasing import Stores
 from chatai_assets.stages.forgetting import forget
-from chatai_assets.stages.search import search
 from chatai_assets.stages.switching import give_up
-from chatai_assets_tests.pipeline import free_settings, ingest_posts, message, process_all, rows
+from chatai_assets_tests.pipeline import found_by, free_settings, ingest_posts, message, process_all, rows
 from chatai_assets_tests.scenarios import corpus
 from chatai_assets_tests.scenarios.lives import LOADED
 from chatai_assets_tests.scenarios.worker import Counted, asked_line
@@ -285,7 +284,7 @@ def _ask(parts: Parts, number: int, outcome: Outcome) -> None:
     """Ask for a lighthouse; what is not found, or fails, is a fault."""
     began = time.monotonic()
     try:
-        found = _search(parts, _lighthouse(number))
+        found = [hit.source for hit in found_by(parts, _lighthouse(number))]
     except ChatAIError as error:
         outcome.faults.append(f"search: {type(error).__name__}: {error}")
         return
@@ -293,19 +292,6 @@ def _ask(parts: Parts, number: int, outcome: Outcome) -> None:
         outcome.waits_s.append(time.monotonic() - began)
     if not any(source.endswith(f"/{1_000_000 + number}") for source in found):
         outcome.faults.append(f"search: lighthouse {number} was not found")
-
-
-def _search(parts: Parts, question: str) -> list[str]:
-    found = search(
-        question,
-        limit=10,
-        tenant_id="default",
-        kind=None,
-        records=parts.records,
-        indexes=parts.indexes,
-        stems=parts.stems,
-    )
-    return [hit.source for hit in found]
 
 
 def _check(parts: Parts, when: str, outcome: Outcome) -> None:

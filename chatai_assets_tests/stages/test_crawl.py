@@ -13,13 +13,13 @@ from chatai_assets.domain.keys import EVERY_STAGE
 from chatai_assets.domain.pages import Link
 from chatai_assets.orchestration.assets.stages import FACTS
 from chatai_assets.stages.crawl import FRESH_S, PATIENCE_S
-from chatai_assets.stages.search import search
 from chatai_assets_tests.adapters.web.hostile import ANSWERS, TIGHT, head, internet, page
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,
     Limits,
     contents,
+    found_by,
     hits_of,
     ingest_posts,
     loose_ends,
@@ -88,15 +88,7 @@ def test_a_post_is_found_before_its_page_and_by_its_page_after(home, net):
     report = crawl(home)
     assert (report.done, report.counts["pages_read"]) == (1, 1)
     assert states(home, POST) == DONE
-    found = search(
-        "кратер на луне весит",
-        limit=1,
-        tenant_id="default",
-        kind="post",
-        records=home.records,
-        indexes=home.indexes,
-        stems=home.stems,
-    )
+    found = found_by(home, "кратер на луне весит", limit=1)
     assert [(hit.source, hit.title, hit.url) for hit in found] == [(POST, "Луна", net.url("article"))]
     assert found[0].text.startswith("Кратер на Луне весит больше")
     assert loose_ends(contents(home)) == []

@@ -9,12 +9,12 @@ from chatai_assets.adapters.records import schema
 from chatai_assets.adapters.records.provider_results import forget_results
 from chatai_assets.domain import retries
 from chatai_assets.domain.errors import ProviderUnreachable
-from chatai_assets.stages.search import search
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,
     Limits,
     due_hours,
+    found_by,
     ingest_posts,
     loose_ends,
     message,
@@ -53,15 +53,7 @@ def test_a_post_becomes_searchable_through_providers(server, tmp_path):
         bring(parts, 30)
         process_all(parts)
         assert loose_ends(contents_of(parts)) == []
-        found = search(
-            "Вчера поезд 7 видел город Казань.",
-            limit=3,
-            tenant_id="default",
-            kind=None,
-            records=parts.records,
-            indexes=parts.indexes,
-            stems=parts.stems,
-        )
+        found = found_by(parts, "Вчера поезд 7 видел город Казань.", limit=3)
         assert found[0].source.endswith("/7")
         assert found[0].tags
     assert server.counts()["paid_repeats"] == 0  # a question that a post asks in the same words is known already

@@ -17,10 +17,10 @@ from chatai_assets.stages.audit import audit
 from chatai_assets.stages.forgetting import forget
 from chatai_assets.stages.overview import status
 from chatai_assets.stages.retrieval import Asked
-from chatai_assets.stages.search import search
 from chatai_assets.stages.switching import CannotReindex, begin, drop_old, fill, give_up
 from chatai_assets_tests.pipeline import (
     due_hours,
+    found_by,
     ingest_files,
     ingest_posts,
     message,
@@ -57,16 +57,7 @@ def either(parts):
 
 
 def found(parts, question=WHALE):
-    hits = search(
-        question,
-        limit=10,
-        tenant_id="default",
-        kind=None,
-        records=parts.records,
-        indexes=parts.indexes,
-        stems=parts.stems,
-    )
-    return [hit.source for hit in hits]
+    return [hit.source for hit in found_by(parts, question)]
 
 
 def states(parts):

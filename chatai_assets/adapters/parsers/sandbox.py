@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -97,17 +96,6 @@ class ParserPool:
                     crashes += 1
                     if error.code != CRASHED or crashes == CRASHES:
                         raise
-
-    def parse_many(self, items: Iterable[tuple[Path, str]]) -> Iterator[ParsedDocument | ChatAIError]:
-        """Yield, in the order of ``items``, each document or the error it ended with; all workers are used.
-
-        Args:
-            items: paths and names as for ``parse``.
-
-        Raises:
-            Outage: no child can be started, or the pool is closed.
-        """
-        return self.each(partial(self.parse, path, name) for path, name in items)
 
     def each(self, calls: Iterable[Callable[[], ParsedDocument]]) -> Iterator[ParsedDocument | ChatAIError]:
         """Yield, in order, what calls of ``parse`` or ``read`` return, or their errors; all workers are used.

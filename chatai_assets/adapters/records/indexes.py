@@ -81,15 +81,6 @@ def hold(connection: Connection, number: int, state: State) -> None:
         raise IndexMoved(f"the vector index {number} is not {state} any more")
 
 
-def is_in(connection: Connection, number: int, state: State) -> bool:
-    """Return whether an index is in a state, and let it stay there until the transaction ends if it is."""
-    try:
-        hold(connection, number, state)
-    except IndexMoved:
-        return False
-    return True
-
-
 def add_index(connection: Connection, embedder: str, model: str, dimensions: int, state: State, *, now: float) -> Index:
     """Add an index; where another is in a state that only one may have, return that one instead."""
     exclude_others(connection, CHANGES)

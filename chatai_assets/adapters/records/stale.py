@@ -43,8 +43,8 @@ def chars_of_chunks(connection: Connection, stream: Stream, stage: Stage, curren
     return int(texts), int(chars)
 
 
-def chars_to_embed(connection: Connection, stream: Stream, stage: Stage, current: str, model: str) -> tuple[int, int]:
-    """Return how many texts of those items a model has not embedded yet, and how many characters."""
+def chars_to_embed(connection: Connection, stream: Stream, stage: Stage, current: str, model: str) -> int:
+    """Return how many characters the texts of those items have that a model has not embedded yet."""
     same = and_(chunks.c.tenant_id == work.c.tenant_id, chunks.c.source_key == work.c.source_key)
     known = and_(
         vectors.c.tenant_id == chunks.c.tenant_id,
@@ -58,8 +58,7 @@ def chars_to_embed(connection: Connection, stream: Stream, stage: Stage, current
         .group_by(chunks.c.tenant_id, chunks.c.text_hash)
         .subquery()
     )
-    texts, chars = connection.execute(select(func.count(), func.coalesce(func.sum(each.c.chars), 0))).one()
-    return int(texts), int(chars)
+    return int(connection.execute(select(func.coalesce(func.sum(each.c.chars), 0))).scalar_one())
 
 
 def _stale(stream: Stream, stage: Stage, current: str) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ import re
 import time
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def outcomes(folder: str) -> dict[str, ParsedDocument | UnreadableDocument]:
     paths = sorted(path for path in (CORPUS / folder).iterdir() if not path.name.endswith(".expected.md"))
     results: dict[str, ParsedDocument | UnreadableDocument] = {}
     with ParserPool(2) as pool:
-        for path, outcome in zip(paths, pool.parse_many((path, path.name) for path in paths), strict=True):
+        for path, outcome in zip(paths, pool.each(partial(pool.parse, path, path.name) for path in paths), strict=True):
             assert isinstance(outcome, ParsedDocument | UnreadableDocument), path.name
             results[path.name] = outcome
     return results
