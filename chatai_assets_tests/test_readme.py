@@ -1,4 +1,4 @@
-"""Every command that README.md shows is run here, or is a target of the Makefile that other tests or CI run."""
+"""Every command that README.md and its manual show is run here, or is a target of the Makefile that others run."""
 
 import os
 import re
@@ -11,6 +11,8 @@ from chatai_assets.settings import PROJECT
 from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, run_command
 
 README = PROJECT / "README.md"
+OPERATIONS = PROJECT / "deploy" / "operations.md"
+TESTS = PROJECT / "chatai_assets_tests" / "README.md"
 TARGETS_RUN_ELSEWHERE = {"run", "test", "check", "bench", "pictures"}
 """``run`` by the daemon's tests, ``test`` and ``check`` by CI; by hand ``bench``, which needs the corpus, and
 ``pictures``: these are tests of the browser that CI runs as well."""
@@ -20,8 +22,9 @@ SCOPES = {"GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"}
 
 
 def commands() -> list[str]:
-    """Return the lines of all ``sh`` blocks, without comments."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    """Return the lines of all ``sh`` blocks, first of the README, then of the manual, without comments."""
+    told = "\n".join(path.read_text(encoding="utf-8") for path in (README, OPERATIONS))
+    blocks = re.findall(r"^```sh\n(.*?)^```", told, re.MULTILINE | re.DOTALL)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -54,8 +57,8 @@ def test_the_chatai_commands_of_the_readme_work_one_after_the_other(tmp_path: Pa
             assert "Traceback" not in done.stderr, line
 
 
-def test_every_scenario_of_the_readme_is_a_command():
-    told = README.read_text(encoding="utf-8")
+def test_every_scenario_that_is_told_of_is_a_command():
+    told = TESTS.read_text(encoding="utf-8")
     _, _, rows = told.partition("\n| scenario |")[2].partition("\n|---|---|\n")
     cells = [row.split("|")[1] for row in rows.partition("\n\n")[0].splitlines()]
     assert cells
@@ -64,16 +67,21 @@ def test_every_scenario_of_the_readme_is_a_command():
         assert 'if __name__ == "__main__"' in module.read_text(encoding="utf-8"), name
 
 
-@pytest.mark.parametrize("path", re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text(encoding="utf-8")))
-def test_every_picture_of_the_readme_is_there(path: str):
-    assert (PROJECT / path).is_file()
+@pytest.mark.parametrize("page", [README, OPERATIONS, TESTS], ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_every_picture_and_every_place_that_is_linked_is_there(page: Path):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, heading = target.partition("#")
+        linked = page.parent / path
+        assert linked.is_file(), target
+        headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+        assert not heading or heading in {each.lower().replace(" ", "-") for each in headings}, target
 
 
 def test_the_table_of_settings_names_what_is_read_and_nothing_else():
     name = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"
     sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chatai_assets" / "settings").glob("*.py")]
     read = {found for source in sources for found in re.findall(rf"[\"`]({name})[\"`]", source)} - SCOPES
-    table = README.read_text(encoding="utf-8").partition("| setting |")[2].partition("\n\n")[0]
+    table = OPERATIONS.read_text(encoding="utf-8").partition("| setting |")[2].partition("\n\n")[0]
     told = set(re.findall(name, table)) - SCOPES
     assert read - told == set()
     assert told - read == {"DAGSTER_HOME"}, "which is Dagster's own"
