@@ -5,8 +5,8 @@ paragraph or a sentence begins; its rank is how strong it is and, among equals, 
 Its *clearance* is how far the nearest border is that outranks it. A border is a cut when that is more than *reach*
 words: so cuts depend on nothing further away, lie more than that apart, and a changed sentence makes at most two new
 ones, one on either side or itself. Such a cut makes no more than three chunks new, their overlaps included. Where too
-long a stretch is left, the border inside with the most clearance is cut as well; as three in a hundred stretches are
-that long, four chunks are new after one edit in some ten thousand. (Local-extremum chunking; compare Bjørner,
+long a stretch is left, a border inside with much clearance is cut as well; as that happens to one stretch in a hundred,
+four chunks are new after one edit in some four hundred thousand. (Local-extremum chunking; compare Bjørner,
 Blass, Gurevich: "Content-dependent chunking for differential compression, the local maximum approach", 2010.)
 """
 
@@ -77,13 +77,17 @@ class ChunkLimits:
 
     @property
     def reach(self) -> int:
-        """How far, in words, a border must be the best one to be a cut: also the least size of most chunks."""
-        return max(1, self.max_words // 4)
+        """How far, in words, a border must be the best one to be a cut: also the least a chunk has besides its overlap.
+
+        It is a little more than the usual overlap, so that no chunk repeats words of the last but one; more than that
+        would leave more stretches too long.
+        """
+        return max(1, self.max_words * 5 // 24)
 
     @property
     def piece(self) -> int:
         """At most so many words lie between two borders."""
-        return max(1, self.reach // 4)
+        return max(1, self.max_words // 16)
 
 
 DEFAULT_LIMITS = ChunkLimits(max_words=600, overlap_words=120)
@@ -250,15 +254,11 @@ def _within(
 ) -> Iterator[int]:
     """Yield the cuts that a stretch between two cuts needs to keep to the limits; of equals the last.
 
-    Where one cut will do there is but one, and it is not near the ends: both may move with an edit beyond them.
+    Where they are does not depend on how long the stretch is, so that its far end may move with an edit beyond it.
     """
-    while (length := words[right] - words[left]) > limits.max_words:
-        is_last = length <= 2 * limits.max_words - limits.piece
-        margin = max(1, limits.reach // 2) if is_last else limits.reach
-        earliest = max(words[left] + margin, words[right] - limits.max_words if is_last else 0)
-        latest = min(words[left] + limits.max_words, words[right] - margin)
-        first = bisect_left(words, earliest, left + 1, right)
-        beyond = bisect_right(words, latest, first, right)
+    while words[right] - words[left] > limits.max_words:
+        first = bisect_left(words, words[left] + limits.reach, left + 1, right)
+        beyond = bisect_right(words, words[left] + max(limits.reach, limits.max_words * 2 // 3), first, right)
         left = max(range(first, beyond), key=lambda index: (clearances[index], index))
         yield left
 

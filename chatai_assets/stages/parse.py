@@ -27,7 +27,7 @@ from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_st
 from chatai_assets.stages.documents import fail_documents
 from chatai_assets.stages.isolation import attempt, note_failure
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Changes when parsing or chunking gives other results for the same input."""
 FINGERPRINTS: dict[Stream, str] = {stream: fingerprint("parse", stream, CODE_VERSION) for stream in STREAMS}
 """Say by which code items were parsed."""

@@ -89,6 +89,16 @@ def test_chunks_begin_at_sentences_and_repeat_about_120_words():
     assert sum(full) < len(chunks) / 10
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_chunks_of_a_long_text_have_words_enough_of_their_own(seed: int):
+    dice = random.Random(seed)
+    lengths = [dice.randint(1, 60) for _ in range(dice.randint(30, 200))]
+    text = " ".join(" ".join(str(dice.random()) for _ in range(length)) + ". А" for length in lengths)
+    ends = [0, *(chunk.end for chunk in cut(text))]
+    assert len(ends) > 2
+    assert min(words_of(text[left:right]) for left, right in pairwise(ends)) >= 125
+
+
 def test_tiny_sections_are_merged_and_a_heading_stays_with_its_text():
     titles = [f"Раздел {number}" for number in range(200)]
     body = "Слово за словом идёт рассказ. " * 6
