@@ -28,8 +28,6 @@ CODE_VERSION = "2"
 FINGERPRINT = fingerprint("link", CODE_VERSION)
 """Says by which code items were drawn."""
 ITEMS_PER_TURN = 10_000
-PARTS_PER_CHANGE = 50_000
-"""Nodes and edges of one transaction, unless a single item has more: a server keeps all of it in memory meanwhile."""
 NOTHING = Subgraph()
 
 Extractions = Mapping[int, Extraction]
@@ -83,19 +81,19 @@ class _Linking:
 
 def write_changes(writer: GraphWriter, changes: Changes, wanted: Mapping[Key, Subgraph]) -> None:
     """Write what was announced and sign it; of items without a subgraph nothing is left."""
-    for portion in _portions(changes.plans):
+    for portion in _portions(changes.plans, writer.most_parts):
         writer.apply(change_of((plan, wanted.get(key, NOTHING)) for key, plan in portion))
     if changes.mark:
         writer.sign(changes.mark)
 
 
-def _portions(plans: Mapping[Key, Plan]) -> Iterator[list[tuple[Key, Plan]]]:
+def _portions(plans: Mapping[Key, Plan], most_parts: int) -> Iterator[list[tuple[Key, Plan]]]:
     """Yield the items in portions that one transaction takes; the ledger knows what is intended of all of them."""
     portion: list[tuple[Key, Plan]] = []
     parts = 0
     for key, plan in plans.items():
         size = len(plan.upserts) + len(plan.deletes)
-        if portion and parts + size > PARTS_PER_CHANGE:
+        if portion and parts + size > most_parts:
             yield portion
             portion, parts = [], 0
         portion.append((key, plan))

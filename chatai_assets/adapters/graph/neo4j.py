@@ -34,6 +34,8 @@ WRITE_S = 120.0
 """The server ends a transaction that takes longer."""
 ROWS = 5_000
 """Rows of one statement."""
+PARTS = 50_000
+"""Nodes and edges of one transaction: the server keeps all of it in memory meanwhile."""
 PAGE = 5_000
 """Nodes or edges read at a time while all are walked through."""
 
@@ -154,6 +156,8 @@ class Neo4jGraph:
 
 class Neo4jWriter:
     """Implements ``port.GraphWriter``; made by ``Neo4jGraph.writing``."""
+
+    most_parts = PARTS
 
     def __init__(self, driver: Driver, still_mine: StillMine, mark: str | None) -> None:
         self._driver = driver

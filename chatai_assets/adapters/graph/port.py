@@ -23,6 +23,11 @@ class GraphWriter(Protocol):
     """Open for writing; changes are durable when ``apply`` returns."""
 
     @property
+    def most_parts(self) -> int:
+        """How many nodes and edges a change is to have at most, unless a single item has more."""
+        ...
+
+    @property
     def mark(self) -> str | None:
         """What the last turn of writing left (``records.marks``); None in a new graph."""
         ...
