@@ -248,7 +248,8 @@ def _commit(
     now = scope.clock()
     with records.begin() as connection:
         held = claims.held(connection, owner)
-        rows = {(row["tenant_id"], row["source_key"]): row for row in content.claimed_work(connection, owner)}
+        work_rows = content.claimed_work(connection, owner) if result.failures else ()
+        rows = {(row["tenant_id"], row["source_key"]): row for row in work_rows}
         failed, retried = _sort_failures(scope, result, held, rows)
         _give_back(connection, owner, result, retried, now)
         result.write(connection, held - result.failures.keys())
@@ -260,8 +261,10 @@ def _commit(
         letters = letters_of(connection, scope.stream, stage_work.stage, scope.run_id, code, why)
         dead_letters.bury(connection, letters, now=now)
         work.follow(connection, owner, result.follow, now=now)
+        whole = None if result.failures else owner
         for stage, keys in result.reopen.items():
-            work.reopen(connection, stage, [key for key in keys if key in held and key not in retried], now=now)
+            mine = [key for key in keys if key in held and key not in retried]
+            work.reopen(connection, stage, mine, now=now, owner=whole)
         dead_letters.resolve_done(connection, owner, stage_work.stage, DONE_NOTE)
         done = work.finish(connection, owner, fingerprint=stage_work.fingerprint, now=now)
         stats.add_stats(

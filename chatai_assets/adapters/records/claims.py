@@ -70,11 +70,7 @@ def claim(connection: Connection, wanted: Claim, is_running: Callable[[str], boo
 
 
 def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], limit: int) -> int:
-    # A WITH in front of an UPDATE would hide its row count from sqlite3, hence subqueries.
-    due = _due(wanted, work.c.tenant_id, work.c.source_key, work.c.seq).where(losses).subquery("due")
-    turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
-    ranked = select(due, turn.label("turn")).subquery()
-    chosen = select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq).limit(limit)
+    chosen = _first(wanted, losses, connection).limit(limit)
     # Rows that are being changed right now are left for the next claim: waiting for them could deadlock.
     free = (
         select(work.c.tenant_id, work.c.source_key)
@@ -93,6 +89,21 @@ def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], li
         )
     )
     return result.rowcount
+
+
+def _first(wanted: Claim, losses: ColumnElement[bool], connection: Connection) -> Select[Any]:
+    """Return a select over the keys of what is due, tenants in turn.
+
+    Giving turns means numbering all rows, which takes a claim four times as long; usually one tenant waits.
+    """
+    ends = connection.execute(_due(wanted, func.min(work.c.tenant_id), func.max(work.c.tenant_id)).where(losses)).one()
+    if ends[0] == ends[1]:
+        return _due(wanted, work.c.tenant_id, work.c.source_key).where(losses).order_by(work.c.seq)
+    # A WITH in front of an UPDATE would hide its row count from sqlite3, hence subqueries.
+    due = _due(wanted, work.c.tenant_id, work.c.source_key, work.c.seq).where(losses).subquery("due")
+    turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
+    ranked = select(due, turn.label("turn")).subquery()
+    return select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq)
 
 
 def _due(wanted: Claim, *columns: Any) -> Select[Any]:

@@ -176,16 +176,20 @@ def _add_rows(connection: Connection, stage: Stage, upstream: ColumnElement[bool
     )
 
 
-def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
-    """Make a stage pending again where it was already looked at; a claim on it is lost."""
+def reopen(
+    connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float, owner: str | None = None
+) -> None:
+    """Make a stage pending again where it was already looked at; a claim on it is lost.
+
+    Args:
+        owner: who holds all of these items, if somebody does: their rows are found sooner than a thousand named ones.
+    """
+    if not keys:
+        return
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
-    if keys:  # whoever claims a row now would not see what it is opened for
-        lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
-    # Rows that nobody has looked at are as they should be; usually that is all of them.
-    touched = select(work.c.tenant_id, work.c.source_key).where(
-        named, or_(work.c.state != "pending", work.c.attempts > 0, work.c.losses > 0)
-    )
-    looked_at = connection.execute(touched).all() if keys else ()
+    # Whoever claims a row now would not see what it is opened for.
+    lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
+    looked_at = _looked_at(connection, named) if owner is None else _looked_at_of(connection, owner, stage, keys)
     if looked_at:
         connection.execute(
             update(work)
@@ -195,6 +199,21 @@ def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: fl
             .values(state="pending", attempts=0, losses=0, next_attempt_at=0.0, changed_at=now, **FREE),
             [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in looked_at],
         )
+
+
+def _looked_at(connection: Connection, rows: ColumnElement[bool]) -> list[Key]:
+    """Return the items of rows that are not as nobody has looked at them; usually there are none."""
+    touched = or_(work.c.state != "pending", work.c.attempts > 0, work.c.losses > 0)
+    found = connection.execute(select(work.c.tenant_id, work.c.source_key).where(rows, touched))
+    return [(tenant_id, source_key) for tenant_id, source_key in found]
+
+
+def _looked_at_of(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key]) -> list[Key]:
+    held = work.alias("held")
+    theirs = select(held.c.tenant_id, held.c.source_key).where(held.c.owner == owner)
+    found = _looked_at(connection, and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(theirs)))
+    wanted = set(keys)
+    return [key for key in found if key in wanted]
 
 
 def drop(connection: Connection, stage: Stage, keys: Sequence[Key]) -> None:
