@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from zlib import crc32
 
@@ -24,6 +25,7 @@ WINDOW_WORDS = 100
 _WORD = re.compile(r"\S+")
 
 
+@lru_cache(maxsize=1 << 16)
 def term_id(stem: str) -> int:
     """Return the id of a stem in every sparse vector: its CRC-32.
 
@@ -39,9 +41,10 @@ def sparse_terms(stems: Sequence[str]) -> tuple[list[int], list[float]]:
         stems: all stems of one chunk, repeats included.
     """
     penalty = SATURATION * (1 - LENGTH_PENALTY + LENGTH_PENALTY * len(stems) / AVERAGE_STEMS)
-    counts = _counts(stems)
+    counts = Counter(map(term_id, stems))
+    weights = {count: count * (SATURATION + 1) / (count + penalty) for count in set(counts.values())}
     ids = sorted(counts)
-    return ids, [counts[i] * (SATURATION + 1) / (counts[i] + penalty) for i in ids]
+    return ids, [weights[counts[i]] for i in ids]
 
 
 def query_terms(stems: Iterable[str]) -> tuple[list[int], list[float]]:
@@ -63,11 +66,3 @@ def windows(text: str, words: int = WINDOW_WORDS) -> list[str]:
     count = -(-len(starts) // words)
     cuts = [0, *(starts[len(starts) * n // count] for n in range(1, count)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts)]
-
-
-def _counts(stems: Iterable[str]) -> dict[int, int]:
-    counts: dict[int, int] = {}
-    for stem, count in Counter(stems).items():
-        term = term_id(stem)
-        counts[term] = counts.get(term, 0) + count
-    return counts

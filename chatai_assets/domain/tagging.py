@@ -22,6 +22,8 @@ _ADDRESS = re.compile(
     r"\b\w{2,12}://\S+|\bwww\.\S+|\b[\w.+-]{1,64}@[\w.-]+|@\w+"
     r"|(?<![\w.-])(?:[\w-]{1,63}\.){1,4}(?:ru|com|org|net|me|su|io|info|рф)(?![\w-])(?:/\S*)?"
 )
+_PART_OF_ADDRESS = re.compile(r"://|www\.|@|\.(?:ru|com|org|net|me|su|io|info|рф)(?![\w-])")
+"""Stands in every address; most texts have none, and are searched for this twenty times as fast."""
 _WORD = re.compile(r"(?<!\w)[^\W\d_]{2,}(?:[-\u2010\u2011][^\W\d_]+)*")
 
 
@@ -53,14 +55,17 @@ def _is_tag(words: str) -> bool:
 
 def without_addresses(text: str) -> str:
     """Return the text with a bar and spaces where it has URLs, domains and @names: all offsets stay."""
+    if _PART_OF_ADDRESS.search(text) is None:
+        return text
     return _ADDRESS.sub(lambda match: f" {MASK}".ljust(len(match.group())), text)
 
 
 def usable_words(text: str) -> Iterator[str]:
     """Yield, in order, the words of letters of which each alone would be a tag; addresses have none."""
-    for match in _WORD.finditer(without_addresses(text)):
-        if len(match.group()) <= MAX_TAG_CHARS:
-            yield match.group()
+    for line in text.split("\n"):  # neither words nor addresses go beyond one; often the first is enough
+        for match in _WORD.finditer(without_addresses(line)):
+            if len(match.group()) <= MAX_TAG_CHARS:
+                yield match.group()
 
 
 def has_usable_word(text: str) -> bool:
