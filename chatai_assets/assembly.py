@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever doe
     from chatai_assets.adapters.parsers.scans import DocumentReader
     from chatai_assets.adapters.records.indexes import Index
     from chatai_assets.adapters.vectors.port import VectorStore
-    from chatai_assets.adapters.web.reading import PageReader
+    from chatai_assets.adapters.web.port import PageReader
     from chatai_assets.stages.audit import Audited
     from chatai_assets.stages.indexes import Indexes, OpenIndex
     from chatai_assets.stages.losses import Projected

@@ -16,7 +16,7 @@ from chatai_assets.adapters.records import content, pages
 from chatai_assets.adapters.records.pages import Place, page_place
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.adapters.web.reading import PageReader
+from chatai_assets.adapters.web.port import PageReader
 from chatai_assets.domain.chunking import cut
 from chatai_assets.domain.errors import ChatAIError, NotAsked, PageUnavailable
 from chatai_assets.domain.keys import Stage, canonical_json, digest, fingerprint

@@ -176,9 +176,7 @@ def _add_rows(connection: Connection, stage: Stage, upstream: ColumnElement[bool
     )
 
 
-def reopen(
-    connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float, owner: str | None = None
-) -> None:
+def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float, owner: str | None = None) -> None:
     """Make a stage pending again where it was already looked at; a claim on it is lost.
 
     Args:

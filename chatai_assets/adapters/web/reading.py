@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from chatai_assets.adapters.models.provider import BackgroundLoop
 from chatai_assets.adapters.parsers.sandbox import ParserPool
@@ -24,16 +24,8 @@ GONE = range(400, 500)
 LONGEST_VALIDATOR = 256
 
 
-class PageReader(Protocol):
-    """What reads linked pages."""
-
-    def read(self, links: Sequence[Link]) -> list[Page]:
-        """Return what came of each link, in order; a page that cannot be had is a page with a fault."""
-        ...
-
-
 class WebPages:
-    """Linked pages, fetched from the public web and read in the parser sandbox.
+    """Linked pages, fetched from the public web and read in the parser sandbox; implements ``port.PageReader``.
 
     Args:
         parser: whose children take the text out of a page; belongs to the caller.

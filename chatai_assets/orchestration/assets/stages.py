@@ -9,7 +9,7 @@ import dagster as dg
 from chatai_assets.adapters.graph.port import GraphStore
 from chatai_assets.adapters.models.ports import Extractor, Tagger
 from chatai_assets.adapters.records.store import Records
-from chatai_assets.adapters.web.reading import PageReader
+from chatai_assets.adapters.web.port import PageReader
 from chatai_assets.domain.keys import STAGES, Stage, Stream
 from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS, crawl_metadata
 from chatai_assets.orchestration.resources import Clock, Part
