@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from chatai_assets.domain.keys import digest, stream_of
@@ -20,13 +20,14 @@ from chatai_assets.domain.resolution import EntityKey, Overrides, resolved, show
 MAX_PART_CHARACTERS = 160
 ESCAPES = str.maketrans({"%": "%25", "|": "%7C", "~": "%7E"})
 ESCAPED = re.compile("[%|~]")
+REMEMBERED = 1 << 14
+"""Tags and entities whose nodes are not made again: three of four were named by somebody before."""
 LINE = "\n"
 """Between the forms of a mention, and between their reasons: no form has one within."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node; ``id`` starts with the tenant.
+class Node(NamedTuple):
+    """A node; ``id`` starts with the tenant. A tuple, as an edge is: a hundred thousand are made at once.
 
     Attributes:
         properties: the same names for every node of a label (see ``adapters.graph.cypher``), epoch seconds for moments.
@@ -37,8 +38,7 @@ class Node:
     properties: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A relationship and the source that vouches for it.
 
     Attributes:
@@ -226,18 +226,26 @@ def _channel(facts: Facts) -> Iterator[Shared]:
 
 def _tags(facts: Facts) -> Iterator[Shared]:
     for name in dict.fromkeys(tag.casefold() for tag in facts.tags):
-        properties = {"tenant_id": facts.tenant_id, "name": name}
-        yield "TAGGED", Node("Tag", joined(facts.tenant_id, "tag", name), properties), _part(name), {}
+        yield "TAGGED", _tag(facts.tenant_id, name), _part(name), {}
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _tag(tenant_id: str, name: str) -> Node:
+    return Node("Tag", joined(tenant_id, "tag", name), {"tenant_id": tenant_id, "name": name})
 
 
 def _entities(facts: Facts) -> Iterator[Shared]:
     for (kind, key), found in _mentions(facts).items():
-        properties = {"tenant_id": facts.tenant_id, "form": key, "kind": kind, "name": shown(kind, key)}
-        node = Node("Entity", joined(facts.tenant_id, "entity", kind, key), properties)
         forms = sorted(found.forms)
-        reasons = LINE.join(found.forms[form] for form in forms)
+        reasons = LINE.join([found.forms[form] for form in forms])
         said = {"chunks": found.chunks, "count": found.count, "forms": LINE.join(forms), "reasons": reasons}
-        yield "MENTIONS", node, joined(kind, key), said
+        yield "MENTIONS", _entity(facts.tenant_id, kind, key), joined(kind, key), said
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _entity(tenant_id: str, kind: str, key: str) -> Node:
+    properties = {"tenant_id": tenant_id, "form": key, "kind": kind, "name": shown(kind, key)}
+    return Node("Entity", joined(tenant_id, "entity", kind, key), properties)
 
 
 def _related(facts: Facts, source: str) -> Iterator[Edge]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chatai_assets.domain.graph import Edge, Node, Subgraph, start_of
 from chatai_assets.domain.index_plan import Plan
@@ -81,6 +82,14 @@ def content_of(part: Node | Edge) -> str:
 
     Short content stands for itself, since ninety thousand digests a run cost a second.
     """
-    told = [part.properties[name] for name in sorted(part.properties) if name not in TOLD_BY_ID]
-    text = FORM + repr(told) if told else FORM
+    names = _telling(tuple(part.properties))
+    if not names:
+        return FORM
+    text = FORM + repr([part.properties[name] for name in names])
     return text if len(text) <= MAX_PLAIN_CHARACTERS else fingerprint(text)
+
+
+@lru_cache
+def _telling(names: tuple[str, ...]) -> list[str]:
+    """Return, sorted, the names of properties that the id does not determine."""
+    return sorted(set(names) - TOLD_BY_ID)

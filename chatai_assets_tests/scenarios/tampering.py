@@ -102,7 +102,7 @@ def _spoil_edges(parts: Parts, share: float, dice: Random) -> set[tuple[str, str
     chosen = [edge for edge in parts.graph.edges() if edge.type != "POSTED_IN" and dice.random() < share]
     altered = [edge for edge in chosen[1::2] if "chunks" in edge.properties]
     gone = [edge for edge in chosen if edge not in altered]
-    other = [replace(edge, properties={**edge.properties, "chunks": [77]}) for edge in altered]
+    other = [edge._replace(properties={**edge.properties, "chunks": [77]}) for edge in altered]
     removed = [EdgeRef(edge.type, edge.id, edge.start) for edge in gone]
     with parts.graph.writing() as writer:
         writer.apply(GraphChange(edges=other, delete_edges=removed))

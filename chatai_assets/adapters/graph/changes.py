@@ -92,9 +92,9 @@ def _table(edge: Edge) -> tuple[str, str, str]:
 
 
 def _node_row(node: Node) -> list[Any]:
-    return [node.id, *(node.properties[name] for name in cypher.NODES[node.label])]
+    return [node.id, *map(node.properties.__getitem__, cypher.NODES[node.label])]
 
 
 def _edge_row(edge: Edge) -> list[Any]:
-    properties = (edge.properties[name] for name in cypher.EDGES[edge.type])
+    properties = map(edge.properties.__getitem__, cypher.EDGES[edge.type])
     return [edge.start[1], edge.end[1], edge.id, edge.source, *properties]
