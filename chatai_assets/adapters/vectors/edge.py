@@ -109,7 +109,7 @@ class EdgeVectors:
         offset, is_first = None, True
         while is_first or offset is not None:
             is_first, held = False, list[T]()
-            with self._reading() as shard:
+            with self._reading(to_search=False) as shard:
                 if shard is None:
                     return
                 for _ in range(PAGES):
@@ -169,18 +169,18 @@ class EdgeVectors:
         return turn.enter_context(collections.changed(self._checked()))
 
     @contextmanager
-    def _reading(self) -> Iterator[edge.EdgeShard | None]:
+    def _reading(self, *, to_search: bool = True) -> Iterator[edge.EdgeShard | None]:
         with ExitStack() as turn:
             try:
-                shard = self._viewed(turn)
+                shard = self._viewed(turn, to_search=to_search)
             except StoreDamaged:
                 turn.close()
                 self._mend()
-                shard = self._viewed(turn)
+                shard = self._viewed(turn, to_search=to_search)
             with failing_as_outage("read"):
                 yield shard
 
-    def _viewed(self, turn: ExitStack) -> edge.EdgeShard | None:
+    def _viewed(self, turn: ExitStack, *, to_search: bool) -> edge.EdgeShard | None:
         """Open the collection in use beside other searches; None where there is none."""
         if current(self._path) is None:
             return None
@@ -188,7 +188,7 @@ class EdgeVectors:
         if collections.is_unfinished(self._checked()):
             turn.close()
             return turn.enter_context(self._changing())
-        return turn.enter_context(collections.viewed(self._checked()))
+        return turn.enter_context(collections.viewed(self._checked(), to_search=to_search))
 
     def _mend(self) -> None:
         """Look again, alone, and set aside what is damaged indeed."""

@@ -44,6 +44,8 @@ OF_SYSTEM = {
     "OutOfMemory": errno.ENOMEM,
 }
 """Rust's names for what the system refuses, where a message tells no number."""
+READ_AHEAD, READ_LATER = '"InRamChunkedMmap"', '"ChunkedMmap"'
+"""How a segment's description tells when the vectors in one and the same file are read."""
 DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
 
 
@@ -171,17 +173,24 @@ def is_unfinished(folder: Path) -> bool:
 
 
 @contextmanager
-def viewed(folder: Path) -> Iterator[edge.EdgeShard]:
+def viewed(folder: Path, *, to_search: bool = True) -> Iterator[edge.EdgeShard]:
     """Yield the shard of a finished collection for reading only, which any number of processes may do at once.
 
     A shard's log is locked by whoever opens it. All that a closed shard holds stands in its segments, so a view has
     these and an empty log of its own.
+
+    Args:
+        to_search: whether by filters, or many times; else it opens in half the time and takes a quarter of the memory.
     """
     with (
         failing_as_outage("opened"),
         TemporaryDirectory(dir=folder, prefix="view-", ignore_cleanup_errors=True) as view,
     ):
-        (Path(view) / "segments").symlink_to(folder / "shard" / "segments")
+        segments = folder / "shard" / "segments"
+        if to_search:
+            (Path(view) / "segments").symlink_to(segments)
+        else:
+            _link_for_walk(segments, Path(view) / "segments")
         copyfile(folder / "shard" / "edge_config.json", Path(view) / "edge_config.json")
         (Path(view) / "wal").mkdir()
         shard = edge.EdgeShard.load(view)
@@ -191,10 +200,24 @@ def viewed(folder: Path) -> Iterator[edge.EdgeShard]:
             shard.close()
 
 
+def _link_for_walk(segments: Path, view: Path) -> None:
+    """Let a folder show segments without the indexes of their payload, and with vectors that are read when asked for.
+
+    Edge builds indexes in memory when it loads a segment, and reads all vectors ahead.
+    """
+    for segment in segments.iterdir():
+        (mine := view / segment.name).mkdir(parents=True)
+        for file in segment.iterdir():
+            if file.name == "segment.json":
+                told = file.read_text(encoding="utf-8").replace(READ_AHEAD, READ_LATER)
+                (mine / file.name).write_text(told, encoding="utf-8")
+            elif file.name != "payload_index":
+                (mine / file.name).symlink_to(file)
+
+
 def clear_views(folder: Path) -> None:
     """Remove the views that killed searches left behind; only while nobody searches."""
     for view in folder.glob("view-*"):
-        (view / "segments").unlink(missing_ok=True)
         rmtree(view, ignore_errors=True)
 
 
