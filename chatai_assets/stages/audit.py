@@ -40,6 +40,7 @@ SAME = 1e-4
 ALTERED = "altered"
 """The content of what a store shows otherwise than its own id or its text would have it; no fingerprint is that."""
 EXAMPLES = 20
+ORDINALS = range(1 << 31)
 
 Tell = Callable[[str], None]
 
@@ -231,21 +232,23 @@ def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator
         payload = point.payload
         vector = kept.get(places[point.id]) if point.id in places else None
         same = vector is not None and _is_same(point, vector)
-        content = points.content_of(model, vector["text_hash"], payload) if vector is not None and same else ALTERED
+        content = points.content_of(model, vector.text_hash, payload) if vector is not None and same else ALTERED
         yield Found(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
 
 
 def _place(point: Point) -> Place | None:
-    payload = point.payload
-    tenant, source, part, ordinal = (payload.get(name) for name in ("tenant_id", "source", "part", "ordinal"))
-    if isinstance(tenant, str) and isinstance(source, str) and isinstance(part, str) and isinstance(ordinal, int):
-        return tenant, source, part, ordinal
-    return None
+    """Return the chunk that a payload tells of, if it is one that the record store can be asked for."""
+    tenant, source, part, ordinal = map(point.payload.get, ("tenant_id", "source", "part", "ordinal"))
+    if not (isinstance(tenant, str) and isinstance(source, str) and isinstance(part, str)):
+        return None
+    if type(ordinal) is not int or ordinal not in ORDINALS or "\0" in tenant + source + part:
+        return None
+    return tenant, source, part, ordinal
 
 
 def _is_same(point: Point, kept: Any) -> bool:
-    dense = np.frombuffer(kept["dense"], "<f4")
-    indices, values = np.frombuffer(kept["sparse_indices"], "<u4"), np.frombuffer(kept["sparse_values"], "<f4")
+    dense = np.frombuffer(kept.dense, "<f4")
+    indices, values = np.frombuffer(kept.sparse_indices, "<u4"), np.frombuffer(kept.sparse_values, "<f4")
     sparse = np.asarray(point.sparse.values, np.float32)
     return (
         list(point.sparse.indices) == indices.tolist() and _is_close(point.dense, dense) and _is_close(sparse, values)

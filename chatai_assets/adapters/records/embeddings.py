@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, column, select, values
+from sqlalchemy import Connection, and_, select
 
 from chatai_assets.adapters.records.content import Place, Rows, of_owner
-from chatai_assets.adapters.records.dialect import upsert
+from chatai_assets.adapters.records.dialect import each_of, upsert
 from chatai_assets.adapters.records.schema import chunks, vectors, work
 
 
@@ -43,22 +43,30 @@ def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tup
 
 
 def vectors_of_chunks(connection: Connection, places: Sequence[Place], model: str) -> dict[Place, Any]:
-    """Return chunk -> its vector row, of those that have one, by ``(tenant_id, source_key, part, ordinal)``."""
-    if not places:
-        return {}
-    place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    """Return chunk -> its ``text_hash dense sparse_indices sparse_values``, of those that have them.
+
+    Args:
+        places: as JSON and PostgreSQL take them: no NUL in a text, no number beyond 32 bits.
+    """
     # Joined, since SQLite reads a whole table for a list of rows after IN.
-    listed = values(*(column(each.name, each.type) for each in place), name="listed").data([*places]).cte("listed")
-    is_listed = and_(*(listed.c[each.name] == each for each in place))
+    listed = each_of(connection, places)
+    tenant_id, source_key, part = (listed.c.value[number].as_string() for number in range(3))
+    place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    is_listed = and_(
+        *(
+            mine == told
+            for mine, told in zip(place, (tenant_id, source_key, part, listed.c.value[3].as_integer()), strict=True)
+        )
+    )
     same = and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash)
+    kept = (vectors.c.text_hash, vectors.c.dense, vectors.c.sparse_indices, vectors.c.sparse_values)
     statement = (
-        select(*place[1:], vectors)
+        select(*place, *kept)
         .select_from(listed)
         .join(chunks, is_listed)
         .join(vectors, and_(same, vectors.c.model == model))
     )
-    rows = connection.execute(statement).mappings()
-    return {(row["tenant_id"], row["source_key"], row["part"], row["ordinal"]): row for row in rows}
+    return {(row[0], row[1], row[2], row[3]): row for row in connection.execute(statement)}
 
 
 def embedded_texts(connection: Connection, owner: str, model: str) -> set[tuple[str, str]]:
