@@ -1,13 +1,23 @@
-"""What should be in a store against what is: two sets larger than memory, compared in a file that goes afterwards."""
+"""What should be in a store against what is: two sets larger than memory, compared in files that go afterwards.
+
+A first comparison sees numbers alone (``digests``) and says which parts differ. Another one, of these parts, has their
+texts as well and says how they differ.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import compress, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Literal, NamedTuple, TypeVar
+
+from chatai_assets.adapters.digests import Digests, Numbers, among, differing, digests, same_rows
+
+AT_ONCE = 1_000
+"""Rows that are looked at together."""
 
 Kind = Literal["missing", "extra", "changed"]
 
@@ -77,36 +87,107 @@ class Difference(NamedTuple):
     end: str
 
 
-class Comparison:
-    """Two sets in a file; made by ``comparison``."""
+T = TypeVar("T")
+Row = TypeVar("Row", Expected, Found)
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+
+class Texts:
+    """The rows of suspected parts in a file; made by ``comparison``.
+
+    Args:
+        suspected: what a first comparison said.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, suspected: Numbers) -> None:
         self._connection = connection
+        self.suspected = suspected
         connection.executescript(_TABLES)
         connection.execute("BEGIN")
 
-    def expect(self, rows: Iterable[Expected]) -> int:
-        """Take what should be there; return how much that is."""
-        return self._connection.executemany("INSERT INTO expected VALUES (?, ?, ?, ?)", rows).rowcount
+    def expect(self, rows: Iterable[Expected]) -> None:
+        """Take what should be there."""
+        self._connection.executemany("INSERT INTO expected VALUES (?, ?, ?, ?)", rows)
 
-    def find(self, rows: Iterable[Found]) -> int:
-        """Take what is there; return how much that is."""
-        return self._connection.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)", rows).rowcount
+    def find(self, rows: Iterable[Found]) -> None:
+        """Take what is there."""
+        self._connection.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def differences(self) -> Iterator[Difference]:
         """Yield the differences in the order of kind and part; call it once, when all is taken."""
         self._connection.execute("COMMIT")
         self._connection.executescript(_INDEXES)
-        for row in self._connection.execute(_DIFFERENCES):
-            yield Difference(*row)
+        yield from map(Difference._make, self._connection.execute(_DIFFERENCES))
+
+
+class Comparison:
+    """Two sets in files; made by ``comparison``."""
+
+    def __init__(self, expected: Digests, found: Digests, texts: Texts | None) -> None:
+        self._expected = expected
+        self._found = found
+        self._texts = texts
+
+    def expect(self, rows: Iterable[Expected]) -> int:
+        """Take what should be there; return how much that is."""
+        return self._take(self._expected, rows, self._texts.expect if self._texts else None)
+
+    def find(self, rows: Iterable[Found]) -> int:
+        """Take what is there; return how much that is."""
+        return self._take(self._found, rows, self._texts.find if self._texts else None)
+
+    def differing(self) -> Numbers:
+        """Return the parts that differ, and how (``digests.differing``); call it when all is taken."""
+        return differing(self._expected, self._found)
+
+    def differences(self) -> Iterator[list[Difference]]:
+        """Yield what differs as it did in the comparison before, in the order of kind and part, in pages; call it once.
+
+        Raises:
+            TypeError: none was before.
+        """
+        if self._texts is None:
+            raise TypeError("a first comparison has no texts")
+        confirmed = same_rows(self.differing(), self._texts.suspected)
+        for page in _pages(self._texts.differences()):
+            if same := [*compress(page, among(digests(row.part for row in page), confirmed[:, 0]))]:
+                yield same
+
+    def _take(self, side: Digests, rows: Iterable[Row], keep: Callable[[Iterable[Row]], None] | None) -> int:
+        count = 0
+        for page in _pages(rows):
+            count += len(page)
+            parts, contents = digests(row.part for row in page), digests(row.content for row in page)
+            if self._texts and keep:
+                mine = among(parts, self._texts.suspected[:, 0])
+                keep(compress(page, mine))
+                parts, contents = parts[mine], contents[mine]
+            side.add(parts, contents)
+        return count
+
+
+def _pages(rows: Iterable[T]) -> Iterator[list[T]]:
+    each = iter(rows)
+    while page := list(islice(each, AT_ONCE)):
+        yield page
 
 
 @contextmanager
-def comparison() -> Iterator[Comparison]:
-    """Open a comparison, empty and with a file of its own."""
+def comparison(suspected: Numbers | None = None) -> Iterator[Comparison]:
+    """Open a comparison, empty and with files of its own.
+
+    Args:
+        suspected: what another one said of which parts differ; only these are compared.
+    """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="chatai-audit-")))
-        connection = sqlite3.connect(folder / "comparison.sqlite", isolation_level=None)
-        stack.enter_context(closing(connection))
-        connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-64000;")
-        yield Comparison(connection)
+        expected, found = (Digests(stack.enter_context(TemporaryFile(prefix="chatai-audit-"))) for _ in range(2))
+        texts = None if suspected is None else Texts(stack.enter_context(_file_of_texts()), suspected)
+        yield Comparison(expected, found, texts)
+
+
+@contextmanager
+def _file_of_texts() -> Iterator[sqlite3.Connection]:
+    with TemporaryDirectory(prefix="chatai-audit-") as folder:
+        connection = sqlite3.connect(Path(folder) / "comparison.sqlite", isolation_level=None)
+        with closing(connection):
+            connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;")
+            yield connection

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chatai_assets.adapters.comparison import Difference, Expected, Found, comparison
+from chatai_assets.adapters.digests import Numbers
 from chatai_assets.adapters.graph.port import GraphStore
 from chatai_assets.adapters.models.ports import Vector
 from chatai_assets.adapters.records import ledger, work
@@ -34,7 +35,6 @@ from chatai_assets.stages.losses import reopen, written_by
 
 ITEMS = 1_000
 POINTS = 500
-REMOVED = 1_000
 SAME = 1e-4
 """How far a number of a vector may be off, for whoever normalises it rounds differently."""
 ALTERED = "altered"
@@ -131,8 +131,8 @@ def audit(
         report.expected = first.expect(_expected(records, audited.name))
         tell(f"{audited.name}: {report.expected:,} expected")
         report.found = first.find(audited.found())
-        suspected = set(first.differences())
-    if suspected:
+        suspected = first.differing()
+    if len(suspected):
         tell(f"{audited.name}: {len(suspected):,} looked at again")
         for batch in _confirmed(records, audited, suspected):
             report.differences.update(difference.kind for difference in batch)
@@ -145,23 +145,12 @@ def audit(
     return report
 
 
-def _confirmed(records: Records, audited: Audited, suspected: set[Difference]) -> Iterator[list[Difference]]:
+def _confirmed(records: Records, audited: Audited, suspected: Numbers) -> Iterator[list[Difference]]:
     """Look again; yield what differs as before, in batches."""
-    with comparison() as second:
+    with comparison(suspected) as second:
         second.expect(_expected(records, audited.name))
         second.find(audited.found())
-        yield from _batches(difference for difference in second.differences() if difference in suspected)
-
-
-def _batches(differences: Iterable[Difference]) -> Iterator[list[Difference]]:
-    batch: list[Difference] = []
-    for difference in differences:
-        batch.append(difference)
-        if len(batch) == REMOVED:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        yield from second.differences()
 
 
 def _example(difference: Difference) -> dict[str, str]:
