@@ -40,6 +40,7 @@ class Outcome:
         reports: vectors and graph, as the audit found them.
         after: whether they agreed after the repair.
         clean_s: seconds of ``chatai audit``, a process of its own, before anything was altered.
+        clean_cpu_s: seconds of a core that it took, whatever else the machine did.
         clean_mib: its memory at most.
         seconds: of the audit that found the differences.
     """
@@ -49,6 +50,7 @@ class Outcome:
     reports: Sequence[AuditReport] = ()
     after: Sequence[AuditReport] = ()
     clean_s: float = 0.0
+    clean_cpu_s: float = 0.0
     clean_mib: float = 0.0
     clean_code: int = -1
     seconds: float = 0.0
@@ -81,6 +83,7 @@ def _audit_as_a_command(folder: Path, outcome: Outcome) -> None:
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = outcome.clean_code = os.waitstatus_to_exitcode(status)
     outcome.clean_s, outcome.clean_mib = time.monotonic() - started, usage.ru_maxrss * 1024 / MIB
+    outcome.clean_cpu_s = usage.ru_utime + usage.ru_stime
 
 
 def _spoil_points(parts: Parts, share: float, dice: Random) -> set[tuple[str, str]]:
@@ -128,7 +131,8 @@ def main(posts: int, share: float, seed: int | None) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         outcome = run(Path(folder), posts, share, seed)
-    click.echo(f"clean: exit code {outcome.clean_code}, {outcome.clean_s:.1f} s, {outcome.clean_mib:.0f} MB")
+    took = f"{outcome.clean_s:.1f} s, {outcome.clean_cpu_s:.1f} CPU s, {outcome.clean_mib:.0f} MB"
+    click.echo(f"clean: exit code {outcome.clean_code}, {took}")
     for report in outcome.reports:
         click.echo(f"{report.projection}: {report.expected} expected, {report.found} found, {dict(report.differences)}")
         click.echo(f"  {report.reopened} items written again, {report.removed} strays removed, {report.seconds:.1f} s")
