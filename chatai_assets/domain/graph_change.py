@@ -90,6 +90,6 @@ def content_of(part: Node | Edge) -> str:
 
 
 @lru_cache
-def _telling(names: tuple[str, ...]) -> list[str]:
+def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return, sorted, the names of properties that the id does not determine."""
-    return sorted(set(names) - TOLD_BY_ID)
+    return tuple(sorted(set(names) - TOLD_BY_ID))

@@ -80,7 +80,7 @@ class _Crawling:
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            items = content.claimed_items(connection, "posts", owner)
+            items = content.claimed_items(connection, "posts", owner, "links", "received_at")
             attempts = {_key(row): row["attempts"] for row in content.claimed_work(connection, owner)}
             wanted = [_post(item, attempts) for item in items if _key(item) in attempts]
             kept = pages.known_pages(connection, {place for post in wanted for place in post.places})

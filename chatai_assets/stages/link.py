@@ -27,6 +27,8 @@ from chatai_assets.stages.projections import Changes, announce, confirm, needs_w
 CODE_VERSION = "2"
 FINGERPRINT = fingerprint("link", CODE_VERSION)
 """Says by which code items were drawn."""
+READ = ("title", "url", "published_at", "chat_id", "channel", "username", "format")
+"""Columns of an item of which its node and its channel are made."""
 ITEMS_PER_TURN = 10_000
 NOTHING = Subgraph()
 
@@ -60,7 +62,7 @@ class _Linking:
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            items = content.claimed_items(connection, self.scope.stream, owner)
+            items = content.claimed_items(connection, self.scope.stream, owner, *READ)
             tags = enrichment.tags_of_owner(connection, owner)
             said = _extractions(*enrichment.facts_of_owner(connection, owner))
             before = ledger.recorded(connection, owner, "graph")

@@ -25,6 +25,9 @@ from chatai_assets.stages.projections import Changes, announce, needs_writing
 UPSERT_POINTS = 1_000
 """Points handed to the index at once."""
 
+SHOWN = ("title", "channel", "url", "language", "published_at", "expires_at")
+"""Columns of an item that stand beside each of its points."""
+
 Payload = dict[str, Any]
 Wanted = Mapping[Key, Mapping[str, tuple[str, Payload]]]
 """Item -> point id -> hash of its text, payload."""
@@ -56,7 +59,7 @@ def write_points(
         ProjectionReplaced: the ledger speaks of another store.
     """
     with records.reading() as connection:
-        items = content.claimed_items(connection, stream, owner)
+        items = content.claimed_items(connection, stream, owner, *SHOWN)
         chunks = content.claimed_chunks(connection, owner, with_text=False)
         tags = enrichment.tags_of_owner(connection, owner)
         pages = _titles(pages_of_owner(connection, owner))
@@ -142,12 +145,7 @@ def _about(stream: str, item: RowMapping, tags: Sequence[str]) -> Payload:
         "tenant_id": item["tenant_id"],
         "source": item["source_key"],
         "kind": "post" if stream == "posts" else "document",
-        "title": item["title"],
-        "channel": item["channel"],
-        "url": item["url"],
-        "language": item["language"],
-        "published_at": item["published_at"],
-        "expires_at": item["expires_at"],
+        **{name: item[name] for name in SHOWN},
         "tags": list(tags),
     }
 

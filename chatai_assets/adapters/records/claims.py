@@ -70,7 +70,7 @@ def claim(connection: Connection, wanted: Claim, is_running: Callable[[str], boo
 
 
 def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], limit: int) -> int:
-    chosen = _first(wanted, losses, connection).limit(limit)
+    chosen = _first(connection, wanted, losses).limit(limit)
     # Rows that are being changed right now are left for the next claim: waiting for them could deadlock.
     free = (
         select(work.c.tenant_id, work.c.source_key)
@@ -91,7 +91,7 @@ def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], li
     return result.rowcount
 
 
-def _first(wanted: Claim, losses: ColumnElement[bool], connection: Connection) -> Select[Any]:
+def _first(connection: Connection, wanted: Claim, losses: ColumnElement[bool]) -> Select[Any]:
     """Return a select over the keys of what is due, tenants in turn.
 
     Giving turns means numbering all rows, which takes a claim four times as long; usually one tenant waits.

@@ -89,14 +89,15 @@ def claimed_arrivals(connection: Connection, owner: str) -> Rows:
     return connection.execute(statement.order_by(work.c.seq)).mappings().all()
 
 
-def claimed_items(connection: Connection, stream: Stream, owner: str, *, text_chars: int = 0) -> Rows:
+def claimed_items(connection: Connection, stream: Stream, owner: str, *names: str, text_chars: int = 0) -> Rows:
     """Return the item rows of a claim, oldest arrival first.
 
     Args:
+        names: columns to read besides ``tenant_id source_key``; those that this stream's items have not are left out.
         text_chars: how much of the text to read, as ``head``; whether there is any text is always in ``has_text``.
     """
     table = items_table(stream)
-    columns = [column for column in table.c if column.name not in {"text", "pages", "sections"}]
+    columns = [table.c[name] for name in ("tenant_id", "source_key", *names) if name in table.c]
     text = (func.substr(table.c.text, 1, text_chars).label("head"), (func.length(table.c.text) > 0).label("has_text"))
     statement = of_owner(table, *columns, *text, owner=owner).order_by(table.c.seq)
     return connection.execute(statement).mappings().all()
