@@ -38,8 +38,11 @@ _OTHER_LATIN = word_set(
 def language_of(text: str) -> Language:
     """Return the language most of the text's letters speak for; ``"other"`` for a text without letters."""
     prose = _NOT_PROSE.sub(" ", text[:_LOOKED_AT])
-    cyrillic, latin, letters = (_joined(pattern, prose) for pattern in (_CYRILLIC, _LATIN, _LETTERS))
-    if max(len(cyrillic), len(latin)) * 2 <= len(letters):
+    # What is more than half of all characters need not be compared with the letters, nor with the other alphabet.
+    cyrillic = _joined(_CYRILLIC, prose)
+    latin = "" if len(cyrillic) * 2 > len(prose) else _joined(_LATIN, prose)
+    most = max(len(cyrillic), len(latin))
+    if most * 2 <= len(prose) and most * 2 <= len(_joined(_LETTERS, prose)):
         return "other"
     if len(cyrillic) >= len(latin):
         return "ru" if _mostly(cyrillic, _NOT_RUSSIAN) else "other"

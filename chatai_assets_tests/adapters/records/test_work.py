@@ -156,6 +156,18 @@ def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
         assert len(work.stages_of(connection, ("t", "tg/1/2"))) == 1
 
 
+def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records):
+    bring(records, *map(arrival, (1, 2, 3)))
+    claim(records, "a")
+    with records.begin() as connection:
+        work.follow(connection, "a", ["tag"], now=NOON)
+    claim(records, "b", stage="tag")
+    with records.begin() as connection:
+        work.reopen(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/3")], now=NOON, owner="a")
+    assert [row(records, number, "tag")["state"] for number in (1, 2, 3)] == ["pending", "working", "pending"]
+    assert numbers(records, "a") == [1, 2, 3]
+
+
 def test_a_redo_begins_anew_from_its_stage_on_and_not_before(records):
     bring(records, arrival())
     claim(records, "a")

@@ -31,5 +31,5 @@ def stems(text: str) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def _stem(word: str) -> str:
     with _stemming:
-        stemmer = _russian if CYRILLIC.search(word) else _english
+        stemmer = _english if word.isascii() or not CYRILLIC.search(word) else _russian
         return str(stemmer.stemWord(word))[:MAX_STEM]
