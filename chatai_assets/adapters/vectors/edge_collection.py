@@ -44,7 +44,7 @@ OF_SYSTEM = {
     "OutOfMemory": errno.ENOMEM,
 }
 """Rust's names for what the system refuses, where a message tells no number."""
-READ_AHEAD, READ_LATER = '"InRamChunkedMmap"', '"ChunkedMmap"'
+READ_AHEAD, READ_LATER = b'"InRamChunkedMmap"', b'"ChunkedMmap"'
 """How a segment's description tells when the vectors in one and the same file are read."""
 DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
 
@@ -209,8 +209,7 @@ def _link_for_walk(segments: Path, view: Path) -> None:
         (mine := view / segment.name).mkdir(parents=True)
         for file in segment.iterdir():
             if file.name == "segment.json":
-                told = file.read_text(encoding="utf-8").replace(READ_AHEAD, READ_LATER)
-                (mine / file.name).write_text(told, encoding="utf-8")
+                (mine / file.name).write_bytes(file.read_bytes().replace(READ_AHEAD, READ_LATER))
             elif file.name != "payload_index":
                 (mine / file.name).symlink_to(file)
 

@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from chatai_assets.adapters.vectors.edge import EdgeVectors
+from chatai_assets.adapters.vectors.edge_collection import READ_AHEAD
 from chatai_assets.adapters.vectors.turns import Turns
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets_tests.contracts.vector_store import (
@@ -35,7 +36,7 @@ store = EdgeVectors(Path(sys.argv[1]), DIMENSIONS, "hashed@1")
 KILLED_WHILE_SEARCHING = """
 from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.edge_collection import viewed
-with viewed(current(Path(sys.argv[1]))):
+with viewed(current(Path(sys.argv[1])), to_search=sys.argv[2] == "search"):
     print("open", flush=True)
     time.sleep(60)
 """
@@ -138,10 +139,11 @@ def test_searches_hold_the_index_side_by_side(store: EdgeVectors, tmp_path: Path
             pass
 
 
-def test_a_killed_search_leaves_nothing_behind_after_the_next_write(store: EdgeVectors, tmp_path: Path):
+@pytest.mark.parametrize("looks", ["search", "walk"])
+def test_a_killed_search_leaves_nothing_behind_after_the_next_write(store: EdgeVectors, tmp_path: Path, looks: str):
     write(store, point(1, words="sea"))
     before = sorted((tmp_path / "vectors").rglob("*"))
-    searcher = start(KILLED_WHILE_SEARCHING, tmp_path / "vectors")
+    searcher = start(KILLED_WHILE_SEARCHING, tmp_path / "vectors", looks)
     assert searcher.stdout is not None
     assert searcher.stdout.readline() == "open\n"
     searcher.kill()
@@ -178,19 +180,28 @@ def test_a_full_disk_is_found_before_anything_is_written(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["segment.json", "mutable_id_tracker.mappings", "edge_config.json", "about.json"])
-@pytest.mark.parametrize("opens", ["searcher", "writer"])
+@pytest.mark.parametrize("opens", ["searcher", "walker", "writer"])
 def test_a_damaged_index_is_set_aside_and_a_new_one_begins(store: EdgeVectors, tmp_path: Path, name: str, opens: str):
     write(store, point(1))
     for damaged in tmp_path.rglob(name):
         damaged.write_bytes(b"\xff\x00rubbish" * 3)
     if opens == "searcher":
         assert store.search(question()) == []
+    elif opens == "walker":
+        assert list(store.whole_points()) == []
     else:
         write(store, point(2))
     assert store.mark() is None
     write(store, point(2))
     assert found(store, question()) == [identity(2)]
     assert list(tmp_path.glob("vectors/lost-*/hashed-1-8-v1"))
+
+
+def test_a_walk_is_spared_what_edge_reads_ahead_and_builds_for_searches(store: EdgeVectors, tmp_path: Path):
+    write(store, point(1))
+    (description,) = tmp_path.rglob("segment.json")
+    assert description.read_bytes().count(READ_AHEAD) == 1
+    assert description.with_name("payload_index").is_dir()
 
 
 def test_an_index_whose_log_another_process_holds_is_not_taken_for_a_damaged_one(store: EdgeVectors, tmp_path: Path):
