@@ -6,11 +6,11 @@ PORT ?= 3000
 BIN := .venv/bin
 home := $(abspath $(CHATAI_HOME))
 PICTURES := lineage failed_run backfill
-LOCKS := requirements.lock deploy/requirements.lock
+LOCKS := requirements.lock deploy/requirements.lock deploy/requirements-browser.lock
 LOCKING := --generate-hashes --no-emit-index-url --universal --no-strip-extras --python-version 3.11 --quiet \
     --custom-compile-command "make lock"
 
-.PHONY: setup run test check bench pictures lock clean
+.PHONY: setup browser run test check bench pictures lock clean
 
 setup: .venv/.ready
 
@@ -21,6 +21,10 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+# What CHATAI_CRAWL=browser needs, from its own lock; it takes half a gigabyte, and a Chromium of the system.
+browser: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements-browser.lock
 
 # The UI on http://127.0.0.1:3000, sensors on, the inbox folder watched, samples on first start. Ctrl-C ends it.
 run: setup
@@ -54,6 +58,8 @@ pictures: setup
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCKING) --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra k8s $(LOCKING) --constraint requirements.lock --output-file deploy/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra browser $(LOCKING) --constraint requirements.lock \
+	    --output-file deploy/requirements-browser.lock
 	sed -i 's/^lxml\[html-clean\]==/lxml==/' $(LOCKS) # pip 23 stumbles over this extra, and needs all others
 
 clean:

@@ -104,6 +104,13 @@ def test_the_image_runs_for_nobody_in_particular_and_installs_what_is_locked():
     assert user == [str(DEPLOYMENT["podSecurityContext"]["runAsUser"])]
 
 
+def test_the_browser_comes_with_the_versions_that_are_tested_and_no_address():
+    tested, extra = locked("requirements.lock"), locked("deploy/requirements-browser.lock")
+    assert {name: extra[name] for name in tested.keys() & extra.keys()}.items() <= tested.items()
+    assert "crawl4ai" in extra, "make lock writes all locks"
+    assert "://" not in (DEPLOY / "requirements-browser.lock").read_text(encoding="utf-8")
+
+
 def test_the_image_has_the_versions_that_are_tested():
     tested, shipped = locked("requirements.lock"), locked("deploy/requirements.lock")
     common = tested.keys() & shipped.keys()
