@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from chatai_assets_tests.services import (
+    browser,
     database_url,
     empty_neo4j,
     neo4j_server,
@@ -17,6 +18,7 @@ from chatai_assets_tests.services import (
 )
 
 __all__ = [
+    "browser",
     "database_url",
     "empty_neo4j",
     "neo4j_server",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from uuid import uuid4
@@ -23,6 +24,7 @@ from sqlalchemy.engine import make_url
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
 from chatai_assets.adapters.turns import StillMine
+from chatai_assets.adapters.web.browser.process import find_chromium
 from chatai_assets_tests.adapters.parsers.drawing import MissingFont, font
 from chatai_assets_tests.adapters.vectors.qdrant_wire import Served, qdrant_wire
 
@@ -57,6 +59,10 @@ def served(name: str) -> Iterator[Reach]:
         yield dict(pair.split("=", 1) for pair in said.split())
         script.stdin.close()
         script.wait(60)
+
+
+class BrowserMissing(Exception):
+    """Pages cannot be shown on this machine; says why."""
 
 
 @contextmanager
@@ -153,6 +159,16 @@ def tesseract() -> Tesseract:
     with skipped_without(NoTesseract, MissingFont):
         font(12)
         return find_tesseract()
+
+
+@pytest.fixture(scope="session")
+def browser() -> None:
+    """The extra that shows pages, and a Chromium."""
+    with skipped_without(BrowserMissing):
+        if find_spec("crawl4ai") is None:
+            raise BrowserMissing("crawl4ai is not installed: make browser.")
+        if find_chromium() is None:
+            raise BrowserMissing("Chromium is not installed.")
 
 
 @pytest.fixture

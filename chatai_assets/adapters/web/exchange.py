@@ -21,9 +21,11 @@ class Answer:
     """What a site said.
 
     Attributes:
+        url: that was asked for: the last one, where a link was redirected.
         body: unpacked; empty unless ``status`` is 200.
     """
 
+    url: httpx.URL
     status: int
     headers: httpx.Headers
     body: bytes = b""
@@ -78,7 +80,7 @@ async def exchange(
         raise PageFault("too_slow") from error
     except (httpx.TransportError, httpx.StreamError) as error:
         raise PageFault("unreachable") from error
-    return Answer(response.status_code, response.headers, body)
+    return Answer(url, response.status_code, response.headers, body)
 
 
 async def _body(response: httpx.Response, limits: WebLimits, types: frozenset[str] | None, cut_at: int | None) -> bytes:

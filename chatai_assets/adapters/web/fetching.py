@@ -31,15 +31,27 @@ class _Patience:
 
 
 class Fetching:
-    """Reads from the web of a world; used from one event loop."""
+    """Reads from the web of a world; used from one event loop.
 
-    def __init__(self, world: World, limits: WebLimits) -> None:
+    Args:
+        types: media types of which bodies are read; None reads any.
+        rules: what is known of sites already.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        limits: WebLimits,
+        types: frozenset[str] | None = PAGES,
+        rules: KnownRules | None = None,
+    ) -> None:
         self._world = world
         self._limits = limits
         self._transport = WebTransport(world, limits.answers)
         self._turns = HostTurns()
         self._room = asyncio.Semaphore(limits.answers)
-        self._rules = KnownRules()
+        self._types = types
+        self._rules = rules or KnownRules()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -88,7 +100,7 @@ class Fetching:
         return rules_without("too_many_hops")
 
     async def _asked(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
-        return await exchange(self._transport, url, self._limits, types=PAGES, headers=headers)
+        return await exchange(self._transport, url, self._limits, types=self._types, headers=headers)
 
     async def _asked_robots(self, url: httpx.URL) -> Answer:
         return await exchange(self._transport, url, self._limits, types=None, cut_at=robots.READ_BYTES)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from chatai_assets.adapters.models.provider import BackgroundLoop
 from chatai_assets.adapters.parsers.sandbox import ParserPool
+from chatai_assets.adapters.web.browser.limits import BrowserLimits
+from chatai_assets.adapters.web.browser.visits import Showing
 from chatai_assets.adapters.web.exchange import Answer
 from chatai_assets.adapters.web.fetching import Fetching
 from chatai_assets.adapters.web.limits import PageFault, WebLimits
 from chatai_assets.adapters.web.network import World
+from chatai_assets.adapters.web.robots import KnownRules
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import Outage, TransientError, UnreadableDocument
 from chatai_assets.domain.pages import Link, Page
@@ -29,13 +33,20 @@ class WebPages:
 
     Args:
         parser: whose children take the text out of a page; belongs to the caller.
+        browser: what showing pages in a browser may cost, before they are read; None where none is shown.
     """
 
-    def __init__(self, parser: ParserPool, limits: WebLimits | None = None, world: World | None = None) -> None:
+    def __init__(
+        self,
+        parser: ParserPool,
+        limits: WebLimits | None = None,
+        world: World | None = None,
+        browser: BrowserLimits | None = None,
+    ) -> None:
         self._parser = parser
         self._limits = limits or WebLimits()
         self._loop = BackgroundLoop()
-        self._fetching = self._loop.run(_opened(world or World(), self._limits))
+        self._fetching, self._showing = self._loop.run(_opened(world or World(), self._limits, browser))
 
     def __enter__(self) -> Self:
         return self
@@ -43,6 +54,8 @@ class WebPages:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._showing:
+            self._loop.run(self._showing.close())
         self._loop.run(self._fetching.close())
         self._loop.__exit__(kind, error, trace)
 
@@ -80,7 +93,7 @@ class WebPages:
             raise PageFault("unavailable")
         if answer.status in GONE:
             raise PageFault("gone")
-        read = await asyncio.to_thread(self._parsed, answer)
+        read = await self._said(answer)
         return Page(
             link.url,
             text=read.text[: self._limits.text_chars],
@@ -88,6 +101,14 @@ class WebPages:
             etag=_validator(answer, "ETag"),
             modified=_validator(answer, "Last-Modified"),
         )
+
+    async def _said(self, answer: Answer) -> ParsedDocument:
+        """Return what a page says when it is shown, or, where that fails or says nothing, as it was fetched."""
+        shown = await self._showing.shown(answer) if self._showing and answer.body else None
+        if shown:
+            with suppress(PageFault):
+                return await asyncio.to_thread(self._parsed, shown)
+        return await asyncio.to_thread(self._parsed, answer)
 
     def _parsed(self, answer: Answer) -> ParsedDocument:
         """Return what a body says.
@@ -114,5 +135,6 @@ def _validator(answer: Answer, name: str) -> str | None:
     return value if value and value.isascii() and value.isprintable() and len(value) <= LONGEST_VALIDATOR else None
 
 
-async def _opened(world: World, limits: WebLimits) -> Fetching:
-    return Fetching(world, limits)
+async def _opened(world: World, limits: WebLimits, browser: BrowserLimits | None) -> tuple[Fetching, Showing | None]:
+    rules = KnownRules()
+    return Fetching(world, limits, rules=rules), Showing(world, limits, browser, rules) if browser else None
