@@ -119,9 +119,11 @@ class Parts:
         """Reads the pages that posts link to; None where that is not wanted."""
         if not self.settings.crawl:
             return None
+        from chatai_assets.adapters.web.browser.limits import BrowserLimits
         from chatai_assets.adapters.web.reading import WebPages
 
-        return self._opened.enter_context(WebPages(self.parser))
+        browser = BrowserLimits() if self.settings.browser else None
+        return self._opened.enter_context(WebPages(self.parser, browser=browser))
 
     @cached_property
     def _workers(self) -> ModelWorkers:

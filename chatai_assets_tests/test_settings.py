@@ -21,6 +21,21 @@ def test_scans_are_read_unless_that_is_not_wanted():
     assert read_settings({"CHATAI_OCR": "off", "CHATAI_OCR_PAGES": "9"}).ocr is None
 
 
+def test_linked_pages_are_read_and_shown_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chatai_assets.settings.find_spec", lambda _name: "installed")
+    ways = [read_settings({"CHATAI_CRAWL": value}) for value in ("", "0", "1", "browser")]
+    assert [way.crawl for way in ways] == [False, False, True, True]
+    assert [way.browser for way in ways] == [False, False, False, True]
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chatai_assets.settings.find_spec", lambda _name: None)
+    with pytest.raises(
+        InvalidSetting, match=r"^CHATAI_CRAWL is browser, so crawl4ai must be installed: `make browser`\.$"
+    ):
+        read_settings({"CHATAI_CRAWL": "browser"})
+
+
 def test_posts_can_be_kept_for_ever():
     assert read_settings({"CHATAI_POST_TTL_DAYS": "0"}).retention.posts.expires_at("t", 0.0) is None
 
@@ -46,6 +61,7 @@ def test_a_tenant_may_have_its_own_days():
         ("CHATAI_DOCUMENT_TTL_DAYS", "acme=soon"),
         ("CHATAI_KEEP_RUNS_DAYS", "-1"),
         ("CHATAI_OCR", "yes"),
+        ("CHATAI_CRAWL", "yes"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str):

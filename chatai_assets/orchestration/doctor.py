@@ -6,6 +6,7 @@ are not ours only the class.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ import dagster as dg
 
 from chatai_assets.adapters.models.ports import Question, Reachable
 from chatai_assets.adapters.parsers.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
+from chatai_assets.adapters.web.browser.limits import NotShown
+from chatai_assets.adapters.web.browser.process import check_browser, find_chromium
 from chatai_assets.assembly import Parts, open_parts
 from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
 from chatai_assets.orchestration.instance import home_instance
@@ -67,7 +70,7 @@ def examine(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
     Args:
         answer_s: seconds; what must be loaded first has ``LOAD_S``.
     """
-    checks = [*_stores(settings), *_models(settings), _dagster(settings), *_ocr(settings)]
+    checks = [*_stores(settings), *_models(settings), _dagster(settings), *_ocr(settings), *_browser(settings)]
 
     def ask(check: _Check) -> _Answer:
         return _Answer(check, settings, LOAD_S if check.is_loaded else answer_s)
@@ -223,6 +226,22 @@ def _find_ocr(_parts: Parts) -> None:
     try:
         find_tesseract()
     except NoTesseract as reason:
+        raise ProviderMisconfigured(f"{str(reason).capitalize()}.") from reason
+
+
+def _browser(settings: Settings) -> Sequence[_Check]:
+    """Return the check of the browser that shows linked pages; without it they are read as they are fetched."""
+    if not settings.browser:
+        return []
+    advice = "What scripts write on linked pages is not read. As root on Debian: apt-get install chromium."
+    program = find_chromium() or "the Chromium of playwright"
+    return [_Check("browser", f"crawl4ai with {program}", _start_browser, advice, is_loaded=True, needed=False)]
+
+
+def _start_browser(_parts: Parts) -> None:
+    try:
+        asyncio.run(check_browser())
+    except NotShown as reason:
         raise ProviderMisconfigured(f"{str(reason).capitalize()}.") from reason
 
 

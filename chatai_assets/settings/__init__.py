@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from chatai_assets.domain.keys import DEFAULT_TENANT, Stage, Stream
@@ -25,7 +26,7 @@ from chatai_assets.settings.models import (
 from chatai_assets.settings.retention import RetentionSettings, read_retention
 from chatai_assets.settings.stages import DEFAULT_ITEM_DEADLINE_S, StageLimits, read_stages, usual_stages
 from chatai_assets.settings.stores import Neo4jServer, QdrantServer, read_neo4j, read_qdrant
-from chatai_assets.settings.values import addresses, choice, number
+from chatai_assets.settings.values import InvalidSetting, addresses, choice, number
 
 PROJECT = Path(__file__).resolve().parents[2]
 LARGEST_BATCH = 10_000
@@ -111,6 +112,7 @@ class Settings:
         retention: how long posts, documents and what is told of them are kept.
         tenant_id: whose the files in the inbox folder are (``CHATAI_TENANT``).
         crawl: whether the pages that posts link to are read (``CHATAI_CRAWL``).
+        browser: whether a browser shows them first (``CHATAI_CRAWL=browser``).
         samples: whether the bundled samples are ingested into an empty home (``CHATAI_SAMPLES``).
         first_hour: first partition; None means the hour in which the home was created (``CHATAI_FIRST_HOUR``).
         announce: channels that are told of outages, in apprise's notation, secret (``CHATAI_ANNOUNCE``).
@@ -142,6 +144,7 @@ class Settings:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     tenant_id: str = DEFAULT_TENANT
     crawl: bool = False
+    browser: bool = False
     samples: bool = False
     first_hour: str | None = None
     announce: tuple[str, ...] = field(default=(), repr=False)
@@ -186,6 +189,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     home = Path(env.get("CHATAI_HOME") or PROJECT / ".chatai").expanduser().resolve()
     cores = os.cpu_count() or 1
     models, gigachat = read_models(env), read_gigachat(env)
+    crawl = _read_crawl(env)
     return Settings(
         home=home,
         database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'records.sqlite'}",
@@ -223,13 +227,21 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         run_deadline_s=number(env, "CHATAI_RUN_DEADLINE_S", 3_600),
         retention=read_retention(env),
         tenant_id=env.get("CHATAI_TENANT") or DEFAULT_TENANT,
-        crawl=choice(env, "CHATAI_CRAWL", ("0", "1")) == "1",
+        crawl=crawl != "0",
+        browser=crawl == "browser",
         samples=choice(env, "CHATAI_SAMPLES", ("0", "1")) == "1",
         first_hour=env.get("CHATAI_FIRST_HOUR") or None,
         announce=addresses(env, "CHATAI_ANNOUNCE"),
         sentry_dsn=env.get("SENTRY_DSN") or None,
         log_level=choice(env, "CHATAI_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
     )
+
+
+def _read_crawl(env: Mapping[str, str]) -> str:
+    crawl = choice(env, "CHATAI_CRAWL", ("0", "1", "browser"))
+    if crawl == "browser" and find_spec("crawl4ai") is None:  # to import it takes seconds
+        raise InvalidSetting("CHATAI_CRAWL is browser, so crawl4ai must be installed: `make browser`.")
+    return crawl
 
 
 def _read_ocr(env: Mapping[str, str]) -> OcrSettings | None:

@@ -95,6 +95,21 @@ def test_a_missing_tesseract_is_told_with_how_to_get_it_and_is_not_needed(tmp_pa
     assert not found["ocr"].needed
 
 
+def test_a_browser_that_shows_pages_is_started(tmp_path, tesseract, browser):
+    findings = examine(read_settings(free(tmp_path, CHATAI_CRAWL="browser")))
+    assert [found.part for found in findings] == [*PARTS, "browser"]
+    assert silent(findings) == {}
+
+
+def test_a_missing_chromium_is_told_and_is_not_needed(tmp_path, tesseract, browser, monkeypatch):
+    monkeypatch.setattr("chatai_assets.adapters.web.browser.process.PROGRAMS", ())
+    found = silent(examine(read_settings(free(tmp_path, CHATAI_CRAWL="browser"))))
+    assert [*found] == ["browser"]
+    assert found["browser"].said == "The browser does not start."
+    assert "apt-get install chromium" in found["browser"].advice
+    assert not found["browser"].needed
+
+
 @pytest.mark.parametrize(
     ("url", "place"),
     [
