@@ -60,6 +60,13 @@ def test_only_orchestration_and_the_program_import_dagster():
     assert importers <= {"orchestration", "definitions"}
 
 
+def test_only_the_browser_child_loads_the_browser():
+    importers = {dotted(module) for module in MODULES for name in imports_of(module) if name.startswith("crawl4ai")}
+    showing = "chatai_assets.adapters.web.browser.showing"
+    assert importers == {showing}
+    assert [dotted(m) for m in MODULES if showing in imports_of(m)] == ["chatai_assets.adapters.web.browser.child"]
+
+
 def test_only_settings_read_the_environment():
     readers = [dotted(m) for m in MODULES if "environ" in m.read_text(encoding="utf-8").replace("environment", "")]
     passed_on = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import shutil
 import sys
 import threading
@@ -16,16 +17,18 @@ import time
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import psutil
 
 from chatai_assets.adapters.parsers.child import private_pipes, send
-from chatai_assets.adapters.parsers.confinement import WATCH_S, leave_network
+from chatai_assets.adapters.parsers.confinement import WATCH_S, bound, leave_network
 from chatai_assets.adapters.parsers.frames import received
 from chatai_assets.adapters.web.browser.limits import BrowserLimits
 from chatai_assets.adapters.web.browser.messages import Message, next_message
-from chatai_assets.adapters.web.browser.showing import Pages
+
+if TYPE_CHECKING:
+    from chatai_assets.adapters.web.browser.showing import Pages
 
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST_MESSAGE = 1 << 30
@@ -48,11 +51,17 @@ def main() -> None:
 
 async def serve(opening: Message, requests: BinaryIO, answers: BinaryIO) -> None:
     """Start the browser, show what is sent and end the browser."""
+    limits = BrowserLimits(**opening["limits"])
+    bound(resource.RLIMIT_DATA, limits.memory_bytes)
+    bound(resource.RLIMIT_CORE, 0)
+    # Its libraries start threads, and a process with threads cannot leave the network.
+    from chatai_assets.adapters.web.browser.showing import Pages
+
     stream = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(stream)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, requests)
     conversation = Conversation(answers)
-    limits, tasks = BrowserLimits(**opening["limits"]), set[asyncio.Task[None]]()
+    tasks: set[asyncio.Task[None]] = set()
     async with Pages(limits, opening["program"], conversation.ask, on_loss=end_at_once) as pages:
         send(answers, {"ready": True})
         while (message := await next_message(stream, LONGEST_MESSAGE)) is not None:
@@ -98,12 +107,16 @@ class Conversation:
 
 def leave_network_as_oneself() -> None:
     """Leave the network; in a user namespace, keep one's number, without which Chromium has no sandbox."""
-    user, group = os.geteuid(), os.getegid()
+    user, group, before = os.geteuid(), os.getegid(), _user_namespace()
     leave_network()
-    if os.geteuid() != user:
+    if _user_namespace() != before:
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def _user_namespace() -> str:
+    return str(Path("/proc/self/ns/user").readlink()) if sys.platform == "linux" else ""
 
 
 def adopt_orphans() -> None:

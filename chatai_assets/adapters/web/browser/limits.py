@@ -21,6 +21,7 @@ class BrowserLimits:
         part_bytes: of one such answer, unpacked.
         parts_bytes: of all that one page asks for, unpacked.
         html_bytes: of a page as it is shown.
+        memory_bytes: private memory of each process of the browser; a page that wants more fails.
         start_s: seconds the browser may take to start.
         end_s: seconds it may take to end, or to give up a page whose time is over, before it is killed.
         rest_s: seconds after a start that failed, in which no other is tried.
@@ -33,6 +34,7 @@ class BrowserLimits:
     part_bytes: int = 4 << 20
     parts_bytes: int = 20 << 20
     html_bytes: int = 10 << 20
+    memory_bytes: int = 1 << 30
     start_s: float = 60.0
-    end_s: float = 5.0
+    end_s: float = 2.0
     rest_s: float = 60.0

@@ -106,8 +106,9 @@ class BrowserProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.end_s):
                 await self._process.wait()
-        self._kill()
-        await self._process.wait()
+        if self._process.returncode is None:
+            self._kill()
+            await self._process.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

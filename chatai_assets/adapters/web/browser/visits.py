@@ -21,7 +21,7 @@ from chatai_assets.adapters.web.fetching import Fetching
 from chatai_assets.adapters.web.limits import PageFault, WebLimits
 from chatai_assets.adapters.web.network import World
 from chatai_assets.adapters.web.robots import KnownRules
-from chatai_assets.observability import PAGE_NOT_SHOWN, log
+from chatai_assets.observability import PAGE_NOT_SHOWN, PAGE_UNFORESEEN, log
 
 SHOWN = frozenset({"text/html", "application/xhtml+xml"})
 TOLD = ("content-type", "access-control-")
@@ -103,6 +103,9 @@ class _Visit:
         try:
             answer = await self._fetching.page(url, headers, _itself)
         except PageFault:
+            return REFUSED
+        except Exception as error:  # noqa: BLE001 (as for pages: hostile answers make libraries raise anything)
+            log.warning(PAGE_UNFORESEEN, error_class=type(error).__name__)
             return REFUSED
         self._bytes_left -= len(answer.body)
         told = {name: value for name, value in answer.headers.items() if name.lower().startswith(TOLD)}

@@ -11,7 +11,7 @@ from chatai_assets.adapters.web.browser.limits import BrowserLimits
 from chatai_assets.adapters.web.reading import WebPages
 from chatai_assets_tests.adapters.web.hostile import TIGHT, Internet
 
-PATIENT = BrowserLimits(page_s=30.0)
+PATIENT = BrowserLimits(page_s=30.0, end_s=5.0)
 """On a machine that is busy with other things."""
 LIMITS = replace(TIGHT, link_s=90.0)
 

@@ -83,6 +83,16 @@ def test_without_a_browser_that_page_says_nothing(net: Internet, pages: WebPages
     assert pages.read([Link(net.url("written"))])[0].fault == "no_text"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has namespaces")
+def test_a_browser_has_no_network(net: Internet, shown: WebPages):
+    text_of(shown, net.url("article"))
+    networks = {Path(f"/proc/{each.pid}/ns/net").readlink() for each in browsers()}
+    assert networks
+    assert Path("/proc/self/ns/net").readlink() not in networks
+    devices = Path(f"/proc/{browsers()[0].pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in devices] == ["lo"]
+
+
 def test_plain_text_is_not_shown(net: Internet, shown: WebPages):
     assert text_of(shown, net.url("text")) == "Просто текст о Луне."
     assert browsers() == []

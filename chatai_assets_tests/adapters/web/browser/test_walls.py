@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Error, sync_playwright
+from structlog.testing import capture_logs
 
 from chatai_assets.adapters.web.browser.arguments import ARGUMENTS
 from chatai_assets.adapters.web.browser.process import find_chromium
@@ -108,9 +110,9 @@ def test_a_browser_that_is_asked_directly_reaches_nothing(net: Internet, browser
         for url in urls:
             with pytest.raises(Error, match="ERR_"):
                 opened.pages[0].goto(url)
-        opened.pages[0].set_content(ANSWERS["article"].decode())
-        opened.pages[0].evaluate(f"() => {{ const write = () => 0; {attempts(net.site.port, INNER)} }}")
-        opened.pages[0].wait_for_timeout(2_000)
+        empty = opened.new_page()
+        empty.evaluate(f"() => {{ const write = () => 0; {attempts(net.site.port, INNER)} }}")
+        empty.wait_for_timeout(2_000)
         opened.close()
     assert net.site.connections == 0
 
@@ -139,6 +141,16 @@ def test_a_page_may_ask_for_so_many_bytes(net: Internet, showing: Shown, monkeyp
     asks(monkeypatch, [f"/article?{n}" for n in range(9)])
     with showing(replace(PATIENT, parts_bytes=2_000)) as pages:
         assert said(pages, net.url("asking")).count("nothing") >= 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds private memory")
+def test_a_page_may_take_so_much_memory(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+    taking = "for (;;) taken.push(new Uint8Array(1 << 26).fill(1))"
+    script = f"const taken = []; try {{ {taking} }} catch {{}} write(`Взято: ${{taken.length * 64}}. {SENTENCE}`)"
+    monkeypatch.setitem(ANSWERS, "greedy", scripted(script))
+    with capture_logs() as logs:
+        told = said(shown, net.url("greedy"))
+    assert logs or 0 < int(told.removeprefix("Взято: ")) <= PATIENT.memory_bytes >> 20
 
 
 def test_parts_are_asked_for_as_pages_are(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
