@@ -40,6 +40,8 @@ LIVES_PER_KILL = 3
 DOCUMENTS_SHARE = 0.2
 """Of the random kills: processes that work on documents."""
 SPARE = 2.0
+BEFORE_STAGES = " "
+"""How the name of a point begins that is passed before any stage."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Plan:
     Attributes:
         items: posts and documents, one in twenty a document.
         kills: at random moments.
-        boundary_kills: at each commit and each point of writing a projection.
+        boundary_kills: at each commit and each point of writing a projection; once after a commit that a home has once.
         edited: share of posts that get later revisions.
         longest_delay_s: until a random kill.
         places: how many of the boundaries at most; all by default.
@@ -218,8 +220,7 @@ def _disturbed(
 ) -> None:
     random = Random(plan.seed)
     chosen = random.sample(boundaries, min(len(boundaries), plan.places or len(boundaries)))
-    targets: list[str | None] = [*[None] * plan.kills, *(place for place in chosen for _ in range(plan.boundary_kills))]
-    random.shuffle(targets)
+    targets = _targets(chosen, plan, random)
     portions = _Portions(material, targets)
     lives, left, waiting = Lives(), len(targets) * LIVES_PER_KILL, list[Path]()
     until = time.monotonic() + plan.longest_s
@@ -239,6 +240,19 @@ def _disturbed(
     outcome.unreached = dict(Counter(target or "a random moment" for target in targets))
     for path in (*waiting, *material.rest()):
         ingest_files(parts, [path])
+
+
+def _targets(places: Sequence[str], plan: Plan, random: Random) -> list[str | None]:
+    """Return where processes are to die, None for any moment, in the order in which they are to live.
+
+    What happens before any stage happens while a home is made: again and again until it is committed, then never more.
+    """
+    first = sorted(place for place in places if place.startswith(BEFORE_STAGES))
+    before, after = ([place for place in first if place.endswith(f"{side} its commit")] for side in ("before", "after"))
+    later = [place for place in places if place not in first]
+    targets: list[str | None] = [*[None] * plan.kills, *later * plan.boundary_kills]
+    random.shuffle(targets)
+    return [*before * plan.boundary_kills, *after, *targets]
 
 
 class _Portions:
