@@ -1,4 +1,4 @@
-"""Whoever reads linked pages, without what that takes: the libraries that fetch them load for a sixth of a second."""
+"""Whoever reads linked pages, without the libraries that fetch them: whoever reads none need not load these."""
 
 from __future__ import annotations
 
