@@ -181,6 +181,7 @@ def run_all(folder: Path, items: int, rate: float, seed: int, *, lease_s: float 
         for updates in (posts, corpus.edits(seed, posts, 0.2)):
             _bring(parts, updates)
             _process(parts, outcome, TRIES_PER_BATCH * (2 + items // BATCH), lease_s)
+        dice.rate = 0.0  # who closes a provider frees its turns, and is told where that fails
         outcome.providers = server.spoiled
         parts.__dict__.update(records=records, vectors=vectors, graph=graph)
         outcome.thrown = dice.thrown
