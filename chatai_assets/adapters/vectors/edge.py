@@ -31,8 +31,8 @@ TURN_TIMEOUT_S = 60.0
 MIN_FREE_BYTES = 200_000_000
 PAGE = 1_000
 """Points asked for at a time while all are walked through."""
-PAGES = 5
-"""Pages for which the index is opened once: opening takes as long as reading so many points."""
+PAGES = 10
+"""Pages for which the index is opened once: what it has read stays in memory until it is closed."""
 
 
 class EdgeVectors:
