@@ -252,7 +252,7 @@ def _targets(places: Sequence[str], plan: Plan, random: Random) -> list[str | No
     later = [place for place in places if place not in first]
     targets: list[str | None] = [*[None] * plan.kills, *later * plan.boundary_kills]
     random.shuffle(targets)
-    return [*before * plan.boundary_kills, *after, *targets]
+    return [*before * plan.boundary_kills, *after * min(1, plan.boundary_kills), *targets]
 
 
 class _Portions:
