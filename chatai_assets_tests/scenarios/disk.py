@@ -154,6 +154,8 @@ def _live(home: Path, arrivals: Sequence[Path], faults: int, random: Random, log
     its.close()
     outcome.lives += 1
     with ours:
+        if not _hear(ours, PATIENCE_S, outcome, until="begun"):
+            outcome.faults.append("a worker does not begin")
         for _ in range(faults):
             _hear(ours, random.uniform(0, LONGEST_CALM_S), outcome)
             fault = _fault(home, random)
@@ -192,6 +194,7 @@ def _work(home: Path, arrivals: Sequence[Path], says: Connection, seed: int) -> 
     """Take in what arrives and do what is due, again and again until told to finish, whatever fails meanwhile."""
     configure_logging("CRITICAL")
     be_traceable()
+    says.send(("begun", ""))
     worker = _Worker(home, [*arrivals], says, Random(seed))
     try:
         while not (says.poll() and worker.is_done()):

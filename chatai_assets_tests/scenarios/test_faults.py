@@ -55,7 +55,7 @@ def test_two_workers_and_several_searches_at_once_end_as_one_alone(tmp_path, sto
     assert (outcome.faults, outcome.differences, outcome.loose_ends, outcome.twice) == ([], [], [], [])
     assert outcome.asked["tag"] == 306
     waits = sorted(outcome.searches_s)
-    assert waits[len(waits) * 9 // 10] < 1.5
+    assert waits[len(waits) * 9 // 10] < outcome.seconds / 4  # the machine may be slow for all
 
 
 def test_a_search_by_command_works_while_a_worker_writes(tmp_path):

@@ -102,6 +102,9 @@ def administrator(postgresql_server):
 
 def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, database_url, administrator):
     data = Path(administrator.execute(text("SHOW data_directory")).scalar_one())
+    # As the README tells administrators: the log of writes is theirs.
+    administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
+    administrator.execute(text("SELECT pg_reload_conf()"))  # the server's processes take it up in their own time
     with Parts(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as parts:
         document = bring_all(parts, tmp_path / "in")
         administrator.execute(text("CHECKPOINT"))
@@ -113,9 +116,6 @@ def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, database_ur
         assert [trace for trace in traces(data) if not trace.startswith("pg_wal")] == []
         assert traces_in_tables(parts) == []
         assert traces(tmp_path / "home") == []
-    # As the README tells administrators: the log of writes is theirs.
-    administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
-    administrator.execute(text("SELECT pg_reload_conf()"))
     for _ in range(2):
         administrator.execute(text("SELECT pg_switch_wal()"))
         administrator.execute(text("CHECKPOINT"))

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -36,11 +36,12 @@ WORTH_TELLING_S = 1.0
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """Whoever waits, until when (``time.monotonic``), and what the call may cost."""
+    """Whoever waits, until when (``time.monotonic``), what the call may cost, and the id that it will have."""
 
     turn: asyncio.Future[Turn]
     until: float
     estimate: Amount
+    call_id: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ class Turnstile:
                     gate.bell.clear()
                     await _rung(gate, GATHER_S)
                 waiting = [*gate.waiting]
-                admission = await self._ask(gate, [waiter.estimate for waiter in waiting])
+                admission = await self._ask(gate, waiting)
                 for waiter, turn in zip(waiting, admission.turns, strict=False):
                     gate.waiting.remove(waiter)
                     _admit(waiter, turn, gate)
@@ -144,19 +145,21 @@ class Turnstile:
         finally:
             gate.porter = None
 
-    async def _ask(self, gate: _Gate, estimates: list[Amount]) -> Admission:
+    async def _ask(self, gate: _Gate, waiting: Sequence[_Waiter]) -> Admission:
         gate.bell.clear()
         ended, gate.ended = gate.ended, Ended()
+        wanted = {waiter.call_id: waiter.estimate for waiter in waiting}
         try:
-            return await asyncio.to_thread(self._take, gate.tenant_id, estimates, ended)
-        except StoreUnavailable:
+            return await asyncio.to_thread(self._take, gate.tenant_id, wanted, ended)
+        except StoreUnavailable:  # perhaps after its commit: what it granted must not count until its lease is over
             gate.ended.take_over(ended)
+            gate.ended.unsure += wanted
             raise
 
-    def _take(self, tenant_id: str, estimates: list[Amount], ended: Ended) -> Admission:
+    def _take(self, tenant_id: str, wanted: Mapping[str, Amount], ended: Ended) -> Admission:
         caller = Caller(tenant_id, self._provider, self._holder, CALL_LEASE_S)
         with self._records.begin() as connection:
-            return quota.take(connection, caller, self._rules, estimates, ended, self._clock())
+            return quota.take(connection, caller, self._rules, wanted, ended, self._clock())
 
     def _over_budget(self, gate: _Gate, admission: Admission) -> OverBudget:
         now = self._clock()

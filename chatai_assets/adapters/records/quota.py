@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from uuid import uuid4
 
 from sqlalchemy import Connection, RowMapping, delete, select
 
@@ -31,11 +30,13 @@ class Ended:
 
     Attributes:
         turns: in which they were made.
+        unsure: ids of calls that were asked for and not made: whether they were granted, the record store did not say.
         tokens: that they took.
         costs: what they cost, and whatever else is to be written down.
     """
 
     turns: list[Turn] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
     tokens: int = 0
     costs: dict[Account, Cost] = field(default_factory=dict)
 
@@ -47,11 +48,12 @@ class Ended:
         self.costs.setdefault(account, Cost()).update(cost)
 
     def __bool__(self) -> bool:
-        return bool(self.turns or self.costs)
+        return bool(self.turns or self.unsure or self.costs)
 
     def take_over(self, other: Ended) -> None:
         """Add what could not be written down."""
         self.turns += other.turns
+        self.unsure += other.unsure
         self.tokens += other.tokens
         for account, cost in other.costs.items():
             self.costs.setdefault(account, Cost()).update(cost)
@@ -72,12 +74,12 @@ class Admission:
 
 
 def take(
-    connection: Connection, caller: Caller, rules: Rules, estimates: Sequence[Amount], ended: Ended, now: float
+    connection: Connection, caller: Caller, rules: Rules, wanted: Mapping[str, Amount], ended: Ended, now: float
 ) -> Admission:
     """Settle what ended, and begin as many of the wanted calls as the rules allow now.
 
     Args:
-        estimates: what each call that waits may cost.
+        wanted: id of each call that waits -> what it may cost.
         now: epoch seconds; machines that share a quota must agree on them within ``domain.quotas.MARGIN_S``.
     """
     exclude_others(connection, f"quota|{caller.tenant_id}")
@@ -93,8 +95,9 @@ def take(
         reserved_tokens=calls.reserved(rows, caller, everywhere=False).tokens,
         streams=math.inf if rules.streams is None else calls.free_streams(rows, caller, rules.streams),
     )
+    estimates = [*wanted.values()]
     granted = grant(standing, rules, estimates, now)
-    ids = [uuid4().hex for _ in range(granted.calls)]
+    ids = [*wanted][: granted.calls]
     if ids:
         _count(connection, caller, dict.fromkeys(grains(rules.calls, now), len(ids)))
     if rules.reserve:
@@ -105,7 +108,8 @@ def take(
 
 
 def _settle(connection: Connection, caller: Caller, rules: Rules, ended: Ended, now: float) -> None:
-    calls.end(connection, caller.tenant_id, [turn.id for turn in ended.turns] if rules.reserve else ())
+    if rules.reserve:
+        calls.end(connection, caller.tenant_id, [*(turn.id for turn in ended.turns), *ended.unsure])
     _count(connection, caller, moves(rules.calls, [turn.at for turn in ended.turns], now))
     costs.add_costs(connection, caller.provider, day_of(now), ended.costs)
     if ended.tokens and rules.tokens:

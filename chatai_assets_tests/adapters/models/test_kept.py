@@ -4,9 +4,11 @@ import asyncio
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import select
 
 from chatai_assets.adapters.models.kept import KeptAnswers, Memory
 from chatai_assets.adapters.models.turnstile import CALL_LEASE_S, Turnstile
@@ -14,7 +16,7 @@ from chatai_assets.adapters.records import schema
 from chatai_assets.adapters.records.quota import Turn
 from chatai_assets.adapters.records.store import open_records
 from chatai_assets.domain.costs import Account, Cost
-from chatai_assets.domain.errors import NotAsked, ProviderBusy, ProviderUnreachable
+from chatai_assets.domain.errors import NotAsked, ProviderBusy, ProviderUnreachable, StoreUnavailable
 from chatai_assets.domain.quotas import Limit, Rules, limits_of
 from chatai_assets_tests.pipeline import rows
 from chatai_assets_tests.providers.home import asked, parts_at
@@ -110,6 +112,35 @@ def test_the_stream_of_one_who_was_killed_comes_free_with_its_lease(records):
         asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 0.3))
     now[0] += CALL_LEASE_S + 1
     assert asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 1))
+
+
+def test_a_stream_whose_grant_was_not_heard_of_is_given_back_at_once(records):
+    """The commit reaches the store, its answer does not: nobody makes the call, and no other may wait for its end."""
+    rules, deaf = Rules(limits_of(100, 100, 100), streams=1), [True]
+
+    class Lossy:
+        @contextmanager
+        def begin(self):
+            with records.begin() as connection:
+                yield connection
+            if deaf.pop():
+                raise StoreUnavailable("the connection broke after the commit")
+
+    async def take():
+        mine, another = Turnstile(Lossy(), "p", rules), Turnstile(records, "p", rules)
+        with pytest.raises(StoreUnavailable):
+            await mine.enter("t", time.monotonic() + 1)
+        assert [row["waiting"] for row in rows_of_calls()] == [False]
+        deaf.append(False)
+        await mine.settle()
+        assert rows_of_calls() == []
+        return await another.enter("t", time.monotonic() + 1)
+
+    def rows_of_calls():
+        with records.reading() as connection:
+            return connection.execute(select(schema.calls_under_way)).mappings().all()
+
+    assert asyncio.run(take())
 
 
 def test_processes_share_a_quota(records, tmp_path):
