@@ -88,17 +88,30 @@ class Wire:
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], **content: Any) -> dict[str, Any]:
         place = f"{self.name} {urlsplit(url).path}"
-        client = self._idle.pop() if self._idle else self._new_client()
         try:
-            async with asyncio.timeout(self._deadlines.total_s):
-                response = await client.request(method, url, headers=headers, **content)
+            response = await self._exchange(method, url, headers=headers, **content)
         except TimeoutError:
             raise ProviderBusy(f"{place}: no answer within {self._deadlines.total_s:g} s.") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise fault_of_transport(error, place) from None  # the error holds the request with its headers
-        finally:
-            self._idle.append(client)
         return answer_of(response, place)
+
+    async def _exchange(self, method: str, url: str, **content: Any) -> httpx.Response:
+        """Return the response; a connection whose call breaks off is not used again.
+
+        After a call that was cancelled httpx's pool may take its connection for busy for ever, and whoever comes next
+        would wait for it in vain.
+        """
+        client = self._idle.pop() if self._idle else self._new_client()
+        try:
+            async with asyncio.timeout(self._deadlines.total_s):
+                response = await client.request(method, url, **content)
+        except BaseException:
+            self._clients.remove(client)
+            await asyncio.shield(client.aclose())
+            raise
+        self._idle.append(client)
+        return response
 
     async def close(self) -> None:
         """Close all connections."""

@@ -14,7 +14,7 @@ from chatai_assets.adapters.web import robots
 from chatai_assets.adapters.web.addresses import checked_url, port_of
 from chatai_assets.adapters.web.exchange import Answer, exchange
 from chatai_assets.adapters.web.limits import PageFault, WebLimits
-from chatai_assets.adapters.web.network import WebTransport, World
+from chatai_assets.adapters.web.network import WebTransport, World, new_resolvers
 from chatai_assets.adapters.web.robots import KnownRules, Rules, rules_in, rules_without
 from chatai_assets.adapters.web.turns import HostTurns
 
@@ -47,15 +47,15 @@ class Fetching:
     ) -> None:
         self._world = world
         self._limits = limits
-        self._transport = WebTransport(world, limits.answers)
+        self._resolvers = new_resolvers()
         self._turns = HostTurns()
         self._room = asyncio.Semaphore(limits.answers)
         self._types = types
         self._rules = rules or KnownRules()
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._transport.aclose()
+    def close(self) -> None:
+        """Let go of all threads; names still being resolved are not waited for."""
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     async def page(self, link: str, headers: Mapping[str, str], use: Callable[[Answer], Awaitable[T]]) -> T:
         """Return what ``use`` makes of the answer a link leads to; no room is given to others before it is done.
@@ -100,10 +100,12 @@ class Fetching:
         return rules_without("too_many_hops")
 
     async def _asked(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
-        return await exchange(self._transport, url, self._limits, types=self._types, headers=headers)
+        async with WebTransport(self._world, self._resolvers) as transport:
+            return await exchange(transport, url, self._limits, types=self._types, headers=headers)
 
     async def _asked_robots(self, url: httpx.URL) -> Answer:
-        return await exchange(self._transport, url, self._limits, types=None, cut_at=robots.READ_BYTES)
+        async with WebTransport(self._world, self._resolvers) as transport:
+            return await exchange(transport, url, self._limits, types=None, cut_at=robots.READ_BYTES)
 
     def _gap_s(self, rules: Rules) -> float:
         return min(max(rules.gap_s, self._limits.gap_s), max(self._limits.longest_gap_s, self._limits.gap_s))

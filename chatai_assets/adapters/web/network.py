@@ -56,26 +56,24 @@ class World:
 
 
 class WebTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport on checked connections, each for one request.
+    """httpx's transport on checked connections, for one request.
+
+    After a request that was cancelled, as slow ones are, httpcore's pool may take its connection for busy for ever; a
+    pool that all requests share would be full of such some day.
 
     Args:
-        connections: at a time.
+        resolvers: see ``new_resolvers``.
     """
 
-    def __init__(self, world: World, connections: int) -> None:
+    def __init__(self, world: World, resolvers: ThreadPoolExecutor) -> None:
         super().__init__(verify=world.tls, trust_env=False)
-        self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=world.tls,
-            max_connections=connections,
-            max_keepalive_connections=0,
-            network_backend=_CheckedBackend(world, self._resolvers),
-        )
+        backend = _CheckedBackend(world, resolvers)
+        self._pool = httpcore.AsyncConnectionPool(ssl_context=world.tls, network_backend=backend)
 
-    async def aclose(self) -> None:
-        """Close all connections; names still being resolved are not waited for."""
-        await super().aclose()
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+def new_resolvers() -> ThreadPoolExecutor:
+    """Return the threads in which names are resolved."""
+    return ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):

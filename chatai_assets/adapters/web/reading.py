@@ -56,7 +56,7 @@ class WebPages:
     ) -> None:
         if self._showing:
             self._loop.run(self._showing.close())
-        self._loop.run(self._fetching.close())
+        self._fetching.close()
         self._loop.__exit__(kind, error, trace)
 
     def read(self, links: Sequence[Link]) -> list[Page]:

@@ -1,11 +1,12 @@
 """What statuses and broken connections mean."""
 
+import asyncio
 import ssl
 
 import httpx
 import pytest
 
-from chatai_assets.adapters.models.http import fault_of_status, fault_of_transport, seconds_of, trusted
+from chatai_assets.adapters.models.http import Deadlines, Wire, fault_of_status, fault_of_transport, seconds_of, trusted
 from chatai_assets.domain.errors import (
     ChatAIError,
     KeyRefused,
@@ -87,3 +88,22 @@ def test_retry_after_is_seconds_or_a_date(header, seconds):
 
 def test_faults_are_ours():
     assert isinstance(fault_of_status(599, "here"), ChatAIError)
+
+
+def test_a_call_that_is_cancelled_anywhere_costs_no_other(server):
+    """As when a deadline passes, or its neighbour meets an outage: its connection must not be waited for."""
+    wire = Wire("p", trusted(), Deadlines(silence_s=2.0))
+
+    async def ask():
+        return await wire.get(f"{server.url}/openrouter/api/v1/key", {})
+
+    async def go():
+        for turn in range(150):
+            cancelled = asyncio.create_task(ask())
+            await asyncio.sleep(turn * 2e-5)
+            cancelled.cancel()
+            await asyncio.gather(cancelled, return_exceptions=True)
+            assert await ask()
+        await wire.close()
+
+    asyncio.run(go())

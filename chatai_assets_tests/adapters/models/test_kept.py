@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -126,8 +127,10 @@ def test_a_stream_whose_grant_was_not_heard_of_is_given_back_at_once(records):
             if deaf.pop():
                 raise StoreUnavailable("the connection broke after the commit")
 
+    lossy: Any = Lossy()
+
     async def take():
-        mine, another = Turnstile(Lossy(), "p", rules), Turnstile(records, "p", rules)
+        mine, another = Turnstile(lossy, "p", rules), Turnstile(records, "p", rules)
         with pytest.raises(StoreUnavailable):
             await mine.enter("t", time.monotonic() + 1)
         assert [row["waiting"] for row in rows_of_calls()] == [False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import pytest
 import trafilatura
 
 from chatai_assets.adapters.parsers.sandbox import ParserPool
+from chatai_assets.adapters.web.exchange import Answer
+from chatai_assets.adapters.web.fetching import Fetching
 from chatai_assets.adapters.web.reading import WebPages
 from chatai_assets.domain.pages import Link, page_links
 from chatai_assets_tests.adapters.web.hostile import ANSWERS, TIGHT, Internet, head
@@ -111,3 +114,22 @@ def test_articles_are_found_at_least_as_well_as_by_trafilatura_alone(page_parser
     alone = [f1(trafilatura.extract(path.read_bytes()) or "", truth[name]) for name, path in paths.items()]
     print(f"token F1 of {len(truth)} pages: {sum(ours) / len(ours):.3f}, alone {sum(alone) / len(alone):.3f}")  # noqa: T201
     assert sum(ours) >= sum(alone)
+
+
+def test_a_page_that_is_given_up_anywhere_holds_up_no_other(net: Internet):
+    url = net.url("text")
+
+    async def body(answer: Answer) -> bytes:
+        return answer.body
+
+    async def go() -> None:
+        fetching = Fetching(net.world, replace(TIGHT, answers=1, gap_s=0.0))
+        for turn in range(150):
+            given_up = asyncio.create_task(fetching.page(url, {}, body))
+            await asyncio.sleep(turn * 3e-5)
+            given_up.cancel()
+            await asyncio.gather(given_up, return_exceptions=True)
+            assert await fetching.page(url, {}, body)
+        fetching.close()
+
+    asyncio.run(go())

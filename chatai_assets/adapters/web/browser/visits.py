@@ -57,7 +57,7 @@ class Showing:
         """End the browser and close all connections."""
         if self._process:
             await self._process.end()
-        await self._fetching.close()
+        self._fetching.close()
 
     async def shown(self, answer: Answer) -> Answer | None:
         """Return a page with the HTML that its scripts have made of it; None if it cannot be shown."""
