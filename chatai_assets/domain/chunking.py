@@ -1,42 +1,29 @@
 """Text -> chunks: what is embedded, searched and quoted.
 
-Borders come from the content, so that an edit changes only the chunks around it. A border is where a section, a
-paragraph or a sentence begins; its rank is how strong it is and, among equals, a hash of the sentence that follows.
-Its *clearance* is how far the nearest border is that outranks it. A border is a cut when that is more than *reach*
-words: so cuts depend on nothing further away, lie more than that apart, and a changed sentence makes at most two new
-ones, one on either side or itself. Such a cut makes no more than three chunks new, their overlaps included. Where too
-long a stretch is left, a border inside with much clearance is cut as well; as that happens to one stretch in a hundred,
-four chunks are new after one edit in some four hundred thousand. (Local-extremum chunking; compare Bjørner,
-Blass, Gurevich: "Content-dependent chunking for differential compression, the local maximum approach", 2010.)
+Cuts come from the content, so that an edit changes only the chunks around it. The *clearance* of a border is how far
+the nearest border is that outranks it. A border is a cut when that is more than *reach* words: so cuts depend on
+nothing further away, lie more than that apart, and a changed sentence makes at most two new ones, one on either side or
+itself. Such cuts make no more than three chunks new, their overlaps included. Where too long a stretch is left, a
+border inside with much clearance is cut as well. That happens to one stretch in a hundred, and would now and then make
+a fourth chunk new: there the cuts that the edit did not touch stay where they are (``recut``).
+(Local-extremum chunking; compare Bjørner, Blass, Gurevich: "Content-dependent chunking for differential compression,
+the local maximum approach", 2010.)
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from zlib import crc32
 
+from chatai_assets.domain.borders import BEFORE_SENTENCE, Borders, borders_of, clearances_of, words_of
 from chatai_assets.domain.documents import Page, Section
-from chatai_assets.domain.sentences import sentence_starts
 
 BODY = "body"
 """The part of a source that is its own text; a linked page is another part."""
 
-WORD_CHARS = 64
-"""A run of more characters without white space counts as several words."""
-
-_BEFORE_WORD, _BEFORE_CLAUSE, _BEFORE_SENTENCE, _BEFORE_PARAGRAPH, _BEFORE_SECTION = range(5)
-_DEEPEST_LEVEL = 6
-_HASHED_CHARS = 120
-"""How much of the sentence that follows a border names it, at most: edits further on leave its rank alone."""
-
-_PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
-_CLAUSE = re.compile(r"[,;:)—–][^\S\n]+|\n\s*")
-_WORD = re.compile(r"\S+")
-_LONG_WORD = re.compile(rf"\S{{{WORD_CHARS + 1}}}")
+MOST_NEW = 3
+"""How many chunks one edited sentence makes new, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +46,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """How long chunks are, in words (runs without white space, see ``WORD_CHARS``).
+    """How long chunks are, in words (runs without white space, see ``borders.WORD_CHARS``).
 
     Attributes:
         max_words: no chunk has more.
@@ -93,23 +80,6 @@ class ChunkLimits:
 DEFAULT_LIMITS = ChunkLimits(max_words=600, overlap_words=120)
 
 
-@dataclass(frozen=True, slots=True)
-class _Borders:
-    """Every place where a text may be cut, in order; the first is offset 0, the last the text's end.
-
-    Attributes:
-        offsets: where in the text.
-        words: how many words come before.
-        ranks: greater is better; both ends outrank everything.
-        strengths: the first part of the rank alone.
-    """
-
-    offsets: list[int]
-    words: list[int]
-    ranks: list[int]
-    strengths: list[int]
-
-
 def cut(
     text: str,
     pages: Sequence[Page] = (),
@@ -127,23 +97,75 @@ def cut(
         limits: how long chunks may be.
     """
     if words_of(text) <= limits.max_words:
-        spans = [(0, len(text))]
-    else:
-        spans = list(_spans(_borders(text, sections, limits.piece), limits))
+        return _chunks(text, pages, [(0, len(text))])
+    borders = borders_of(text, sections, limits.piece)
+    return _chunks(text, pages, _spans(borders, _cuts(borders, limits), limits))
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """How an earlier revision of a text was cut, by the same code.
+
+    Attributes:
+        text: all of it.
+        spans: start and end of each chunk, in order.
+    """
+
+    text: str
+    spans: Sequence[tuple[int, int]]
+
+    def new_in(self, chunks: Sequence[Chunk]) -> int:
+        """Return how many of these chunks say what no earlier one said."""
+        had = {self.text[start:end] for start, end in self.spans}
+        return sum(chunk.text not in had for chunk in chunks)
+
+    def cuts_in(self, text: str) -> list[int]:
+        """Return the offsets in an edited text of the cuts that lie outside the edit."""
+        before = _shared(self.text, text)
+        after = _shared(self.text[before:][::-1], text[before:][::-1])
+        cuts = [_beyond_space(self.text, end) for _, end in self.spans[:-1]]
+        moved = len(text) - len(self.text)
+        return [at if at <= before else at + moved for at in cuts if at <= before or at >= len(self.text) - after]
+
+
+def recut(
+    earlier: Earlier,
+    text: str,
+    pages: Sequence[Page] = (),
+    sections: Sequence[Section] = (),
+    limits: ChunkLimits = DEFAULT_LIMITS,
+) -> list[Chunk]:
+    """Return the chunks of an edited text: those of ``cut``, or as many earlier ones as can stay.
+
+    The cuts that an edit did not touch stay only where at most ``MOST_NEW`` chunks are new then, and more would be
+    otherwise. So a sentence of up to 400 words that is replaced, inserted or deleted makes no more new, whatever the
+    text, and almost every text is cut as if it had always been so.
+    """
+    chunks = cut(text, pages, sections, limits)
+    if earlier.new_in(chunks) <= MOST_NEW:
+        return chunks
+    borders = borders_of(text, sections, limits.piece)
+    kept = _chunks(text, pages, _spans(borders, _kept_cuts(borders, earlier.cuts_in(text), limits), limits))
+    return kept if earlier.new_in(kept) <= MOST_NEW else chunks
+
+
+def _shared(text: str, other: str) -> int:
+    """Return how many first characters two texts share."""
+    pairs = zip(text, other, strict=False)
+    return next((at for at, (left, right) in enumerate(pairs) if left != right), min(len(text), len(other)))
+
+
+def _beyond_space(text: str, at: int) -> int:
+    return next((offset for offset in range(at, len(text)) if not text[offset].isspace()), len(text))
+
+
+def _chunks(text: str, pages: Sequence[Page], spans: Iterable[tuple[int, int]]) -> list[Chunk]:
     trimmed = [_trim(text, start, end) for start, end in spans]
     starts = [page.start for page in pages]
     return [
         Chunk(ordinal, text[start:end], start, end, _page_at(start, pages, starts))
         for ordinal, (start, end) in enumerate(span for span in trimmed if span[0] < span[1])
     ]
-
-
-def words_of(text: str) -> int:
-    """Return how many words a text has, very long ones counted as several."""
-    words = text.split()
-    if len(text) <= WORD_CHARS or _LONG_WORD.search(text) is None:
-        return len(words)
-    return sum(-(-len(word) // WORD_CHARS) for word in words)
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
@@ -157,96 +179,35 @@ def _page_at(offset: int, pages: Sequence[Page], starts: Sequence[int]) -> int |
     return pages[max(0, bisect_right(starts, offset) - 1)].number
 
 
-def _borders(text: str, sections: Sequence[Section], piece: int) -> _Borders:
-    """Return the borders of a text, close enough that at most ``piece`` words lie between two."""
-    strong = _strong_borders(text, sections)
-    ends = [*sorted(strong), len(text), len(text)]
-    best = (_BEFORE_SECTION + _DEEPEST_LEVEL + 1) << 32
-    offsets, words, ranks, strengths = [0], [0], [best], [_BEFORE_SECTION + _DEEPEST_LEVEL]
-    for start, end, beyond in zip([0, *ends], ends, ends[1:], strict=False):
-        for _, stop, strength, count in _pieces(text, start, end, piece):
-            offsets.append(stop)
-            words.append(words[-1] + count)
-            strengths.append(strong.get(stop, strength))
-            ranks.append(strengths[-1] << 32 | _name(text, stop, beyond if stop == end else end))
-    strengths[-1], ranks[-1] = strengths[0], best
-    return _Borders(offsets, words, ranks, strengths)
-
-
-def _name(text: str, at: int, end: int) -> int:
-    return crc32(text[at : min(at + _HASHED_CHARS, end)].encode("utf-8", "surrogatepass"))
-
-
-def _strong_borders(text: str, sections: Sequence[Section]) -> dict[int, int]:
-    """Return offset -> strength of all borders down to sentences, both ends of the text left out."""
-    strengths = dict.fromkeys(sentence_starts(text), _BEFORE_SENTENCE)
-    paragraphs = [match.end() for match in _PARAGRAPH.finditer(text)]
-    strengths.update(dict.fromkeys(paragraphs, _BEFORE_PARAGRAPH))
-    lines = sorted(strengths)
-    for section in sections:
-        body = bisect_right(lines, section.start)
-        if body < len(lines):  # a heading is not parted from what it heads
-            strengths[lines[body]] = _BEFORE_WORD
-    for section in sections:
-        if text[section.start - 1 : section.start].isspace() and not text[section.start].isspace():
-            strengths[section.start] = _BEFORE_SECTION + max(0, _DEEPEST_LEVEL - section.level)
-    strengths.pop(0, None)
-    strengths.pop(len(text), None)
-    return strengths
-
-
-def _pieces(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield start, end, strength of the border at the end, and words of each piece of a sentence."""
-    count = words_of(text[start:end])
-    if count <= piece:
-        yield start, end, _BEFORE_SENTENCE, count
-        return
-    inner = [match.end() for match in _CLAUSE.finditer(text, start, end) if match.end() < end]
-    for left, right in pairwise([start, *inner, end]):
-        if (count := words_of(text[left:right])) <= piece:
-            yield left, right, _BEFORE_CLAUSE, count
-        else:
-            yield from _single_words(text, left, right, piece)
-
-
-def _single_words(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield each word of a stretch that has no better border; a word too long for a piece goes in parts."""
-    starts: list[int] = []
-    for match in _WORD.finditer(text, start, end):
-        too_long = match.end() - match.start() > piece * WORD_CHARS
-        starts.extend(range(match.start(), match.end(), WORD_CHARS) if too_long else [match.start()])
-    for left, right in pairwise([start, *starts[1:], end]):
-        yield left, right, _BEFORE_WORD, words_of(text[left:right])
-
-
-def _spans(borders: _Borders, limits: ChunkLimits) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each chunk, overlap included."""
-    clearances = _clearances(borders)
+def _cuts(borders: Borders, limits: ChunkLimits) -> list[int]:
+    """Return the borders at which chunks begin or end, as the content has them."""
+    clearances = clearances_of(borders)
     best = [index for index in range(1, len(clearances) - 1) if clearances[index] > limits.reach]
     cuts = [0]
     for index in [*best, len(clearances) - 1]:
         cuts.extend(_within(borders.words, clearances, cuts[-1], index, limits))
         cuts.append(index)
+    return cuts
+
+
+def _kept_cuts(borders: Borders, offsets: Sequence[int], limits: ChunkLimits) -> list[int]:
+    """Return the borders at which chunks begin or end: those at these offsets, and what else the limits need."""
+    clearances = clearances_of(borders)
+    wanted = {*offsets, borders.offsets[-1]}
+    cuts = [0]
+    for index in (index for index in range(1, len(clearances)) if borders.offsets[index] in wanted):
+        cuts.extend(_fewest(borders.words, clearances, cuts[-1], index, limits))
+        cuts.append(index)
+    return cuts
+
+
+def _spans(borders: Borders, cuts: Sequence[int], limits: ChunkLimits) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each chunk, overlap included."""
     yield borders.offsets[0], borders.offsets[cuts[1]]
     for before, left, right in zip(cuts, cuts[1:], cuts[2:], strict=False):
         own_words = borders.words[right] - borders.words[left]
         start = _overlap_from(borders, before, left, limits.max_words - own_words, limits)
         yield borders.offsets[start], borders.offsets[right]
-
-
-def _clearances(borders: _Borders) -> list[int]:
-    """Return of each border how many words away the nearest is that outranks it; of equals the first does."""
-    words, ranks = borders.words, borders.ranks
-    found = [words[-1]] * len(words)
-    falling = [0]  # borders that nothing after them has outranked so far
-    for index in range(1, len(ranks)):
-        while falling and ranks[falling[-1]] < ranks[index]:
-            inner = falling.pop()
-            found[inner] = min(found[inner], words[index] - words[inner])
-        if falling:
-            found[index] = words[index] - words[falling[-1]]
-        falling.append(index)
-    return found
 
 
 def _within(
@@ -263,7 +224,20 @@ def _within(
         yield left
 
 
-def _overlap_from(borders: _Borders, before: int, start: int, room: int, limits: ChunkLimits) -> int:
+def _fewest(
+    words: Sequence[int], clearances: Sequence[int], left: int, right: int, limits: ChunkLimits
+) -> Iterator[int]:
+    """Yield the cuts that part a stretch between two cuts into no more chunks than any borders may need."""
+    surely = limits.max_words - limits.piece + 1  # some border comes between so many words and the limit
+    while (length := words[right] - words[left]) > limits.max_words:
+        rest = (-(-length // surely) - 1) * surely
+        first = bisect_left(words, words[left] + max(limits.reach, length - rest), left + 1, right)
+        last = words[left] + min(limits.max_words, length - limits.reach)
+        left = max(range(first, bisect_right(words, last, first, right)), key=lambda index: (clearances[index], index))
+        yield left
+
+
+def _overlap_from(borders: Borders, before: int, start: int, room: int, limits: ChunkLimits) -> int:
     """Return the border from which a chunk repeats what came before: a sentence's, or any if that one is too long.
 
     At least one word of the chunk before, whose own words begin at border ``before``, is not repeated. Where there is
@@ -271,5 +245,5 @@ def _overlap_from(borders: _Borders, before: int, start: int, room: int, limits:
     """
     words, overlap = borders.words, min(limits.overlap_words, room)
     first = max(bisect_left(words, words[start] - overlap, 0, start), bisect_right(words, words[before], 0, start))
-    sentences = (index for index in range(first, start) if borders.strengths[index] >= _BEFORE_SENTENCE)
+    sentences = (index for index in range(first, start) if borders.strengths[index] >= BEFORE_SENTENCE)
     return next(sentences, first if overlap == limits.overlap_words else start)

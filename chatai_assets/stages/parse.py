@@ -15,7 +15,7 @@ from chatai_assets.adapters.records import content, enrichment
 from chatai_assets.adapters.records.provider_results import link_results
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.chunking import BODY, Chunk, cut
+from chatai_assets.domain.chunking import BODY, Chunk, Earlier, cut, recut
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.keys import STREAMS, Stage, Stream, digest, fingerprint
@@ -124,6 +124,7 @@ class _DocumentParsing:
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
+            earlier = content.earlier_documents(connection, owner, self.fingerprint)
         result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
         parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
         recognised: dict[Key, Recognition] = {}
@@ -132,7 +133,7 @@ class _DocumentParsing:
             if isinstance(answer, ChatAIError):
                 note_failure(answer, key, result)
                 continue
-            done = attempt(partial(_document, arrival, answer, self.lifetime), key, result)
+            done = attempt(partial(_document, arrival, answer, self.lifetime, earlier.get(key)), key, result)
             if done:
                 parsed[key] = done
                 if answer.recognition:
@@ -162,7 +163,9 @@ class _DocumentParsing:
         result.counts.update(pages_recognised=sum(len(each.pages) for each in recognised.values()))
 
 
-def _document(arrival: RowMapping, parsed: ParsedDocument, lifetime: Lifetime) -> tuple[Row, list[Chunk]]:
+def _document(
+    arrival: RowMapping, parsed: ParsedDocument, lifetime: Lifetime, earlier: Earlier | None
+) -> tuple[Row, list[Chunk]]:
     row = {
         "title": parsed.title or arrival["payload"]["file_name"],
         "channel": arrival["payload"]["file_name"],
@@ -175,10 +178,13 @@ def _document(arrival: RowMapping, parsed: ParsedDocument, lifetime: Lifetime) -
         "format": parsed.format,
         "pages": [[page.number, page.start, page.end] for page in parsed.pages],
         "sections": [[section.level, section.title, section.start] for section in parsed.sections],
+        "parsed_by": FINGERPRINTS["documents"],
         "status": "processing",
         "error": None,
         "error_code": None,
     }
+    if earlier:
+        return row, recut(earlier, parsed.text, parsed.pages, parsed.sections)
     return row, cut(parsed.text, parsed.pages, parsed.sections)
 
 

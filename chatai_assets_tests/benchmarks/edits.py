@@ -2,7 +2,8 @@
 
 ``python -m chatai_assets_tests.benchmarks edits --documents 20 --edits 300 --seed 1``
 
-A sentence, or a heading, is replaced, inserted or deleted: the first, the last, or any.
+A sentence, or a heading, is replaced, inserted or deleted: the first, the last, or any; then that is undone. Every
+third document is the worst that cutting by content knows: its sentences stand in the order of their ranks.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import argparse
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.domain.chunking import cut
+from chatai_assets.domain.borders import borders_of
+from chatai_assets.domain.chunking import DEFAULT_LIMITS, Chunk, Earlier, cut, recut
 from chatai_assets.domain.documents import Section
 from chatai_assets.domain.language import word_set
 
@@ -27,6 +30,7 @@ KINDS = ("replaced", "inserted", "deleted")
 PLACES = ("anywhere", "at the start", "at the end", "in a heading")
 HUNDRED_PAGES = 30_000
 """Words."""
+MANY = 10
 
 
 @dataclass(frozen=True)
@@ -63,18 +67,36 @@ def paragraphs(dice: random.Random, words: int, *, headings: bool) -> list[Parag
     return made
 
 
-def texts_of(document: Sequence[Paragraph]) -> list[str]:
-    """Return the texts of a document's chunks."""
+def slope(dice: random.Random, words: int) -> list[Paragraph]:
+    """Return a document of so many words, of sentences of ten, each of which outranks the next."""
+    sentences = [" ".join(word(dice) for _ in range(10)).capitalize() + "." for _ in range(words // 10)]
+    borders = borders_of(" ".join(["Начало.", *sentences, ""]), (), DEFAULT_LIMITS.piece)
+    ranks = dict(zip(borders.offsets, borders.ranks, strict=True))
+    places = pairwise(accumulate((len(one) + 1 for one in sentences), initial=len("Начало. ")))
+    rank_of = {one: ranks[at] for one, (at, end) in zip(sentences, places, strict=True) if {at, end} <= ranks.keys()}
+    return [Paragraph(tuple(sorted(rank_of, key=rank_of.__getitem__, reverse=True)))]
+
+
+def laid_out(document: Sequence[Paragraph]) -> tuple[str, list[Section]]:
+    """Return the text and the sections of a document."""
     blocks = [" ".join(paragraph.sentences) for paragraph in document]
     starts = [0]
     for block in blocks:
         starts.append(starts[-1] + len(block) + 2)
-    sections = [
-        Section(1, block, start)
-        for block, start, paragraph in zip(blocks, starts, document, strict=False)
-        if paragraph.heading
-    ]
-    return [chunk.text for chunk in cut("\n\n".join(blocks), sections=sections)]
+    pairs = zip(blocks, starts, document, strict=False)
+    sections = [Section(1, block, start) for block, start, paragraph in pairs if paragraph.heading]
+    return "\n\n".join(blocks), sections
+
+
+def chunks_of(document: Sequence[Paragraph], earlier: Earlier | None = None) -> list[Chunk]:
+    """Return the chunks of a document that may have been cut before."""
+    text, sections = laid_out(document)
+    return recut(earlier, text, sections=sections) if earlier else cut(text, sections=sections)
+
+
+def as_it_was(document: Sequence[Paragraph], chunks: Sequence[Chunk]) -> Earlier:
+    """Return how a document was cut."""
+    return Earlier(laid_out(document)[0], [(chunk.start, chunk.end) for chunk in chunks])
 
 
 def edited(document: Sequence[Paragraph], kind: str, place: str, dice: random.Random) -> list[Paragraph]:
@@ -102,20 +124,47 @@ def _with_other_heading(document: Sequence[Paragraph], kind: str, dice: random.R
     return [*document[:at], *([] if kind == "deleted" else [heading(dice)]), *document[at + wanted :]]
 
 
-def measure(documents: int, edits: int, seed: int) -> Counter[tuple[str, str, int]]:
-    """Return how often an edit of a kind at a place made so many chunks new, and the same for its undoing."""
-    found: Counter[tuple[str, str, int]] = Counter()
+@dataclass
+class Findings:
+    """What edits came to.
+
+    Attributes:
+        new: kind, place and number of new chunks -> how often.
+        alone: the number there would be if cuts came from the content alone -> how often.
+    """
+
+    new: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    alone: Counter[int] = field(default_factory=Counter)
+
+    def together(self) -> Counter[int]:
+        """Return number of new chunks -> how often."""
+        found: Counter[int] = Counter()
+        for (_, _, new), times in self.new.items():
+            found[new] += times
+        return found
+
+
+def measure(documents: int, edits: int, seed: int) -> Findings:
+    """Edit documents, each time as it was at first, and undo each edit."""
+    found = Findings()
     dice = random.Random(seed)
     for number in range(documents):
-        headings = bool(number % 2)
-        document = paragraphs(dice, HUNDRED_PAGES, headings=headings)
-        before = set(texts_of(document))
+        headings = number % 3 == 1
+        document = slope(dice, HUNDRED_PAGES) if number % 3 == 2 else paragraphs(dice, HUNDRED_PAGES, headings=headings)
+        first = as_it_was(document, chunks_of(document))
         for each in range(edits // 2):
             kind, place = KINDS[each % 3], PLACES[(each // 3) % (3 + headings)]
-            after = set(texts_of(edited(document, kind, place, dice)))
-            found[kind, place, len(after - before)] += 1
-            found[f"{kind}, undone", place, len(before - after)] += 1
+            other = edited(document, kind, place, dice)
+            then = _count(found, first, other, kind, place)
+            _count(found, then, document, f"{kind}, undone", place)
     return found
+
+
+def _count(found: Findings, earlier: Earlier, document: Sequence[Paragraph], kind: str, place: str) -> Earlier:
+    chunks = chunks_of(document, earlier)
+    found.new[kind, place, earlier.new_in(chunks)] += 1
+    found.alone[min(earlier.new_in(chunks_of(document)), MANY)] += 1
+    return as_it_was(document, chunks)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -126,14 +175,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     found = measure(given.documents, given.edits, given.seed)
-    most = max(count for _, _, count in found)
-    columns = [str(count) for count in range(most + 1)]
-    table = Table("edit", "where", *columns, title=f"New chunks of {HUNDRED_PAGES:,} words, of {found.total():,} edits")
-    for kind, place in sorted({(kind, place) for kind, place, _ in found}):
-        table.add_row(kind, place, *(str(found[kind, place, count]) for count in range(most + 1)))
-    together = (sum(times for (_, _, new), times in found.items() if new == count) for count in range(most + 1))
-    table.add_row("together", "", *map(str, together), style="bold")
-    Console(width=100).print(table)
+    counts = range(max(*found.together(), *found.alone) + 1)
+    columns = [f"{count}{' or more' if count == MANY else ''}" for count in counts]
+    title = f"New chunks of {HUNDRED_PAGES:,} words, of {found.alone.total():,} edits"
+    table = Table("edit", "where", *columns, title=title)
+    for kind, place in sorted({(kind, place) for kind, place, _ in found.new}):
+        table.add_row(kind, place, *(str(found.new[kind, place, count]) for count in counts))
+    table.add_row("together", "", *(str(found.together()[count]) for count in counts), style="bold")
+    table.add_row("if cut by content alone", "", *(str(found.alone[count]) for count in counts))
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

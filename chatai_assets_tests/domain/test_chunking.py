@@ -1,22 +1,28 @@
 import random
 import time
+from collections.abc import Sequence
 from itertools import pairwise
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatai_assets.domain.chunking import WORD_CHARS, ChunkLimits, cut, words_of
+from chatai_assets.domain.borders import WORD_CHARS, words_of
+from chatai_assets.domain.chunking import MOST_NEW, Chunk, ChunkLimits, Earlier, cut, recut
 from chatai_assets.domain.documents import Page, Section
 from chatai_assets.domain.sentences import sentence_starts
 from chatai_assets_tests.benchmarks.edits import (
     HUNDRED_PAGES,
     KINDS,
     PLACES,
+    as_it_was,
+    chunks_of,
     edited,
     paragraphs,
     sentence,
-    texts_of,
+    slope,
+    word,
 )
 
 
@@ -26,12 +32,25 @@ def test_an_edit_in_a_hundred_pages_changes_at_most_three_chunks(kind: str, plac
     dice = random.Random(f"{kind} {place}")
     for _ in range(2):
         document = paragraphs(dice, HUNDRED_PAGES, headings=place == "in a heading" or dice.random() < 0.5)
-        before = set(texts_of(document))
+        before = as_it_was(document, chunks_of(document))
         for _ in range(8):
-            after = set(texts_of(edited(document, kind, place, dice)))
-            assert after != before
-            assert len(after - before) <= 3
-            assert len(before - after) <= 3
+            other = edited(document, kind, place, dice)
+            after = as_it_was(other, chunks_of(other, before))
+            assert 0 < before.new_in(chunks_of(other, before)) <= MOST_NEW
+            assert after.new_in(chunks_of(document, after)) <= MOST_NEW
+
+
+def test_an_edit_changes_no_more_chunks_where_every_sentence_outranks_the_next():
+    dice = random.Random(7)
+    document = slope(dice, HUNDRED_PAGES)
+    earlier = as_it_was(document, chunks_of(document))
+    for kind in KINDS * 4:
+        document = edited(document, kind, "anywhere", dice)
+        chunks = chunks_of(document, earlier)
+        assert 0 < earlier.new_in(chunks) <= MOST_NEW
+        assert all(words_of(chunk.text) <= 600 for chunk in chunks)
+        earlier = as_it_was(document, chunks)
+    assert earlier.new_in(chunks_of(document)) > 20  # by its content alone it would be cut otherwise
 
 
 def test_an_edit_changes_no_more_chunks_where_lines_begin_alike():
@@ -43,6 +62,25 @@ def test_an_edit_changes_no_more_chunks_where_lines_begin_alike():
         for other in ([], [f"Ещё {at}."]):
             after = {chunk.text for chunk in cut("\n".join([*lines[:at], *other, *lines[at + 1 :]]))}
             assert len(after - before) <= 3
+
+
+@settings(max_examples=300, deadline=None)
+@given(step=st.sampled_from([1, -1, 2, -2]), seed=st.integers(0, 2**32))
+def test_edits_of_a_text_that_is_hard_to_cut_change_at_most_three_chunks_each(step: int, seed: int):
+    limits = ChunkLimits(48, 9)
+    dice = random.Random(seed)
+    pool = [" ".join(word(dice) for _ in range(dice.randint(1, 5))).capitalize() + "." for _ in range(200)]
+    sentences = sorted(pool, key=lambda one: crc32(f"{one} ".encode()))[::step]
+    text = " ".join(sentences)
+    chunks = cut(text, limits=limits)
+    for _ in range(10):
+        earlier = Earlier(text, [(chunk.start, chunk.end) for chunk in chunks])
+        at = dice.randrange(len(sentences))
+        sentences[at : at + dice.randint(0, 1)] = dice.sample(pool, dice.randint(0, 1))
+        text = " ".join(sentences)
+        chunks = recut(earlier, text, limits=limits)
+        assert earlier.new_in(chunks) <= MOST_NEW
+        assert_slices(chunks, text, limits)
 
 
 LIMITS = st.tuples(st.integers(1, 40), st.floats(0, 0.9)).map(lambda pair: ChunkLimits(pair[0], int(pair[0] * pair[1])))
@@ -60,7 +98,19 @@ TEXTS = st.one_of(
 def test_chunks_are_slices_that_cover_the_text(text: str, limits: ChunkLimits, data: st.DataObject):
     at = st.lists(st.integers(0, max(0, len(text) - 1)), max_size=5)
     sections = [Section(1, "", start) for start in sorted(data.draw(at))]
-    chunks = cut(text, sections=sections, limits=limits)
+    assert_slices(cut(text, sections=sections, limits=limits), text, limits)
+
+
+@settings(max_examples=400, deadline=None)
+@given(text=TEXTS, other=TEXTS, limits=LIMITS, edit=st.tuples(st.integers(0, 300), st.integers(0, 40), WORDS))
+def test_so_are_those_of_an_edited_text(text: str, other: str, limits: ChunkLimits, edit: tuple[int, int, str]):
+    at, length, word = edit
+    for before in (other, text[:at] + word + text[at + length :]):
+        earlier = Earlier(before, [(chunk.start, chunk.end) for chunk in cut(before, limits=limits)])
+        assert_slices(recut(earlier, text, limits=limits), text, limits)
+
+
+def assert_slices(chunks: Sequence[Chunk], text: str, limits: ChunkLimits) -> None:
     assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
     covered = [False] * len(text)
     for chunk in chunks:

@@ -1,11 +1,14 @@
 """What becomes of an item in all stores when a newer revision of it arrives."""
 
 import json
+import random
 
 import pytest
 
 from chatai_assets.adapters.records import schema
+from chatai_assets.domain.chunking import MOST_NEW
 from chatai_assets.stages.overview import redo, show, status
+from chatai_assets_tests.benchmarks.edits import edited, laid_out, slope
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,
@@ -28,6 +31,10 @@ LONG = " ".join(f"Поезд номер {n} прибыл на станцию М�
 
 def totals(reports):
     return {(report.stream, report.stage): (report.done, report.unchanged) for report in reports if report.taken}
+
+
+def texts_embedded(reports):
+    return sum(report.counts["texts_embedded"] for report in reports)
 
 
 def document(folder, content, name="отчёт.txt"):
@@ -81,6 +88,30 @@ def test_a_shorter_edit_leaves_nothing_of_the_longer_text(parts):
     found = contents(parts)
     assert loose_ends(found) == []
     assert not [node for node in found["nodes"] if "москва" in node]
+
+
+EDITS = [("inserted", "at the start"), ("replaced", "anywhere"), ("deleted", "anywhere")]
+
+
+@pytest.mark.parametrize("same_code", [True, False], ids=["same code", "other code"])
+def test_an_edit_of_a_long_document_embeds_at_most_three_chunks_again(parts, tmp_path, same_code):
+    folder, dice = tmp_path / "in", random.Random(3)
+    long = slope(dice, 6_000)
+    ingest_files(parts, [document(folder, laid_out(long)[0])])
+    process_all(parts)
+    if not same_code:
+        with parts.records.begin() as connection:
+            connection.execute(schema.documents.update().values(parsed_by="what was before"))
+    for kind, place in EDITS if same_code else EDITS[:1]:
+        long = edited(long, kind, place, dice)
+        ingest_files(parts, [document(folder, laid_out(long)[0])])
+        embedded = texts_embedded(process_all(parts))
+        assert 1 <= embedded <= MOST_NEW if same_code else embedded > 8
+        redo(parts.records, only_document(parts)["source_key"])
+        assert texts_embedded(process_all(parts)) == 0
+    found = contents(parts)
+    assert loose_ends(found) == []
+    assert len(found["points"]) == len(found["chunks"]) == only_document(parts)["chunks_count"] > 8
 
 
 def test_an_edit_that_takes_all_words_away_withdraws_a_post(parts):

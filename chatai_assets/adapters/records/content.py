@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from chatai_assets.adapters.records.dialect import beside_others
 from chatai_assets.adapters.records.schema import chunks, documents, inbox, posts, work
-from chatai_assets.domain.chunking import BODY
+from chatai_assets.domain.chunking import BODY, Earlier
 from chatai_assets.domain.keys import Stream
 
 Rows = Sequence[RowMapping]
@@ -114,6 +114,18 @@ def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True
     statement = statement if pages else statement.where(chunks.c.part == BODY)
     order = (work.c.seq, chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
     return connection.execute(statement.order_by(*order)).mappings().all()
+
+
+def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[tuple[str, str], Earlier]:
+    """Return how the documents of a claim were cut before, those that were parsed by this code."""
+    columns = (documents.c.tenant_id, documents.c.source_key, documents.c.text)
+    texts = connection.execute(of_owner(documents, *columns, owner=owner).where(documents.c.parsed_by == parsed_by))
+    found = {(tenant_id, source_key): text for tenant_id, source_key, text in texts}
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {key: [] for key in found}
+    for row in claimed_chunks(connection, owner, with_text=False, pages=False) if found else ():
+        if (key := (row["tenant_id"], row["source_key"])) in spans:
+            spans[key].append((row["start"], row["end"]))
+    return {key: Earlier(text, spans[key]) for key, text in found.items()}
 
 
 def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -113,6 +113,7 @@ documents = Table(
     Column("format", String(16)),
     Column("pages", JSON),
     Column("sections", JSON),
+    Column("parsed_by", String(64), comment="fingerprint of the code that parsed it"),
     Column("status", String(16), nullable=False, comment="pending, processing, completed or failed"),
     Column("error", Text, comment="a sentence for a person, Russian and English"),
     Column("error_code", String(32)),

@@ -19,7 +19,7 @@ from chatai_assets.domain.breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0011"
+HEAD = "0012"
 """The newest migration; a test compares it with the folder."""
 BUSY_TIMEOUT_S = 30
 CONNECT_S = 10
