@@ -65,11 +65,12 @@ def test_an_edit_changes_no_more_chunks_where_lines_begin_alike():
 
 
 @settings(max_examples=300, deadline=None)
-@given(step=st.sampled_from([1, -1, 2, -2]), seed=st.integers(0, 2**32))
-def test_edits_of_a_text_that_is_hard_to_cut_change_at_most_three_chunks_each(step: int, seed: int):
+@given(longest=st.sampled_from([5, 32]), step=st.sampled_from([1, -1, 2, -2]), seed=st.integers(0, 2**32))
+def test_edits_of_a_text_that_is_hard_to_cut_change_at_most_three_chunks_each(longest: int, step: int, seed: int):
     limits = ChunkLimits(48, 9)
     dice = random.Random(seed)
-    pool = [" ".join(word(dice) for _ in range(dice.randint(1, 5))).capitalize() + "." for _ in range(200)]
+    lengths = [dice.randint(1, longest) for _ in range(800 // longest)]
+    pool = [" ".join(word(dice) for _ in range(length)).capitalize() + "." for length in lengths]
     sentences = sorted(pool, key=lambda one: crc32(f"{one} ".encode()))[::step]
     text = " ".join(sentences)
     chunks = cut(text, limits=limits)
