@@ -39,7 +39,12 @@ QUESTION = "Когда прибыл поезд в Москва"
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything; ``processes`` runs each search as a command of its own, threads otherwise."""
+    """How much of everything.
+
+    Attributes:
+        processes: each search is a command of its own, not a thread.
+        projection_items: how many items workers write in one turn at an index.
+    """
 
     posts: int
     documents: int
@@ -48,6 +53,7 @@ class Plan:
     workers: int = 2
     processes: bool = False
     pause_s: float = 1.0
+    projection_items: int = 150
 
 
 @dataclass
@@ -58,6 +64,7 @@ class Outcome:
         faults: what workers and searchers said on stderr, or how they ended.
         searches_s: seconds of each search while the workers worked.
         quiet_s: seconds of a search when nobody works.
+        found: searches that had hits while a worker still worked.
         asked: model -> texts it was asked; the same text again counts again.
         twice: texts that a model was asked more often than there are items with it.
         differences: where the stores differ from those of a run alone.
@@ -109,7 +116,8 @@ def _bring(parts: Parts, posts: list[Any], paths: list[Path]) -> None:
 
 def _crowd(parts: Parts, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
     """Start workers and searchers, and wait for all of them."""
-    command, over = worker.command(parts.settings.home, servers, "--calls", str(calls)), threading.Event()
+    options = ("--calls", str(calls), "--projection-items", str(plan.projection_items))
+    command, over = worker.command(parts.settings.home, servers, *options), threading.Event()
     workers = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for _ in range(plan.workers)
@@ -134,7 +142,7 @@ def _keep_searching(
     while not over.is_set():
         started = time.monotonic()
         try:
-            outcome.found = max(outcome.found, look(parts))
+            outcome.found += bool(look(parts)) and not over.is_set()
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             outcome.faults.append(f"search: {type(error).__name__}: {error}")
         outcome.searches_s.append(time.monotonic() - started)

@@ -51,11 +51,11 @@ def test_writers_of_the_graph_killed_at_random_moments_lose_nothing_confirmed(tm
 
 
 def test_two_workers_and_several_searches_at_once_end_as_one_alone(tmp_path, stores):
-    outcome = crowd.run(tmp_path, crowd.Plan(posts=300, documents=6, searchers=3), stores)
+    plan = crowd.Plan(posts=300, documents=6, searchers=3, pause_s=0.05, projection_items=20)
+    outcome = crowd.run(tmp_path, plan, stores)
     assert (outcome.faults, outcome.differences, outcome.loose_ends, outcome.twice) == ([], [], [], [])
     assert outcome.asked["tag"] == 306
-    waits = sorted(outcome.searches_s)
-    assert waits[len(waits) * 9 // 10] < outcome.seconds / 4  # the machine may be slow for all
+    assert outcome.found >= 8, "searches come in between the turns of writers"
 
 
 def test_a_search_by_command_works_while_a_worker_writes(tmp_path):
