@@ -32,6 +32,9 @@ OF_DISK, OF_LOCK = "IO exception", "Could not set lock"
 What the system said is told of writing, not of reading and syncing.
 """
 
+COMMITTED = "The committed data is durable and will be recovered on restart: "
+"""What stands before the reason where a transaction was committed and the checkpoint after it failed."""
+
 
 @contextmanager
 def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Iterator[ladybug.Connection]:
@@ -78,10 +81,11 @@ def failing_as_outage(done: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, OSError) as error:
-        kind = str(error).partition(":")[0][:80]
-        if any(words in str(error) for words in DAMAGE):
+        reason = str(error).rpartition(COMMITTED)[2]
+        kind = reason.partition(":")[0][:80]
+        if any(words in reason for words in DAMAGE):
             raise StoreDamaged(f"the graph cannot be {done}, its log or file is damaged: {kind}") from None
-        raise StoreUnavailable(f"the graph cannot be {done}: {_refused(str(error)) or kind}") from None
+        raise StoreUnavailable(f"the graph cannot be {done}: {_refused(reason) or kind}") from None
 
 
 def _refused(message: str) -> str | None:

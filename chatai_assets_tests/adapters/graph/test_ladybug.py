@@ -13,7 +13,7 @@ import pytest
 from chatai_assets.adapters.graph import cypher, ladybug_session, ladybug_walk
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.adapters.graph.ladybug_mark import GRAPH
-from chatai_assets.adapters.graph.ladybug_session import opened, rows
+from chatai_assets.adapters.graph.ladybug_session import COMMITTED, failing_as_outage, opened, rows
 from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph import Edge, Facts, Node, subgraph
@@ -71,6 +71,22 @@ def test_a_writer_whose_disk_is_full_or_fails_says_so_and_its_process_lives(tmp_
     assert re.search(sentence, complaints)
     last = max(int(line.removeprefix("applied ")) for line in ["applied 1", *said.splitlines()] if "applied" in line)
     assert held(LadybugGraph(tmp_path / "graph")) in (latest(last), latest(last + 1))
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("Buffer manager exception: Unable to allocate memory! The row was a secret.", "Buffer manager exception"),
+        ("IO exception: Cannot write to file a secret. Error: No space left on device", "No space left .*; free space"),
+    ],
+    ids=["memory", "disk"],
+)
+def test_a_checkpoint_that_fails_after_a_commit_says_why_and_not_what_was_written(reason, told):
+    committed = "Transaction committed successfully, but the post-commit checkpoint failed. " + COMMITTED
+    expected = pytest.raises(StoreUnavailable, match=f"^the graph cannot be written: {told}")
+    with expected as caught, failing_as_outage("written"):
+        raise RuntimeError(committed + reason)
+    assert "secret" not in str(caught.value)
 
 
 def test_readers_see_whole_changes_while_another_process_writes(tmp_path):
