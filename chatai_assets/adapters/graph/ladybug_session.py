@@ -14,7 +14,8 @@ import ladybug
 from chatai_assets.adapters.disks import number_in, refusal
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 
-BUFFER_BYTES = 128 << 20
+BUFFER_BYTES, MOST_BUFFER_BYTES = 128 << 20, 4 << 30
+"""Of memory for pages: what reading a graph of any size needs, and the most that writing a large one may take."""
 THREADS = 2
 DAMAGE = (
     "orrupted",
@@ -50,7 +51,7 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
     with failing_as_outage("opened"):
         database = ladybug.Database(
             file,
-            buffer_pool_size=BUFFER_BYTES,
+            buffer_pool_size=BUFFER_BYTES if read_only else _to_write(file),
             max_num_threads=THREADS,
             read_only=read_only,
             throw_on_wal_replay_failure=not cut_log,
@@ -70,6 +71,12 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
     finally:
         with failing_as_outage("closed"):
             database.close()
+
+
+def _to_write(file: Path) -> int:
+    """Return how much memory pages may take while a file is written: a checkpoint may hold all of it, old and new."""
+    size = file.stat().st_size if file.exists() else 0
+    return min(max(BUFFER_BYTES, 2 * size), MOST_BUFFER_BYTES)
 
 
 @contextmanager

@@ -73,6 +73,25 @@ def test_a_writer_whose_disk_is_full_or_fails_says_so_and_its_process_lives(tmp_
     assert held(LadybugGraph(tmp_path / "graph")) in (latest(last), latest(last + 1))
 
 
+def test_a_graph_may_be_larger_than_the_memory_that_reading_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
+    graph = LadybugGraph(tmp_path)
+    for first in range(0, 6_000, 300):
+        drawn = [drawn_with_eight_names(number) for number in range(first, first + 300)]
+        nodes = {node.id: node for each in drawn for node in each.nodes}
+        with graph.writing() as writer:
+            writer.apply(GraphChange(nodes=tuple(nodes.values()), edges=tuple(e for each in drawn for e in each.edges)))
+    assert (tmp_path / GRAPH).stat().st_size > 16 << 20
+    assert sum(node.label == "Document" for node in graph.nodes()) == 6_000
+
+
+def drawn_with_eight_names(number):
+    names = [f"имя{number * factor % 5_003}" for factor in range(1, 9)]
+    people = tuple(Entity(name.capitalize(), name, "person") for name in dict.fromkeys(names))
+    tags = (f"t{number % 97}", f"u{number % 31}")
+    return subgraph(Facts("t", f"doc/{number}", title="a title " * 6, tags=tags, extractions={0: Extraction(people)}))
+
+
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
