@@ -62,7 +62,7 @@ def borders_of(text: str, sections: Sequence[Section], piece: int) -> Borders:
     best = (_BEFORE_SECTION + _DEEPEST_LEVEL + 1) << 32
     offsets, words, ranks, strengths = [0], [0], [best], [_BEFORE_SECTION + _DEEPEST_LEVEL]
     for start, end, beyond in zip([0, *ends], ends, ends[1:], strict=False):
-        for _, stop, strength, count in _pieces(text, start, end, piece):
+        for stop, strength, count in _pieces(text, start, end, piece):
             offsets.append(stop)
             words.append(words[-1] + count)
             strengths.append(strong.get(stop, strength))
@@ -108,25 +108,25 @@ def _strong_borders(text: str, sections: Sequence[Section]) -> dict[int, int]:
     return strengths
 
 
-def _pieces(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield start, end, strength of the border at the end, and words of each piece of a sentence."""
+def _pieces(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int]]:
+    """Yield end, strength of the border there, and words of each piece of a sentence."""
     count = words_of(text[start:end])
     if count <= piece:
-        yield start, end, BEFORE_SENTENCE, count
+        yield end, BEFORE_SENTENCE, count
         return
     inner = [match.end() for match in _CLAUSE.finditer(text, start, end) if match.end() < end]
     for left, right in pairwise([start, *inner, end]):
         if (count := words_of(text[left:right])) <= piece:
-            yield left, right, _BEFORE_CLAUSE, count
+            yield right, _BEFORE_CLAUSE, count
         else:
             yield from _single_words(text, left, right, piece)
 
 
-def _single_words(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int, int]]:
+def _single_words(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int]]:
     """Yield each word of a stretch that has no better border; a word too long for a piece goes in parts."""
     starts: list[int] = []
     for match in _WORD.finditer(text, start, end):
         too_long = match.end() - match.start() > piece * WORD_CHARS
         starts.extend(range(match.start(), match.end(), WORD_CHARS) if too_long else [match.start()])
     for left, right in pairwise([start, *starts[1:], end]):
-        yield left, right, _BEFORE_WORD, words_of(text[left:right])
+        yield right, _BEFORE_WORD, words_of(text[left:right])

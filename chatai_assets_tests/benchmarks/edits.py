@@ -70,11 +70,19 @@ def paragraphs(dice: random.Random, words: int, *, headings: bool) -> list[Parag
 def slope(dice: random.Random, words: int) -> list[Paragraph]:
     """Return a document of so many words, of sentences of ten, each of which outranks the next."""
     sentences = [" ".join(word(dice) for _ in range(10)).capitalize() + "." for _ in range(words // 10)]
+    return [Paragraph(tuple(by_rank(sentences)))]
+
+
+def by_rank(sentences: Sequence[str]) -> list[str]:
+    """Return sentences in the order of the ranks of the borders before them, the best first.
+
+    Those are left out at whose start or end there is no border: they end with an abbreviation, or come after one.
+    """
     borders = borders_of(" ".join(["Начало.", *sentences, ""]), (), DEFAULT_LIMITS.piece)
     ranks = dict(zip(borders.offsets, borders.ranks, strict=True))
     places = pairwise(accumulate((len(one) + 1 for one in sentences), initial=len("Начало. ")))
     rank_of = {one: ranks[at] for one, (at, end) in zip(sentences, places, strict=True) if {at, end} <= ranks.keys()}
-    return [Paragraph(tuple(sorted(rank_of, key=rank_of.__getitem__, reverse=True)))]
+    return sorted(rank_of, key=rank_of.__getitem__, reverse=True)
 
 
 def laid_out(document: Sequence[Paragraph]) -> tuple[str, list[Section]]:

@@ -33,6 +33,8 @@ OF_DISK, OF_LOCK = "IO exception", "Could not set lock"
 What the system said is told of writing, not of reading and syncing.
 """
 
+OF_MEMORY = "Buffer manager exception"
+TOO_LARGE = "it needs more memory than an embedded graph may take; set NEO4J_URI to use a server"
 COMMITTED = "The committed data is durable and will be recovered on restart: "
 """What stands before the reason where a transaction was committed and the checkpoint after it failed."""
 
@@ -96,7 +98,9 @@ def failing_as_outage(done: str) -> Iterator[None]:
 
 
 def _refused(message: str) -> str | None:
-    """Return what the system refused and what to do, if that is what a message of ladybug is about."""
+    """Return what the system or ladybug refused and what to do, if that is what a message of ladybug is about."""
+    if message.startswith(OF_MEMORY):
+        return TOO_LARGE
     if not message.startswith(OF_DISK) or OF_LOCK in message:
         return None
     return refusal(number_in(message) or errno.EIO)

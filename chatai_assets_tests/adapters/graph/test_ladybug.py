@@ -76,13 +76,26 @@ def test_a_writer_whose_disk_is_full_or_fails_says_so_and_its_process_lives(tmp_
 def test_a_graph_may_be_larger_than_the_memory_that_reading_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
     graph = LadybugGraph(tmp_path)
+    draw_six_thousand(graph)
+    assert (tmp_path / GRAPH).stat().st_size > 16 << 20
+    assert sum(node.label == "Document" for node in graph.nodes()) == 6_000
+
+
+def test_a_graph_that_is_too_large_says_what_to_do_and_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
+    monkeypatch.setattr(ladybug_session, "MOST_BUFFER_BYTES", 16 << 20)
+    graph = LadybugGraph(tmp_path)
+    with pytest.raises(StoreUnavailable, match="needs more memory than an embedded graph may take; set NEO4J_URI"):
+        draw_six_thousand(graph)
+    assert 3_000 < sum(node.label == "Document" for node in graph.nodes()) < 6_000
+
+
+def draw_six_thousand(graph):
     for first in range(0, 6_000, 300):
         drawn = [drawn_with_eight_names(number) for number in range(first, first + 300)]
         nodes = {node.id: node for each in drawn for node in each.nodes}
         with graph.writing() as writer:
             writer.apply(GraphChange(nodes=tuple(nodes.values()), edges=tuple(e for each in drawn for e in each.edges)))
-    assert (tmp_path / GRAPH).stat().st_size > 16 << 20
-    assert sum(node.label == "Document" for node in graph.nodes()) == 6_000
 
 
 def drawn_with_eight_names(number):
@@ -95,7 +108,7 @@ def drawn_with_eight_names(number):
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("Buffer manager exception: Unable to allocate memory! The row was a secret.", "Buffer manager exception"),
+        ("Buffer manager exception: Unable to allocate memory! The row was a secret.", "it needs more memory"),
         ("IO exception: Cannot write to file a secret. Error: No space left on device", "No space left .*; free space"),
     ],
     ids=["memory", "disk"],

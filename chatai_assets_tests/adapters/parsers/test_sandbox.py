@@ -183,7 +183,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     "attempt",
     [
         pytest.param("open('new.txt', 'w')", id="write"),
-        pytest.param("import os; os.open('/tmp/chatai-new', os.O_CREAT | os.O_WRONLY)", id="create"),
+        pytest.param("import os; os.open('../new.txt', os.O_CREAT | os.O_WRONLY)", id="create"),
         pytest.param("import socket; socket.create_connection(('127.0.0.1', 9))", id="connect"),
         pytest.param("import subprocess; subprocess.run(['true'])", id="program"),
         pytest.param("import os; os.fork()", id="fork"),
