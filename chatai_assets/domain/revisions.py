@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -86,3 +87,16 @@ def idempotency_key(arrival: Arrival, known: Known | None) -> str:
     replaced = f"after {known.seq}" if known else "first"
     place = str(arrival.revised_at) if arrival.kind == "post" else replaced
     return digest(arrival.tenant_id, arrival.source_key, place, arrival.content_hash)
+
+
+def same_chunks(before: Sequence[str], now: Sequence[str]) -> dict[int, int]:
+    """Return ordinal before -> ordinal now of the chunks that a new revision says as well.
+
+    Args:
+        before: hashes of the texts of all chunks, in order; of equal ones the first stays the first.
+        now: those of the new revision.
+    """
+    places = defaultdict[str, deque[int]](deque)
+    for ordinal, text_hash in enumerate(now):
+        places[text_hash].append(ordinal)
+    return {ordinal: places[said].popleft() for ordinal, said in enumerate(before) if places[said]}

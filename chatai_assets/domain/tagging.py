@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from chatai_assets.domain.keys import digest
 from chatai_assets.domain.spelling import spelling_in
 
+TAGGED_CHARS = 8_000
+"""How much of a text a tagger reads; what a document is about stands at its beginning."""
 MAX_TAGS = 8
 MAX_TAG_WORDS = 5
 MIN_TAG_CHARS = 2

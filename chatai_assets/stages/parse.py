@@ -26,6 +26,7 @@ from chatai_assets.domain.telegram import Post, read_post
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.documents import fail_documents
 from chatai_assets.stages.isolation import attempt, note_failure
+from chatai_assets.stages.revising import keep_what_holds
 
 CODE_VERSION = "3"
 """Changes when parsing or chunking gives other results for the same input."""
@@ -196,6 +197,7 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
         rows = [_keyed(key, row) for key, (row, _) in mine.items()]
         content.write_items(connection, stream, rows)
         chunk_rows = [_chunk_row(key, chunk) for key, (_, chunks) in mine.items() for chunk in chunks]
+        keep_what_holds(connection, owner, {key: row["text"] for key, (row, _) in mine.items()}, chunk_rows)
         content.replace_chunks(connection, owner, chunk_rows)
 
     result.write = write

@@ -16,6 +16,7 @@ from chatai_assets.adapters.records import dead_letters, stale, work
 from chatai_assets.adapters.records.store import Records
 from chatai_assets.domain.costs import CHARS_PER_TOKEN, NANO, Tariff, Usage
 from chatai_assets.domain.keys import EVERY_STAGE, STREAMS, Stage, Stream
+from chatai_assets.domain.tagging import TAGGED_CHARS
 from chatai_assets.stages import crawl, embed, enrich, index, link, parse, tag
 from chatai_assets.stages.overview import REDO_NOTE
 
@@ -95,7 +96,7 @@ def _usage(connection: Connection, stream: Stream, stage: Stage, current: str, i
         chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
         return Usage(embedding=chars // CHARS_PER_TOKEN)
     if stage == "tag":
-        texts, chars = stale.chars_of_items(connection, stream, stage, current, tag.TAGGED_CHARS)
+        texts, chars = stale.chars_of_items(connection, stream, stage, current, TAGGED_CHARS)
     else:
         texts, chars = stale.chars_of_chunks(connection, stream, stage, current)
     return Usage(prompt=chars // CHARS_PER_TOKEN + texts * TOKENS_OF_PROMPT)

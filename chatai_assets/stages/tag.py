@@ -16,13 +16,11 @@ from chatai_assets.adapters.records.store import Records
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.errors import AnswerRejected, ChatAIError
 from chatai_assets.domain.keys import Stage, Stream, fingerprint
-from chatai_assets.domain.tagging import check_tags, has_usable_word, tags_hash
+from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags, has_usable_word, tags_hash
 from chatai_assets.stages.batches import BatchResult, Scope, StageReport, run_stage
 from chatai_assets.stages.isolation import answers_to, attempt, note_failure
 
 CODE_VERSION = "1"
-TAGGED_CHARS = 8_000
-"""How much of a text a tagger reads; what a document is about stands at its beginning."""
 
 
 def tag_hour(scope: Scope, *, records: Records, tagger: Tagger) -> StageReport:

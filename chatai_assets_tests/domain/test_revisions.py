@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.revisions import Arrival, Known, idempotency_key, judge, known_after
+from chatai_assets.domain.revisions import Arrival, Known, idempotency_key, judge, known_after, same_chunks
 
 
 def arrival(content="a", date=10, *, kind="post", has_words=True, tenant="t", door="file"):
@@ -60,3 +60,10 @@ def test_without_ties_the_newest_date_wins_in_any_order(data):
     newest = max(revisions, key=lambda each: each.revised_at)
     assert known
     assert (known.content_hash, known.revised_at) == (newest.content_hash, newest.revised_at)
+
+
+def test_chunks_that_a_revision_says_as_well_are_found_where_they_stand_now():
+    assert same_chunks("abc", "abc") == {0: 0, 1: 1, 2: 2}
+    assert same_chunks("abc", "xac") == {0: 1, 2: 2}
+    assert same_chunks("aab", "ba") == {0: 1, 2: 0}
+    assert same_chunks("ab", "") == same_chunks("", "ab") == {}

@@ -195,7 +195,7 @@ class World:
 
     def differences(self) -> list[str]:
         """Return where the record store differs from the model, whatever is under way."""
-        return [*self._wrong_items(), *self._wrong_stages()]
+        return [*self._wrong_items(), *self._wrong_stages(), *self._said_of_other_words()]
 
     def _wrong_items(self) -> Iterator[str]:
         held = {(row["tenant_id"], row["source_key"]): row for row in rows(self._parts, schema.posts)}
@@ -228,6 +228,21 @@ class World:
             tagged = stages.get("tag") == "done"
             if {*STAGES} <= done | {"index"} and _held(graph) != parts_of(key, text, tagged=tagged):
                 yield f"graph of the ledger: {key}"
+
+    def _said_of_other_words(self) -> Iterator[str]:
+        """Tags and names that stand in no text, or in another chunk: of a revision that was parsed over."""
+        texts = {(row["tenant_id"], row["source_key"]): row["text"] or "" for row in rows(self._parts, schema.posts)}
+        chunks = {
+            (row["tenant_id"], row["source_key"], row["ordinal"]): row["text"]
+            for row in rows(self._parts, schema.chunks)
+        }
+        for row in rows(self._parts, schema.post_enrichment):
+            key = row["tenant_id"], row["post_id"]
+            yield from (f"tag: {key} {tag}" for tag in row["value"]["tags"] if tag not in texts[key])
+        for row in rows(self._parts, schema.entities):
+            place = row["tenant_id"], row["source_key"], row["ordinal"]
+            if row["name"] not in chunks.get(place, ""):
+                yield f"name: {place} {row['name']}"
 
     def _stages(self) -> dict[tuple[str, str], dict[str, str]]:
         stages = defaultdict[tuple[str, str], dict[str, str]](dict)

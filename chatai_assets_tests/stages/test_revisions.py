@@ -8,7 +8,7 @@ import pytest
 from chatai_assets.adapters.records import schema
 from chatai_assets.domain.chunking import MOST_NEW
 from chatai_assets.stages.overview import redo, show, status
-from chatai_assets_tests.benchmarks.edits import edited, laid_out, slope
+from chatai_assets_tests.benchmarks.edits import edited, laid_out, slope, word
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,
@@ -88,6 +88,40 @@ def test_a_shorter_edit_leaves_nothing_of_the_longer_text(parts):
     found = contents(parts)
     assert loose_ends(found) == []
     assert not [node for node in found["nodes"] if "москва" in node]
+
+
+def test_before_models_answer_for_an_edit_nothing_is_shown_that_it_does_not_say(parts):
+    ingest_posts(parts, [message(1, "Вчера Мария видела Байкал.")])
+    process_all(parts)
+    ingest_posts(parts, [message(1, "Вчера Иван увидел Байкал.", edited=1_700_000_100)])
+    process_all(parts, stages=["parse", "embed", "index"])
+    assert [payload["tags"] for payload in hits_of(parts, POST)] == [["Вчера"]]
+    process_all(parts, stages=["tag", "link"])
+    assert not [node for node in contents(parts)["nodes"] if node.startswith("Entity ")]
+    process_all(parts)
+    assert [payload["tags"] for payload in hits_of(parts, POST)] == [["Вчера", "Иван", "увидел"]]
+    assert loose_ends(contents(parts)) == []
+
+
+def test_facts_of_chunks_that_an_edit_leaves_as_they_are_move_with_them(parts):
+    names = [word(random.Random(n)).capitalize() for n in range(300)]
+    text = " ".join(f"Вчера поезд прибыл на станцию {name} и ушёл." for name in names)
+    ingest_posts(parts, [message(1, text)])
+    process_all(parts)
+    before = facts(parts)
+    ingest_posts(parts, [message(1, "Сначала шёл дождь. " * 200 + text, edited=1_700_000_100)])
+    process_all(parts, stages=["parse"])
+    kept = facts(parts)
+    process_all(parts)
+    assert kept == before & facts(parts)
+    assert len({fact[0] for fact in kept}) >= len({fact[0] for fact in before}) - MOST_NEW > MOST_NEW
+
+
+def facts(parts):
+    """Return (text of a chunk, form) of all that is named, and (text, subject, object) of what is related."""
+    texts = {row["ordinal"]: row["text"] for row in rows(parts, schema.chunks)}
+    names = {(texts[row["ordinal"]], row["form"]) for row in rows(parts, schema.entities)}
+    return names | {(texts[row["ordinal"]], row["subject"], row["object"]) for row in rows(parts, schema.relations)}
 
 
 EDITS = [("inserted", "at the start"), ("replaced", "anywhere"), ("deleted", "anywhere")]

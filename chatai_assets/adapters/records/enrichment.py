@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select, tuple_
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
 
 from chatai_assets.adapters.records.content import Rows, of_owner, owned_keys
 from chatai_assets.adapters.records.dialect import upsert
@@ -13,6 +13,7 @@ from chatai_assets.adapters.records.schema import entities, post_enrichment, rel
 from chatai_assets.adapters.records.work import Key
 from chatai_assets.domain.keys import canonical_json, digest
 from chatai_assets.domain.scans import Recognition
+from chatai_assets.domain.tagging import tags_hash
 
 TAGS = "tags"
 OCR = "ocr"
@@ -33,6 +34,23 @@ def tags_of_owner(connection: Connection, owner: str) -> dict[Key, tuple[str, tu
 def write_tags(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``tenant_id post_id content_hash value model written_at`` of items whose tags changed."""
     upsert(connection, post_enrichment, [{**row, "kind": TAGS} for row in rows])
+
+
+def change_tags(connection: Connection, tags: Mapping[Key, Sequence[str]]) -> None:
+    """Let items that have tags have these, found by the same model; no row stays of those that have none."""
+    if not tags:
+        return
+    forget_tags(connection, [key for key, words in tags.items() if not words])
+    changed = [
+        {"of_tenant": key[0], "of_post": key[1], "new_hash": tags_hash(words), "new_value": {"tags": list(words)}}
+        for key, words in tags.items()
+        if words
+    ]
+    if changed:
+        table = post_enrichment.c
+        mine = (table.tenant_id == bindparam("of_tenant"), table.post_id == bindparam("of_post"), table.kind == TAGS)
+        news = update(post_enrichment).values(content_hash=bindparam("new_hash"), value=bindparam("new_value"))
+        connection.execute(news.where(*mine), changed)
 
 
 def forget_tags(connection: Connection, keys: Collection[Key]) -> None:
