@@ -127,9 +127,13 @@ class Comparison:
         self._found = found
         self._texts = texts
 
-    def expect(self, rows: Iterable[Expected]) -> int:
-        """Take what should be there; return how much that is."""
-        return self._take(self._expected, rows, self._texts.expect if self._texts else None)
+    def expect(self, rows: Iterable[Expected]) -> None:
+        """Take what should be there."""
+        self._take(self._expected, rows, self._texts.expect if self._texts else None)
+
+    def expected(self) -> int:
+        """Return how many parts should be there, of those that are compared; what several items share is one."""
+        return self._expected.parts()
 
     def find(self, rows: Iterable[Found]) -> int:
         """Take what is there; return how much that is."""

@@ -67,6 +67,10 @@ class Digests:
         runs = [self._read(bounds[number], bounds[number + 1]) for bounds in self._bounds]
         return np.concatenate([np.empty((0, 2), np.uint64), *runs])
 
+    def parts(self) -> int:
+        """Return of how many parts pairs were taken."""
+        return sum(len(np.unique(self.portion(number)[:, 0])) for number in range(PORTIONS))
+
     def _write(self) -> None:
         pairs = np.concatenate(self._held)
         pairs = pairs[np.argsort(pairs[:, 0])]

@@ -65,7 +65,7 @@ class AuditReport:
 
     Attributes:
         projection: ``vectors``, whichever index it is, or ``graph``.
-        expected: how many points, or nodes and edges, the ledger names; what several items share counts for each.
+        expected: how many points, or nodes and edges, the ledger names.
         found: how many the store holds.
         differences: ``missing``, ``extra`` or ``changed`` -> how many.
         examples: a few: kind, point or label, source key.
@@ -128,7 +128,8 @@ def audit(
     """
     started, report = time.monotonic(), AuditReport(audited.name.partition("/")[0])
     with comparison() as first:
-        report.expected = first.expect(_expected(records, audited.name))
+        first.expect(_expected(records, audited.name))
+        report.expected = first.expected()
         tell(f"{audited.name}: {report.expected:,} expected")
         report.found = first.find(audited.found())
         suspected = first.differing()

@@ -38,7 +38,7 @@ def test_what_runs_have_written_agrees(filled):
     vectors, graph = audits(filled)
     assert (vectors.agrees, graph.agrees) == (True, True)
     assert vectors.found == vectors.expected == filled.vectors.count() > 0
-    assert graph.found == sum(1 for _ in filled.graph.nodes()) + sum(1 for _ in filled.graph.edges())
+    assert graph.found == graph.expected == sum(1 for _ in filled.graph.nodes()) + sum(1 for _ in filled.graph.edges())
 
 
 def test_no_table_is_read_as_a_whole_for_a_page_of_points(embedded):
