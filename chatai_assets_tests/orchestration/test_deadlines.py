@@ -61,7 +61,7 @@ def test_what_hangs_is_stopped_with_its_name(hang):
     started = time.monotonic()
     with pytest.raises(DeadlinePassed, match=r"over the deadline of a test, 0\.2 s"), deadline(0.2):
         hang()
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 10
 
 
 def test_work_in_time_goes_on_undisturbed():
@@ -107,7 +107,7 @@ def test_a_hang_that_holds_the_interpreter_ends_the_process_and_its_children():
     started = time.monotonic()
     ended = subprocess.run([sys.executable, "-c", HOLDS_THE_GIL], stdout=subprocess.PIPE, timeout=30, check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     until_gone(int(ended.stdout))
 
 

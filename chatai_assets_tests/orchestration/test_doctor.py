@@ -71,7 +71,7 @@ def test_what_never_answers_is_given_up_in_time(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         variables = free(tmp_path, QDRANT_URL=f"http://127.0.0.1:{deaf.getsockname()[1]}")
         found = silent(examine(read_settings(variables), answer_s=1.5))
-    assert found["vectors"].seconds < 5
+    assert found["vectors"].seconds < 15
     assert "QDRANT_API_KEY" in found["vectors"].advice
 
 

@@ -179,7 +179,7 @@ def test_a_page_that_was_read_stays_while_its_site_is_down(small, net, monkeypat
 
 
 def test_a_page_whose_turn_does_not_come_uses_no_attempt_and_is_waited_for_a_day(embedded, net):
-    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT, gap_s=9.0, link_s=2.0))
+    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT, gap_s=9.0, link_s=5.0))
     crawling(embedded, net).read([Link(net.url("article"))])  # a parser child takes its time to start
     ingest_posts(embedded, [post(net, f"article?{n}", number=n) for n in range(1, 4)])
     process_all(embedded, now=NOON)

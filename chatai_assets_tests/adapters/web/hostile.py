@@ -20,7 +20,7 @@ from chatai_assets.adapters.web.limits import WebLimits
 from chatai_assets.adapters.web.network import World
 
 TIGHT = WebLimits(
-    wire_bytes=256 << 10, body_bytes=512 << 10, connect_s=1.0, silence_s=1.0, page_s=2.0, link_s=8.0, gap_s=0.0
+    wire_bytes=256 << 10, body_bytes=512 << 10, connect_s=3.0, silence_s=2.0, page_s=4.0, link_s=10.0, gap_s=0.0
 )
 SITE, INNER = "127.0.0.1", "127.0.0.2"
 """Of all loopback the site's address and port are the public internet; the inner server has the same port."""
