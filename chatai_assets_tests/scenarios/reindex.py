@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -102,7 +104,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
         started = time.monotonic()
         _fill(parts, plan)
         outcome.filling_s = time.monotonic() - started
-        with _searched(settings, plan, outcome):
+        with _searched(folder, plan, servers or {}, outcome):
             _refuse(parts, outcome)
             with _coming(settings, plan, plan.seed, outcome):
                 _switch(folder, parts, plan, servers or {}, outcome)
@@ -137,8 +139,7 @@ def _refuse(parts: Parts, outcome: Outcome) -> None:
 
 def _switch(folder: Path, parts: Parts, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> None:
     """Have processes fill and swap, each killed after a while but the last."""
-    context, random = multiprocessing.get_context("forkserver"), Random(plan.seed)
-    context.set_forkserver_preload([*LOADED])
+    context, random = _processes(), Random(plan.seed)
     calls, started = folder / "calls", time.monotonic()
     calls.touch()
     while parts.indexes.serving_now().number == 1 and time.monotonic() - started < PATIENCE_S:
@@ -150,6 +151,12 @@ def _switch(folder: Path, parts: Parts, plan: Plan, servers: Mapping[str, str], 
     outcome.reindexing_s = time.monotonic() - started
     asked = calls.read_text(encoding="ascii").splitlines()
     outcome.embedded, outcome.twice = len(asked), len(asked) - len({*asked})
+
+
+def _processes() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*LOADED])
+    return context
 
 
 def _kept(parts: Parts) -> set[str]:
@@ -257,41 +264,56 @@ class _Arrivals:
 
 
 @contextmanager
-def _searched(settings: Settings, plan: Plan, outcome: Outcome) -> Iterator[None]:
-    """Have people search, so many times a second, until the block ends."""
-    over, started = threading.Event(), time.monotonic()
-
-    def search_on(number: int) -> None:
-        with Parts(settings) as parts:
-            turn = number
-            while not over.wait(max(0.0, started + turn / plan.searches_per_second - time.monotonic())):
-                _ask(parts, Random(plan.seed + turn).randrange(LIGHTHOUSES), outcome)
-                turn += SEARCHERS
-
-    threads = [threading.Thread(target=search_on, args=(number,)) for number in range(SEARCHERS)]
-    for thread in threads:
-        thread.start()
+def _searched(folder: Path, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> Iterator[None]:
+    """Have people search, so many times a second, each in a process of their own, until the block ends."""
+    context = _processes()
+    over, told = context.Event(), context.SimpleQueue()
+    started = time.monotonic()
+    arguments = (folder / "home", servers, plan, started, over, told)
+    people = [context.Process(target=_searcher, args=(number, *arguments)) for number in range(SEARCHERS)]
+    for one in people:
+        one.start()
     try:
         yield
     finally:
         over.set()
-        for thread in threads:
-            thread.join()
         outcome.searched_s = time.monotonic() - started
+        for waits_s, faults in (told.get() for _ in people):
+            outcome.waits_s += waits_s
+            outcome.faults += faults
+        for one in people:
+            one.join()
 
 
-def _ask(parts: Parts, number: int, outcome: Outcome) -> None:
+def _searcher(
+    number: int, home: Path, servers: Mapping[str, str], plan: Plan, started: float, over: Event, told: SimpleQueue[Any]
+) -> None:
+    """Search when it is this one's turn; tell at the end how long each search took, and the faults."""
+    configure_logging("ERROR")
+    waits_s: list[float] = []
+    faults: list[str] = []
+    try:
+        with Parts(free_settings(home, servers)) as parts:
+            turn = number
+            while not over.wait(max(0.0, started + turn / plan.searches_per_second - time.monotonic())):
+                began = time.monotonic()
+                faults += _faults(parts, Random(plan.seed + turn).randrange(LIGHTHOUSES))
+                waits_s.append(time.monotonic() - began)
+                turn += SEARCHERS
+    except BaseException as error:
+        faults.append(f"searcher: {type(error).__name__}: {error}")
+        raise
+    finally:
+        told.put((waits_s, faults))
+
+
+def _faults(parts: Parts, number: int) -> list[str]:
     """Ask for a lighthouse; what is not found, or fails, is a fault."""
-    began = time.monotonic()
     try:
         found = [hit.source for hit in found_by(parts, _lighthouse(number))]
     except ChatAIError as error:
-        outcome.faults.append(f"search: {type(error).__name__}: {error}")
-        return
-    finally:
-        outcome.waits_s.append(time.monotonic() - began)
-    if not any(source.endswith(f"/{1_000_000 + number}") for source in found):
-        outcome.faults.append(f"search: lighthouse {number} was not found")
+        return [f"search: {type(error).__name__}: {error}"]
+    return [] if any(one.endswith(f"/{1_000_000 + number}") for one in found) else [f"search: no lighthouse {number}"]
 
 
 def _check(parts: Parts, when: str, outcome: Outcome) -> None:
