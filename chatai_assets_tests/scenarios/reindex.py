@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext
-from multiprocessing.queues import SimpleQueue
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from random import Random
@@ -267,26 +267,35 @@ class _Arrivals:
 def _searched(folder: Path, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> Iterator[None]:
     """Have people search, so many times a second, each in a process of their own, until the block ends."""
     context = _processes()
-    over, told = context.Event(), context.SimpleQueue()
-    started = time.monotonic()
-    arguments = (folder / "home", servers, plan, started, over, told)
-    people = [context.Process(target=_searcher, args=(number, *arguments)) for number in range(SEARCHERS)]
-    for one in people:
-        one.start()
+    over, started = context.Event(), time.monotonic()
+    people = [
+        _sent_searching(context, (number, folder / "home", servers, plan, started, over)) for number in range(SEARCHERS)
+    ]
     try:
         yield
     finally:
         over.set()
         outcome.searched_s = time.monotonic() - started
-        for waits_s, faults in (told.get() for _ in people):
+        for process, told in people:
+            try:
+                waits_s, faults = told.recv()
+            except EOFError:
+                waits_s, faults = [], ["a searcher died"]
             outcome.waits_s += waits_s
             outcome.faults += faults
-        for one in people:
-            one.join()
+            process.join()
+
+
+def _sent_searching(context: ForkServerContext, arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, Connection]:
+    ours, its = context.Pipe(duplex=False)
+    process = context.Process(target=_searcher, args=(*arguments, its))
+    process.start()
+    its.close()  # so that its death is seen
+    return process, ours
 
 
 def _searcher(
-    number: int, home: Path, servers: Mapping[str, str], plan: Plan, started: float, over: Event, told: SimpleQueue[Any]
+    number: int, home: Path, servers: Mapping[str, str], plan: Plan, started: float, over: Event, told: Connection
 ) -> None:
     """Search when it is this one's turn; tell at the end how long each search took, and the faults."""
     configure_logging("ERROR")
@@ -304,7 +313,7 @@ def _searcher(
         faults.append(f"searcher: {type(error).__name__}: {error}")
         raise
     finally:
-        told.put((waits_s, faults))
+        told.send((waits_s, faults))
 
 
 def _faults(parts: Parts, number: int) -> list[str]:
