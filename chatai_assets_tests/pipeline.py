@@ -16,18 +16,19 @@ import qdrant_edge as edge
 from qdrant_client import QdrantClient
 from sqlalchemy import Table, select
 
-from chatai_assets.adapters.records import schema, work
-from chatai_assets.adapters.records.work import Key
 from chatai_assets.adapters.vectors import edge_collection as collections
 from chatai_assets.adapters.vectors.edge_alias import current
-from chatai_assets.adapters.vectors.server import ALIAS
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STAGES, STREAMS, Stage, Stream
+from chatai_assets.adapters.vectors.qdrant import ALIAS
+from chatai_assets.domain.ids import STAGES, STREAMS, Stage, Stream
 from chatai_assets.orchestration.stage_functions import do_stage
+from chatai_assets.pipeline.engine import Scope, StageReport
+from chatai_assets.pipeline.ingest import IngestReport, Intake, ingest
+from chatai_assets.pipeline.search import Found, search
+from chatai_assets.services import Parts
 from chatai_assets.settings import Settings, read_settings
-from chatai_assets.stages.batches import Scope, StageReport
-from chatai_assets.stages.ingest import IngestReport, Intake, ingest
-from chatai_assets.stages.search import Found, search
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage.work_queue import Key
 
 NOON = 1_790_000_000.0
 """A moment for arrivals; with a fixed one, payloads of two homes are equal."""

@@ -21,10 +21,10 @@ from neo4j import GraphDatabase
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
-from chatai_assets.adapters.turns import StillMine
-from chatai_assets.adapters.web.browser.process import find_chromium
+from chatai_assets.files.turns_adapters import StillMine
 from chatai_assets_tests.adapters.parsers.drawing import MissingFont, font
 from chatai_assets_tests.adapters.vectors.qdrant_wire import Served, qdrant_wire
 

@@ -5,8 +5,8 @@ import time
 
 from click.testing import CliRunner
 
-from chatai_assets.assembly import Parts
-from chatai_assets.cli import cli
+from chatai_assets.cli.main import cli
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import contents, free_settings, ingest_posts, loose_ends, message, process_all
 
 DAY_S = 86_400

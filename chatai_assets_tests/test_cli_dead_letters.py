@@ -5,9 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from chatai_assets.assembly import Parts
-from chatai_assets.cli import cli
-from chatai_assets.stages.replays import UnknownLetter
+from chatai_assets.cli.main import cli
+from chatai_assets.operations.dead_letters import UnknownLetter
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import free_settings, ingest_files, process_all
 
 

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from chatai_assets.adapters.vectors.edge import EdgeVectors
-from chatai_assets.adapters.vectors.turns import Turns
-from chatai_assets.assembly import Parts
-from chatai_assets.cli import cli
-from chatai_assets.stages.overview import UnknownItem
+from chatai_assets.cli.main import cli
+from chatai_assets.files.locks import Turns
+from chatai_assets.operations.status import UnknownItem
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import CHAT, free_settings
 from chatai_assets_tests.stages.forgetting import POST, bring_all, traces
 

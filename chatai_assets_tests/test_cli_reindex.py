@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from chatai_assets.assembly import Parts
-from chatai_assets.cli import cli
+from chatai_assets.cli.main import cli
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import free_settings, ingest_posts, process_all
 from chatai_assets_tests.scenarios import corpus
 

@@ -1,6 +1,6 @@
 import pytest
 
-from chatai_assets.assembly import Parts
+from chatai_assets.services import Parts
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.stores import Neo4jServer, QdrantServer
 from chatai_assets.settings.values import InvalidSetting

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from chatai_assets.domain.scans import Recognition
+from chatai_assets.domain.ocr import Recognition
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,17 @@ from itertools import zip_longest
 from typing import Any
 
 from chatai_assets.domain.errors import AnswerRejected
-from chatai_assets.domain.keys import digest
-from chatai_assets.domain.linking import MENTIONED_WITH, Entity, Extraction, Relation, check_extraction, co_occurrence
-from chatai_assets.domain.spelling import plain_form, spelling_in
+from chatai_assets.domain.extraction import (
+    MENTIONED_WITH,
+    Entity,
+    Extraction,
+    Relation,
+    check_extraction,
+    co_occurrence,
+)
+from chatai_assets.domain.ids import digest
 from chatai_assets.domain.tagging import check_tags, has_usable_word
+from chatai_assets.domain.text.spelling import plain_form, spelling_in
 
 Messages = list[dict[str, str]]
 Schema = Mapping[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from chatai_assets.domain.keys import digest
+from chatai_assets.domain.ids import digest
 
 Outcome = Literal["latest", "superseded", "unchanged", "skipped"]
 Kind = Literal["post", "document"]

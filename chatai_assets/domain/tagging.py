@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from chatai_assets.domain.keys import digest
-from chatai_assets.domain.spelling import spelling_in
+from chatai_assets.domain.ids import digest
+from chatai_assets.domain.text.spelling import spelling_in
 
 TAGGED_CHARS = 8_000
 """How much of a text a tagger reads; what a document is about stands at its beginning."""

@@ -6,22 +6,22 @@ import time
 
 import dagster as dg
 
-from chatai_assets.assembly import Parts, first_hour, open_parts
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.assets.audit import audited
-from chatai_assets.orchestration.assets.documents import document_assets
+from chatai_assets.orchestration.assets.maintenance import upkeep_assets
 from chatai_assets.orchestration.assets.posts import post_assets
-from chatai_assets.orchestration.assets.reindex import reindexed
-from chatai_assets.orchestration.assets.upkeep import upkeep_assets
+from chatai_assets.orchestration.assets.reindexing import reindexed
+from chatai_assets.orchestration.assets.streams import document_assets
 from chatai_assets.orchestration.checks import checks
-from chatai_assets.orchestration.dead_letters import replay_job
-from chatai_assets.orchestration.forgetting import forgetting_jobs
-from chatai_assets.orchestration.jobs import stream_jobs
+from chatai_assets.orchestration.jobs.dead_letters import replay_job
+from chatai_assets.orchestration.jobs.erasure import forgetting_jobs
+from chatai_assets.orchestration.jobs.redo import redo_job
+from chatai_assets.orchestration.jobs.streams import stream_jobs
 from chatai_assets.orchestration.partitions import arrival_hours
-from chatai_assets.orchestration.redo import redo_job
 from chatai_assets.orchestration.resources import Clock, resources_of
 from chatai_assets.orchestration.schedules import schedules, upkeep_jobs
 from chatai_assets.orchestration.sensors import sensors
+from chatai_assets.services import Parts, first_hour, open_parts
 from chatai_assets.settings import Settings
 
 

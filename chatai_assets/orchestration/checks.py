@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from chatai_assets.adapters.records import dead_letters, outages, work
-from chatai_assets.adapters.records.dead_letters import Choice
-from chatai_assets.adapters.records.store import Records
-from chatai_assets.domain.keys import STREAMS, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.operations.outages import down_for
 from chatai_assets.orchestration.assets.stages import asset_key
 from chatai_assets.orchestration.metadata import LISTED, hours_table, letters_table
 from chatai_assets.orchestration.resources import Part
-from chatai_assets.stages.outages import down_for
+from chatai_assets.storage import dead_letters, outages
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.engine import Records
 
 NAMED = 3
 REPLAY = "chatai dead-letters replay"

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from chatai_assets.adapters.models.ports import Question, Reachable
+from chatai_assets.adapters.crawler.browser.limits import NotShown
+from chatai_assets.adapters.crawler.browser.process import check_browser, find_chromium
+from chatai_assets.adapters.models.base import Question, Reachable
 from chatai_assets.adapters.parsers.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
-from chatai_assets.adapters.web.browser.limits import NotShown
-from chatai_assets.adapters.web.browser.process import check_browser, find_chromium
-from chatai_assets.assembly import Parts, open_parts
 from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
 from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.services import Parts, open_parts
 from chatai_assets.settings import Settings
 
 ANSWER_S = 8.0

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from chatai_assets.domain.breaker import Down
+from chatai_assets.domain.circuit_breaker import Down
 from chatai_assets.domain.errors import BudgetSpent, ChatAIError, StoreUnavailable
-from chatai_assets.domain.keys import Stage, Stream
-from chatai_assets.orchestration.deadlines import DeadlinePassed
-from chatai_assets.stages.outages import down_since
+from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.operations.outages import down_since
+from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed
 
 STORE_RETRIES = 1
 STORE_RETRY_DELAY_S = 3

@@ -9,10 +9,10 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.instance import InstanceRef
 
-from chatai_assets.adapters.disks import refusal
-from chatai_assets.adapters.records.store import store_errors
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.files.os_errors import refusal
 from chatai_assets.settings import PROJECT, Settings
+from chatai_assets.storage.engine import store_errors
 
 NOTHING_CAPTURED = {
     "module": "dagster._core.storage.noop_compute_log_manager",

@@ -9,8 +9,8 @@ import dagster as dg
 from sqlalchemy import RowMapping
 
 from chatai_assets.domain.costs import NANO
-from chatai_assets.domain.keys import Stage
-from chatai_assets.stages.batches import StageReport
+from chatai_assets.domain.ids import Stage
+from chatai_assets.pipeline.engine import StageReport
 
 PREVIEW_COLUMNS: dict[Stage, dg.TableSchema] = {
     "parse": dg.TableSchema(

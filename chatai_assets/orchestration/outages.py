@@ -8,16 +8,17 @@ from dataclasses import asdict, dataclass, replace
 
 import dagster as dg
 
-from chatai_assets.adapters.announcements import Announcer
-from chatai_assets.adapters.records import announcements, outages
-from chatai_assets.adapters.records.checkpoints import write_checkpoint
-from chatai_assets.adapters.records.store import Records
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.breaker import RECORDS, clock_time, lasted, name_of
+from chatai_assets.adapters.notifier import Announcer
+from chatai_assets.domain.circuit_breaker import RECORDS, clock_time, lasted, name_of
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.operations.notifications import LOST_NOTHING, tell_outages
+from chatai_assets.operations.outages import drop_idle, sentence_of, waiting_for
 from chatai_assets.orchestration.resources import Clock
-from chatai_assets.stages.outages import drop_idle, sentence_of, waiting_for
-from chatai_assets.stages.telling import LOST_NOTHING, tell_outages
+from chatai_assets.services import Parts
+from chatai_assets.storage import notifications as announcements
+from chatai_assets.storage import outages
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.key_values import write_checkpoint
 
 INTERVAL_S = 30
 SURE_AFTER_S = 45.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from chatai_assets.domain.keys import HOUR_FORMAT
+from chatai_assets.domain.ids import HOUR_FORMAT
 
 
 def arrival_hours(first_hour: str) -> dg.HourlyPartitionsDefinition:

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from chatai_assets.assembly import Parts, open_parts
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.orchestration.last_words import words_for
-from chatai_assets.orchestration.pulse import end_pulse
-from chatai_assets.orchestration.watchdog import watchdog
+from chatai_assets.operations.recovery import rest_documents
+from chatai_assets.orchestration.watchdog.client import watchdog
+from chatai_assets.orchestration.watchdog.crash_reporter import words_for
+from chatai_assets.orchestration.watchdog.heartbeat import end_pulse
+from chatai_assets.services import Parts, open_parts
 from chatai_assets.settings import Settings
-from chatai_assets.stages.upkeep import rest_documents
 
 T = TypeVar("T")
 

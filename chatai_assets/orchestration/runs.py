@@ -10,11 +10,11 @@ from typing import Literal
 
 import dagster as dg
 
-from chatai_assets.adapters.records.store import Records
-from chatai_assets.domain.keys import STREAMS, Stream
-from chatai_assets.orchestration.pulse import has_pulse, heard_until
-from chatai_assets.stages.owners import is_elsewhere, is_gone, new_owner
-from chatai_assets.stages.upkeep import Silence
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.operations.recovery import Silence
+from chatai_assets.orchestration.watchdog.heartbeat import has_pulse, heard_until
+from chatai_assets.pipeline.worker_id import is_elsewhere, is_gone, new_owner
+from chatai_assets.storage.engine import Records
 
 STREAM_TAG = "chatai/stream"
 WORKER_TAG = ".dagster/chatai_worker"

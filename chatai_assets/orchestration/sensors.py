@@ -8,25 +8,25 @@ from pathlib import Path
 
 import dagster as dg
 
-from chatai_assets.adapters.records.checkpoints import write_checkpoint
-from chatai_assets.assembly import Parts, first_hour, open_parts
 from chatai_assets.domain.costs import Budget
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.keys import STREAMS, Stream
-from chatai_assets.orchestration.dead_letters import letters_sensor
-from chatai_assets.orchestration.due import QuietHours, begin_probe, due_now, explanation, held_up, run_requests
-from chatai_assets.orchestration.filling import filling_sensor
-from chatai_assets.orchestration.forgetting import forgetting_sensor
-from chatai_assets.orchestration.losses import Lookout
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.operations.entities import spread
+from chatai_assets.operations.recovery import Silence, free_silent, give_back, put_clocks_right
+from chatai_assets.orchestration.due_hours import QuietHours, begin_probe, due_now, explanation, held_up, run_requests
+from chatai_assets.orchestration.jobs.dead_letters import letters_sensor
+from chatai_assets.orchestration.jobs.erasure import forgetting_sensor
+from chatai_assets.orchestration.jobs.filling import filling_sensor
 from chatai_assets.orchestration.outages import LOOKED_AT, outage_sensor
+from chatai_assets.orchestration.projection_monitor import Lookout
 from chatai_assets.orchestration.resources import Clock
 from chatai_assets.orchestration.runs import end_lost_runs
+from chatai_assets.pipeline.budgets import resume
+from chatai_assets.pipeline.inbox_folder import FolderReport, take_folder, take_samples
+from chatai_assets.pipeline.ingest import Intake
+from chatai_assets.services import Parts, first_hour, open_parts
 from chatai_assets.settings import PROJECT, Settings
-from chatai_assets.stages.budgets import resume
-from chatai_assets.stages.folder import FolderReport, take_folder, take_samples
-from chatai_assets.stages.ingest import Intake
-from chatai_assets.stages.naming import spread
-from chatai_assets.stages.upkeep import Silence, free_silent, give_back, put_clocks_right
+from chatai_assets.storage.key_values import write_checkpoint
 
 DUE_INTERVAL_S = 10
 FOLDER_INTERVAL_S = 10

@@ -1,16 +1,16 @@
 """Which function does which stage, and with which parts."""
 
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import Stage
-from chatai_assets.stages.batches import Scope, StageReport
-from chatai_assets.stages.crawl import crawl_hour
-from chatai_assets.stages.embed import embed_hour
-from chatai_assets.stages.enrich import enrich_hour
-from chatai_assets.stages.index import index_hour
-from chatai_assets.stages.link import link_hour
-from chatai_assets.stages.parse import parse_documents, parse_posts
-from chatai_assets.stages.reindex import reindex_hour
-from chatai_assets.stages.tag import tag_hour
+from chatai_assets.domain.ids import Stage
+from chatai_assets.pipeline.engine import Scope, StageReport
+from chatai_assets.pipeline.stages.crawl import crawl_hour
+from chatai_assets.pipeline.stages.embed import embed_hour
+from chatai_assets.pipeline.stages.enrich import enrich_hour
+from chatai_assets.pipeline.stages.index import index_hour
+from chatai_assets.pipeline.stages.link import link_hour
+from chatai_assets.pipeline.stages.parse import parse_documents, parse_posts
+from chatai_assets.pipeline.stages.reindex import reindex_hour
+from chatai_assets.pipeline.stages.tag import tag_hour
+from chatai_assets.services import Parts
 
 
 def do_stage(stage: Stage, scope: Scope, parts: Parts) -> StageReport:

@@ -9,24 +9,25 @@ from dataclasses import dataclass, field, replace
 import dagster as dg
 from sqlalchemy import RowMapping
 
-from chatai_assets.adapters.records import dead_letters, work
-from chatai_assets.adapters.records.dead_letters import Choice
-from chatai_assets.adapters.records.store import Records
-from chatai_assets.adapters.records.work import Key
-from chatai_assets.domain.breaker import PROBE_ITEMS, Down, clock_time, name_of
+from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, Down, clock_time, name_of
 from chatai_assets.domain.errors import Outage, StoreUnavailable
-from chatai_assets.domain.keys import STREAMS, Stage, Stream
+from chatai_assets.domain.ids import STREAMS, Stage, Stream
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
-from chatai_assets.orchestration.deadlines import DeadlinePassed, deadline
+from chatai_assets.operations.outages import in_the_way, note_outage, note_success, part_needed, waiting_for
 from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain, is_tried_again
 from chatai_assets.orchestration.metadata import LISTED, materialization_metadata
-from chatai_assets.orchestration.pulse import pulse
 from chatai_assets.orchestration.resources import Clock, Part
 from chatai_assets.orchestration.runs import Asked, asked_of, note_outage_of, sign
-from chatai_assets.orchestration.watchdog import expect_end, watchdog
+from chatai_assets.orchestration.watchdog.client import expect_end, watchdog
+from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed, deadline
+from chatai_assets.orchestration.watchdog.heartbeat import pulse
+from chatai_assets.pipeline.engine import Scope, StageReport
 from chatai_assets.settings import Settings
-from chatai_assets.stages.batches import Scope, StageReport
-from chatai_assets.stages.outages import in_the_way, note_outage, note_success, part_needed, waiting_for
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.work_queue import Key
 
 BUDGET_SHARE = 4
 """Of its deadline a stage begins batches in the first quarter only: a large share of work is no hang."""

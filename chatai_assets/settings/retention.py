@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chatai_assets.domain.lifetimes import FOR_EVER, Lifetime
+from chatai_assets.domain.ttl import FOR_EVER, Lifetime
 from chatai_assets.settings.values import InvalidSetting, number
 
 DAY_S = 86_400

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chatai_assets.domain.keys import EVERY_STAGE, Stage
+from chatai_assets.domain.ids import EVERY_STAGE, Stage
 from chatai_assets.settings.values import number
 
 DEFAULT_DEADLINE_S = 600

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chatai_assets.adapters import announcements
-from chatai_assets.adapters.announcements import Announcements
+from chatai_assets.adapters import notifier as announcements
+from chatai_assets.adapters.notifier import Announcements
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
 from chatai_assets_tests.providers.http_server import Request, Response, serving

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.adapters import digests
-from chatai_assets.adapters.comparison import Expected, Found, comparison
+from chatai_assets.operations.audit import digests
+from chatai_assets.operations.audit.comparison import Expected, Found, comparison
 
 PARTS = [f"Tag t|tag|{number}" for number in range(12)]
 expectations = st.lists(st.tuples(st.sampled_from(PARTS), st.sampled_from(["a", "b", "c", None])))

@@ -12,9 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatai_assets.adapters.exports import ExportFault, ExportFormat, ExportRecord, read_export, sniff_export
+from chatai_assets.adapters.telegram_exports.reader import (
+    ExportFault,
+    ExportFormat,
+    ExportRecord,
+    read_export,
+    sniff_export,
+)
 from chatai_assets.domain.errors import BadRecord
-from chatai_assets.domain.telegram import NotAPost, read_post
+from chatai_assets.domain.telegram.formats import NotAPost, read_post
 
 CHAT = {"id": -1001234567890, "type": "channel", "title": "Наука"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from chatai_assets.adapters import sentry
-from chatai_assets.adapters.announcements import Announcements
+from chatai_assets.adapters.notifier import Announcements
 from chatai_assets.adapters.sentry import Sentry
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting

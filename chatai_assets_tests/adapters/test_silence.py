@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
-from chatai_assets.adapters.records import store
-from chatai_assets.adapters.records.store import Records, open_records
-from chatai_assets.adapters.vectors.server import QdrantVectors
+from chatai_assets.adapters.vectors.qdrant import QdrantVectors
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.storage import engine as store
+from chatai_assets.storage.engine import Records, open_records
 from chatai_assets_tests.services import auth_of, undisturbed
 
 

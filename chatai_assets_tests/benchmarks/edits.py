@@ -18,10 +18,10 @@ from itertools import accumulate, pairwise
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.domain.borders import borders_of
-from chatai_assets.domain.chunking import DEFAULT_LIMITS, Chunk, Earlier, cut, recut
 from chatai_assets.domain.documents import Section
-from chatai_assets.domain.language import word_set
+from chatai_assets.domain.text.boundaries import borders_of
+from chatai_assets.domain.text.chunking import DEFAULT_LIMITS, Chunk, Earlier, cut, recut
+from chatai_assets.domain.text.language import word_set
 
 SYLLABLES = sorted(
     word_set("ко ра ми тель ство но за пере вод ник лес дом ве чер со бра ни е an ter pro con ing ly st")

@@ -26,7 +26,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.domain.graph_change import EDGE_TYPES
+from chatai_assets.domain.graph.changes import EDGE_TYPES
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.settings import read_settings
 

@@ -18,13 +18,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
+from chatai_assets.adapters.models.base import Question
 from chatai_assets.domain.errors import Outage
-from chatai_assets.domain.keys import Stage
+from chatai_assets.domain.ids import Stage
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
 from chatai_assets.settings import read_settings
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import Limits, ingest_posts, message, process_all, rows
 from chatai_assets_tests.providers.server import ask_server
 

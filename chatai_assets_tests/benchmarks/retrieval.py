@@ -20,13 +20,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.adapters.models.offline.embedder import OfflineEmbedder
-from chatai_assets.adapters.models.offline.stems import stems
-from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.adapters.models.base import Vector
+from chatai_assets.adapters.nlp.embedder import OfflineEmbedder
+from chatai_assets.adapters.nlp.stemmer import stems
+from chatai_assets.adapters.vectors.base import Hit, Query, Sparse
 from chatai_assets.adapters.vectors.edge import EdgeVectors
-from chatai_assets.adapters.vectors.port import Hit, Query, Sparse
-from chatai_assets.domain.embedding import query_terms
-from chatai_assets.domain.keys import DEFAULT_TENANT, post_key
+from chatai_assets.domain.ids import DEFAULT_TENANT, post_key
+from chatai_assets.domain.search.sparse import query_terms
 
 CHATAI = Path(sys.executable).parent / "chatai"
 CHATS = {"ru": -1009000000001, "en": -1009000000002}

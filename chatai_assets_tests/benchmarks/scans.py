@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from chatai_assets.adapters.parsers.limits import OcrLimits
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.parsers.scans import DocumentReader, Upload
-from chatai_assets.adapters.records.store import open_records
+from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.pipeline.document_reader import DocumentReader, Upload
+from chatai_assets.storage.engine import open_records
 from chatai_assets_tests.adapters.parsers.drawing import drawn, scanned
 
 PASSAGES_PER_PAGE = 3

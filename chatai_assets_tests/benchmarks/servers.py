@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
+from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.orchestration.process import process, unhurried
-from chatai_assets.stages.overview import status
+from chatai_assets.orchestration.local_runner import process, unhurried
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.adapters.vectors.qdrant_wire import qdrant_wire
 from chatai_assets_tests.pipeline import contents, differences, free_settings, ingest_files, loose_ends
 from chatai_assets_tests.services import empty_graph, new_database, served

@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from chatai_assets.adapters.vectors.port import Point, Query, Sparse, VectorStore
-from chatai_assets.domain.embedding import query_terms, sparse_terms
+from chatai_assets.adapters.vectors.base import Point, Query, Sparse, VectorStore
+from chatai_assets.domain.search.sparse import query_terms, sparse_terms
 
 DIMENSIONS = 8
 

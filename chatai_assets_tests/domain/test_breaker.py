@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.domain.breaker import Down, Probes, blocked, lasted, next_probe, state_of
+from chatai_assets.domain.circuit_breaker import Down, Probes, blocked, lasted, next_probe, state_of
 
 USUAL_S = 360.0
 DOWN = Down(1, "gigachat", since=1_000.0, reason="HTTP 503.", places=("posts/tag", "posts/embed"))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatai_assets.domain.borders import WORD_CHARS, words_of
-from chatai_assets.domain.chunking import MOST_NEW, Chunk, ChunkLimits, Earlier, cut, recut
 from chatai_assets.domain.documents import Page, Section
-from chatai_assets.domain.sentences import sentence_starts
+from chatai_assets.domain.text.boundaries import WORD_CHARS, words_of
+from chatai_assets.domain.text.chunking import MOST_NEW, Chunk, ChunkLimits, Earlier, cut, recut
+from chatai_assets.domain.text.sentences import sentence_starts
 from chatai_assets_tests.benchmarks.edits import (
     HUNDRED_PAGES,
     KINDS,

@@ -1,6 +1,6 @@
 import pytest
 
-from chatai_assets.domain.deletions import deleted_posts
+from chatai_assets.domain.telegram.deletions import deleted_posts
 
 BUSINESS = {"update_id": 1, "deleted_business_messages": {"chat": {"id": 77}, "message_ids": [5, 6]}}
 CHANNEL = {"_": "UpdateDeleteChannelMessages", "channel_id": 1234567890, "messages": [7], "pts": 1, "pts_count": 1}

@@ -1,6 +1,6 @@
 import pytest
 
-from chatai_assets.domain.embedders import EmbedderName, read_embedder
+from chatai_assets.domain.embedding_model import EmbedderName, read_embedder
 
 
 @pytest.mark.parametrize(

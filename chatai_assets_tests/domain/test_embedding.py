@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.embedding import query_terms, sparse_terms, term_id, windows
+from chatai_assets.domain.search.sparse import query_terms, sparse_terms, term_id, windows
 
 STEMS = st.lists(st.text(min_size=1, max_size=8))
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.fusion import LEADERS, Candidate, fuse
+from chatai_assets.domain.search.fusion import LEADERS, Candidate, fuse
 
 SCORES = st.tuples(
     st.floats(-1, 1, allow_nan=False), st.floats(0, 60, allow_nan=False), st.sampled_from(["ru", "en", ""])

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.index_plan import Plan, Recorded, plan_index
+from chatai_assets.domain.projection_plan import Plan, Recorded, plan_index
 
 NOTHING = Recorded(intended={}, confirmed={})
 VERSIONS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2"]))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.keys import (
+from chatai_assets.domain.ids import (
     canonical_json,
     digest,
     document_id_of,

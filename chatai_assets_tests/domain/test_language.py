@@ -1,6 +1,6 @@
 import pytest
 
-from chatai_assets.domain.language import language_of
+from chatai_assets.domain.text.language import language_of
 
 
 @pytest.mark.parametrize(

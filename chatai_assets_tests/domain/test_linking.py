@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.linking import MAX_ENTITIES, Entity, Extraction, Relation, check_extraction, co_occurrence
-from chatai_assets.domain.spelling import plain_form
+from chatai_assets.domain.extraction import MAX_ENTITIES, Entity, Extraction, Relation, check_extraction, co_occurrence
+from chatai_assets.domain.text.spelling import plain_form
 
 TEXT = "Вчера Владимира Путина видели в Москве, пишет «Газета.Ру»."
 PUTIN = Entity("Владимира Путина", "владимир путин", "person")

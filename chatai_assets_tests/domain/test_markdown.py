@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.markdown import plain
+from chatai_assets.domain.telegram.markup import plain
 
 
 @pytest.mark.parametrize(

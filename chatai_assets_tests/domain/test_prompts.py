@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.adapters.models.offline.russian import name_form
+from chatai_assets.adapters.nlp.russian import name_form
 from chatai_assets.domain.errors import AnswerRejected
 from chatai_assets.domain.prompts import facts_messages, read_facts, read_tags, repair_messages, tags_messages
 

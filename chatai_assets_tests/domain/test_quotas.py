@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatai_assets.domain.costs import Amount, Budget
-from chatai_assets.domain.quotas import (
+from chatai_assets.domain.rate_limits import (
     Limit,
     Rules,
     Standing,

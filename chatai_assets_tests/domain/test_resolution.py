@@ -2,10 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain import known_names
-from chatai_assets.domain.given_names import full_names, spellings
-from chatai_assets.domain.linking import KINDS
-from chatai_assets.domain.resolution import (
+from chatai_assets.domain.entities import known_names
+from chatai_assets.domain.entities.given_names import full_names, spellings
+from chatai_assets.domain.entities.resolution import (
     GIVEN,
     HAND,
     KNOWN,
@@ -18,6 +17,7 @@ from chatai_assets.domain.resolution import (
     shown,
     split_off,
 )
+from chatai_assets.domain.extraction import KINDS
 
 ONE = (
     ("person", "иван петров", "ivan petrov", "петров иван", "ваня петров", "petrov ivan"),

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatai_assets.domain.errors import AnswerRejected, MassFailure, ProviderBusy, ProviderRejected, UnreadableDocument
-from chatai_assets.domain.retries import (
+from chatai_assets.domain.retry import (
     FIRST_DELAY_S,
     LONGEST_DELAY_S,
     UnexpectedFailure,

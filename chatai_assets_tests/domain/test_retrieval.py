@@ -1,6 +1,6 @@
 import pytest
 
-from chatai_assets.domain.retrieval import TOLERANCE, Figures, figures_of, place_of, worse
+from chatai_assets.domain.search.relevance import TOLERANCE, Figures, figures_of, place_of, worse
 
 
 def test_a_source_that_stands_twice_takes_one_place():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatai_assets.domain.scans import RecognisedPage, Recognition, Word, page_of
+from chatai_assets.domain.ocr import RecognisedPage, Recognition, Word, page_of
 
 
 def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_sure():

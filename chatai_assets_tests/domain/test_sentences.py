@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.sentences import sentence_starts
+from chatai_assets.domain.text.sentences import sentence_starts
 
 
 def sentences(text: str) -> list[str]:

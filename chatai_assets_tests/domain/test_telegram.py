@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatai_assets.domain.errors import BadRecord
-from chatai_assets.domain.telegram import RECORD_FORMATS, NotAPost, Post, RecordFormat, read_post
+from chatai_assets.domain.telegram.formats import RECORD_FORMATS, NotAPost, Post, RecordFormat, read_post
 
 CHANNEL = {"id": -1001234567890, "type": "channel", "title": "Наука", "username": "nauka"}
 DESKTOP_CHANNEL = {"id": 1234567890, "type": "public_channel", "name": "Наука"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.text import find_links, normalise
+from chatai_assets.domain.text.normalize import find_links, normalise
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.transliteration import in_one_script, latin, name_spelling, person_spelling
+from chatai_assets.domain.text.transliteration import in_one_script, latin, name_spelling, person_spelling
 
 PEOPLE = (
     ("дмитрий", "dmitry", "dmitri", "dmitriy", "dmitrii"),

@@ -9,13 +9,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records import work
-from chatai_assets.assembly import Parts, open_parts
-from chatai_assets.domain.keys import Stream, hour_of
+from chatai_assets.domain.ids import Stream, hour_of
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.orchestration.jobs import RunOutcome, run_hour_here
+from chatai_assets.orchestration.jobs.streams import RunOutcome, run_hour_here
+from chatai_assets.pipeline.ingest import Intake, ingest
+from chatai_assets.services import Parts, open_parts
 from chatai_assets.settings import Settings, read_settings
-from chatai_assets.stages.ingest import Intake, ingest
+from chatai_assets.storage import work_queue as work
 
 HOUR_S = 3_600
 

@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records import schema
 from chatai_assets.domain.costs import Budget
-from chatai_assets.domain.keys import hour_of
+from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.build import build_defs
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.orchestration.conftest import HOUR_S, Home
 from chatai_assets_tests.providers.home import parts_at
 from chatai_assets_tests.providers.server import provider_server

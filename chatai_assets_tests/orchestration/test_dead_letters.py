@@ -3,9 +3,9 @@
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records import dead_letters
-from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.orchestration.checks import age, given_up
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage.dead_letters import Choice
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from functools import partial
 import psutil
 import pytest
 
-from chatai_assets.orchestration import deadlines
-from chatai_assets.orchestration.deadlines import DeadlinePassed
-from chatai_assets.orchestration.watchdog import watchdog
+from chatai_assets.orchestration.watchdog import deadline as deadlines
+from chatai_assets.orchestration.watchdog.client import watchdog
+from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed
 
 HOLDS_THE_GIL = """
 import subprocess, sys

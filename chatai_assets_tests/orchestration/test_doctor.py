@@ -102,7 +102,7 @@ def test_a_browser_that_shows_pages_is_started(tmp_path, tesseract, browser):
 
 
 def test_a_missing_chromium_is_told_and_is_not_needed(tmp_path, tesseract, browser, monkeypatch):
-    monkeypatch.setattr("chatai_assets.adapters.web.browser.process.PROGRAMS", ())
+    monkeypatch.setattr("chatai_assets.adapters.crawler.browser.process.PROGRAMS", ())
     found = silent(examine(read_settings(free(tmp_path, CHATAI_CRAWL="browser"))))
     assert [*found] == ["browser"]
     assert found["browser"].said == "The browser does not start."

@@ -6,11 +6,11 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from sqlalchemy import update
 
-from chatai_assets.adapters.records.schema import work as work_table
-from chatai_assets.domain.keys import hour_of
+from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.assets.stages import asset_keys
-from chatai_assets.orchestration.due import QUIET_HOURS_A_TICK, RUNS_A_TICK, QuietHours
+from chatai_assets.orchestration.due_hours import QUIET_HOURS_A_TICK, RUNS_A_TICK, QuietHours
 from chatai_assets.orchestration.runs import backoffs
+from chatai_assets.storage.schema.tables import work as work_table
 
 
 def tick(home, stream="posts"):

@@ -3,10 +3,10 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from chatai_assets.domain.breaker import Down
+from chatai_assets.domain.circuit_breaker import Down
 from chatai_assets.domain.errors import MassFailure, PaymentRequired, StoreUnavailable
-from chatai_assets.orchestration.deadlines import DeadlinePassed
 from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain
+from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed
 
 PLACE = Place("posts", "tag", "2026-11-21-22:00", waiting=1_234, retries=0)
 

@@ -1,8 +1,8 @@
 import dagster as dg
 from sqlalchemy import select
 
-from chatai_assets.adapters.records.schema import posts
-from chatai_assets.stages.forgetting import erase_item
+from chatai_assets.operations.erasure import erase_item
+from chatai_assets.storage.schema.tables import posts
 from chatai_assets_tests.orchestration.test_redo import failure
 from chatai_assets_tests.stages.forgetting import stores
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records import dead_letters, work
-from chatai_assets.adapters.web.reading import WebPages
+from chatai_assets.adapters.crawler.crawler import WebPages
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.keys import STAGES, STREAMS
+from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.orchestration import failures
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.settings import StreamLimits
 from chatai_assets.settings.stages import StageLimits
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import work_queue as work
 from chatai_assets_tests.adapters.web.hostile import TIGHT, internet
 
 PRIVATE = "Слонопотам"

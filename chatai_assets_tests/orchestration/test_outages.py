@@ -6,20 +6,20 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records import outages
-from chatai_assets.assembly import open_parts
-from chatai_assets.domain.breaker import clock_time
+from chatai_assets.domain.circuit_breaker import clock_time
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
+from chatai_assets.operations.outages import note_outage
+from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.checks import open_work
-from chatai_assets.orchestration.jobs import run_hour_here
-from chatai_assets.orchestration.losses import Lookout
+from chatai_assets.orchestration.jobs.streams import run_hour_here
 from chatai_assets.orchestration.outages import SURE_AFTER_S, StoreWatch
 from chatai_assets.orchestration.partitions import arrival_hours
+from chatai_assets.orchestration.projection_monitor import Lookout
 from chatai_assets.orchestration.runs import asked_of
 from chatai_assets.orchestration.sensors import due_sensor
-from chatai_assets.stages.outages import note_outage
-from chatai_assets.stages.overview import status
+from chatai_assets.services import open_parts
+from chatai_assets.storage import outages
 from chatai_assets_tests.orchestration.test_due import asked, tick
 from chatai_assets_tests.stages.test_outages import Town
 
@@ -95,7 +95,7 @@ def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(hom
         raise ProviderUnreachable("Nobody answers.")
 
     home.posts(range(1, 6))
-    monkeypatch.setattr("chatai_assets.adapters.models.free.FirstWordsTagger.tag", unreachable)
+    monkeypatch.setattr("chatai_assets.adapters.models.fake.FirstWordsTagger.tag", unreachable)
     failed = run(home, {"chatai/asked": "due"})
     (down,) = lasting(home)
     assert (down.part, down.places, down.since) == ("free", ("posts/tag",), moment[0])

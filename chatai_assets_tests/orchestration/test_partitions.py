@@ -1,7 +1,7 @@
 import time
 from datetime import UTC, datetime
 
-from chatai_assets.domain.keys import hour_of
+from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.partitions import arrival_hours
 
 

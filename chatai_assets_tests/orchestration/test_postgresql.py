@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 from sqlalchemy import create_engine, text
 
-from chatai_assets.assembly import first_hour, open_parts
 from chatai_assets.orchestration.instance import END_OF_PATHS
-from chatai_assets.orchestration.process import process
+from chatai_assets.orchestration.local_runner import process
+from chatai_assets.services import first_hour, open_parts
 from chatai_assets.settings import PROJECT
 from chatai_assets_tests.orchestration.conftest import Home
 from chatai_assets_tests.services import new_database

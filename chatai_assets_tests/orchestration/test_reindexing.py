@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from chatai_assets.orchestration.jobs import QUIET
-from chatai_assets.stages.switching import begin
+from chatai_assets.operations.reindexing import begin
+from chatai_assets.orchestration.jobs.streams import QUIET
 from chatai_assets_tests.orchestration.test_audit import PRIVATE
 from chatai_assets_tests.stages.reindexing import means_of
 

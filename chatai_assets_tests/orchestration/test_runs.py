@@ -6,8 +6,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records.store import open_records
-from chatai_assets.orchestration.pulse import has_pulse, heard_until, pulse
+from chatai_assets.operations.recovery import Silence
 from chatai_assets.orchestration.runs import (
     PARTITION_TAG,
     STREAM_TAG,
@@ -18,7 +17,8 @@ from chatai_assets.orchestration.runs import (
     sign,
     streams_of,
 )
-from chatai_assets.stages.upkeep import Silence
+from chatai_assets.orchestration.watchdog.heartbeat import has_pulse, heard_until, pulse
+from chatai_assets.storage.engine import open_records
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun
 
 
 def owner_that_ended() -> str:
-    code = "from chatai_assets.stages.owners import new_owner; print(new_owner())"
+    code = "from chatai_assets.pipeline.worker_id import new_owner; print(new_owner())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 

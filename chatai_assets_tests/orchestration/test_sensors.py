@@ -4,12 +4,12 @@ import time
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.records import claims
-from chatai_assets.adapters.records.claims import Claim
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.orchestration.runs import WORKER_TAG
 from chatai_assets.orchestration.sensors import Taking
-from chatai_assets.stages.owners import new_owner
+from chatai_assets.pipeline.worker_id import new_owner
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage.leases import Claim
 
 
 def test_all_sensors_are_on_without_a_click(home):
@@ -58,7 +58,7 @@ def test_a_tick_fails_when_the_store_is_down_and_the_next_tries_again():
 
 
 def test_a_file_in_the_inbox_folder_arrives(home, monkeypatch):
-    monkeypatch.setattr("chatai_assets.stages.folder.SETTLED_S", 0.1)
+    monkeypatch.setattr("chatai_assets.pipeline.inbox_folder.SETTLED_S", 0.1)
     inbox = home.parts.settings.inbox_folder
     inbox.mkdir(parents=True)
     (inbox / "note.txt").write_text("Some words about Paris.", encoding="utf-8")

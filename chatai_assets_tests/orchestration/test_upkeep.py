@@ -6,14 +6,14 @@ import dagster as dg
 from dagster import DagsterEventType
 from sqlalchemy import update
 
-from chatai_assets.adapters.records import schema
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.keys import STREAMS
+from chatai_assets.domain.ids import STREAMS
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.instance import home_instance
-from chatai_assets.orchestration.jobs import QUIET
-from chatai_assets.orchestration.old_runs import delete_old_runs
+from chatai_assets.orchestration.jobs.streams import QUIET
+from chatai_assets.orchestration.run_retention import delete_old_runs
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
+from chatai_assets.storage.schema import tables as schema
 
 PRIVATE = "Слонопотам"
 

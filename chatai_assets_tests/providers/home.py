@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.assembly import Parts
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.services import Parts
 from chatai_assets.settings import read_settings
 from chatai_assets_tests.providers.server import ProviderServer
 

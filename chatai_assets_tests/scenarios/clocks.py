@@ -25,15 +25,16 @@ from uuid import uuid4
 
 import click
 
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.adapters.records import claims, schema
-from chatai_assets.adapters.records.claims import Claim
-from chatai_assets.assembly import Parts, first_hour
-from chatai_assets.domain import retries
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import ProviderBusy
-from chatai_assets.domain.keys import STAGES, Stage, hour_of
+from chatai_assets.domain.ids import STAGES, Stage, hour_of
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.upkeep import Silence, free_silent, give_back, put_clocks_right
+from chatai_assets.operations.recovery import Silence, free_silent, give_back, put_clocks_right
+from chatai_assets.services import Parts, first_hour
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage.leases import Claim
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     Limits,
     contents,

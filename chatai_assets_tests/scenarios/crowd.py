@@ -19,8 +19,8 @@ from typing import Any
 
 import click
 
-from chatai_assets.assembly import Parts
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import (
     contents,
     differences,
@@ -155,7 +155,7 @@ def _search(parts: Parts) -> int:
 
 def _command_search(parts: Parts) -> int:
     """Search as a person does, with a process of its own."""
-    code = "from chatai_assets.cli import main; main()"
+    code = "from chatai_assets.cli.main import main; main()"
     environ = {"CHATAI_HOME": str(parts.settings.home), "CHATAI_MODELS": "free", "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-c", code, "search", QUESTION, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=PATIENCE_S, check=False)

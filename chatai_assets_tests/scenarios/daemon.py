@@ -19,10 +19,10 @@ import httpx
 import psutil
 from sqlalchemy import select
 
-from chatai_assets.adapters.records.schema import work
-from chatai_assets.assembly import open_parts
-from chatai_assets.domain.keys import STAGES
+from chatai_assets.domain.ids import STAGES
+from chatai_assets.services import open_parts
 from chatai_assets.settings import PROJECT, read_settings
+from chatai_assets.storage.schema.tables import work
 
 BIN = Path(sys.executable).parent
 UI_WAIT_S = 90.0

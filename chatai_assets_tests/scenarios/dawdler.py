@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STAGES, STREAMS
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import Limits, due_hours, free_settings, run, scope_of
 from chatai_assets_tests.scenarios.worker import Fate, make_mortal
 

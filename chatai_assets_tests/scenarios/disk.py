@@ -27,13 +27,13 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import ChatAIError, Outage
-from chatai_assets.domain.keys import STAGES, STREAMS
+from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.batches import free_lost_claims
-from chatai_assets.stages.overview import redo
+from chatai_assets.operations.status import redo
+from chatai_assets.pipeline.engine import free_lost_claims
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     contents,
     differences,

@@ -22,13 +22,14 @@ import click
 import dagster as dg
 import psutil
 
-from chatai_assets.adapters.records import schema, work
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STREAMS
+from chatai_assets.domain.ids import STREAMS
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.instance import home_instance, prepare_dagster_home
 from chatai_assets.orchestration.runs import OPEN
+from chatai_assets.services import Parts
 from chatai_assets.settings import PROJECT
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import free_settings, ingest_files, ingest_posts, rows
 from chatai_assets_tests.scenarios import corpus
 from chatai_assets_tests.scenarios.daemon import (

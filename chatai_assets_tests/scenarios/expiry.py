@@ -25,13 +25,13 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.adapters.records.checkpoints import read_checkpoint
-from chatai_assets.adapters.records.tombstones import leaving
-from chatai_assets.assembly import Parts
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.erasing import Stores
-from chatai_assets.stages.expiry import BATCH_ITEMS, CHECKPOINT, expire
+from chatai_assets.operations.erasing import Stores
+from chatai_assets.operations.expiry import BATCH_ITEMS, CHECKPOINT, expire
+from chatai_assets.services import Parts
+from chatai_assets.storage.key_values import read_checkpoint
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage.tombstones import leaving
 from chatai_assets_tests.pipeline import (
     NOON,
     contents,

@@ -16,13 +16,13 @@ from typing import Any
 import click
 from pypdf import PdfWriter
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.adapters.records.dead_letters import Choice
-from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import AnswerRejected, Outage, ProviderBusy, ProviderRejected, ProviderUnreachable
-from chatai_assets.domain.linking import Extraction
+from chatai_assets.domain.extraction import Extraction
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.replays import replay
+from chatai_assets.operations.dead_letters import replay
+from chatai_assets.services import Parts
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     contents,
     free_settings,

@@ -20,12 +20,12 @@ from shutil import copytree
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.batches import free_lost_claims
-from chatai_assets.stages.forgetting import finish, forget
-from chatai_assets.stages.vacuum import vacuum
+from chatai_assets.operations.erasure import finish, forget
+from chatai_assets.operations.vacuum import vacuum
+from chatai_assets.pipeline.engine import free_lost_claims
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import contents, free_settings, loose_ends, process_all, rows
 from chatai_assets_tests.scenarios.lives import LOADED, PATIENCE_S
 from chatai_assets_tests.scenarios.worker import Fate, MortalRecords, Survey, make_mortal

@@ -15,10 +15,10 @@ from contextlib import suppress
 from itertools import repeat
 from typing import Any
 
-from chatai_assets.adapters.models.free import FirstWordsTagger
-from chatai_assets.assembly import Parts
+from chatai_assets.adapters.models.fake import FirstWordsTagger
 from chatai_assets.orchestration import resources
 from chatai_assets.orchestration.build import build_defs
+from chatai_assets.services import Parts
 from chatai_assets.settings import Settings, read_settings
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 import click
 
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
+from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.adapters.parsers.making import docx, pdf, word_paragraph
 from chatai_assets_tests.adapters.parsers.test_corpus import HOSTILE
 from chatai_assets_tests.pipeline import Limits, free_settings, ingest_files, process_all, rows

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chatai_assets.adapters.parsers import child
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.reading import read_document
+from chatai_assets.adapters.parsers.registry import read_document
+from chatai_assets.adapters.sandbox import worker as child
 from chatai_assets.domain.documents import ParsedDocument
 
 TRICK = b"TRICK "

@@ -23,12 +23,12 @@ from typing import Any
 import click
 from sqlalchemy import func, select
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STREAMS, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.domain.tagging import TAGGED_CHARS
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.batches import free_lost_claims
+from chatai_assets.pipeline.engine import free_lost_claims
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import contents, differences, due_hours, free_settings, ingest_files, loose_ends
 from chatai_assets_tests.scenarios import corpus
 from chatai_assets_tests.scenarios.lives import ENDED, End, Life, Lives, calls_in, do_round, equip, note

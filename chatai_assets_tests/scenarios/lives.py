@@ -14,11 +14,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STAGES, STREAMS, Stream
+from chatai_assets.domain.ids import STAGES, STREAMS, Stream
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.expiry import expire
-from chatai_assets.stages.forgetting import finish, forget
+from chatai_assets.operations.erasure import finish, forget
+from chatai_assets.operations.expiry import expire
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import NOON, Limits, due_hours, free_settings, ingest_files, run, scope_of
 from chatai_assets_tests.scenarios.worker import Counted, Fate, MortalRecords, make_mortal
 from chatai_assets_tests.stages.forgetting import stores
@@ -30,9 +30,9 @@ LOADED = (
     "__main__",
     __name__,
     "chatai_assets.adapters.graph.ladybug",
-    "chatai_assets.adapters.models.free",
-    "chatai_assets.adapters.models.offline.stems",
-    "chatai_assets.adapters.parsers.sandbox",
+    "chatai_assets.adapters.models.fake",
+    "chatai_assets.adapters.nlp.stemmer",
+    "chatai_assets.adapters.sandbox.pool",
     "chatai_assets.adapters.vectors.edge",
     "sqlalchemy.dialects.sqlite.pysqlite",
     "sqlalchemy.dialects.postgresql.psycopg2",

@@ -22,14 +22,16 @@ import click
 import dagster as dg
 from sqlalchemy import select
 
-from chatai_assets.adapters.records import dead_letters, outages, schema, work
-from chatai_assets.assembly import Parts
-from chatai_assets.domain import retries
-from chatai_assets.domain.breaker import SETTLED_S
-from chatai_assets.domain.keys import STREAMS, Stream, hour_of
+from chatai_assets.domain import retry as retries
+from chatai_assets.domain.circuit_breaker import SETTLED_S
+from chatai_assets.domain.ids import STREAMS, Stream, hour_of
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.orchestration.jobs import run_hour_here
+from chatai_assets.orchestration.jobs.streams import run_hour_here
+from chatai_assets.services import Parts
+from chatai_assets.storage import dead_letters, outages
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import ingest_files, ingest_posts, message
 from chatai_assets_tests.providers.home import parts_at
 from chatai_assets_tests.providers.http_server import Request, Response, serving

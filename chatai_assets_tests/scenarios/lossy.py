@@ -24,14 +24,14 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.adapters.vectors.port import Point
-from chatai_assets.assembly import Parts
-from chatai_assets.domain import retries
+from chatai_assets.adapters.vectors.base import Point
+from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import Outage, StoreUnavailable
-from chatai_assets.domain.graph_change import GraphChange
-from chatai_assets.domain.keys import STAGES, Stage
+from chatai_assets.domain.graph.changes import GraphChange
+from chatai_assets.domain.ids import STAGES, Stage
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import Limits, contents, due_hours, ingest_posts, loose_ends, rows, run, scope_of
 from chatai_assets_tests.providers.home import parts_at
 from chatai_assets_tests.providers.server import provider_server

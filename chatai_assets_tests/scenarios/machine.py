@@ -23,8 +23,8 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from chatai_assets.assembly import Parts
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import free_settings
 from chatai_assets_tests.scenarios.lives import Lives
 from chatai_assets_tests.scenarios.model import TENANTS, TEXTS

@@ -6,11 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 
-from chatai_assets.adapters.models.free import CapitalisedExtractor, FirstWordsTagger
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.domain.chunking import BODY, cut
-from chatai_assets.domain.graph import Channel, Facts, subgraph
-from chatai_assets.domain.keys import hour_of, point_id, post_key
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.fake import CapitalisedExtractor, FirstWordsTagger
+from chatai_assets.domain.graph.subgraph import Channel, Facts, subgraph
+from chatai_assets.domain.ids import hour_of, point_id, post_key
+from chatai_assets.domain.text.chunking import BODY, cut
 from chatai_assets_tests.pipeline import CHAT
 
 TENANTS = ("north", "south")

@@ -16,12 +16,12 @@ import click
 import dagster as dg
 from sqlalchemy import select
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import open_parts
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.runs import OPEN
+from chatai_assets.services import open_parts
 from chatai_assets.settings import read_settings
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import ingest_posts, message
 from chatai_assets_tests.providers.home import AMPLE
 from chatai_assets_tests.providers.server import ProviderServer, provider_server

@@ -18,11 +18,11 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import Stage
+from chatai_assets.domain.ids import Stage
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.batches import free_lost_claims
+from chatai_assets.pipeline.engine import free_lost_claims
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     contents,
     due_hours,

@@ -26,15 +26,15 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.observability import configure_logging
+from chatai_assets.operations.audit.audit import audit
+from chatai_assets.operations.erasing import Stores
+from chatai_assets.operations.erasure import forget
+from chatai_assets.operations.reindexing import give_up
+from chatai_assets.services import Parts
 from chatai_assets.settings import Settings
-from chatai_assets.stages.audit import audit
-from chatai_assets.stages.erasing import Stores
-from chatai_assets.stages.forgetting import forget
-from chatai_assets.stages.switching import give_up
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import found_by, free_settings, ingest_posts, message, process_all, rows
 from chatai_assets_tests.scenarios import corpus
 from chatai_assets_tests.scenarios.lives import LOADED

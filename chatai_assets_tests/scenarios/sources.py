@@ -22,9 +22,9 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     NOON,
     Limits,

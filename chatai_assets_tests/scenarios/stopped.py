@@ -27,11 +27,11 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STAGES, STREAMS, post_key
+from chatai_assets.domain.ids import STAGES, STREAMS, post_key
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.overview import redo
+from chatai_assets.operations.status import redo
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     Limits,
     contents,

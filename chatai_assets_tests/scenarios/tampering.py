@@ -17,11 +17,11 @@ from subprocess import DEVNULL, PIPE, Popen
 
 import click
 
-from chatai_assets.adapters.comparison import Difference
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.graph_change import EdgeRef, GraphChange
+from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.observability import configure_logging
-from chatai_assets.stages.audit import AuditReport, audit
+from chatai_assets.operations.audit.audit import AuditReport, audit
+from chatai_assets.operations.audit.comparison import Difference
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import Limits, free_settings, ingest_posts, message, process_all
 from chatai_assets_tests.scenarios import corpus
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from chatai_assets.domain.keys import STAGES
+from chatai_assets.domain.ids import STAGES
 from chatai_assets.orchestration.assets.stages import NAMES
 from chatai_assets_tests.scenarios.browser import take_picture
 from chatai_assets_tests.scenarios.daemon import Daemon

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from chatai_assets.assembly import open_parts
-from chatai_assets.domain.keys import STREAMS, Stream, hour_of
+from chatai_assets.domain.ids import STREAMS, Stream, hour_of
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.runs import ASKED_TAG, OPEN, PARTITION_TAG
+from chatai_assets.services import open_parts
 from chatai_assets.settings import read_settings
 from chatai_assets_tests.adapters.parsers.making import pdf
 from chatai_assets_tests.pipeline import ingest_files, ingest_posts, message

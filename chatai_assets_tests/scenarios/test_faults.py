@@ -4,7 +4,7 @@ from random import SystemRandom
 
 import pytest
 
-from chatai_assets.domain import retries
+from chatai_assets.domain import retry as retries
 from chatai_assets_tests.scenarios import (
     clocks,
     crowd,

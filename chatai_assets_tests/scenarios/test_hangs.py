@@ -7,10 +7,10 @@ import dagster as dg
 import pytest
 from dagster._core.instance import InstanceRef
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
 from chatai_assets.orchestration.instance import prepare_dagster_home
+from chatai_assets.services import Parts
 from chatai_assets.settings import Settings, read_settings
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import due_hours, ingest_posts, message, process_all, rows, states
 from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, processes_of
 from chatai_assets_tests.scenarios.hanging import HANGS

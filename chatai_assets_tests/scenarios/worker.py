@@ -17,12 +17,12 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.adapters.vectors.port import Point
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.graph_change import GraphChange
-from chatai_assets.domain.keys import STAGES, STREAMS
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.vectors.base import Point
+from chatai_assets.domain.graph.changes import GraphChange
+from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import Limits, due_hours, free_settings, run, scope_of
 
 POINTS = (

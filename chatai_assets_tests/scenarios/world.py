@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.adapters.records import claims, schema
-from chatai_assets.assembly import Parts
+from chatai_assets.adapters.models.base import Question
 from chatai_assets.domain.errors import AnswerRejected
-from chatai_assets.domain.keys import STAGES, Stage, post_key
-from chatai_assets.stages import overview
+from chatai_assets.domain.ids import STAGES, Stage, post_key
+from chatai_assets.operations import status as overview
+from chatai_assets.services import Parts
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.assembly import Parts
+from chatai_assets.services import Parts
 from chatai_assets.settings import Settings
 from chatai_assets_tests.pipeline import free_settings
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chatai_assets.adapters.models.free import HashedEmbedder
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.assembly import Parts
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.fake import HashedEmbedder
 from chatai_assets.domain.errors import ProviderUnreachable
-from chatai_assets.stages.retrieval import Asked, draw_questions
-from chatai_assets.stages.switching import Filled, Means, Reindexing, begin, begin_way_back, fill, reindex
+from chatai_assets.operations.reindexing import Filled, Means, Reindexing, begin, begin_way_back, fill, reindex
+from chatai_assets.operations.relevance import Asked, draw_questions
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import Limits, scope_of
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatai_assets.adapters.records import dead_letters
-from chatai_assets.stages.alerts import PAUSE_S, tell_of_letters
+from chatai_assets.operations.alerts import PAUSE_S, tell_of_letters
+from chatai_assets.storage import dead_letters
 from chatai_assets_tests.pipeline import NOON
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 
-from chatai_assets.adapters.records.embeddings import vectors_of_chunks
 from chatai_assets.adapters.vectors import edge
-from chatai_assets.adapters.vectors.port import Point, Sparse
-from chatai_assets.domain.graph import Edge, Node
-from chatai_assets.domain.graph_change import EDGE_TYPES, EdgeRef, GraphChange
-from chatai_assets.domain.keys import point_id
-from chatai_assets.stages.audit import POINTS, audit
+from chatai_assets.adapters.vectors.base import Point, Sparse
+from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange
+from chatai_assets.domain.graph.subgraph import Edge, Node
+from chatai_assets.domain.ids import point_id
+from chatai_assets.operations.audit.audit import POINTS, audit
+from chatai_assets.storage.embeddings import vectors_of_chunks
 from chatai_assets_tests.pipeline import contents, differences, ingest_posts, loose_ends, message, process_all
 from chatai_assets_tests.scenarios import corpus, tampering
 

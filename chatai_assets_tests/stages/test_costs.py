@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
-from chatai_assets.domain import retries
+from chatai_assets.domain import retry as retries
 from chatai_assets.domain.costs import Budget, day_of, next_day
 from chatai_assets.domain.errors import BudgetSpent, ProviderUnreachable
+from chatai_assets.operations.status import paid
+from chatai_assets.pipeline.budgets import resume
+from chatai_assets.services import Parts
 from chatai_assets.settings import read_settings
-from chatai_assets.stages.budgets import resume
-from chatai_assets.stages.overview import paid
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import Limits, due_hours, ingest_posts, message, process_all, rows, run, scope_of
 from chatai_assets_tests.providers.home import asked, parts_at
 from chatai_assets_tests.providers.server import provider_server

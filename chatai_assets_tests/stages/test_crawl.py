@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.adapters.web.reading import WebPages
+from chatai_assets.adapters.crawler.crawler import WebPages
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
-from chatai_assets.domain.keys import EVERY_STAGE
-from chatai_assets.domain.pages import Link
+from chatai_assets.domain.ids import EVERY_STAGE
+from chatai_assets.domain.web_pages import Link
 from chatai_assets.orchestration.assets.stages import FACTS
-from chatai_assets.stages.crawl import FRESH_S, PATIENCE_S
+from chatai_assets.pipeline.stages.crawl import FRESH_S, PATIENCE_S
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.adapters.web.hostile import ANSWERS, TIGHT, head, internet, page
 from chatai_assets_tests.pipeline import (
     CHAT,

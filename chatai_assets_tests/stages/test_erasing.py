@@ -6,15 +6,16 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert
 
-from chatai_assets.adapters.records import schema, tombstones
-from chatai_assets.adapters.records.pages import page_place
-from chatai_assets.adapters.records.provider_results import keep_results, link_results
-from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.lifetimes import Lifetime
-from chatai_assets.stages.erasing import Stores, let_go
-from chatai_assets.stages.expiry import CHECKPOINT, expire
-from chatai_assets.stages.losses import projected_graph, projected_vectors, recover
+from chatai_assets.domain.ttl import Lifetime
+from chatai_assets.operations.erasing import Stores, let_go
+from chatai_assets.operations.expiry import CHECKPOINT, expire
+from chatai_assets.pipeline.projections.recovery import projected_graph, projected_vectors, recover
+from chatai_assets.services import Parts
+from chatai_assets.storage import tombstones
+from chatai_assets.storage.llm_responses import keep_results, link_results
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage.web_pages import page_place
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,

@@ -3,11 +3,13 @@
 import pytest
 from sqlalchemy import func, select, update
 
-from chatai_assets.adapters.records import schema, tombstones, work
-from chatai_assets.domain.keys import hour_of
-from chatai_assets.stages.erasing import Stores, let_go
-from chatai_assets.stages.expiry import expire
-from chatai_assets.stages.overview import status
+from chatai_assets.domain.ids import hour_of
+from chatai_assets.operations.erasing import Stores, let_go
+from chatai_assets.operations.expiry import expire
+from chatai_assets.operations.status import status
+from chatai_assets.storage import tombstones
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,

@@ -2,7 +2,6 @@
 
 import pytest
 
-from chatai_assets.adapters.records import schema
 from chatai_assets.domain.errors import (
     AnswerRejected,
     MassFailure,
@@ -11,7 +10,8 @@ from chatai_assets.domain.errors import (
     ProviderRejected,
     StoreUnavailable,
 )
-from chatai_assets.stages.overview import redo
+from chatai_assets.operations.status import redo
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,

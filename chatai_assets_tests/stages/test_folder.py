@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.assembly import Parts, open_parts
+from chatai_assets.pipeline.inbox_folder import FolderLimits, take_folder, take_samples
+from chatai_assets.pipeline.ingest import Intake
+from chatai_assets.services import Parts, open_parts
 from chatai_assets.settings import PROJECT, read_settings
-from chatai_assets.stages.folder import FolderLimits, take_folder, take_samples
-from chatai_assets.stages.ingest import Intake
 
 POST = {"id": 1, "type": "message", "date": "2024-01-01T00:00:00", "date_unixtime": "1704067200", "text": "Привет, мир"}
 

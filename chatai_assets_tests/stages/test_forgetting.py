@@ -5,15 +5,16 @@ from shutil import copytree, rmtree
 
 import pytest
 
-from chatai_assets.adapters.records import dead_letters, schema
-from chatai_assets.adapters.records.erasure import erase_orphans
-from chatai_assets.adapters.records.pages import keep_pages, page_place, write_crawl
-from chatai_assets.adapters.records.provider_results import keep_results, link_results
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STAGES, digest
-from chatai_assets.stages.forgetting import erase_item, finish, forget
-from chatai_assets.stages.losses import projected_vectors, recover
-from chatai_assets.stages.overview import UnknownItem, redo, show, status
+from chatai_assets.domain.ids import STAGES, digest
+from chatai_assets.operations.erasure import erase_item, finish, forget
+from chatai_assets.operations.status import UnknownItem, redo, show, status
+from chatai_assets.pipeline.projections.recovery import projected_vectors, recover
+from chatai_assets.services import Parts
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage.erasure import erase_orphans
+from chatai_assets.storage.llm_responses import keep_results, link_results
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage.web_pages import keep_pages, page_place, write_crawl
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,

@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from chatai_assets.adapters.records import schema
 from chatai_assets.domain.errors import MassFailure
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import Limits, ingest_posts, message, process_all, rows
 from chatai_assets_tests.providers.home import parts_at
 from chatai_assets_tests.providers.server import provider_server

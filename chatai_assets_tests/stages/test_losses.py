@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
-from chatai_assets.orchestration.losses import Lookout
-from chatai_assets.stages.batches import free_lost_claims
-from chatai_assets.stages.losses import is_lost, recover
-from chatai_assets.stages.overview import status
+from chatai_assets.operations.status import status
+from chatai_assets.orchestration.projection_monitor import Lookout
+from chatai_assets.pipeline.engine import free_lost_claims
+from chatai_assets.pipeline.projections.recovery import is_lost, recover
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     contents,
     differences,

@@ -5,10 +5,11 @@ from itertools import product
 
 import pytest
 
-from chatai_assets.adapters.records import entity_overrides, schema
-from chatai_assets.domain.keys import post_key
-from chatai_assets.stages import naming
-from chatai_assets.stages.naming import UnknownName, merge, show_entities, split, spread, undo
+from chatai_assets.domain.ids import post_key
+from chatai_assets.operations import entities as naming
+from chatai_assets.operations.entities import UnknownName, merge, show_entities, split, spread, undo
+from chatai_assets.storage import entity_overrides
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import CHAT, NOON, contents, ingest_posts, loose_ends, message, process_all, rows
 
 RUSSIAN, ENGLISH, BARE = "Вчера там был город Москва.", "Today we saw the river in Moscow.", "Здесь никто не назван."

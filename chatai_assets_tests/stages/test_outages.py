@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from chatai_assets.adapters.records import announcements, outages
-from chatai_assets.domain.breaker import SETTLED_S
+from chatai_assets.domain.circuit_breaker import SETTLED_S
 from chatai_assets.domain.errors import PaymentRequired, StoreUnavailable
-from chatai_assets.stages.outages import note_outage
-from chatai_assets.stages.telling import tell_once, tell_outages
+from chatai_assets.operations.notifications import tell_once, tell_outages
+from chatai_assets.operations.outages import note_outage
+from chatai_assets.storage import notifications as announcements
+from chatai_assets.storage import outages
 
 UNPAID = PaymentRequired("HTTP 402.")
 NOW = 1_790_000_000.0

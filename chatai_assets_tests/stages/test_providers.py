@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.adapters.records.provider_results import forget_results
-from chatai_assets.domain import retries
+from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import ProviderUnreachable
+from chatai_assets.storage.llm_responses import forget_results
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     CHAT,
     NOON,

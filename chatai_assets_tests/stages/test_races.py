@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
-from chatai_assets.domain.keys import STAGES, Stage
+from chatai_assets.domain.ids import STAGES, Stage
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     Limits,
     contents,

@@ -8,16 +8,17 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from chatai_assets.adapters.models.free import HashedEmbedder
-from chatai_assets.adapters.records import filling, schema
-from chatai_assets.assembly import Parts
+from chatai_assets.adapters.models.fake import HashedEmbedder
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
-from chatai_assets.orchestration.losses import Lookout
-from chatai_assets.stages.audit import audit
-from chatai_assets.stages.forgetting import forget
-from chatai_assets.stages.overview import status
-from chatai_assets.stages.retrieval import Asked
-from chatai_assets.stages.switching import CannotReindex, begin, drop_old, fill, give_up
+from chatai_assets.operations.audit.audit import audit
+from chatai_assets.operations.erasure import forget
+from chatai_assets.operations.reindexing import CannotReindex, begin, drop_old, fill, give_up
+from chatai_assets.operations.relevance import Asked
+from chatai_assets.operations.status import status
+from chatai_assets.orchestration.projection_monitor import Lookout
+from chatai_assets.services import Parts
+from chatai_assets.storage import reindexing as filling
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     due_hours,
     found_by,

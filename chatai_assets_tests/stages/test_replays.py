@@ -2,10 +2,11 @@
 
 import pytest
 
-from chatai_assets.adapters.records import claims, schema
-from chatai_assets.adapters.records.dead_letters import Choice
 from chatai_assets.domain.errors import AnswerRejected, ProviderBusy
-from chatai_assets.stages.replays import GONE, SUPERSEDED, Replay, UnknownLetter, replay, resolve
+from chatai_assets.operations.dead_letters import GONE, SUPERSEDED, Replay, UnknownLetter, replay, resolve
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import (
     Limits,
     contents,

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from chatai_assets.adapters.records import costs, retention, schema
-from chatai_assets.adapters.records.provider_results import keep_results, link_results
 from chatai_assets.domain.costs import DAY_S, day_of
+from chatai_assets.operations.retention import retain
 from chatai_assets.settings import read_settings
-from chatai_assets.stages.retention import retain
+from chatai_assets.storage import costs, retention
+from chatai_assets.storage.llm_responses import keep_results, link_results
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import CHAT, NOON, contents, differences, ingest_posts, message, process_all, rows
 
 AFTER = NOON + 100 * DAY_S

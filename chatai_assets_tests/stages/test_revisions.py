@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.domain.chunking import MOST_NEW
-from chatai_assets.stages.overview import redo, show, status
+from chatai_assets.domain.text.chunking import MOST_NEW
+from chatai_assets.operations.status import redo, show, status
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.benchmarks.edits import edited, laid_out, slope, word
 from chatai_assets_tests.pipeline import (
     CHAT,

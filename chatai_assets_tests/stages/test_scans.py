@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.assembly import Parts
-from chatai_assets.stages.forgetting import forget
-from chatai_assets.stages.overview import redo, show
+from chatai_assets.operations.erasure import forget
+from chatai_assets.operations.status import redo, show
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.adapters.parsers.drawing import drawn, scanned
 from chatai_assets_tests.adapters.parsers.making import pdf
 from chatai_assets_tests.pipeline import free_settings, hits_of, ingest_files, process_all, rows

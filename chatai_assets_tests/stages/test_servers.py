@@ -7,10 +7,10 @@ from sqlalchemy import text
 
 from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter
 from chatai_assets.adapters.graph.neo4j import Neo4jWriter
-from chatai_assets.assembly import Parts
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.keys import STAGES
-from chatai_assets.stages.overview import status
+from chatai_assets.domain.ids import STAGES
+from chatai_assets.operations.status import status
+from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import (
     contents,
     differences,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.adapters.records import schema
 from chatai_assets.domain.costs import Price, Tariff
-from chatai_assets.orchestration.in_use import in_use_of
-from chatai_assets.stages.stale import InUse, find_stale, redo_stale
+from chatai_assets.operations.staleness import InUse, find_stale, redo_stale
+from chatai_assets.orchestration.jobs.staleness import in_use_of
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import ingest_files, ingest_posts, message, process_all, rows
 from chatai_assets_tests.stages.reindexing import reindexed
 from chatai_assets_tests.test_cli_reindex import chatai

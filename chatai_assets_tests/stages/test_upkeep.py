@@ -2,10 +2,11 @@ import time
 
 from sqlalchemy import update
 
-from chatai_assets.adapters.records import claims, schema
-from chatai_assets.adapters.records.claims import Claim
-from chatai_assets.stages.owners import new_owner
-from chatai_assets.stages.upkeep import give_back
+from chatai_assets.operations.recovery import give_back
+from chatai_assets.pipeline.worker_id import new_owner
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage.leases import Claim
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import due_hours, ingest_files, process_all, rows
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from chatai_assets.adapters.records import schema
-from chatai_assets.adapters.records.provider_results import keep_results
-from chatai_assets.assembly import Parts
-from chatai_assets.stages.folder import SETTLED_S, take_folder
-from chatai_assets.stages.forgetting import erase_item, forget
-from chatai_assets.stages.ingest import Intake
-from chatai_assets.stages.vacuum import vacuum
+from chatai_assets.operations.erasure import erase_item, forget
+from chatai_assets.operations.vacuum import vacuum
+from chatai_assets.pipeline.inbox_folder import SETTLED_S, take_folder
+from chatai_assets.pipeline.ingest import Intake
+from chatai_assets.services import Parts
+from chatai_assets.storage.llm_responses import keep_results
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import contents, free_settings, loose_ends, message, process_all, rows
 from chatai_assets_tests.stages.forgetting import (
     KEPT,

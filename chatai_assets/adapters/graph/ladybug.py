@@ -17,18 +17,18 @@ from shutil import rmtree
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
+from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.ladybug_copy import copy_graph
-from chatai_assets.adapters.graph.ladybug_mark import GRAPH, mark_of_graph
+from chatai_assets.adapters.graph.ladybug_generation import GRAPH, mark_of_graph
+from chatai_assets.adapters.graph.ladybug_reader import each_edge, each_node
 from chatai_assets.adapters.graph.ladybug_session import failing_as_outage, opened, rows
-from chatai_assets.adapters.graph.ladybug_walk import each_edge, each_node
 from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter, mark_in
-from chatai_assets.adapters.graph.port import GraphCounts
-from chatai_assets.adapters.graph.turns import Turns
-from chatai_assets.adapters.marks import NAME as MARK
-from chatai_assets.adapters.marks import read_mark, write_mark
-from chatai_assets.adapters.setting_aside import set_aside
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
-from chatai_assets.domain.graph import Edge, Node
+from chatai_assets.domain.graph.subgraph import Edge, Node
+from chatai_assets.files.generation import NAME as MARK
+from chatai_assets.files.generation import read_mark, write_mark
+from chatai_assets.files.quarantine import set_aside
+from chatai_assets.files.turns import Turns
 from chatai_assets.observability import LOG_CUT, log
 
 TURN_TIMEOUT_S = 60.0

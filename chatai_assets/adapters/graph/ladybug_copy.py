@@ -11,7 +11,7 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.ladybug_walk import Opening, each_edge, each_node
+from chatai_assets.adapters.graph.ladybug_reader import Opening, each_edge, each_node
 from chatai_assets.adapters.graph.ladybug_writer import Transaction, mark_in
 
 ROWS = 20_000

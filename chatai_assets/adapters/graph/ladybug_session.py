@@ -11,8 +11,8 @@ from typing import Any
 
 import ladybug
 
-from chatai_assets.adapters.disks import number_in, refusal
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
+from chatai_assets.files.os_errors import number_in, refusal
 
 BUFFER_BYTES, MOST_BUFFER_BYTES = 128 << 20, 4 << 30
 """Of memory for pages: what reading a graph of any size needs, and the most that writing a large one may take."""

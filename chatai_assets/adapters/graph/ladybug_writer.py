@@ -10,10 +10,10 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.changes import Row, grouped, write_change
 from chatai_assets.adapters.graph.ladybug_session import failing_as_outage, rows
 from chatai_assets.adapters.graph.rows import PREFIX, scanned
-from chatai_assets.domain.graph_change import EdgeRef, GraphChange
+from chatai_assets.adapters.graph.statements import Row, grouped, write_change
+from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 
 PARTS = 200_000
 """Nodes and edges of one transaction: each rewrites what the last one wrote of the same tables.

@@ -16,12 +16,12 @@ from neo4j import Driver, GraphDatabase, ManagedTransaction, NotificationMinimum
 from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.changes import Row, grouped, write_change
-from chatai_assets.adapters.graph.port import GraphCounts
-from chatai_assets.adapters.turns import StillMine, Turns
+from chatai_assets.adapters.graph.base import GraphCounts
+from chatai_assets.adapters.graph.statements import Row, grouped, write_change
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.graph import Edge, Node
-from chatai_assets.domain.graph_change import EdgeRef, GraphChange
+from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
+from chatai_assets.domain.graph.subgraph import Edge, Node
+from chatai_assets.files.turns_adapters import StillMine, Turns
 
 CONNECT_S = 5.0
 ACQUIRE_S = 15.0

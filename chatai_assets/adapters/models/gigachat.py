@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
+from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, trusted
-from chatai_assets.adapters.models.ports import Vector
 from chatai_assets.adapters.models.provider import Charge, usage_of, vectors_of
 from chatai_assets.domain.errors import KeyRefused, ProviderBusy, ProviderMisconfigured, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string

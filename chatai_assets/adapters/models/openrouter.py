@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, fault_of_status, trusted
-from chatai_assets.adapters.models.ports import Vector
 from chatai_assets.adapters.models.provider import Charge, usage_of, vectors_of
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from chatai_assets.adapters.models.ports import Vector
+from chatai_assets.adapters.models.base import Vector
 from chatai_assets.domain.costs import Usage
 from chatai_assets.domain.errors import ProviderBusy, ProviderMisconfigured
 from chatai_assets.domain.json_values import array, integer, mapping

@@ -16,7 +16,7 @@ from xml.parsers.expat import ExpatError
 from mammoth import documents
 from mammoth.docx import read as read_model
 
-from chatai_assets.adapters.parsers.composition import Composition
+from chatai_assets.adapters.parsers.document_builder import Composition
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.ooxml import check_archive
 from chatai_assets.domain.documents import ParsedDocument

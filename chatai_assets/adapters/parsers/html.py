@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from lxml import etree
 
-from chatai_assets.adapters.parsers.composition import Composition
+from chatai_assets.adapters.parsers.document_builder import Composition
 from chatai_assets.adapters.parsers.encodings import BLOCK_BYTES, Codec, codec_by_mark, codec_of
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatai_assets.adapters.parsers.composition import Composition
+from chatai_assets.adapters.parsers.document_builder import Composition
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.page_images import format_of, opened
 from chatai_assets.domain.documents import ParsedDocument

@@ -9,9 +9,9 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chatai_assets.adapters.parsers.composition import Composition
+from chatai_assets.adapters.parsers.document_builder import Composition
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.plain import whole_text
+from chatai_assets.adapters.parsers.plain_text import whole_text
 from chatai_assets.domain.documents import ParsedDocument
 
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)

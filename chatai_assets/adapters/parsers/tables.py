@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice, zip_longest
 
-from chatai_assets.adapters.parsers.composition import Composition, one_line
+from chatai_assets.adapters.parsers.document_builder import Composition, one_line
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.errors import UnreadableDocument
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatai_assets.domain.errors import UnreadableDocument
-from chatai_assets.domain.scans import RecognisedPage, Word, page_of
+from chatai_assets.domain.ocr import RecognisedPage, Word, page_of
 
 if TYPE_CHECKING:  # it loads libraries that most parser children never need
     from chatai_assets.adapters.parsers.page_images import PageImage

@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 
 import qdrant_edge as edge
 
-from chatai_assets.adapters.marks import read_mark, write_mark
-from chatai_assets.adapters.setting_aside import set_aside
 from chatai_assets.adapters.vectors import edge_collection as collections
+from chatai_assets.adapters.vectors.base import Hit, Point, Query, point_of
 from chatai_assets.adapters.vectors.collection import Collection
 from chatai_assets.adapters.vectors.edge_alias import ALIAS, current, mark_of_index, point_alias
 from chatai_assets.adapters.vectors.edge_collection import failing_as_outage
 from chatai_assets.adapters.vectors.edge_search import equal, search
-from chatai_assets.adapters.vectors.port import Hit, Point, Query, point_of
-from chatai_assets.adapters.vectors.turns import Turns
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
+from chatai_assets.files.generation import read_mark, write_mark
+from chatai_assets.files.locks import Turns
+from chatai_assets.files.quarantine import set_aside
 
 T = TypeVar("T")
 

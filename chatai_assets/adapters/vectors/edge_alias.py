@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chatai_assets.adapters.marks import read_mark
+from chatai_assets.files.generation import read_mark
 
 ALIAS = "current"
 

@@ -27,9 +27,9 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from chatai_assets.adapters.disks import refusal
 from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collection
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
+from chatai_assets.files.os_errors import refusal
 
 UNFINISHED = "unfinished"
 ANEW = "-anew"

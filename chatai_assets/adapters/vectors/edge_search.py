@@ -7,8 +7,8 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from chatai_assets.adapters.vectors.base import Hit, Query
 from chatai_assets.adapters.vectors.hybrid import CANDIDATES, LANGUAGES, fused
-from chatai_assets.adapters.vectors.port import Hit, Query
 
 
 def search(shard: edge.EdgeShard, query: Query) -> list[Hit]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from chatai_assets.adapters.vectors.port import Hit, Query
-from chatai_assets.domain.fusion import Candidate, fuse
+from chatai_assets.adapters.vectors.base import Hit, Query
+from chatai_assets.domain.search.fusion import Candidate, fuse
 
 LANGUAGES = ("ru", "en")
 """Languages that are looked through by themselves; all others are one group."""

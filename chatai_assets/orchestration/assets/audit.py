@@ -6,13 +6,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from chatai_assets.adapters.records.store import Records
+from chatai_assets.operations.audit.audit import Audited, AuditReport, audit
+from chatai_assets.orchestration.assets.maintenance import UPKEEP, upkeep_run
 from chatai_assets.orchestration.assets.stages import OWNERS
-from chatai_assets.orchestration.assets.upkeep import UPKEEP, upkeep_run
 from chatai_assets.orchestration.resources import Part
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
 from chatai_assets.settings import Settings
-from chatai_assets.stages.audit import Audited, AuditReport, audit
+from chatai_assets.storage.engine import Records
 
 CHECK = "stores_agree"
 REPAIR = "chatai audit --repair"

@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from chatai_assets.adapters.records.store import Records
-from chatai_assets.domain.keys import Stage
+from chatai_assets.domain.ids import Stage
 from chatai_assets.orchestration.assets.stages import stage_assets
 from chatai_assets.orchestration.resources import Clock, Part
 from chatai_assets.orchestration.stage_runs import stage_run
+from chatai_assets.pipeline.stages.parse import parse_posts
 from chatai_assets.settings import Settings
-from chatai_assets.stages.parse import parse_posts
+from chatai_assets.storage.engine import Records
 
 DESCRIPTIONS: dict[Stage, str] = {
     "parse": """Posts read out of the raw Telegram records that arrived in one hour.

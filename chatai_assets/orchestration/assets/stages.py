@@ -6,23 +6,23 @@ from typing import Any
 
 import dagster as dg
 
-from chatai_assets.adapters.graph.port import GraphStore
-from chatai_assets.adapters.models.ports import Extractor, Tagger
-from chatai_assets.adapters.records.store import Records
-from chatai_assets.adapters.web.port import PageReader
-from chatai_assets.domain.keys import STAGES, Stage, Stream
+from chatai_assets.adapters.crawler.base import PageReader
+from chatai_assets.adapters.graph.base import GraphStore
+from chatai_assets.adapters.models.base import Extractor, Tagger
+from chatai_assets.domain.ids import STAGES, Stage, Stream
 from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS, crawl_metadata
 from chatai_assets.orchestration.resources import Clock, Part
 from chatai_assets.orchestration.stage_runs import stage_run
+from chatai_assets.pipeline.projections.vector_indexes import Indexes
+from chatai_assets.pipeline.stages import embed, enrich, index, link, parse, tag
+from chatai_assets.pipeline.stages.crawl import crawl_hour
+from chatai_assets.pipeline.stages.embed import Stems, embed_hour
+from chatai_assets.pipeline.stages.enrich import enrich_hour
+from chatai_assets.pipeline.stages.index import index_hour
+from chatai_assets.pipeline.stages.link import link_hour
+from chatai_assets.pipeline.stages.tag import tag_hour
 from chatai_assets.settings import Settings
-from chatai_assets.stages import embed, enrich, index, link, parse, tag
-from chatai_assets.stages.crawl import crawl_hour
-from chatai_assets.stages.embed import Stems, embed_hour
-from chatai_assets.stages.enrich import enrich_hour
-from chatai_assets.stages.index import index_hour
-from chatai_assets.stages.indexes import Indexes
-from chatai_assets.stages.link import link_hour
-from chatai_assets.stages.tag import tag_hour
+from chatai_assets.storage.engine import Records
 
 OWNERS = ["team:chatai"]
 NAMES: dict[Stage, str] = {

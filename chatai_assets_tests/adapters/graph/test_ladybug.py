@@ -10,15 +10,16 @@ from itertools import islice
 
 import pytest
 
-from chatai_assets.adapters.graph import cypher, ladybug_session, ladybug_walk
+from chatai_assets.adapters.graph import cypher, ladybug_session
+from chatai_assets.adapters.graph import ladybug_reader as ladybug_walk
+from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
-from chatai_assets.adapters.graph.ladybug_mark import GRAPH
+from chatai_assets.adapters.graph.ladybug_generation import GRAPH
 from chatai_assets.adapters.graph.ladybug_session import COMMITTED, failing_as_outage, opened, rows
-from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.graph import Edge, Facts, Node, subgraph
-from chatai_assets.domain.graph_change import EdgeRef, GraphChange
-from chatai_assets.domain.linking import Entity, Extraction
+from chatai_assets.domain.extraction import Entity, Extraction
+from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
+from chatai_assets.domain.graph.subgraph import Edge, Facts, Node, subgraph
 from chatai_assets_tests.adapters.graph.writing import VERSIONS, changes, held, latest
 from chatai_assets_tests.scenarios.bad_disk import Fault, TracerMissing, failing
 from chatai_assets_tests.services import skipped_without

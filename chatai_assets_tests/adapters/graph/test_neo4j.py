@@ -5,11 +5,11 @@ import pytest
 from neo4j import GraphDatabase
 
 from chatai_assets.adapters.graph import cypher
+from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
-from chatai_assets.adapters.graph.port import GraphCounts
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.graph import Facts, Node, subgraph
-from chatai_assets.domain.graph_change import GraphChange
+from chatai_assets.domain.graph.changes import GraphChange
+from chatai_assets.domain.graph.subgraph import Facts, Node, subgraph
 from chatai_assets_tests.adapters.graph.writing import VERSIONS, changes, held, latest
 from chatai_assets_tests.services import auth_of, open_neo4j, undisturbed
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 
+from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
-from chatai_assets.adapters.graph.port import GraphStore
-from chatai_assets.domain.graph import Channel, Edge, Facts, Node, Subgraph, subgraph
-from chatai_assets.domain.graph_change import GraphChange, change_of, fingerprints
-from chatai_assets.domain.index_plan import Recorded, plan_index
-from chatai_assets.domain.linking import Entity, Extraction, Relation
+from chatai_assets.domain.extraction import Entity, Extraction, Relation
+from chatai_assets.domain.graph.changes import GraphChange, change_of, fingerprints
+from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, subgraph
+from chatai_assets.domain.projection_plan import Recorded, plan_index
 from chatai_assets_tests.scenarios.bad_disk import be_traceable
 
 ITEMS = 150

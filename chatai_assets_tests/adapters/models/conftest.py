@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.assembly import Parts
-from chatai_assets.domain import retries
+from chatai_assets.domain import retry as retries
+from chatai_assets.services import Parts
 from chatai_assets_tests.providers.home import parts_at
 from chatai_assets_tests.providers.server import ProviderServer, provider_server
 

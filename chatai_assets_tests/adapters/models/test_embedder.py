@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
-from chatai_assets.adapters.models.offline.embedder import OfflineEmbedder
-from chatai_assets.adapters.models.offline.stems import stems
+from chatai_assets.adapters.nlp.embedder import OfflineEmbedder
+from chatai_assets.adapters.nlp.stemmer import stems
 
 WHALE_RU = "Синий кит - самое крупное животное, когда-либо жившее на Земле."
 WHALE_EN = "The blue whale is the largest animal that has ever lived on Earth."

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.adapters.models.free import CapitalisedExtractor, FirstWordsTagger, HashedEmbedder
-from chatai_assets.adapters.models.ports import Question
-from chatai_assets.domain.linking import check_extraction
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.fake import CapitalisedExtractor, FirstWordsTagger, HashedEmbedder
+from chatai_assets.domain.extraction import check_extraction
 from chatai_assets.domain.tagging import check_tags, has_usable_word
 
 

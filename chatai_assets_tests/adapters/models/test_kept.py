@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from chatai_assets.adapters.models.kept import KeptAnswers, Memory
-from chatai_assets.adapters.models.turnstile import CALL_LEASE_S, Turnstile
-from chatai_assets.adapters.records import schema
-from chatai_assets.adapters.records.quota import Turn
-from chatai_assets.adapters.records.store import open_records
 from chatai_assets.domain.costs import Account, Cost
 from chatai_assets.domain.errors import NotAsked, ProviderBusy, ProviderUnreachable, StoreUnavailable
-from chatai_assets.domain.quotas import Limit, Rules, limits_of
+from chatai_assets.domain.rate_limits import Limit, Rules, limits_of
+from chatai_assets.llm.cache import KeptAnswers, Memory
+from chatai_assets.llm.rate_limiter import CALL_LEASE_S, Turnstile
+from chatai_assets.storage.engine import open_records
+from chatai_assets.storage.rate_limits import Turn
+from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import rows
 from chatai_assets_tests.providers.home import asked, parts_at
 

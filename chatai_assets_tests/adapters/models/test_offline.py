@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatai_assets.adapters.models.offline.english import english_names
-from chatai_assets.adapters.models.offline.extractor import MAX_RELATIONS, OfflineExtractor
-from chatai_assets.adapters.models.offline.russian import name_form
-from chatai_assets.adapters.models.offline.tagger import OfflineTagger
-from chatai_assets.domain.language import word_set
-from chatai_assets.domain.linking import Entity, check_extraction
+from chatai_assets.adapters.nlp.english import english_names
+from chatai_assets.adapters.nlp.extractor import MAX_RELATIONS, OfflineExtractor
+from chatai_assets.adapters.nlp.russian import name_form
+from chatai_assets.adapters.nlp.tagger import OfflineTagger
+from chatai_assets.domain.extraction import Entity, check_extraction
 from chatai_assets.domain.tagging import MAX_TAGS, check_tags, has_usable_word
+from chatai_assets.domain.text.language import word_set
 
 NEWS = (
     "Президент Владимир Путин встретился в Москве с главой компании «Роснефть» Игорем Сечиным. "

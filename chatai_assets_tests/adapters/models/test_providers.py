@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from chatai_assets.adapters.models.asked import AskedEmbedder
-from chatai_assets.adapters.models.ports import Question
+from chatai_assets.adapters.models.base import Question
 from chatai_assets.domain.errors import (
     AnswerRejected,
     KeyRefused,
@@ -14,7 +13,8 @@ from chatai_assets.domain.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
-from chatai_assets.domain.linking import Extraction
+from chatai_assets.domain.extraction import Extraction
+from chatai_assets.llm.models import AskedEmbedder
 from chatai_assets_tests.providers.home import asked, parts_at
 
 POST = "Вчера в городе Казань открыли мост через реку Волга"

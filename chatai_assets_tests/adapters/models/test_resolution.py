@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.adapters.models.offline.russian import name_form
-from chatai_assets.domain import known_names
-from chatai_assets.domain.resolution import EntityKey, resolve
-from chatai_assets.domain.spelling import plain_form
-from chatai_assets.domain.transliteration import is_cyrillic
+from chatai_assets.adapters.nlp.russian import name_form
+from chatai_assets.domain.entities import known_names
+from chatai_assets.domain.entities.resolution import EntityKey, resolve
+from chatai_assets.domain.text.spelling import plain_form
+from chatai_assets.domain.text.transliteration import is_cyrillic
 
 SET = Path(__file__).parents[2] / "fixtures" / "named_entities.txt"
 

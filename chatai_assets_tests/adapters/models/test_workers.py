@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chatai_assets.adapters.models.offline.workers import ModelWorkers
+from chatai_assets.adapters.nlp.process_pool import ModelWorkers
 from chatai_assets.domain.errors import Outage, ProviderRejected
 
 ROOT = Path(__file__).parents[3]
@@ -113,7 +113,7 @@ def test_a_stuck_worker_is_an_outage():
 def test_workers_do_not_outlive_a_killed_parent():
     program = (
         "import sys, time\n"
-        "from chatai_assets.adapters.models.offline.workers import ModelWorkers\n"
+        "from chatai_assets.adapters.nlp.process_pool import ModelWorkers\n"
         "from chatai_assets_tests.adapters.models.test_workers import process_ids, sleep\n"
         "workers = ModelWorkers(2)\n"
         "sys.stdout.write(' '.join(map(str, set(workers.map(process_ids, ['a'] * 8, batch_size=1)))) + '\\n')\n"

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from chatai_assets.adapters.parsers.limits import OcrLimits
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.parsers.scans import DocumentReader, Upload
 from chatai_assets.adapters.parsers.tesseract import Tesseract
-from chatai_assets.adapters.records.store import open_records
+from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
+from chatai_assets.pipeline.document_reader import DocumentReader, Upload
+from chatai_assets.storage.engine import open_records
 
 CORPUS = Path(os.environ.get("CHATAI_CORPUS", "/nonexistent"))
 pytestmark = [pytest.mark.corpus, pytest.mark.skipif(not CORPUS.is_dir(), reason="CHATAI_CORPUS is not set")]

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.adapters.parsers.composition import Composition
+from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.file_type import OLE2
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.reading import read_document
-from chatai_assets.adapters.parsers.sniff import OLE2
+from chatai_assets.adapters.parsers.registry import read_document
 from chatai_assets.domain.documents import FAULTS, ParsedDocument, sentence
 from chatai_assets.domain.errors import UnreadableDocument
-from chatai_assets.domain.text import normalise
+from chatai_assets.domain.text.normalize import normalise
 from chatai_assets_tests.adapters.parsers.making import docx, pdf, word_paragraph, xlsx
 
 LIMITS = ParserLimits()

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.sandbox import ParserPool
+from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, ChildKilled, Outage, UnreadableDocument
 from chatai_assets_tests.adapters.parsers.making import docx, word_paragraph
@@ -163,7 +163,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     good = text_file(tmp_path, "good.txt")
     program = (
         "import sys, time, psutil; from pathlib import Path\n"
-        "from chatai_assets.adapters.parsers.sandbox import ParserPool\n"
+        "from chatai_assets.adapters.sandbox.pool import ParserPool\n"
         "pool = ParserPool(1); pool.parse(Path(sys.argv[1]), 'good.txt')\n"
         "print(psutil.Process().children()[0].pid, flush=True); time.sleep(60)"
     )
@@ -191,7 +191,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 )
 def test_a_confined_process_may_only_read(attempt: str, tmp_path: Path) -> None:
     program = (
-        "import os; from chatai_assets.adapters.parsers.confinement import confine\n"
+        "import os; from chatai_assets.adapters.sandbox.confinement import confine\n"
         "from chatai_assets.adapters.parsers.limits import ParserLimits\n"
         f"confine(ParserLimits(), os.getppid())\ntry:\n    {attempt}\nexcept PermissionError:\n    print('refused')"
     )

@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 from chatai_assets.adapters.parsers.limits import OcrLimits
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.parsers.scans import DocumentReader, Upload
 from chatai_assets.adapters.parsers.tesseract import Tesseract
-from chatai_assets.adapters.records.store import Records, open_records
+from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument, sentence
 from chatai_assets.domain.errors import ChatAIError, ChildKilled, PagesLeft, UnreadableDocument
+from chatai_assets.pipeline.document_reader import DocumentReader, Upload
+from chatai_assets.storage.engine import Records, open_records
 from chatai_assets_tests.adapters.parsers.drawing import drawn, scanned, shapes
 from chatai_assets_tests.adapters.parsers.making import pdf
 

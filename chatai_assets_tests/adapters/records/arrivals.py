@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chatai_assets.adapters.records.inbox import receive
-from chatai_assets.adapters.records.store import Records
-from chatai_assets.domain.keys import hour_of
+from chatai_assets.domain.ids import hour_of
 from chatai_assets.domain.revisions import Arrival, Outcome
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.inbox import receive
 
 NOON = 1_790_000_000.0
 HOUR = hour_of(NOON)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.adapters.records.store import Records, open_records
+from chatai_assets.storage.engine import Records, open_records
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,7 +1,7 @@
 import threading
 
-from chatai_assets.adapters.records.beats import beating
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.storage.heartbeat import beating
 
 
 def test_beats_go_on_after_the_store_could_not_be_reached_and_end_with_the_block():

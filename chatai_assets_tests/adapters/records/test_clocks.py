@@ -2,13 +2,16 @@
 
 import pytest
 
-from chatai_assets.adapters.records import announcements, calls, claims, clocks, work
-from chatai_assets.adapters.records.calls import Caller
-from chatai_assets.adapters.records.inbox import arrival_hour
-from chatai_assets.adapters.records.schema import posts
 from chatai_assets.domain.costs import NOTHING
-from chatai_assets.domain.keys import hour_of
-from chatai_assets.stages.upkeep import Silence, free_silent
+from chatai_assets.domain.ids import hour_of
+from chatai_assets.operations.recovery import Silence, free_silent
+from chatai_assets.storage import calls, clocks
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage import notifications as announcements
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.calls import Caller
+from chatai_assets.storage.inbox import arrival_hour
+from chatai_assets.storage.schema.tables import posts
 from chatai_assets_tests.adapters.records.arrivals import HOUR, NOON, arrival, bring
 
 AHEAD_S = 7_200.0

@@ -6,11 +6,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from chatai_assets.adapters.records import claims, inbox, work
-from chatai_assets.adapters.records.schema import documents, posts
-from chatai_assets.adapters.records.schema import inbox as arrived
-from chatai_assets.adapters.records.store import open_records
-from chatai_assets.domain.keys import hour_of
+from chatai_assets.domain.ids import hour_of
+from chatai_assets.storage import inbox
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import open_records
+from chatai_assets.storage.schema.tables import documents, posts
+from chatai_assets.storage.schema.tables import inbox as arrived
 from chatai_assets_tests.adapters.records.arrivals import HOUR, NOON, arrival, bring, document
 
 

@@ -10,9 +10,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from chatai_assets.adapters.records.schema import metadata, work
-from chatai_assets.adapters.records.store import HEAD, MIGRATIONS, open_records
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.storage.engine import HEAD, MIGRATIONS, open_records
+from chatai_assets.storage.schema.tables import metadata, work
 from chatai_assets_tests.adapters.records.arrivals import arrival, bring
 
 

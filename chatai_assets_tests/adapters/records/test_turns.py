@@ -4,9 +4,9 @@ import time
 import pytest
 from sqlalchemy import text
 
-from chatai_assets.adapters.records.store import open_records
-from chatai_assets.adapters.records.turns import turn
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.storage.engine import open_records
+from chatai_assets.storage.writer_lock import turn
 
 
 def test_one_writer_has_a_turn_at_a_time_and_the_next_waits(records):

@@ -6,10 +6,12 @@ from threading import Barrier, Thread
 
 import pytest
 
-from chatai_assets.adapters.records import claims, dead_letters, work
-from chatai_assets.adapters.records.dead_letters import Choice
-from chatai_assets.adapters.records.schema import work as rows
-from chatai_assets.stages.owners import is_gone, is_running, new_owner
+from chatai_assets.pipeline.worker_id import is_gone, is_running, new_owner
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.schema.tables import work as rows
 from chatai_assets_tests.adapters.records.arrivals import HOUR, NOON, arrival, bring
 
 LEASE_S = 60.0
@@ -123,7 +125,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
 
 def test_a_dead_owner_is_freed_and_a_living_one_is_not(records):
     bring(records, arrival(1), arrival(2))
-    command = "from chatai_assets.stages.owners import new_owner; print(new_owner())"
+    command = "from chatai_assets.pipeline.worker_id import new_owner; print(new_owner())"
     dead = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.strip()
     living = new_owner()
     claim(records, dead, 1)

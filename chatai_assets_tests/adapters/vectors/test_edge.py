@@ -12,8 +12,8 @@ import pytest
 
 from chatai_assets.adapters.vectors.edge import EdgeVectors
 from chatai_assets.adapters.vectors.edge_collection import READ_AHEAD
-from chatai_assets.adapters.vectors.turns import Turns
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.files.locks import Turns
 from chatai_assets_tests.contracts.vector_store import (
     DIMENSIONS,
     VectorStoreContract,

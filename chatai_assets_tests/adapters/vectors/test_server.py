@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from chatai_assets.adapters.turns import StillMine
 from chatai_assets.adapters.vectors.edge import EdgeVectors
-from chatai_assets.adapters.vectors.server import QdrantVectors
+from chatai_assets.adapters.vectors.qdrant import QdrantVectors
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.files.turns_adapters import StillMine
 from chatai_assets_tests.adapters.vectors.qdrant_wire import Served, qdrant_wire
 from chatai_assets_tests.contracts.vector_store import DIMENSIONS, VectorStoreContract, found, point, question, write
 from chatai_assets_tests.services import undisturbed

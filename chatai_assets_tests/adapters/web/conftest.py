@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatai_assets.adapters.crawler.crawler import WebPages
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.web.reading import WebPages
+from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets_tests.adapters.web.certificates import certificate_of
 from chatai_assets_tests.adapters.web.hostile import TIGHT, Internet, internet, serving
 

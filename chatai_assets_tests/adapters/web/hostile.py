@@ -15,9 +15,9 @@ from functools import cache
 from ipaddress import IPv4Address
 from typing import Any
 
-from chatai_assets.adapters.web.addresses import PORTS, IPAddress, is_public
-from chatai_assets.adapters.web.limits import WebLimits
-from chatai_assets.adapters.web.network import World
+from chatai_assets.adapters.crawler.limits import WebLimits
+from chatai_assets.adapters.crawler.ssrf import PORTS, IPAddress, is_public
+from chatai_assets.adapters.crawler.transport import World
 
 TIGHT = WebLimits(
     wire_bytes=256 << 10, body_bytes=512 << 10, connect_s=3.0, silence_s=2.0, page_s=4.0, link_s=10.0, gap_s=0.0

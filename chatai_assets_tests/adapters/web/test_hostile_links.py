@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.web.reading import WebPages
-from chatai_assets.domain.pages import FAULTS, Link
+from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.sandbox.pool import ParserPool
+from chatai_assets.domain.web_pages import FAULTS, Link
 from chatai_assets_tests.adapters.web.hostile import ANSWERS, INNER, TIGHT, Internet
 
 SLACK_S = 5.0

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import trafilatura
 
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.web.exchange import Answer
-from chatai_assets.adapters.web.fetching import Fetching
-from chatai_assets.adapters.web.reading import WebPages
-from chatai_assets.domain.pages import Link, page_links
+from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.crawler.exchange import Answer
+from chatai_assets.adapters.crawler.fetcher import Fetching
+from chatai_assets.adapters.sandbox.pool import ParserPool
+from chatai_assets.domain.web_pages import Link, page_links
 from chatai_assets_tests.adapters.web.hostile import ANSWERS, TIGHT, Internet, head
 
 CORPUS = os.environ.get("CHATAI_CORPUS")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.web.browser.limits import BrowserLimits
-from chatai_assets.adapters.web.reading import WebPages
+from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
+from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets_tests.adapters.web.hostile import TIGHT, Internet
 
 PATIENT = BrowserLimits(page_s=30.0, end_s=5.0)

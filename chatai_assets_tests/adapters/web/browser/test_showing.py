@@ -19,11 +19,11 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from chatai_assets.adapters.parsers.sandbox import ParserPool
-from chatai_assets.adapters.web.browser.limits import BrowserLimits
-from chatai_assets.adapters.web.browser.process import MODULE
-from chatai_assets.adapters.web.reading import WebPages
-from chatai_assets.domain.pages import Link
+from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
+from chatai_assets.adapters.crawler.browser.process import MODULE
+from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.sandbox.pool import ParserPool
+from chatai_assets.domain.web_pages import Link
 from chatai_assets.observability import PAGE_NOT_SHOWN
 from chatai_assets_tests.adapters.web.browser.conftest import LIMITS, PATIENT, Shown
 from chatai_assets_tests.adapters.web.browser.pages import PLAIN, SENTENCE, scripted
@@ -158,7 +158,7 @@ def test_a_browser_that_dies_costs_no_page(net: Internet, shown: WebPages):
 
 
 def test_a_browser_that_does_not_start_is_tried_once(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chatai_assets.adapters.web.browser.process.MODULE", "chatai_assets.nowhere")
+    monkeypatch.setattr("chatai_assets.adapters.crawler.browser.process.MODULE", "chatai_assets.nowhere")
     with capture_logs() as logs, showing(PATIENT) as pages:
         assert {each.fault for each in pages.read([Link(net.url(f"article?{n}")) for n in range(3)])} == {None}
     reasons = [line["reason"] for line in logs if line["event"] == PAGE_NOT_SHOWN]

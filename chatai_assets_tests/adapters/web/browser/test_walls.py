@@ -15,10 +15,10 @@ import pytest
 from playwright.sync_api import Error, sync_playwright
 from structlog.testing import capture_logs
 
-from chatai_assets.adapters.web.browser.arguments import ARGUMENTS
-from chatai_assets.adapters.web.browser.process import find_chromium
-from chatai_assets.adapters.web.reading import WebPages
-from chatai_assets.domain.pages import Link
+from chatai_assets.adapters.crawler.browser.arguments import ARGUMENTS
+from chatai_assets.adapters.crawler.browser.process import find_chromium
+from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.domain.web_pages import Link
 from chatai_assets_tests.adapters.web.browser.conftest import PATIENT, Shown
 from chatai_assets_tests.adapters.web.browser.pages import SENTENCE, attempts, scripted
 from chatai_assets_tests.adapters.web.hostile import ANSWERS, INNER, Internet, redirect

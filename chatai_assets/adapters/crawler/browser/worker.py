@@ -1,0 +1,152 @@
+"""The browser child: shows pages that were fetched, and says what their scripts have made of them.
+
+Started by ``process`` as ``python -m chatai_assets.adapters.crawler.browser.worker PARENT_PID``; the messages are those
+of ``protocol``. It has no network: whatever a page asks for comes from the parent, whose walls are those of all pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import shutil
+import sys
+import threading
+import time
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import psutil
+
+from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
+from chatai_assets.adapters.crawler.browser.protocol import Message, next_message
+from chatai_assets.adapters.sandbox.confinement import WATCH_S, bound, leave_network
+from chatai_assets.adapters.sandbox.protocol import received
+from chatai_assets.adapters.sandbox.worker import private_pipes, send
+
+if TYPE_CHECKING:
+    from chatai_assets.adapters.crawler.browser.chromium import Pages
+
+PR_SET_CHILD_SUBREAPER = 36
+LONGEST_MESSAGE = 1 << 30
+"""Bytes; the parent is trusted."""
+
+
+def main() -> None:
+    """Serve until the pipe from the parent is closed."""
+    requests, answers = private_pipes()
+    leave_network_as_oneself()
+    adopt_orphans()
+    threading.Thread(target=watch, args=(int(sys.argv[1]),), daemon=True, name="parent watch").start()
+    opening = received(requests)
+    if opening is not None:
+        try:
+            asyncio.run(serve(opening, requests, answers))
+        finally:
+            leave_nothing()
+
+
+async def serve(opening: Message, requests: BinaryIO, answers: BinaryIO) -> None:
+    """Start the browser, show what is sent and end the browser."""
+    limits = BrowserLimits(**opening["limits"])
+    bound(resource.RLIMIT_DATA, limits.memory_bytes)
+    bound(resource.RLIMIT_CORE, 0)
+    # Its libraries start threads, and a process with threads cannot leave the network.
+    from chatai_assets.adapters.crawler.browser.chromium import Pages
+
+    stream = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(stream)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, requests)
+    conversation = Conversation(answers)
+    tasks: set[asyncio.Task[None]] = set()
+    async with Pages(limits, opening["program"], conversation.ask, on_loss=end_at_once) as pages:
+        send(answers, {"ready": True})
+        while (message := await next_message(stream, LONGEST_MESSAGE)) is not None:
+            if "part" in message:
+                conversation.hear(message)
+            else:
+                tasks.add(task := asyncio.create_task(show(pages, message, answers)))
+                task.add_done_callback(tasks.discard)
+        for task in tasks:
+            task.cancel()
+
+
+async def show(pages: Pages, message: Message, answers: BinaryIO) -> None:
+    """Show one page and say what it is."""
+    send(answers, {"page": message["page"], "html": await pages.shown(message)})
+
+
+class Conversation:
+    """What pages ask for, and who waits for which answer."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+        self._numbers = count()
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+
+    async def ask(self, page: int, url: str, headers: dict[str, str]) -> Message:
+        """Return the parent's answer."""
+        number = next(self._numbers)
+        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            send(self._answers, {"part": number, "of": page, "url": url, "headers": headers})
+            answer: Message = await answered
+            return answer
+        finally:
+            del self._waiting[number]
+
+    def hear(self, message: Message) -> None:
+        """Take an answer; nobody may wait for it any more."""
+        answered = self._waiting.get(message["part"])
+        if answered and not answered.done():
+            answered.set_result(message)
+
+
+def leave_network_as_oneself() -> None:
+    """Leave the network; in a user namespace, keep one's number, without which Chromium has no sandbox."""
+    user, group, before = os.geteuid(), os.getegid(), _user_namespace()
+    leave_network()
+    if _user_namespace() != before:
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def _user_namespace() -> str:
+    return str(Path("/proc/self/ns/user").readlink()) if sys.platform == "linux" else ""
+
+
+def adopt_orphans() -> None:
+    """Have the kernel make this process the parent of descendants that lose theirs: none is out of sight."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def watch(parent: int) -> None:
+    """End when the parent is another than it was."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    end_at_once()
+
+
+def end_at_once() -> None:
+    """End without closing the browser, which is gone or must not be waited for."""
+    leave_nothing()
+    os._exit(1)
+
+
+def leave_nothing() -> None:
+    """Kill what this process has started, and what that has started, and remove what they have written."""
+    below = psutil.Process().children(recursive=True)
+    for process in below:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(below, timeout=WATCH_S)
+    shutil.rmtree(Path.cwd(), ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""One request and its answer, within the limits of bytes; the caller bounds its time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from chatai_assets.adapters.crawler.bodies import ACCEPTED, Body
+from chatai_assets.adapters.crawler.limits import PageFault, WebLimits
+
+AGENT = "chatai-assets"
+"""By this name robots.txt knows us."""
+USER_AGENT = f"{AGENT}/0.1"
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a site said.
+
+    Attributes:
+        url: that was asked for: the last one, where a link was redirected.
+        body: unpacked; empty unless ``status`` is 200.
+    """
+
+    url: httpx.URL
+    status: int
+    headers: httpx.Headers
+    body: bytes = b""
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect leads; None for any other answer."""
+        return self.headers.get("Location") if self.status in REDIRECTS else None
+
+    @property
+    def media_type(self) -> str:
+        """The type of the body without parameters, e.g. ``text/html``."""
+        return media_type_of(self.headers)
+
+
+def media_type_of(headers: httpx.Headers) -> str:
+    """Return the media type of an answer, in lower case, without parameters."""
+    declared: str = headers.get("Content-Type", "")
+    return declared.partition(";")[0].strip().lower()
+
+
+async def exchange(
+    transport: httpx.AsyncBaseTransport,
+    url: httpx.URL,
+    limits: WebLimits,
+    *,
+    types: frozenset[str] | None,
+    headers: Mapping[str, str] | None = None,
+    cut_at: int | None = None,
+) -> Answer:
+    """Return a site's answer to one GET.
+
+    The transport is asked directly: a client would add cookies, credentials and redirects of its own.
+
+    Args:
+        types: media types whose bodies are read; None reads any.
+        cut_at: bytes after which the rest of a body is left unread, instead of refusing it whole.
+
+    Raises:
+        PageFault: ``too_large``, ``wrong_type``, ``unreadable``, ``unreachable``, ``too_slow``, ``forbidden``.
+    """
+    waits = httpx.Timeout(limits.silence_s, connect=limits.connect_s, pool=None).as_dict()
+    asked = {"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED, "Accept": "text/html,text/plain;q=0.8"}
+    request = httpx.Request("GET", url, headers={**asked, **(headers or {})}, extensions={"timeout": waits})
+    try:
+        response = await transport.handle_async_request(request)
+        try:
+            body = await _body(response, limits, types, cut_at)
+        finally:
+            await response.aclose()
+    except httpx.TimeoutException as error:
+        raise PageFault("too_slow") from error
+    except (httpx.TransportError, httpx.StreamError) as error:
+        raise PageFault("unreachable") from error
+    return Answer(url, response.status_code, response.headers, body)
+
+
+async def _body(response: httpx.Response, limits: WebLimits, types: frozenset[str] | None, cut_at: int | None) -> bytes:
+    if response.status_code != 200:
+        return b""
+    if types is not None and media_type_of(response.headers) not in types:
+        raise PageFault("wrong_type")
+    most = limits.body_bytes if cut_at is None else cut_at
+    body = Body(response.headers.get("Content-Encoding", "").strip().lower(), limits.wire_bytes, most)
+    try:
+        async for block in response.aiter_raw():
+            body.add(block)
+    except PageFault as fault:
+        if cut_at is None or fault.code != "too_large":
+            raise
+    return body.whole()

@@ -1,0 +1,39 @@
+"""A page of the web -> ParsedDocument: its article, without what surrounds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trafilatura
+from lxml import etree
+
+from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.html import html_codec, read_html
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.domain.documents import ParsedDocument
+
+
+def read_page(path: Path, limits: ParserLimits) -> ParsedDocument:
+    """Return the article of a page as trafilatura finds it; where it finds none, all text but the navigation.
+
+    Comments are left out: they are other people's words.
+
+    Raises:
+        UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
+    """
+    codec = html_codec(path)
+    source = path.read_text(encoding=codec.name, errors=codec.errors)
+    tree = trafilatura.load_html(source)
+    text = None if tree is None else trafilatura.extract(tree, include_comments=False, fast=True)
+    if not text:
+        return read_html(path, limits)
+    document = Composition(limits)
+    for line in text.splitlines():
+        document.paragraph(line)
+    return document.finish("html", title_of(tree))
+
+
+def title_of(tree: etree._Element) -> str:
+    """Return what a page calls itself: to those who link to it, else in the title of its window."""
+    named = tree.xpath("string(//meta[@property='og:title']/@content)") or tree.xpath("string(//title)")
+    return str(named)

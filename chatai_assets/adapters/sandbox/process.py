@@ -1,0 +1,205 @@
+"""One parser child as its parent sees it."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import chatai_assets
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.adapters.sandbox.protocol import HEADER, packed, unpacked
+from chatai_assets.domain.errors import ChildKilled, Outage, UnreadableDocument
+
+MODULE = "chatai_assets.adapters.sandbox.worker"
+CRASHED = "parser_crashed"
+READ_BYTES = 2**20
+BYTES_PER_CHARACTER = 6
+SPARE_ANSWER_BYTES = 2**26
+INHERITED = (
+    *("PATH", "TESSDATA_PREFIX", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    "CHATAI_WATCHED",  # by which the watchdog finds what a killed run left behind
+)
+
+
+class ChildGone(Exception):
+    """The child had ended before it was given a file: no fault of that file."""
+
+
+class AnswerLate(Exception):
+    """The deadline passed without an answer."""
+
+
+class ChildProcess:
+    """A running child with its two pipes.
+
+    Args:
+        limits: what one document may cost.
+        module: what the child runs.
+
+    Raises:
+        Outage: it does not start.
+    """
+
+    def __init__(self, limits: ParserLimits, module: str = MODULE) -> None:
+        self._limits = limits
+        self.files = 0
+        self._starved = False
+        self._selector = selectors.DefaultSelector()
+        folder = tempfile.mkdtemp(prefix="chatai-parser-")
+        try:
+            self._process = started(folder, module)
+            self._requests, self._answers = pipes_of(self._process)
+            self._selector.register(self._answers, selectors.EVENT_READ)
+            self._open()
+        finally:
+            # A folder that is gone can hold no file; the child stays in it and needs none.
+            Path(folder).rmdir()
+
+    def ask(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
+        """Return the child's answer about one file or page; any error but ``ChildGone`` has ended the child.
+
+        Args:
+            request: as ``child`` tells.
+            wall_s: seconds by the clock until the child is ended, and with it all that it has started.
+
+        Raises:
+            ChildGone: it could not even be asked.
+            UnreadableDocument: ``timeout``, ``memory_limit``, ``parser_crashed``.
+            ChildKilled: the system killed it, probably for want of memory; the file may be innocent.
+        """
+        self.files += 1
+        try:
+            self._send(request)
+        except OSError as error:
+            self.kill()
+            raise ChildGone from error
+        try:
+            answer = self._receive(time.monotonic() + wall_s)
+        except AnswerLate as error:
+            self.kill()
+            raise UnreadableDocument("timeout", f"more than {wall_s:g} s") from error
+        except (EOFError, ValueError) as error:
+            raise self._death() from error
+        self._starved = answer.get("fault", ("",))[0] == "memory_limit"
+        return answer
+
+    @property
+    def worn(self) -> bool:
+        """Whether it must be replaced: after enough files, or with a heap that one file has filled up."""
+        return self._starved or self.files >= self._limits.max_files_per_child
+
+    def end(self) -> None:
+        """End the process and wait for it; from any thread, also while another one waits for an answer."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def kill(self) -> None:
+        """End the child and give back its pipes; only from the thread that asks it."""
+        self.end()
+        self._selector.close()
+        with suppress(OSError):
+            self._requests.close()
+        self._answers.close()
+
+    def _open(self) -> None:
+        try:
+            self._send(asdict(self._limits))
+            self._receive(time.monotonic() + self._limits.start_s)
+        except (OSError, EOFError, ValueError, AnswerLate) as error:
+            self.kill()
+            raise Outage(f"the document parser does not start (exit status {self._process.returncode})") from error
+
+    def _death(self) -> UnreadableDocument | ChildKilled:
+        """Return what the end of the child says of the file it was reading."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        status = self._process.poll()
+        self.kill()
+        if status is None or status >= 0:
+            return UnreadableDocument(CRASHED, f"exit status {status}")
+        if -status == signal.SIGXCPU:
+            return UnreadableDocument("timeout", f"more than {self._limits.cpu_s} s of CPU")
+        if -status == signal.SIGKILL:
+            return ChildKilled("the system ended the document parser, probably for want of memory")
+        return UnreadableDocument(CRASHED, signal.Signals(-status).name)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._requests.write(packed(message))
+        self._requests.flush()
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        (length,) = HEADER.unpack(self._read(HEADER.size, deadline))
+        if length > self._limits.max_text_chars * BYTES_PER_CHARACTER + SPARE_ANSWER_BYTES:
+            raise ValueError("the answer is too long")
+        return unpacked(self._read(length, deadline))
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        """Return exactly ``size`` bytes.
+
+        Raises:
+            EOFError: the child closed the pipe, that is, it ended.
+            AnswerLate: at the deadline.
+        """
+        data = bytearray()
+        while len(data) < size:
+            if not self._selector.select(max(0.0, deadline - time.monotonic())):
+                raise AnswerLate
+            part = os.read(self._answers.fileno(), min(READ_BYTES, size - len(data)))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)
+
+
+def started(folder: str, module: str) -> subprocess.Popen[bytes]:
+    """Start the interpreter on a child module, in ``folder``, in a session of its own, without our secrets.
+
+    Raises:
+        Outage: the system refuses.
+    """
+    try:
+        return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+            [sys.executable, "-m", module, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=environment(),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Outage(f"the document parser cannot be started ({type(error).__name__})") from error
+
+
+def environment() -> dict[str, str]:
+    """Return the variables a child gets: none that could hold a key or a password."""
+    kept = {name: value for name, value in os.environ.items() if name in INHERITED}
+    return kept | {
+        "PYTHONPATH": str(Path(chatai_assets.__file__).resolve().parents[1]),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "OMP_THREAD_LIMIT": "1",  # tesseract asks for four
+        # defusedxml parses in pure Python, four times slower; what it refuses, ``ooxml`` has refused before.
+        "OPENPYXL_DEFUSEDXML": "False",
+    }
+
+
+def pipes_of(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return the pipes to and from a child that was started with both."""
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("the child was started without pipes")
+    return process.stdin, process.stdout

@@ -1,0 +1,137 @@
+"""The commands ``chatai dead-letters``: what failed for good, and what is done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from chatai_assets.cli.output import as_json, print_json
+from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
+from chatai_assets.operations.dead_letters import UnknownLetter, replay, resolve
+from chatai_assets.services import Parts
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage.dead_letters import Choice
+
+DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+
+def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose letters."""
+    options = (
+        click.option("--tenant", "tenant_id", help="Only of this organization."),
+        click.option("--stream", type=click.Choice(STREAMS), help="Only posts, or only documents."),
+        click.option("--stage", type=click.Choice(EVERY_STAGE), help="Only of this stage."),
+        click.option("--class", "error_class", help="Only of this error class."),
+        click.option("--since", type=click.DateTime(DATES), help="Only failed since then, in UTC."),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
+def choice_of(
+    tenant_id: str | None,
+    stream: Stream | None,
+    stage: Stage | None,
+    error_class: str | None,
+    since: datetime | None,
+    **further: Any,
+) -> Choice:
+    """Return what the options choose."""
+    moment = since.replace(tzinfo=UTC).timestamp() if since else None
+    return Choice(tenant_id=tenant_id, stream=stream, stage=stage, error_class=error_class, since=moment, **further)
+
+
+@click.group("dead-letters")
+def letters_group() -> None:
+    """What failed for good, and why."""
+
+
+@letters_group.command("list")
+@filters
+@click.option("--all", "include_resolved", is_flag=True, help="Resolved ones too.")
+@click.option("--resolved", "only_resolved", is_flag=True, help="Only resolved ones.")
+@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Rows at most.")
+@as_json
+@click.pass_obj
+def list_command(
+    parts: Parts, /, include_resolved: bool, only_resolved: bool, limit: int, as_json: bool, **chosen: Any
+) -> None:
+    """List dead letters, the newest failure first."""
+    resolved = True if only_resolved else None if include_resolved else False
+    with parts.records.reading() as connection:
+        rows = dead_letters.list_letters(connection, choice_of(**chosen, resolved=resolved), limit=limit)
+    if as_json:
+        print_json([dict(row) for row in rows])
+        return
+    table = Table("id", "stage", "source", "class", "what happened", "last failed")
+    for row in rows:
+        cells = (row["stage"], row["source"], row["error_class"], row["error_message"], _moment(row["last_failed_at"]))
+        table.add_row(str(row["id"]), *cells)
+    Console().print(table)
+
+
+@letters_group.command("show")
+@click.argument("letter_id", metavar="ID", type=int)
+@as_json
+@click.pass_obj
+def show_command(parts: Parts, letter_id: int, as_json: bool) -> None:
+    """Show all that is known of one dead letter."""
+    with parts.records.reading() as connection:
+        found = dead_letters.find_letter(connection, letter_id)
+    if found is None:
+        raise UnknownLetter(letter_id)
+    if as_json:
+        print_json(dict(found))
+        return
+    for name, value in found.items():
+        shown = _moment(value) if name.endswith("_at") else "" if value is None else value
+        click.echo(f"{name}: {shown}")
+
+
+@letters_group.command("replay")
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=int)
+@filters
+@click.option("--all", "everything", is_flag=True, help="All open ones that the other options leave.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@as_json
+@click.pass_obj
+def replay_command(
+    parts: Parts, /, ids: tuple[int, ...], everything: bool, dry_run: bool, as_json: bool, **chosen: Any
+) -> None:
+    """Make the items of open dead letters pending again; the next run does them."""
+    if not (ids or everything or chosen["error_class"]):
+        raise click.UsageError("Name ids, a --class, or --all.")
+    report = replay(parts.records, choice_of(**chosen, ids=ids), dry_run=dry_run)
+    if as_json:
+        print_json(asdict(report))
+        return
+    would = "would be" if dry_run else "are"
+    click.echo(
+        f"{report.replayed} items {would} pending again, {report.waiting} wait already, "
+        f"{report.closed} letters {would} closed, for nothing is left to do."
+    )
+
+
+@letters_group.command("resolve")
+@click.argument("letter_id", metavar="ID", type=int)
+@click.option("--note", required=True, help="What was done about it.")
+@as_json
+@click.pass_obj
+def resolve_command(parts: Parts, letter_id: int, note: str, as_json: bool) -> None:
+    """Close one dead letter by hand; its item stays as it is."""
+    resolved = resolve(parts.records, letter_id, note)
+    if as_json:
+        print_json({"id": letter_id, "resolved": resolved})
+    else:
+        click.echo(f"Closed {letter_id}." if resolved else f"{letter_id} was closed before; its note stays.")
+
+
+def _moment(epoch_s: float) -> str:
+    return f"{datetime.fromtimestamp(epoch_s, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,68 @@
+"""``chatai audit``: are vector index and graph what the record store says?"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from chatai_assets.cli.output import as_json, print_json, progress
+from chatai_assets.operations.audit.audit import AuditReport, audit
+from chatai_assets.services import Parts
+
+
+@click.command("audit")
+@click.option("--repair", is_flag=True, help="Write again what differs, and remove what belongs to nothing.")
+@as_json
+@click.pass_obj
+def audit_command(parts: Parts, repair: bool, as_json: bool) -> None:
+    """Compare vector index and graph with the record store; exit code 1 when they differ."""
+    gc.freeze()  # what modules hold stays: it need not be looked through each time that rows are
+    with progress("Auditing") as tell:
+        reports = [audit(parts.records, each, repair=repair, tell=tell or _silent) for each in parts.audited]
+        after = _mended(parts, tell or _silent) if repair and not all(report.agrees for report in reports) else reports
+    if as_json:
+        print_json([_told(report, last) for report, last in zip(reports, after, strict=True)])
+    else:
+        _print(reports)
+    if differing := [report.projection for report in after if not report.agrees]:
+        advice = "it differs again: is somebody else writing to it?" if repair else "`chatai audit --repair` mends it."
+        raise click.ClickException(f"Not as the record store has it: {' and '.join(differing)}; {advice}")
+
+
+def _told(report: AuditReport, after: AuditReport) -> dict[str, Any]:
+    # ``asdict`` makes nonsense of a Counter.
+    return {**asdict(report), "differences": report.differences, "agrees": after.agrees}
+
+
+def _silent(_text: str) -> None:
+    """Tell nobody."""
+
+
+def _mended(parts: Parts, tell: Callable[[str], None]) -> list[AuditReport]:
+    """Write what is pending again now, as the next runs would, and look once more."""
+    from chatai_assets.orchestration.build import build_defs
+    from chatai_assets.orchestration.local_runner import process, unhurried
+
+    outcome = process(parts, lambda: build_defs(unhurried(parts.settings), parts=parts), tell)
+    if outcome.failures:
+        raise click.ClickException(" ".join(outcome.failures))
+    return [audit(parts.records, each, tell=tell) for each in parts.audited]
+
+
+def _print(reports: list[AuditReport]) -> None:
+    table = Table("", "expected", "found", "missing", "extra", "changed", "seconds")
+    for report in reports:
+        kinds = (str(report.differences[kind]) for kind in ("missing", "extra", "changed"))
+        table.add_row(report.projection, str(report.expected), str(report.found), *kinds, f"{report.seconds:.1f}")
+    Console().print(table)
+    for report in reports:
+        for example in report.examples:
+            click.echo("  {difference}: {part} of {source}".format(**example))
+        if report.reopened or report.removed:
+            click.echo(f"{report.projection}: {report.reopened} items written again, {report.removed} strays removed.")

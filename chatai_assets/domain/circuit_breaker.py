@@ -1,0 +1,129 @@
+"""The circuit breaker of what all items need: a provider, the vectors, the graph. Plain functions of (state, now).
+
+::
+
+    closed --a stage fails with an Outage--> open --the time of a probe has come--> half-open
+      ^                                       ^                                        |
+      |                                       +---------------the probe fails----------+
+      +----------------the probe succeeds, at every place that had failed--------------+
+
+While it is open nobody calls. While it is half-open one run of each stream may, with a few items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
+
+State = Literal["closed", "open", "half-open"]
+FIRST_PROBES_S = (60.0, 120.0, 240.0)
+"""Seconds from one probe to the next: the first ones sooner, for most outages are short."""
+SETTLED_S = 120.0
+"""A breaker that opens again within this time goes on with the same outage, and nobody was told of its end yet."""
+RECORDS = "records"
+"""The part that keeps everybody's state; of its own outage nothing can be written there."""
+PROBE_ITEMS = 20
+"""Of a probe: enough to see whether the other side works, few enough to cost nothing."""
+NAMES = {
+    "gigachat": "GigaChat",
+    "openrouter": "OpenRouter",
+    "offline": "the offline model",
+    "free": "the free model",
+    "vectors": "the vector index",
+    "graph": "the graph",
+    "parser": "the parser",
+    "web": "the way to linked pages",
+    RECORDS: "the record store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """The probes of one stream so far: how many were asked for, and when the last one was (epoch seconds)."""
+
+    asked: int = 0
+    asked_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """An outage: a breaker that opened.
+
+    Attributes:
+        part: a key of ``NAMES``.
+        since: epoch seconds.
+        reason: one sentence without private text.
+        places: ``stream/stage`` that failed and did not succeed since.
+        probes: stream -> its probes.
+        closed_at: epoch seconds; None while it lasts.
+        late: stream -> items that waited when it was over.
+    """
+
+    id: int
+    part: str
+    since: float
+    reason: str
+    places: tuple[str, ...]
+    probes: Mapping[str, Probes] = field(default_factory=dict)
+    closed_at: float | None = None
+    late: Mapping[str, int] = field(default_factory=dict)
+
+    def stages(self, stream: Stream) -> tuple[Stage, ...]:
+        """Return the stages of a stream that wait for it, in their usual order."""
+        return tuple(stage for stage in EVERY_STAGE if place(stream, stage) in self.places)
+
+
+def place(stream: Stream, stage: Stage) -> str:
+    """Return how a stage of a stream is named in an outage."""
+    return f"{stream}/{stage}"
+
+
+def name_of(part: str) -> str:
+    """Return what people call a part."""
+    return NAMES.get(part, part)
+
+
+def next_probe(down: Down, stream: Stream, longest_s: float) -> float:
+    """Return from when on a run of a stream may try whether the part is back.
+
+    Args:
+        longest_s: seconds from one probe to the next, once the first ones are over.
+    """
+    probes = down.probes.get(stream, Probes())
+    delay = FIRST_PROBES_S[probes.asked] if probes.asked < len(FIRST_PROBES_S) else longest_s
+    return (probes.asked_at if probes.asked else down.since) + min(delay, longest_s)
+
+
+def state_of(down: Down | None, stream: Stream, now: float, longest_s: float) -> State:
+    """Return the state of a part's breaker, as a stream meets it."""
+    if down is None or down.closed_at is not None or not down.stages(stream):
+        return "closed"
+    probe_at = next_probe(down, stream, longest_s)
+    # A clock that was ahead may have written the last probe, or the beginning: nothing lies further off than a pause.
+    return "open" if probe_at - longest_s <= now < probe_at else "half-open"
+
+
+def first_probe(down: Down, longest_s: float) -> float:
+    """Return when the next probe of any stream that waits comes."""
+    return min(next_probe(down, stream, longest_s) for stream in STREAMS if down.stages(stream))
+
+
+def blocked(downs: Iterable[Down], stream: Stream) -> dict[Stage, Down]:
+    """Return the stages of a stream that wait for something, and for what."""
+    return {stage: down for down in downs if down.closed_at is None for stage in down.stages(stream)}
+
+
+def clock_time(moment: float) -> str:
+    """Return a moment as people read it, in UTC."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
+
+
+def lasted(seconds: float) -> str:
+    """Return a span as people say it: ``3 h 2 min``, ``4 min``."""
+    minutes = max(1, round(seconds / 60))
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"

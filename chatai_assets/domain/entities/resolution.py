@@ -1,0 +1,249 @@
+"""Forms of names -> the entity that they mean: which node of the graph they share, and why.
+
+What a form resolves to depends on nothing but the form and its kind, so that the graph does not depend on the order of
+its sources. Precision goes first: kinds stay apart (``"Вашингтон"`` may be a person), a surname is not taken for the
+only known bearer of it, patronymics count, and names that mean several things are not known names. People overrule any
+of it per tenant, kind and form (``Override``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from typing import NamedTuple, TypeVar
+
+from chatai_assets.domain.entities import known_names
+from chatai_assets.domain.entities.given_names import full_names, given_names, spellings
+from chatai_assets.domain.text.language import word_set
+from chatai_assets.domain.text.spelling import plain_form
+from chatai_assets.domain.text.transliteration import in_one_script, is_cyrillic, name_spelling, person_spelling
+
+SCRIPT = "script"
+"""Written out in Latin letters, or freed of letters of another script."""
+SPELLING = "spelling"
+"""Differs in what spellings of one name differ in."""
+KNOWN = "known name"
+GIVEN = "given name"
+"""Another spelling or the short form of a given name, beside a surname."""
+ORDER = "surname first"
+FEMALE = "female surname"
+LEGAL = "legal form"
+ARTICLE = "kind of place"
+HAND = "by hand"
+"""Somebody said so."""
+
+APART = "#"
+"""Begins the key of a form that was split off; no plain form begins so."""
+REMEMBERED = 1 << 16
+SHORT_LETTERS = 3
+T = TypeVar("T")
+EntityKey = tuple[str, str]
+"""Kind and key of an entity, or kind and form of a mention."""
+
+_LEGAL_FORMS = word_set(
+    "ооо оао пао ао зао нао inc incorporated corp corporation ltd limited llc llp plc gmbh jsc pjsc ojsc"
+)
+_BEFORE_PLACES = word_set("г город the")
+_ADJECTIVE = re.compile(r"(?<=\w{3})(?:ый|ой|ая|яя|ое|ее|ые|ие)(?=[ -]\w)")
+_FEMALE_SURNAME = re.compile(r"(?<=\w\w)(?:(ov|ev|in)a|(sk|tsk)aia)$")
+_PATRONYMIC = re.compile(r"(?:ich|[oei]vna|ichna)$")
+_SLAVIC_SURNAME = re.compile(r"(?:[oe]va?|[iy]na?|ski|skaia|enko|uk|ich)$")
+
+
+class Resolution(NamedTuple):
+    """What a form means.
+
+    Attributes:
+        kind: of the entity; another than asked for only where that was ``other``.
+        key: with the kind it names the entity; equal for all its forms.
+        reasons: what made the form into the key, in order; none if they are the same.
+    """
+
+    kind: str
+    key: str
+    reasons: tuple[str, ...] = ()
+
+
+Overrides = Mapping[EntityKey, EntityKey]
+"""Kind and form -> kind and key that somebody set."""
+
+
+def resolved(kind: str, form: str, overrides: Overrides) -> Resolution:
+    """Return what a form means to somebody with these overrides."""
+    if overrides and (set_by_hand := overrides.get((kind, form))):
+        return Resolution(*set_by_hand, (HAND,))
+    return resolve(kind, form)
+
+
+def split_off(kind: str, form: str) -> EntityKey:
+    """Return the key under which a form is an entity of its own."""
+    return kind, f"{APART}{form}"
+
+
+@lru_cache(maxsize=REMEMBERED)
+def resolve(kind: str, form: str) -> Resolution:
+    """Return what a form means to everybody.
+
+    Args:
+        kind: ``person organization place other``.
+        form: as ``spelling.plain_form`` gives it, of Russian names without case endings where they are known.
+    """
+    if kind == "other":
+        return _of_no_kind(form)
+    if kind == "person":
+        return _person(form)
+    return _thing(kind, form)
+
+
+def shown(kind: str, key: str) -> str:
+    """Return how an entity is called where only its key is known."""
+    return _titles(kind).get(key) or (key if kind == "other" else key.removeprefix(APART).title()) or key
+
+
+def is_known(kind: str, form: str) -> bool:
+    """Return whether a form is a known name as it stands, so that nothing need be guessed of it."""
+    return _known(kind, form, _spelling_of(kind)(form)) is not None
+
+
+def _of_no_kind(form: str) -> Resolution:
+    """Return a known place or organization, or a person by given name and surname; else the form stays as it is."""
+    mended = in_one_script(form)
+    if known := _known_alone().get(mended):
+        return Resolution(*known, (KNOWN,))
+    first, _, last = mended.partition(" ")
+    if last and " " not in last and person_spelling(first) in given_names() and _is_slavic(last):
+        return _person(form)
+    return Resolution("other", mended, (SCRIPT,) if mended != form else ())
+
+
+def _is_slavic(surname: str) -> bool:
+    return _SLAVIC_SURNAME.search(person_spelling(surname)) is not None
+
+
+def _thing(kind: str, form: str) -> Resolution:
+    reasons: dict[str, None] = {}
+    bare = _noted(reasons, SCRIPT, in_one_script(form), form)
+    if kind == "organization":
+        bare = _noted(reasons, LEGAL, _without(bare, _LEGAL_FORMS, both_ends=True), bare)
+    elif kind == "place":
+        bare = _noted(reasons, ARTICLE, _without(bare, _BEFORE_PLACES).removeprefix("city of "), bare)
+    key = _noted(reasons, SCRIPT if is_cyrillic(bare) else SPELLING, _spelling(bare), bare) or form
+    if known := _known(kind, bare, key):
+        return Resolution(kind, known, (*reasons, KNOWN) if known != key else tuple(reasons))
+    return Resolution(kind, key, tuple(reasons))
+
+
+def _person(form: str) -> Resolution:
+    reasons: dict[str, None] = {}
+    mended = _noted(reasons, SCRIPT, in_one_script(form), form)
+    key = _noted(reasons, SCRIPT if is_cyrillic(mended) else SPELLING, person_spelling(mended), mended) or form
+    words = key.split()
+    if len(words) > 1:
+        words = _noted(reasons, ORDER, _given_name_first(words), words)
+        words = _noted(reasons, GIVEN, [_full(words[0]), *words[1:]], words)
+        words = _noted(reasons, FEMALE, _male_surname(words), words)
+        key = " ".join(words)
+    if known := _known("person", mended, key):
+        return Resolution("person", known, (*reasons, KNOWN) if known != key else tuple(reasons))
+    return Resolution("person", key, tuple(reasons))
+
+
+def _given_name_first(words: list[str]) -> list[str]:
+    """Turn ``petrov ivan`` and ``petrov ivan sergeevich`` round; other words tell too little of which is which."""
+    given = given_names()
+    turned = words[0] not in given and words[1] in given and _SLAVIC_SURNAME.search(words[0])
+    if turned and (len(words) == 2 or (len(words) == 3 and _PATRONYMIC.search(words[2]))):
+        return [*words[1:], words[0]]
+    return words
+
+
+def _full(name: str) -> str:
+    known = spellings().get(name, name)
+    return full_names().get(known, known)
+
+
+def _male_surname(words: list[str]) -> list[str]:
+    """Let a woman's surname be her father's; her given name still says that it is she."""
+    if not words[0].endswith("a"):
+        return words
+    male = _FEMALE_SURNAME.sub(lambda end: end[1] or f"{end[2]}i", words[-1])
+    return [*words[:-1], male]
+
+
+def _spelling(form: str) -> str:
+    """Return the spelling of a name of something; adjectives before its last word are of no gender or number."""
+    return name_spelling(_ADJECTIVE.sub("ий", form) if is_cyrillic(form) else form)
+
+
+def _without(form: str, words: frozenset[str], *, both_ends: bool = False) -> str:
+    """Return a form without such words at its beginning, and at its end, if anything is left."""
+    kept = form.split(" ")
+    while len(kept) > 1 and kept[0].strip(".,") in words:
+        kept = kept[1:]
+    while both_ends and len(kept) > 1 and kept[-1].strip(".,") in words:
+        kept = kept[:-1]
+    return " ".join(kept).strip(" ,") if len(kept) < form.count(" ") + 1 else form
+
+
+def _noted(reasons: dict[str, None], reason: str, after: T, before: T) -> T:
+    """Return what is after a step, and note its reason if it changed something."""
+    if after != before:
+        reasons[reason] = None
+    return after
+
+
+def _known(kind: str, name: str, key: str) -> str | None:
+    """Return the key of the known thing that a name stands for, given the name and its spelling."""
+    return _keys(kind).get(_entry(name, key))
+
+
+def _entry(name: str, key: str) -> EntityKey:
+    """Return what a known name is found by: short ones are abbreviations, which say nothing in another script."""
+    return key, "cyrillic" if len(key) <= SHORT_LETTERS and is_cyrillic(name) else ""
+
+
+@cache
+def _keys(kind: str) -> Mapping[EntityKey, str]:
+    spelling = _spelling_of(kind)
+    return {_entry(name, spelling(name)): spelling(names[0]) for _, *names in _rows(kind) for name in names}
+
+
+@cache
+def _known_alone() -> Mapping[str, EntityKey]:
+    """Return form -> the place or organization that it means even of no kind, if it is not a name of both."""
+    forms = {
+        kind: {plain_form(name): _spelling(names[0]) for _, *names in _rows(kind) for name in names}
+        for kind in ("place", "organization")
+    }
+    places, organizations = forms["place"], forms["organization"]
+    return {
+        form: (kind, key)
+        for kind, found in forms.items()
+        for form, key in found.items()
+        if not (form in places and form in organizations)
+    }
+
+
+@cache
+def _titles(kind: str) -> Mapping[str, str]:
+    """Return key -> how a known thing is shown."""
+    return {_spelling_of(kind)(names[0]): title for title, *names in _rows(kind)}
+
+
+def _rows(kind: str) -> list[list[str]]:
+    lists = {
+        "place": known_names.PLACES,
+        "organization": known_names.ORGANIZATIONS,
+        "person": known_names.PEOPLE,
+    }
+    return known_names.read(lists.get(kind, ""))
+
+
+def _spelling_of(kind: str) -> Callable[[str], str]:
+    return _person_spelling if kind == "person" else _spelling
+
+
+def _person_spelling(form: str) -> str:
+    words = person_spelling(form).split()
+    return " ".join([_full(words[0]), *words[1:]])

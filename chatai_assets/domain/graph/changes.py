@@ -1,0 +1,95 @@
+"""Subgraphs against the ledger, which knows their parts by the same keys -> what a batch does to the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from chatai_assets.domain.graph.subgraph import Edge, Node, Subgraph, start_of
+from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.projection_plan import Plan
+
+FORM = "2"
+"""Begins every fingerprint; count it up when nodes or edges change their shape, and all are written anew."""
+
+MAX_PLAIN_CHARACTERS = 32
+EDGE_TYPES = frozenset({"POSTED_IN", "TAGGED", "MENTIONS", "RELATED"})
+TOLD_BY_ID = frozenset({"tenant_id", "source", "chat_id", "name", "kind", "form", "predicate"})
+"""Properties that the id determines: a fingerprint of content need not repeat them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRef:
+    """An edge to remove: ``start`` is (label, id) of the node it leaves, for stores that find nodes only by key."""
+
+    type: str
+    id: str
+    start: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChange:
+    """What a batch does to the graph; applied in this order.
+
+    Attributes:
+        nodes: written (merged) by id, each once.
+        edges: written (merged) by id, each once; both ends exist, and so does the own node of their source: a source
+            whose node is not there has no edge in the graph.
+        delete_edges: edges to remove; unknown ones are no error.
+        release_nodes: (label, id) of nodes that go if no relationship is left on them.
+    """
+
+    nodes: Sequence[Node] = ()
+    edges: Sequence[Edge] = ()
+    delete_edges: Sequence[EdgeRef] = ()
+    release_nodes: Sequence[tuple[str, str]] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.nodes or self.edges or self.delete_edges or self.release_nodes)
+
+
+def fingerprints(desired: Subgraph) -> dict[str, str]:
+    """Return ledger key -> fingerprint of content, for ``domain.index_plan``."""
+    return {key: content_of(part) for key, part in desired.parts.items()}
+
+
+def change_of(items: Iterable[tuple[Plan, Subgraph]]) -> GraphChange:
+    """Return what the plans of a batch come to; what several items share is written once, as the last one says.
+
+    Args:
+        items: per source, what ``plan_index`` answered and the subgraph it was asked about; an empty subgraph for a
+            source that goes.
+    """
+    written: dict[str, Node | Edge] = {}
+    removed: dict[str, None] = {}
+    for plan, desired in items:
+        written.update((key, desired.parts[key]) for key in plan.upserts)
+        removed.update(dict.fromkeys(plan.deletes))
+    gone = [key.split(" ", 1) for key in removed]
+    return GraphChange(
+        nodes=tuple(part for part in written.values() if isinstance(part, Node)),
+        edges=tuple(part for part in written.values() if isinstance(part, Edge)),
+        delete_edges=tuple(EdgeRef(kind, id_, start_of(kind, id_)) for kind, id_ in gone if kind in EDGE_TYPES),
+        release_nodes=tuple((kind, id_) for kind, id_ in gone if kind not in EDGE_TYPES),
+    )
+
+
+def content_of(part: Node | Edge) -> str:
+    """Return a fingerprint of what the id does not tell.
+
+    Short content stands for itself, since ninety thousand digests a run cost a second.
+    """
+    names = _telling(tuple(part.properties))
+    if not names:
+        return FORM
+    text = FORM + repr([part.properties[name] for name in names])
+    return text if len(text) <= MAX_PLAIN_CHARACTERS else fingerprint(text)
+
+
+@lru_cache
+def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return, sorted, the names of properties that the id does not determine."""
+    return tuple(sorted(set(names) - TOLD_BY_ID))

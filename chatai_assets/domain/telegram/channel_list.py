@@ -1,0 +1,44 @@
+"""Rows of per-channel JSON lists -> Post.
+
+A row is ``{message_id, sender_id, text, date, channel, category}``; the text is Markdown as client
+libraries write it. In a channel the sender is the channel itself, so ``sender_id`` is the chat id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatai_assets.domain.json_values import integer, moment, string
+from chatai_assets.domain.telegram.markup import plain
+from chatai_assets.domain.telegram.post import Post, channel_chat_id, identity, links_of, post_url
+from chatai_assets.domain.text.normalize import normalise
+
+
+def read_row(raw: Mapping[str, Any]) -> Post:
+    """Return the post of one row.
+
+    Raises:
+        BadRecord: a row without message id, chat or date.
+    """
+    chat_id, message_id, published_at = identity(chat_of(raw), integer(raw.get("message_id")), moment(raw.get("date")))
+    text, hrefs = plain(string(raw.get("text")))
+    return Post(
+        chat_id=chat_id,
+        message_id=message_id,
+        channel=normalise(string(raw.get("channel"))),
+        text=normalise(text),
+        published_at=published_at,
+        links=links_of(text, hrefs),
+        edited_at=moment(raw.get("edit_date")),
+        url=post_url(chat_id, message_id, None),
+    )
+
+
+def chat_of(raw: Mapping[str, Any]) -> int | None:
+    """Return the chat id of a row; a positive sender is a person, and the chat is then unknown."""
+    for key in ("chat_id", "channel_id"):
+        if (chat_id := integer(raw.get(key))) is not None:
+            return channel_chat_id(chat_id)
+    sender_id = integer(raw.get("sender_id"))
+    return sender_id if sender_id is not None and sender_id < 0 else None

@@ -1,0 +1,217 @@
+"""The ports on top of any provider: what is asked, how an answer is read, and the one repair of a bad one."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from chatai_assets.adapters.models.base import Question, Vector
+from chatai_assets.adapters.nlp.russian import name_form
+from chatai_assets.domain import prompts
+from chatai_assets.domain.errors import AnswerRejected, ChatAIError, TooLarge
+from chatai_assets.domain.extraction import Entity, Extraction, Relation
+from chatai_assets.domain.search.sparse import windows
+from chatai_assets.domain.tagging import has_usable_word
+from chatai_assets.domain.text.transliteration import is_cyrillic
+from chatai_assets.llm.cache import kept_as
+from chatai_assets.llm.canary import Control
+from chatai_assets.llm.client import Call, Desk, Errand, Outcome
+
+TEXTS_AT_ONCE = 32
+CHARS_AT_ONCE = 100_000
+"""Of one request for embeddings; nobody documents a limit, and larger ones are no faster."""
+WINDOW_CHARS_PER_WORD = 12
+"""A window without spaces is cut here: no provider takes it whole."""
+
+TOKENS_OF_PROMPT = 700
+"""What a conversation takes besides the text it is about, roughly: instructions, schema and answer."""
+
+T = TypeVar("T")
+
+
+class AskedTagger:
+    """Tags from a chat model."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.take_figures = desk.take_figures
+        self.check = desk.check
+
+    @property
+    def model(self) -> str:
+        """Provider, model and version of the prompt."""
+        provider = self._desk.provider
+        return f"{provider.name}:{provider.chat_model}:{prompts.TAGS_PROMPT}"
+
+    def kept_as(self, question: Question) -> str | None:
+        """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
+        return kept_as(self.model, question) if has_usable_word(question.text) else None
+
+    def tag(self, questions: Sequence[Question]) -> list[Sequence[str] | ChatAIError]:
+        """Return the tags of each text that stand in it; a text without words is not asked about.
+
+        Raises:
+            Outage: the provider answers nobody.
+        """
+        worth, control = [question for question in questions if has_usable_word(question.text)], Control()
+        found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
+        return [control.judged(found.get(question, ())) for question in questions]
+
+    def _errand(self, control: Control) -> Errand:
+        ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
+        return Errand("tag", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+
+    async def _ask(self, control: Control, request: Sequence[Question], call: Call) -> list[Outcome]:
+        (question,) = request
+        return [await control.watch(partial(self._tags, call), question.text)]
+
+    async def _tags(self, call: Call, text: str) -> list[str]:
+        messages, read = prompts.tags_messages(text), partial(prompts.read_tags, text=text)
+        return await _conversation(self._desk, call, messages, prompts.TAGS_SCHEMA, read)
+
+
+class AskedExtractor:
+    """Entities and relations from a chat model."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.take_figures = desk.take_figures
+        self.check = desk.check
+
+    @property
+    def model(self) -> str:
+        """Provider, model and version of the prompt."""
+        provider = self._desk.provider
+        return f"{provider.name}:{provider.chat_model}:{prompts.FACTS_PROMPT}"
+
+    def kept_as(self, question: Question) -> str | None:
+        """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
+        return kept_as(self.model, question) if has_usable_word(question.text) else None
+
+    def extract(self, questions: Sequence[Question]) -> list[Extraction | ChatAIError]:
+        """Return what each chunk says and bears out; a chunk without words is not asked about.
+
+        Raises:
+            Outage: the provider answers nobody.
+        """
+        worth, control = [question for question in questions if has_usable_word(question.text)], Control()
+        found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
+        return [_extraction(control.judged(found.get(question, {}))) for question in questions]
+
+    def _errand(self, control: Control) -> Errand:
+        ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
+        return Errand("enrich", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+
+    async def _ask(self, control: Control, request: Sequence[Question], call: Call) -> list[Outcome]:
+        (question,) = request
+        return [await control.watch(partial(self._facts, call), question.text)]
+
+    async def _facts(self, call: Call, chunk: str) -> dict[str, Any]:
+        messages, read = prompts.facts_messages(chunk), partial(prompts.read_facts, chunk=chunk, caseless=_caseless)
+        return asdict(await _conversation(self._desk, call, messages, prompts.FACTS_SCHEMA, read))
+
+
+def _caseless(name: str, kind: str) -> str:
+    return name_form(name, kind) if is_cyrillic(name) else name
+
+
+def _extraction(kept: Any) -> Extraction | ChatAIError:
+    if isinstance(kept, ChatAIError):
+        return kept
+    entities = tuple(Entity(**row) for row in kept.get("entities", ()))
+    return Extraction(entities, tuple(Relation(**row) for row in kept.get("relations", ())))
+
+
+async def _conversation(
+    desk: Desk, call: Call, messages: prompts.Messages, schema: prompts.Schema, read: Callable[[str], T]
+) -> T:
+    """Ask, read, and ask once more where the answer broke the rules.
+
+    Raises:
+        AnswerRejected: the second answer breaks them as well.
+    """
+    said = await call(partial(desk.provider.chat, messages, schema))
+    try:
+        return read(said)
+    except AnswerRejected as fault:
+        messages = prompts.repair_messages(messages, said, fault)
+    return read(await call(partial(desk.provider.chat, messages, schema)))
+
+
+class AskedEmbedder:
+    """Vectors from a provider; a text longer than its model reads is the mean of its windows."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.take_figures = desk.take_figures
+        self.check = desk.check
+
+    @property
+    def model(self) -> str:
+        """Provider, model, and how long texts are cut."""
+        provider = self._desk.provider
+        return f"{provider.name}:{provider.embedding_model}:{provider.window_words}w"
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector."""
+        return self._desk.provider.dimensions
+
+    def embed(self, questions: Sequence[Question]) -> list[Vector | ChatAIError]:
+        """Return one unit-length vector per text; an empty text has one too.
+
+        Raises:
+            Outage: the provider answers nobody.
+        """
+        parts = [[each._replace(text=part) for part in self._windows(each.text)] for each in questions]
+        asked = list(dict.fromkeys(part for windows_ in parts for part in windows_))
+        priced_as = self._desk.provider.embedding_model
+        errand = Errand("embed", self.model, priced_as, self._ask, requests_of, keep=False)
+        found = dict(zip(asked, self._desk.answers(asked, errand), strict=True))
+        return [_mean([found[part] for part in windows_]) for windows_ in parts]
+
+    def _windows(self, text: str) -> list[str]:
+        words = self._desk.provider.window_words
+        cut = [part.strip()[: words * WINDOW_CHARS_PER_WORD] for part in windows(text, words)]
+        return [part for part in cut if part] or ["-"]  # nobody embeds nothing
+
+    async def _ask(self, request: Sequence[Question], call: Call) -> list[Outcome]:
+        """Ask for the vectors of a request; of one that is too large, for each half."""
+        texts = [question.text for question in request]
+        try:
+            vectors = await call(partial(self._desk.provider.embed, texts))
+        except TooLarge:
+            if len(request) == 1:
+                raise
+            middle = len(request) // 2
+            return [*await self._ask(request[:middle], call), *await self._ask(request[middle:], call)]
+        return [b64encode(vector.tobytes()).decode("ascii") for vector in vectors]
+
+
+def requests_of(questions: Sequence[Question]) -> Iterator[list[Question]]:
+    """Yield the questions in requests of one tenant each, within the limits of count and size."""
+    request: list[Question] = []
+    chars = 0
+    for question in sorted(questions, key=lambda question: question.tenant_id):
+        full = len(request) == TEXTS_AT_ONCE or chars + len(question.text) > CHARS_AT_ONCE
+        if request and (full or request[0].tenant_id != question.tenant_id):
+            yield request
+            request, chars = [], 0
+        request.append(question)
+        chars += len(question.text)
+    if request:
+        yield request
+
+
+def _mean(kept: Sequence[Any]) -> Vector | ChatAIError:
+    for part in kept:
+        if isinstance(part, ChatAIError):
+            return part
+    vectors = [np.frombuffer(b64decode(part), dtype="<f4") for part in kept]
+    total = np.sum(vectors, axis=0, dtype=np.float64)
+    return np.asarray(total / np.linalg.norm(total), dtype=np.float32)

@@ -1,0 +1,216 @@
+"""Waiting for a turn: no call begins that quota, budget and streams do not hold.
+
+Within a process the calls of a tenant begin in the order in which they came; all that wait at one moment are asked for
+in one transaction, in which those that ended meanwhile are written down. Processes meet in the record store, and come
+back to it at slightly different moments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from chatai_assets.domain.costs import NOTHING, Account, Amount, Cost, next_day
+from chatai_assets.domain.errors import NotAsked, OverBudget, StoreUnavailable
+from chatai_assets.domain.rate_limits import Rules
+from chatai_assets.observability import QUOTA_WAIT, log
+from chatai_assets.storage import calls
+from chatai_assets.storage import rate_limits as quota
+from chatai_assets.storage.calls import Caller
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.rate_limits import Admission, Ended, Turn
+
+LOOK_AGAIN_S = 1.0
+"""A turn may come free earlier than planned: others do not use all that they could."""
+LONGEST_REST_S = 3_600.0
+GATHER_S = 0.02
+"""How long calls that ended wait for one that begins, to be written down together."""
+CALL_LEASE_S = 100.0
+"""More than any call may take (``http.Deadlines``)."""
+WORTH_TELLING_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Whoever waits, until when (``time.monotonic``), what the call may cost, and the id that it will have."""
+
+    turn: asyncio.Future[Turn]
+    until: float
+    estimate: Amount
+    call_id: str = field(default_factory=lambda: uuid4().hex)
+
+
+@dataclass(slots=True)
+class _Gate:
+    """The queue of one tenant."""
+
+    tenant_id: str
+    waiting: deque[_Waiter] = field(default_factory=deque)
+    ended: Ended = field(default_factory=Ended)
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    porter: asyncio.Task[None] | None = None
+
+
+class Turnstile:
+    """Quotas, budgets and streams of all tenants at one provider; used from one event loop only.
+
+    Attributes:
+        figures: ``provider_calls`` that passed, ``quota_waits`` and ``quota_waited_ms`` of those that had to wait.
+    """
+
+    def __init__(self, records: Records, provider: str, rules: Rules, clock: Callable[[], float] = time.time) -> None:
+        self._records = records
+        self._provider = provider
+        self._rules = rules
+        self._clock = clock
+        self._holder = uuid4().hex
+        self._gates: dict[str, _Gate] = {}
+        self.figures: Counter[str] = Counter()
+
+    async def enter(self, tenant_id: str, until: float, estimate: Amount = NOTHING) -> Turn:
+        """Wait for a turn of a tenant; return it; the call must ``leave`` with it.
+
+        Args:
+            until: the moment (``time.monotonic``) after which waiting makes no sense.
+            estimate: what the call may cost.
+
+        Raises:
+            OverBudget: the tenant has nothing left for today.
+            NotAsked: no turn comes free before ``until``; says after how many seconds one may.
+            StoreUnavailable: the record store cannot be asked.
+        """
+        gate, coming = self._gate(tenant_id), asyncio.get_running_loop().create_future()
+        gate.waiting.append(_Waiter(coming, until, estimate))
+        self._wake(gate)
+        try:
+            turn: Turn = await coming
+        except asyncio.CancelledError:
+            if coming.done() and not coming.cancelled() and not coming.exception():
+                gate.ended.turns.append(coming.result())
+            raise
+        self.figures["provider_calls"] += 1
+        return turn
+
+    def leave(self, turn: Turn | None, account: Account, cost: Cost) -> None:
+        """Tell that a call ended and what it cost, or what was found without a call."""
+        gate = self._gate(account.tenant_id)
+        gate.ended.add(turn, account, cost)
+        self._wake(gate)
+
+    async def settle(self) -> None:
+        """Write down all that ended."""
+        for gate in [*self._gates.values()]:
+            if gate.ended:
+                await self._ask(gate, [])
+
+    async def close(self) -> None:
+        """Let nothing be waited for that was begun here."""
+        await asyncio.to_thread(self._free)
+
+    def _free(self) -> None:
+        with self._records.begin() as connection:
+            calls.free(connection, self._holder)
+
+    def _gate(self, tenant_id: str) -> _Gate:
+        return self._gates.setdefault(tenant_id, _Gate(tenant_id))
+
+    def _wake(self, gate: _Gate) -> None:
+        if gate.waiting:
+            gate.bell.set()
+        if gate.porter is None:
+            gate.porter = asyncio.create_task(self._let_in(gate))
+
+    async def _let_in(self, gate: _Gate) -> None:
+        """Serve a queue until it is empty and all that ended is written down."""
+        try:
+            while _has_waiters(gate) or gate.ended:
+                if not gate.waiting:
+                    gate.bell.clear()
+                    await _rung(gate, GATHER_S)
+                waiting = [*gate.waiting]
+                admission = await self._ask(gate, waiting)
+                for waiter, turn in zip(waiting, admission.turns, strict=False):
+                    gate.waiting.remove(waiter)
+                    _admit(waiter, turn, gate)
+                if admission.grant.over_budget:
+                    self._send_away(gate, self._over_budget(gate, admission))
+                elif admission.grant.wait_s:
+                    await self._rest(gate, admission.grant.wait_s)
+        except Exception as error:  # noqa: BLE001 - raised again by each of those who wait
+            self._send_away(gate, error)
+        finally:
+            gate.porter = None
+
+    async def _ask(self, gate: _Gate, waiting: Sequence[_Waiter]) -> Admission:
+        gate.bell.clear()
+        ended, gate.ended = gate.ended, Ended()
+        wanted = {waiter.call_id: waiter.estimate for waiter in waiting}
+        try:
+            return await asyncio.to_thread(self._take, gate.tenant_id, wanted, ended)
+        except StoreUnavailable:  # perhaps after its commit: what it granted must not count until its lease is over
+            gate.ended.take_over(ended)
+            gate.ended.unsure += wanted
+            raise
+
+    def _take(self, tenant_id: str, wanted: Mapping[str, Amount], ended: Ended) -> Admission:
+        caller = Caller(tenant_id, self._provider, self._holder, CALL_LEASE_S)
+        with self._records.begin() as connection:
+            return quota.take(connection, caller, self._rules, wanted, ended, self._clock())
+
+    def _over_budget(self, gate: _Gate, admission: Admission) -> OverBudget:
+        now = self._clock()
+        return OverBudget(self._rules.budget.sentence(gate.tenant_id, admission.spent, now), next_day(now) - now)
+
+    def _send_away(self, gate: _Gate, error: Exception) -> None:
+        while gate.waiting:
+            _refuse(gate.waiting.popleft(), error)
+
+    async def _rest(self, gate: _Gate, wait_s: float) -> None:
+        """Send those away who would wait in vain, and wait with the others."""
+        free_at = time.monotonic() + wait_s
+        for waiter in [waiter for waiter in gate.waiting if waiter.until < free_at]:
+            gate.waiting.remove(waiter)
+            _refuse(waiter, NotAsked("The quota of the tenant is used up for now.", min(wait_s, LONGEST_REST_S)))
+        if not _has_waiters(gate):
+            return
+        waiting, began = len(gate.waiting), time.monotonic()
+        if wait_s >= WORTH_TELLING_S:
+            seconds = round(wait_s, 1)
+            log.info(QUOTA_WAIT, provider=self._provider, tenant=gate.tenant_id, waiting=waiting, seconds=seconds)
+        spread = random.random() * 0.1  # noqa: S311 - spreads processes, keeps no secret
+        await _rung(gate, min(wait_s, LOOK_AGAIN_S) * (1 + spread))
+        waited_ms = int(1_000 * (time.monotonic() - began)) * waiting
+        self.figures.update(quota_waits=waiting, quota_waited_ms=waited_ms)
+
+
+async def _rung(gate: _Gate, seconds: float) -> None:
+    """Wait until somebody comes or goes, or the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            await gate.bell.wait()
+    except TimeoutError:
+        return
+
+
+def _has_waiters(gate: _Gate) -> bool:
+    """Forget those who went away; return whether somebody is left."""
+    for waiter in [waiter for waiter in gate.waiting if waiter.turn.done()]:
+        gate.waiting.remove(waiter)
+    return bool(gate.waiting)
+
+
+def _admit(waiter: _Waiter, turn: Turn, gate: _Gate) -> None:
+    if waiter.turn.done():
+        gate.ended.turns.append(turn)  # it went away while its turn came
+    else:
+        waiter.turn.set_result(turn)
+
+
+def _refuse(waiter: _Waiter, error: Exception) -> None:
+    if not waiter.turn.done():
+        waiter.turn.set_exception(error)

@@ -1,0 +1,279 @@
+"""Comparing vector index and graph with the record store, in bounded memory and while others write.
+
+The ledger says of every item what a projection surely holds, and with which content. Both are walked through twice:
+what differs both times in the same way differs indeed, for whatever is written meanwhile says so in the ledger first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chatai_assets.adapters.graph.base import GraphStore
+from chatai_assets.adapters.models.base import Vector
+from chatai_assets.adapters.vectors.base import Point, VectorStore
+from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange, content_of
+from chatai_assets.domain.graph.graph_ids import is_true_to_id
+from chatai_assets.domain.graph.subgraph import Edge, Node, key_of_source
+from chatai_assets.domain.projection_plan import Recorded
+from chatai_assets.operations.audit.comparison import Difference, Expected, Found, comparison
+from chatai_assets.operations.audit.digests import Numbers
+from chatai_assets.pipeline.projections import points
+from chatai_assets.pipeline.projections.recovery import reopen, written_by
+from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.embeddings import vectors_of_chunks
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.items import Place
+from chatai_assets.storage.projection_ledger import Projection
+from chatai_assets.storage.work_queue import Key
+
+ITEMS = 1_000
+POINTS = 500
+SAME = 1e-4
+"""How far a number of a vector may be off, for whoever normalises it rounds differently."""
+ALTERED = "altered"
+"""The content of what a store shows otherwise than its own id or its text would have it; no fingerprint is that."""
+EXAMPLES = 20
+ORDINALS = range(1 << 31)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A projection as far as an audit goes.
+
+    Attributes:
+        found: walks through all that the store holds.
+        remove: takes things out that belong to no item.
+    """
+
+    name: Projection
+    found: Callable[[], Iterable[Found]]
+    remove: Callable[[Sequence[Difference]], None]
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What an audit of one projection saw; holds no text.
+
+    Attributes:
+        projection: ``vectors``, whichever index it is, or ``graph``.
+        expected: how many points, or nodes and edges, the ledger names.
+        found: how many the store holds.
+        differences: ``missing``, ``extra`` or ``changed`` -> how many.
+        examples: a few: kind, point or label, source key.
+        reopened: items that are written again by the next run, where mending was asked for.
+        removed: what belonged to no item and is gone.
+    """
+
+    projection: str
+    expected: int = 0
+    found: int = 0
+    differences: Counter[str] = field(default_factory=Counter)
+    examples: list[dict[str, str]] = field(default_factory=list)
+    reopened: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the store holds what it should and nothing else."""
+        return not self.differences
+
+
+def audited_vectors(records: Records, index: OpenIndex) -> Audited:
+    """Return a vector index as something to audit."""
+
+    def remove(extra: Sequence[Difference]) -> None:
+        with index.vectors.writing() as writer:
+            writer.delete([difference.part for difference in extra])
+
+    return Audited(index.projection, lambda: _found_points(records, index.vectors, index.model), remove)
+
+
+def audited_graph(graph: GraphStore) -> Audited:
+    """Return the graph as something to audit."""
+
+    def remove(extra: Sequence[Difference]) -> None:
+        with graph.writing() as writer:
+            writer.apply(_removal(extra))
+
+    return Audited("graph", lambda: _found_parts(graph), remove)
+
+
+def audit(
+    records: Records,
+    audited: Audited,
+    *,
+    repair: bool = False,
+    tell: Tell = lambda _: None,
+    each: Callable[[Difference], None] = lambda _: None,
+) -> AuditReport:
+    """Compare a projection with its ledger.
+
+    Args:
+        repair: have what differs written again by the next run, and what belongs to no item removed.
+        tell: called with what is under way.
+        each: called with every difference.
+
+    Raises:
+        StoreUnavailable: one of the stores cannot be read.
+    """
+    started, report = time.monotonic(), AuditReport(audited.name.partition("/")[0])
+    with comparison() as first:
+        first.expect(_expected(records, audited.name))
+        report.expected = first.expected()
+        tell(f"{audited.name}: {report.expected:,} expected")
+        report.found = first.find(audited.found())
+        suspected = first.differing()
+    if len(suspected):
+        tell(f"{audited.name}: {len(suspected):,} looked at again")
+        for batch in _confirmed(records, audited, suspected):
+            report.differences.update(difference.kind for difference in batch)
+            report.examples += map(_example, batch[: EXAMPLES - len(report.examples)])
+            for difference in batch:
+                each(difference)
+            if repair:
+                _mend(records, audited, batch, report)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _confirmed(records: Records, audited: Audited, suspected: Numbers) -> Iterator[list[Difference]]:
+    """Look again; yield what differs as before, in batches."""
+    with comparison(suspected) as second:
+        second.expect(_expected(records, audited.name))
+        second.find(audited.found())
+        yield from second.differences()
+
+
+def _example(difference: Difference) -> dict[str, str]:
+    label, _, named = difference.part.partition(" ")
+    return {
+        "difference": difference.kind,
+        "part": label if named else difference.part,
+        "tenant": difference.tenant_id,
+        "source": difference.source_key,
+    }
+
+
+def _mend(records: Records, audited: Audited, batch: Sequence[Difference], report: AuditReport) -> None:
+    """Have the items written again to which something belongs; take out what belongs to none."""
+    parts: defaultdict[Key, list[str]] = defaultdict(list)
+    for difference in batch:
+        # Where an edge goes, the nodes that nothing else holds go as well.
+        at_stake = (difference.part, difference.start, difference.end)
+        parts[difference.tenant_id, difference.source_key] += filter(None, at_stake)
+    with records.begin() as connection:
+        stage = written_by(connection, audited.name)
+        known = work.rows_of(connection, stage, list(parts)).keys() if stage else set[Key]()
+        mine = {key: found for key, found in parts.items() if key in known}
+        reopen(connection, audited.name, list(mine))
+        ledger.suspect(connection, audited.name, mine)
+    nobodys = [each for each in batch if each.kind == "extra" and (each.tenant_id, each.source_key) not in known]
+    if nobodys:
+        audited.remove(nobodys)
+    report.reopened += len(mine)
+    report.removed += len(nobodys)
+
+
+def _expected(records: Records, name: Projection) -> Iterator[Expected]:
+    after: Key | None = None
+    while True:
+        with records.reading() as connection:
+            page = ledger.entries(connection, name, after, ITEMS)
+        for key, recorded in page:
+            yield from _expected_of(key, recorded)
+        if len(page) < ITEMS:
+            return
+        after = page[-1][0]
+
+
+def _expected_of(key: Key, recorded: Recorded) -> Iterator[Expected]:
+    """Yield what an item surely has; while it is being written it may have what it had, or have it changed, or not."""
+    if recorded.intended:
+        yield from (Expected(part, *key, None) for part in recorded.intended.keys() | recorded.confirmed.keys())
+    else:
+        yield from (Expected(part, *key, content) for part, content in recorded.confirmed.items())
+
+
+def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterator[Found]:
+    page: list[Point] = []
+    for point in vectors.whole_points():
+        page.append(point)
+        if len(page) == POINTS:
+            yield from _found_page(records, page, model)
+            page = []
+    yield from _found_page(records, page, model)
+
+
+def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator[Found]:
+    places = {point.id: place for point in page if (place := _place(point))}
+    with records.reading() as connection:
+        kept = vectors_of_chunks(connection, list(places.values()), model)
+    for point in page:
+        payload = point.payload
+        vector = kept.get(places[point.id]) if point.id in places else None
+        same = vector is not None and _is_same(point, vector)
+        content = points.content_of(model, vector.text_hash, payload) if vector is not None and same else ALTERED
+        yield Found(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
+
+
+def _place(point: Point) -> Place | None:
+    """Return the chunk that a payload tells of, if it is one that the record store can be asked for."""
+    tenant, source, part, ordinal = map(point.payload.get, ("tenant_id", "source", "part", "ordinal"))
+    if not (isinstance(tenant, str) and isinstance(source, str) and isinstance(part, str)):
+        return None
+    if type(ordinal) is not int or ordinal not in ORDINALS or "\0" in tenant + source + part:
+        return None
+    return tenant, source, part, ordinal
+
+
+def _is_same(point: Point, kept: Any) -> bool:
+    dense = np.frombuffer(kept.dense, "<f4")
+    indices, values = np.frombuffer(kept.sparse_indices, "<u4"), np.frombuffer(kept.sparse_values, "<f4")
+    sparse = np.asarray(point.sparse.values, np.float32)
+    return (
+        list(point.sparse.indices) == indices.tolist() and _is_close(point.dense, dense) and _is_close(sparse, values)
+    )
+
+
+def _is_close(found: Vector, kept: Vector) -> bool:
+    return found.shape == kept.shape and bool(np.abs(found - kept).max(initial=0.0) <= SAME)
+
+
+def _found_parts(graph: GraphStore) -> Iterator[Found]:
+    for node in graph.nodes():
+        told = node.properties
+        yield Found(f"{node.label} {node.id}", str(told["tenant_id"]), str(told.get("source") or ""), _content(node))
+    for edge in graph.edges():
+        yield Found(
+            f"{edge.type} {edge.id}",
+            *key_of_source(edge.source),
+            _content(edge),
+            *map(" ".join, (edge.start, edge.end)),
+        )
+
+
+def _content(part: Node | Edge) -> str:
+    return content_of(part) if is_true_to_id(part) else ALTERED
+
+
+def _removal(extra: Sequence[Difference]) -> GraphChange:
+    edges, nodes = [], []
+    for difference in extra:
+        label, _, part_id = difference.part.partition(" ")
+        if label in EDGE_TYPES:
+            start, _, start_id = difference.start.partition(" ")
+            edges.append(EdgeRef(label, part_id, (start, start_id)))
+        else:
+            nodes.append((label, part_id))
+    return GraphChange(delete_edges=edges, release_nodes=nodes)

@@ -1,0 +1,197 @@
+"""What should be in a store against what is: two sets larger than memory, compared in files that go afterwards.
+
+A first comparison sees numbers alone (``digests``) and says which parts differ. Another one, of these parts, has their
+texts as well and says how they differ.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import compress, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Literal, NamedTuple, TypeVar
+
+from chatai_assets.operations.audit.digests import Digests, Numbers, among, differing, digests, same_rows
+
+AT_ONCE = 1_000
+"""Rows that are looked at together."""
+
+Kind = Literal["missing", "extra", "changed"]
+
+_TABLES = """
+    CREATE TABLE expected (part TEXT, tenant TEXT, source TEXT, content TEXT);
+    CREATE TABLE found (part TEXT, tenant TEXT, source TEXT, content TEXT, start TEXT, "end" TEXT);
+"""
+_INDEXES = """
+    CREATE INDEX expected_part ON expected (part, content);
+    CREATE INDEX found_part ON found (part, content);
+"""
+# Of what several items share each has its word; it is as one of them has it. Content that nobody knows fits all.
+_DIFFERENCES = """
+    SELECT 'missing', part, min(tenant), min(source), min(content), '', '', '' FROM expected AS e
+    WHERE NOT EXISTS (SELECT 1 FROM found AS f WHERE f.part = e.part) GROUP BY part HAVING count(content) = count(*)
+    UNION ALL
+    SELECT 'extra', part, tenant, source, '', content, start, "end" FROM found AS f
+    WHERE NOT EXISTS (SELECT 1 FROM expected AS e WHERE e.part = f.part)
+    UNION ALL
+    SELECT 'changed', f.part, min(e.tenant), min(e.source), min(e.content), f.content, f.start, f."end"
+    FROM found AS f JOIN expected AS e ON e.part = f.part
+    GROUP BY f.part, f.content HAVING sum(e.content IS NULL OR e.content = f.content) = 0
+    ORDER BY 1, 2
+"""
+
+
+class Expected(NamedTuple):
+    """Something that an item should have in a store.
+
+    Attributes:
+        part: its name in the store.
+        content: a fingerprint; None where it is being written just now.
+    """
+
+    part: str
+    tenant_id: str
+    source_key: str
+    content: str | None
+
+
+class Found(NamedTuple):
+    """Something that a store has, and whose it says it is.
+
+    Attributes:
+        start: of an edge, the node that it leaves, named as parts are; else empty.
+        end: likewise, the node that it enters.
+    """
+
+    part: str
+    tenant_id: str
+    source_key: str
+    content: str
+    start: str = ""
+    end: str = ""
+
+
+class Difference(NamedTuple):
+    """Where a store is not as it should be; of ``missing`` nothing was found, of ``extra`` nothing is expected."""
+
+    kind: Kind
+    part: str
+    tenant_id: str
+    source_key: str
+    expected: str
+    found: str
+    start: str
+    end: str
+
+
+T = TypeVar("T")
+Row = TypeVar("Row", Expected, Found)
+
+
+class Texts:
+    """The rows of suspected parts in a file; made by ``comparison``.
+
+    Args:
+        suspected: what a first comparison said.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, suspected: Numbers) -> None:
+        self._connection = connection
+        self.suspected = suspected
+        connection.executescript(_TABLES)
+        connection.execute("BEGIN")
+
+    def expect(self, rows: Iterable[Expected]) -> None:
+        """Take what should be there."""
+        self._connection.executemany("INSERT INTO expected VALUES (?, ?, ?, ?)", rows)
+
+    def find(self, rows: Iterable[Found]) -> None:
+        """Take what is there."""
+        self._connection.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def differences(self) -> Iterator[Difference]:
+        """Yield the differences in the order of kind and part; call it once, when all is taken."""
+        self._connection.execute("COMMIT")
+        self._connection.executescript(_INDEXES)
+        yield from map(Difference._make, self._connection.execute(_DIFFERENCES))
+
+
+class Comparison:
+    """Two sets in files; made by ``comparison``."""
+
+    def __init__(self, expected: Digests, found: Digests, texts: Texts | None) -> None:
+        self._expected = expected
+        self._found = found
+        self._texts = texts
+
+    def expect(self, rows: Iterable[Expected]) -> None:
+        """Take what should be there."""
+        self._take(self._expected, rows, self._texts.expect if self._texts else None)
+
+    def expected(self) -> int:
+        """Return how many parts should be there, of those that are compared; what several items share is one."""
+        return self._expected.parts()
+
+    def find(self, rows: Iterable[Found]) -> int:
+        """Take what is there; return how much that is."""
+        return self._take(self._found, rows, self._texts.find if self._texts else None)
+
+    def differing(self) -> Numbers:
+        """Return the parts that differ, and how (``digests.differing``); call it when all is taken."""
+        return differing(self._expected, self._found)
+
+    def differences(self) -> Iterator[list[Difference]]:
+        """Yield what differs as it did in the comparison before, in the order of kind and part, in pages; call it once.
+
+        Raises:
+            TypeError: none was before.
+        """
+        if self._texts is None:
+            raise TypeError("a first comparison has no texts")
+        confirmed = same_rows(self.differing(), self._texts.suspected)
+        for page in _pages(self._texts.differences()):
+            if same := [*compress(page, among(digests(row.part for row in page), confirmed[:, 0]))]:
+                yield same
+
+    def _take(self, side: Digests, rows: Iterable[Row], keep: Callable[[Iterable[Row]], None] | None) -> int:
+        count = 0
+        for page in _pages(rows):
+            count += len(page)
+            parts, contents = digests(row.part for row in page), digests(row.content for row in page)
+            if self._texts and keep:
+                mine = among(parts, self._texts.suspected[:, 0])
+                keep(compress(page, mine))
+                parts, contents = parts[mine], contents[mine]
+            side.add(parts, contents)
+        return count
+
+
+def _pages(rows: Iterable[T]) -> Iterator[list[T]]:
+    each = iter(rows)
+    while page := list(islice(each, AT_ONCE)):
+        yield page
+
+
+@contextmanager
+def comparison(suspected: Numbers | None = None) -> Iterator[Comparison]:
+    """Open a comparison, empty and with files of its own.
+
+    Args:
+        suspected: what another one said of which parts differ; only these are compared.
+    """
+    with ExitStack() as stack:
+        expected, found = (Digests(stack.enter_context(TemporaryFile(prefix="chatai-audit-"))) for _ in range(2))
+        texts = None if suspected is None else Texts(stack.enter_context(_file_of_texts()), suspected)
+        yield Comparison(expected, found, texts)
+
+
+@contextmanager
+def _file_of_texts() -> Iterator[sqlite3.Connection]:
+    with TemporaryDirectory(prefix="chatai-audit-") as folder:
+        connection = sqlite3.connect(Path(folder) / "comparison.sqlite", isolation_level=None)
+        with closing(connection):
+            connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;")
+            yield connection

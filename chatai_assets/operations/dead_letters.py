@@ -1,0 +1,130 @@
+"""Replaying dead letters: their items become pending again for the stage that gave them up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.domain.ids import Stage
+from chatai_assets.pipeline.engine import DONE_NOTE
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import items as content
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.engine import Records
+
+LETTERS_A_TRANSACTION = 500
+SUPERSEDED = "a newer revision took the place of this one"
+GONE = "the item is no longer there, or an earlier stage does it again"
+Outcome = Literal["replayed", "waiting", "closed"]
+
+
+class UnknownLetter(LookupError):
+    """There is no dead letter of this id."""
+
+    def __init__(self, letter_id: int) -> None:
+        super().__init__(f"There is no dead letter {letter_id}: `chatai dead-letters list --all` shows what there is.")
+
+
+@dataclass(slots=True)
+class Replay:
+    """What became of the letters that were chosen.
+
+    Attributes:
+        replayed: items that are pending again.
+        waiting: items that were pending or worked on already.
+        closed: letters of which nothing was left to do, resolved with the reason.
+        by_class: error class -> items that are pending again.
+        dry_run: whether all of this would only be done.
+    """
+
+    replayed: int = 0
+    waiting: int = 0
+    closed: int = 0
+    by_class: dict[str, int] = field(default_factory=dict)
+    dry_run: bool = False
+
+    def note(self, error_class: str, outcome: Outcome) -> None:
+        """Count one more letter."""
+        match outcome:
+            case "replayed":
+                self.replayed += 1
+                self.by_class[error_class] = self.by_class.get(error_class, 0) + 1
+            case "waiting":
+                self.waiting += 1
+            case "closed":
+                self.closed += 1
+
+
+def replay(
+    records: Records, choice: Choice, *, dry_run: bool = False, clock: Callable[[], float] = time.time
+) -> Replay:
+    """Make the items of open dead letters pending again, all attempts before them; doing so twice changes nothing.
+
+    A letter stays open until its stage succeeds, so nothing is forgotten meanwhile.
+
+    Raises:
+        UnknownLetter: an id was chosen that no letter has.
+    """
+    with records.reading() as connection:
+        _check_ids(connection, choice.ids)
+        ids = dead_letters.ids_of(connection, choice)
+    report = Replay(dry_run=dry_run)
+    for start in range(0, len(ids), LETTERS_A_TRANSACTION):
+        some = Choice(ids=ids[start : start + LETTERS_A_TRANSACTION])
+        with records.reading() if dry_run else records.begin() as connection:
+            _replay_some(connection, dead_letters.list_letters(connection, some), report, clock())
+    return report
+
+
+def resolve(records: Records, letter_id: int, note: str) -> bool:
+    """Close a dead letter by hand; return whether it was open. A note that stands stays.
+
+    Raises:
+        UnknownLetter: there is none of this id.
+    """
+    with records.begin() as connection:
+        _check_ids(connection, [letter_id])
+        return dead_letters.resolve(connection, [letter_id], note) > 0
+
+
+def _check_ids(connection: Connection, ids: Sequence[int]) -> None:
+    known = set(dead_letters.ids_of(connection, Choice(ids=ids, resolved=None))) if ids else set()
+    missing = sorted(set(ids) - known)
+    if missing:
+        raise UnknownLetter(missing[0])
+
+
+def _replay_some(connection: Connection, letters: Sequence[RowMapping], report: Replay, now: float) -> None:
+    for stage in sorted({letter["stage"] for letter in letters}):
+        mine = [letter for letter in letters if letter["stage"] == stage]
+        rows = work.rows_of(connection, stage, [(letter["tenant_id"], letter["source"]) for letter in mine])
+        verdicts = [(letter, *_verdict(letter, rows.get((letter["tenant_id"], letter["source"])))) for letter in mine]
+        for letter, outcome, _ in verdicts:
+            report.note(letter["error_class"], outcome)
+        if not report.dry_run:
+            _open_again(connection, stage, [letter for letter, outcome, _ in verdicts if outcome == "replayed"], now)
+            for letter, _, note in verdicts:
+                if note:
+                    dead_letters.resolve(connection, [letter["id"]], note)
+
+
+def _verdict(letter: RowMapping, row: RowMapping | None) -> tuple[Outcome, str | None]:
+    """Return what becomes of a letter, given its item's row of work, and the note it is closed with."""
+    if row is None:
+        return "closed", GONE
+    if row["seq"] != letter["seq"]:
+        return "closed", SUPERSEDED
+    if row["state"] == "done":
+        return "closed", DONE_NOTE
+    return ("replayed", None) if row["state"] == "failed" else ("waiting", None)
+
+
+def _open_again(connection: Connection, stage: Stage, letters: Sequence[RowMapping], now: float) -> None:
+    keys = [(letter["tenant_id"], letter["source"]) for letter in letters]
+    work.reopen(connection, stage, keys, now=now)
+    content.wait_again(connection, keys)

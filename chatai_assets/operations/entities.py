@@ -1,0 +1,137 @@
+"""Which names mean one entity: shown, and set by people where the rules of ``domain.resolution`` are wrong."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.entities.resolution import EntityKey, resolved, shown, split_off
+from chatai_assets.domain.extraction import KINDS
+from chatai_assets.domain.text.spelling import plain_form
+from chatai_assets.storage import entity_overrides as overrides
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import Records
+
+ITEMS_AT_ONCE = 1_000
+
+
+class UnknownName(LookupError):
+    """No item of the tenant mentions this form, or nobody set what it means."""
+
+
+def show_entities(records: Records, tenant_id: str, name: str) -> list[dict[str, Any]]:
+    """Return the entities that a name may mean, one of each kind at most, each with all its forms and why.
+
+    All forms of the tenant are looked at, which takes some seconds for a million of them.
+
+    Raises:
+        UnknownName: none of them is mentioned.
+    """
+    form = plain_form(name)
+    found: defaultdict[EntityKey, list[dict[str, Any]]] = defaultdict(list)
+    with records.reading() as connection:
+        by_hand = overrides.overrides_of(connection, tenant_id)
+        wanted = {resolved(kind, form, by_hand)[:2] for kind in KINDS}
+        for mentioned in overrides.forms_mentioned(connection, tenant_id):
+            kind, key, reasons = resolved(mentioned.kind, mentioned.form, by_hand)
+            if (kind, key) in wanted:
+                found[kind, key].append({**mentioned._asdict(), "reasons": list(reasons)})
+        for forms in found.values():
+            for each in forms:
+                set_by_hand = overrides.find_override(connection, tenant_id, (each["kind"], each["form"]))
+                each["note"] = set_by_hand["note"] if set_by_hand else None
+    if not found:
+        raise UnknownName(f"No post or document of {tenant_id!r} mentions {name!r}.")
+    return [{"kind": kind, "key": key, "name": shown(kind, key), "forms": found[kind, key]} for kind, key in found]
+
+
+def split(
+    records: Records, tenant_id: str, kind: str, name: str, *, note: str, clock: Callable[[], float] = time.time
+) -> int:
+    """Let a form be an entity of its own; return how many items the next run draws again.
+
+    Raises:
+        UnknownName: no item mentions it.
+    """
+    with records.begin() as connection:
+        form = _mentioned(connection, tenant_id, kind, name)
+        named = (kind, form)
+        overrides.set_override(connection, tenant_id, named, split_off(kind, form), note=note, now=clock())
+    return spread(records, clock)
+
+
+def merge(
+    records: Records,
+    tenant_id: str,
+    kind: str,
+    name: str,
+    into: str,
+    *,
+    note: str,
+    clock: Callable[[], float] = time.time,
+) -> int:
+    """Let a form mean what another form of its kind means now; return how many items the next run draws again.
+
+    Raises:
+        UnknownName: no item mentions the one or the other.
+    """
+    with records.begin() as connection:
+        form, other = (_mentioned(connection, tenant_id, kind, each) for each in (name, into))
+        means = resolved(kind, other, overrides.overrides_of(connection, tenant_id))[:2]
+        overrides.set_override(connection, tenant_id, (kind, form), means, note=note, now=clock())
+    return spread(records, clock)
+
+
+def undo(records: Records, tenant_id: str, kind: str, name: str, *, clock: Callable[[], float] = time.time) -> int:
+    """Take back what somebody set; return how many items the next run draws again.
+
+    Raises:
+        UnknownName: nobody set anything for this form.
+    """
+    named = (kind, plain_form(name))
+    with records.begin() as connection:
+        if overrides.find_override(connection, tenant_id, named) is None:
+            raise UnknownName(f"Nobody set what {name!r} means as {kind}.")
+        overrides.set_override(connection, tenant_id, named, None, note="", now=clock())
+    return spread(records, clock)
+
+
+def spread(records: Records, clock: Callable[[], float] = time.time) -> int:
+    """Make the graph's stage pending for all items that must learn of an override; return how many rows that were.
+
+    A kill in between loses nothing: whoever calls this next goes on.
+    """
+    items = 0
+    while (told := _tell_some(records, clock())) is not None:
+        items += told
+    return items
+
+
+def _tell_some(records: Records, now: float) -> int | None:
+    """Tell the next items of an override, in one transaction; None when all items know of all overrides."""
+    with records.reading() as connection:  # usually there is nothing to do, and no reason to hold up writers
+        if overrides.all_told(connection):
+            return None
+    with records.begin() as connection:
+        override = overrides.spreading(connection)
+        if override is None:
+            return None
+        tenant_id, named = override["tenant_id"], (override["kind"], override["form"])
+        keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"], ITEMS_AT_ONCE)
+        work.reopen(connection, "link", [(tenant_id, key) for key in keys], now=now)
+        overrides.told(connection, override, keys[-1] if len(keys) == ITEMS_AT_ONCE else None)
+    return len(keys)
+
+
+def _mentioned(connection: Connection, tenant_id: str, kind: str, name: str) -> str:
+    form = plain_form(name)
+    if not overrides.items_mentioning(connection, tenant_id, (kind, form), "", 1):
+        raise UnknownName(
+            f"No post or document of {tenant_id!r} mentions {name!r} as {kind}: "
+            f"`chatai entities show` lists the forms of a name."
+        )
+    return form

@@ -1,0 +1,117 @@
+"""Forgetting one post or document: erased from the record store at once, then index and graph let go of it.
+
+First a tombstone says that the item is leaving, and nobody works on it any more; then its text and bytes go, so that
+search gives nothing of it; then the stores let go of it (``stages.erasing``). Killed in between, or with a store down,
+whoever comes next finds the tombstone and does the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chatai_assets.domain.errors import Outage
+from chatai_assets.domain.ids import stream_of
+from chatai_assets.operations.erasing import Stores, let_go
+from chatai_assets.operations.status import UnknownItem, find
+from chatai_assets.storage import tombstones
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.erasure import erase
+from chatai_assets.storage.work_queue import Key
+
+ITEMS = 1_000
+"""Items of one transaction."""
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What became of an item that is to be forgotten.
+
+    Attributes:
+        again: whether it was forgotten before, or had expired; then nothing was left to erase.
+        erased: table or kind of thing -> how many went; ``points`` and ``edges`` once the stores have let go of it.
+        waiting: why the stores still hold it; None once they do not.
+    """
+
+    key: Key
+    again: bool
+    erased: Counter[str] = field(default_factory=Counter)
+    waiting: str | None = None
+
+
+def forget(
+    stores: Stores, source_key: str, *, tenant_id: str | None = None, clock: Callable[[], float] = time.time
+) -> Forgotten:
+    """Erase one item from all stores; one that cannot be reached lets go of it later.
+
+    Raises:
+        UnknownItem: there is no such item, or the tenant must be named.
+        StoreUnavailable: the record store cannot be written.
+    """
+    forgotten = erase_item(stores, source_key, tenant_id=tenant_id, clock=clock)
+    try:
+        forgotten.erased += finish(stores, [forgotten.key], clock=clock)
+    except Outage as error:
+        forgotten.waiting = str(error)
+    return forgotten
+
+
+def erase_item(
+    stores: Stores, source_key: str, *, tenant_id: str | None = None, clock: Callable[[], float] = time.time
+) -> Forgotten:
+    """Erase one item from the record store, with its bytes; index and graph are left to ``finish``.
+
+    Raises:
+        UnknownItem: there is no such item, or the tenant must be named.
+    """
+    key = _item(stores.records, source_key, tenant_id)
+    with stores.records.begin() as connection:
+        there = tombstones.condemn(connection, stream_of(source_key), [key], "forgotten", now=clock(), until=None)
+        if not there:
+            tombstones.entomb(connection, key[0], [source_key], now=clock())
+        going = tombstones.leaving_of(connection, [key])
+    with stores.records.begin() as connection:
+        erased = erase(connection, going, now=clock(), let_go=False)
+        for digest in erased.blobs:
+            stores.blobs.remove(digest)
+    return Forgotten(key, again=not there, erased=+erased.counts)
+
+
+def finish(stores: Stores, keys: list[Key] | None = None, *, clock: Callable[[], float] = time.time) -> Counter[str]:
+    """Have the stores let go of items that are leaving; return what went.
+
+    Args:
+        keys: of these only; None for all.
+
+    Raises:
+        StoreUnavailable: a store cannot be written; the items are leaving still.
+    """
+    gone: Counter[str] = Counter()
+    while True:
+        with stores.records.reading() as connection:
+            some = tombstones.leaving(connection, ITEMS) if keys is None else tombstones.leaving_of(connection, keys)
+        if not some:
+            return gone
+        gone += let_go(stores, some, now=clock()).counts
+
+
+def is_leaving(records: Records) -> bool:
+    """Return whether any item was condemned and is not wholly gone."""
+    with records.reading() as connection:
+        return bool(tombstones.leaving(connection, 1))
+
+
+def _item(records: Records, source_key: str, tenant_id: str | None) -> Key:
+    """Return the key of an item that is there, or of one that was."""
+    try:
+        return find(records, source_key, tenant_id)[1]
+    except UnknownItem:
+        with records.reading() as connection:
+            tenants = tombstones.tenants_of_stones(connection, source_key)
+        if tenant_id is None and len(tenants) == 1:
+            return tenants[0], source_key
+        if tenant_id is not None and tenant_id in tenants:
+            return tenant_id, source_key
+        raise

@@ -1,0 +1,371 @@
+"""Letting another model serve: a second index is filled beside the first, compared with it, and takes its place.
+
+Everything stands in the record store, so whoever is killed is gone on from: which index is filled, what of each item is
+done, and which one serves. That changes in one transaction, which finds nothing left to fill; whoever was writing to
+the other index commits nothing (``records.indexes.hold``) and does it again in this one. The old index is kept for a
+way back, which is filling it with what came since.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from sqlalchemy import Connection
+
+from chatai_assets.adapters.models.base import Embedder
+from chatai_assets.domain.errors import ChatAIError, IndexMoved
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.observability import INDEX_SERVES, log
+from chatai_assets.operations.relevance import Asked, Comparison, compare
+from chatai_assets.pipeline.engine import Scope, StageReport
+from chatai_assets.pipeline.projections.vector_indexes import Indexes
+from chatai_assets.pipeline.stages.embed import Stems
+from chatai_assets.pipeline.stages.embed import fingerprint_of as embedded_by
+from chatai_assets.pipeline.stages.index import fingerprint_of as indexed_by
+from chatai_assets.pipeline.stages.reindex import reindex_hour
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage import reindexing as filling
+from chatai_assets.storage import vector_indexes as indexes
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.marks import forget_marks
+from chatai_assets.storage.vector_indexes import Index
+from chatai_assets.storage.work_queue import due_hours
+
+WAIT_S = 60.0
+"""How long filling waits for items that may be tried again later, before it leaves them to the next time."""
+POLL_S = 0.5
+TELL_EVERY_S = 2.0
+"""Counting what is left takes a moment."""
+REFUSED = "index that was refused"
+ROUNDS = 1_000
+"""How often in a row something may come between the last item and the swap."""
+
+Tell = Callable[[str], None]
+
+
+class CannotReindex(ChatAIError):
+    """What is asked for cannot be, or must not be done; says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What filling an index needs.
+
+    Attributes:
+        scope: what a run of an hour of a stream works on.
+        ends: second of ``time.monotonic`` after which no further batch is begun; the rest is left to the next time.
+    """
+
+    records: Records
+    indexes: Indexes
+    stems: Stems
+    scope: Callable[[Stream, str], Scope]
+    ends: float = float("inf")
+    tell: Tell = lambda _: None
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class Filled:
+    """What filling came to.
+
+    Attributes:
+        complete: whether nothing is left to fill.
+        failed: items that the new model or index does not take, for good.
+        until: epoch second at which the first of those left may be tried.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    items: int = 0
+    complete: bool = False
+    failed: int = 0
+    left: int = 0
+    until: float | None = None
+
+    def add(self, report: StageReport) -> None:
+        """Count what a run did."""
+        self.items += report.done
+        self.counts.update(report.counts)
+
+
+@dataclass(slots=True)
+class Reindexing:
+    """What a reindexing did so far; holds no text.
+
+    Attributes:
+        index: the one that was filled.
+        serves: whether it does now.
+        refused: why it does not, where it was compared and found worse.
+    """
+
+    index: Index
+    filled: Filled = field(default_factory=Filled)
+    comparison: Comparison | None = None
+    serves: bool = False
+    refused: str = ""
+    seconds: float = 0.0
+
+
+def begin(means: Means, name: str, embedder: Embedder) -> Index:
+    """Begin to fill an index by another embedder, or go on with it; an index of that model that is kept is taken up.
+
+    Args:
+        name: of the embedder, complete.
+
+    Raises:
+        CannotReindex: it serves already, or another one is being filled.
+    """
+    settle(means)
+    serving = means.indexes.serving_now()
+    wanted = embedder.model, embedder.dimensions
+    if wanted == (serving.model, serving.dimensions):
+        raise CannotReindex(f"{name} serves already.")
+    with means.records.begin() as connection:
+        return _begun(connection, name, wanted, means.clock())
+
+
+def _begun(connection: Connection, name: str, wanted: tuple[str, int], now: float) -> Index:
+    indexes.lock_indexes(connection)
+    known, kept = indexes.index_of(connection, "filling"), indexes.index_of(connection, "kept")
+    if known:
+        if wanted != (known.model, known.dimensions):
+            raise CannotReindex(
+                f"{known.embedder} is being filled: let that end first, or give it up with `chatai reindex --give-up`."
+            )
+        return known
+    if kept and wanted == (kept.model, kept.dimensions):
+        return _take_up(connection, kept, now)
+    if kept:
+        indexes.set_states(connection, [(kept.number, "dropping")], now=now)
+    index = indexes.add_index(connection, name, *wanted, "filling", now=now)
+    filling.begin_opening(connection, index.number)
+    return index
+
+
+def begin_way_back(means: Means) -> Index:
+    """Take up the index that served before; raises ``CannotReindex`` where none is kept."""
+    settle(means)
+    with means.records.begin() as connection:
+        indexes.lock_indexes(connection)
+        known, kept = indexes.index_of(connection, "filling"), indexes.index_of(connection, "kept")
+        if kept is None:
+            raise CannotReindex("No index is kept that served before.")
+        if known:
+            raise CannotReindex(f"{known.embedder} is being filled: give it up first, with `chatai reindex --give-up`.")
+        return _take_up(connection, kept, means.clock())
+
+
+def _take_up(connection: Connection, kept: Index, now: float) -> Index:
+    indexes.set_states(connection, [(kept.number, "filling")], now=now)
+    filling.begin_opening(connection, kept.number)
+    return kept
+
+
+def fill(means: Means, index: Index, filled: Filled) -> None:
+    """Fill an index until nothing is left, time is up, or what is left must wait.
+
+    Raises:
+        IndexMoved: somebody has given it up, or let it serve.
+        Outage: a store or the new model's provider is down; what was done so far stays done.
+    """
+    told = time.monotonic()
+    while time.monotonic() < means.ends and _is_open(means, index):
+        due = _due(means)
+        for stream, hour in due:
+            scope = means.scope(stream, hour)
+            filled.add(reindex_hour(scope, records=means.records, indexes=means.indexes, stems=means.stems))
+            if time.monotonic() >= means.ends:
+                break
+            if time.monotonic() >= told + TELL_EVERY_S:
+                means.tell(f"{_look(means, filled):,} items left")
+                told = time.monotonic()
+        _look(means, filled)
+        if filled.complete or not (due or _wait(means, filled)):
+            return
+
+
+def _is_open(means: Means, index: Index) -> bool:
+    """Open all items for an index that is being filled; return whether there was time for that."""
+    items = 0
+    while time.monotonic() < means.ends:
+        with means.records.begin() as connection:
+            indexes.hold(connection, index.number, "filling")
+            opened = filling.open_some(connection, index.number, now=means.clock())
+        if not opened:
+            return True
+        items += opened
+        means.tell(f"{items:,} items to look at")
+    return False
+
+
+def _due(means: Means) -> Sequence[tuple[Stream, str]]:
+    with means.records.reading() as connection:
+        return [
+            (stream, hour)
+            for stream in STREAMS
+            for hour, _ in due_hours(connection, stream, now=means.clock(), stages=(filling.REINDEX,))
+        ]
+
+
+def _look(means: Means, filled: Filled) -> int:
+    with means.records.reading() as connection:
+        states = filling.open_states(connection)
+        filled.until = filling.next_attempt(connection)
+    filled.left, filled.failed = states.get("pending", 0) + states.get("working", 0), states.get("failed", 0)
+    filled.complete = not filled.left
+    return filled.left
+
+
+def _wait(means: Means, filled: Filled) -> bool:
+    """Wait a moment for what is left; return whether that is worth while."""
+    worth = filled.until is None or filled.until <= means.clock() + WAIT_S
+    if worth:
+        time.sleep(POLL_S)
+    return worth
+
+
+def reindex(
+    means: Means, filled_index: Index, asked: Callable[[], Sequence[Asked]] | None, *, even_if_worse: bool = False
+) -> Reindexing:
+    """Fill an index, compare what it finds with what the serving one finds, and let it serve.
+
+    Args:
+        asked: the questions; None for a way back, which is not compared.
+        even_if_worse: let it serve also where it finds less, or lacks items that its model does not take.
+
+    Raises:
+        IndexMoved: somebody has given it up. Where another process has let it serve, that is as good.
+        Outage: a store or the provider is down; the next time goes on from there.
+    """
+    started, done = time.monotonic(), Reindexing(filled_index)
+    try:
+        fill(means, done.index, done.filled)
+        if done.filled.complete:
+            _decide(means, done, asked, even_if_worse=even_if_worse)
+    except IndexMoved:
+        done.serves = means.indexes.serving_now().number == done.index.number
+        if not done.serves:
+            raise
+    settle(means)
+    done.seconds = time.monotonic() - started
+    return done
+
+
+def _decide(
+    means: Means, done: Reindexing, asked: Callable[[], Sequence[Asked]] | None, *, even_if_worse: bool
+) -> None:
+    if asked is not None:
+        other = means.indexes.opened(done.index)
+        done.comparison = compare(asked(), means.indexes.serving(), other, means.stems, means.tell)
+        done.refused = "; ".join(done.comparison.worse)
+    if done.filled.failed:
+        done.refused = "; ".join(filter(None, (done.refused, f"{done.filled.failed} items could not be taken over")))
+    if done.refused and not even_if_worse:
+        with means.records.begin() as connection:
+            write_checkpoint(connection, REFUSED, done.index.number)
+        return
+    done.refused = ""
+    for _ in range(ROUNDS):
+        with means.records.begin() as connection:
+            done.serves = _swap(connection, done.index, even_if_worse=even_if_worse, now=means.clock())
+        if done.serves or time.monotonic() >= means.ends:
+            break
+        fill(means, done.index, done.filled)
+        if not done.filled.complete or (done.filled.failed and not even_if_worse):
+            break
+    if done.serves:
+        log.info(INDEX_SERVES, number=done.index.number, model=done.index.model)
+
+
+def _swap(connection: Connection, index: Index, *, even_if_worse: bool, now: float) -> bool:
+    """Let an index serve if nothing is left to fill; else open what was overlooked, and return False."""
+    serving = next(known for known in indexes.lock_indexes(connection) if known.state == "serving")
+    indexes.hold(connection, index.number, "filling")
+    overlooked = filling.overlooked(connection, serving.projection, index.projection)
+    filling.open_items(connection, overlooked, now=now)
+    states = filling.open_states(connection)
+    if states.get("pending") or states.get("working") or (states.get("failed") and not even_if_worse):
+        return False
+    indexes.set_states(connection, [(serving.number, "kept"), (index.number, "serving")], now=now)
+    return True
+
+
+def is_to_fill(records: Records) -> bool:
+    """Return whether an index is being filled of which anything is left, or that was not compared since."""
+    with records.reading() as connection:
+        index = indexes.index_of(connection, "filling")
+        if index is None:
+            return False
+        states = filling.open_states(connection)
+        refused = read_checkpoint(connection, REFUSED) == index.number
+        return not refused or bool(states.get("pending") or states.get("working"))
+
+
+def settle(means: Means) -> None:
+    """Let others reach what serves, and clear away what was work of filling and what is to be dropped."""
+    means.indexes.serving().vectors.serve()
+    _repeat(means.records, _clear_some)
+    drop_dropped(means)
+
+
+def _clear_some(connection: Connection) -> int:
+    """Clear away some of the work of filling unless there is any to do; of items that were filled, say by whom."""
+    # Not their rows: whoever commits to an index waits for these, and holds work that is cleared here.
+    known = {index.state: index for index in indexes.leave_indexes(connection)}
+    if "filling" in known:
+        return 0
+    serving, before = known["serving"], known.get("kept")
+    if before is None or filling.opened_for(connection) != serving.number:
+        return filling.clear_some(connection, {})
+    of_embed, of_index = ((by(before.model), by(serving.model)) for by in (embedded_by, indexed_by))
+    return filling.clear_some(connection, {"embed": of_embed, "index": of_index})
+
+
+def give_up(means: Means) -> Index:
+    """Stop filling and drop what was filled; raises ``CannotReindex`` where nothing is being filled."""
+    return _let_go(means, "filling", "No index is being filled.")
+
+
+def drop_old(means: Means) -> Index:
+    """Drop the index that served before; raises ``CannotReindex`` where none is kept."""
+    return _let_go(means, "kept", "No index is kept that served before.")
+
+
+def _let_go(means: Means, state: indexes.State, otherwise: str) -> Index:
+    with means.records.begin() as connection:
+        indexes.lock_indexes(connection)
+        going = indexes.index_of(connection, state)
+        if going is None:
+            raise CannotReindex(otherwise)
+        indexes.set_states(connection, [(going.number, "dropping")], now=means.clock())
+    settle(means)
+    return going
+
+
+def drop_dropped(means: Means) -> None:
+    """Remove what is left of indexes that are to go: the store, what the ledger says of it, vectors nobody needs."""
+    with means.records.reading() as connection:
+        known = indexes.every_index(connection)
+    needed = {index.model for index in known if index.state != "dropping"}
+    for going in (index for index in known if index.state == "dropping"):
+        means.tell(f"Dropping the index of {going.embedder}")
+        means.indexes.opened(going).vectors.remove()
+        _repeat(means.records, partial(ledger.forget_some, projection=going.projection))
+        if going.model not in needed:
+            _repeat(means.records, partial(filling.drop_vectors_of, model=going.model))
+        with means.records.begin() as connection:
+            forget_marks(connection, going.projection)
+            indexes.remove_index(connection, going.number)
+
+
+def _repeat(records: Records, some: Callable[[Connection], int]) -> None:
+    """Do a share of something, each in a transaction of its own, until nothing is left of it."""
+    while True:
+        with records.begin() as connection:
+            if not some(connection):
+                return

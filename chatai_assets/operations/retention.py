@@ -1,0 +1,87 @@
+"""What the record store keeps only for a while is dropped or rolled up, a bounded share in each transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.costs import DAY_S, day_of
+from chatai_assets.observability import RETAINED, log
+from chatai_assets.settings.retention import RetentionSettings
+from chatai_assets.storage import retention
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.retention import BEGINNING, After
+
+Share = Callable[[Connection], int]
+Walk = Callable[[Connection, After], tuple[int, After]]
+
+
+def retain(
+    records: Records,
+    settings: RetentionSettings,
+    *,
+    budget_s: float = float("inf"),
+    clock: Callable[[], float] = time.time,
+) -> Counter[str]:
+    """Drop and roll up what is old enough; return kind -> rows that went.
+
+    Doing it twice changes nothing; killed half-way, or out of time, the next one does the rest.
+
+    Args:
+        budget_s: seconds after which no further share is begun.
+
+    Raises:
+        StoreUnavailable: the record store cannot be written.
+    """
+    ends = time.monotonic() + budget_s
+    gone: Counter[str] = Counter()
+    for kind, share in _shares(settings, clock()):
+        while time.monotonic() < ends and (rows := _done(records, share)):
+            gone[kind] += rows
+    for kind, walk in _walks(settings, clock()):
+        gone[kind] += _walked(records, walk, ends)
+    log.info(RETAINED, **gone)
+    return gone
+
+
+def _shares(settings: RetentionSettings, now: float) -> Iterator[tuple[str, Share]]:
+    """Yield what is done again until nothing is left of it."""
+    if settings.stats_s is not None:
+        yield "stage_stats", partial(retention.roll_up_stats, until=now - settings.stats_s)
+    if settings.costs_s is not None:
+        yield "costs", partial(retention.roll_up_costs, before_day=day_of(now - settings.costs_s))
+    if settings.letters_s is not None:
+        yield "dead_letters", partial(retention.drop_letters, until=now - settings.letters_s)
+    if settings.tombstones_s is not None:
+        yield "tombstones", partial(retention.drop_tombstones, until=now - settings.tombstones_s)
+    if settings.answers_s is not None:
+        yield "pages", partial(retention.drop_pages, until=now - settings.answers_s)
+    yield "pulses", partial(retention.drop_pulses, until=now - DAY_S)
+
+
+def _walks(settings: RetentionSettings, now: float) -> Iterator[tuple[str, Walk]]:
+    """Yield what goes through a table once, since most rows stay."""
+    if settings.answers_s is not None:
+        until = now - settings.answers_s
+        yield "answers", lambda connection, after: retention.drop_answers(connection, until, after)
+    yield "vectors", retention.drop_vectors
+
+
+def _done(records: Records, share: Share) -> int:
+    with records.begin() as connection:
+        return share(connection)
+
+
+def _walked(records: Records, walk: Walk, ends: float) -> int:
+    gone, after = 0, BEGINNING
+    while time.monotonic() < ends:
+        with records.begin() as connection:
+            rows, after = walk(connection, after)
+        gone += rows
+        if not after:
+            break
+    return gone

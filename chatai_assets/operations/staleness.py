@@ -1,0 +1,130 @@
+"""What was made with another model, prompt or code than is in use now, what it would cost to do again, and doing it.
+
+Nothing of that is done by itself: what is stale is still right by the rules it was made with.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.costs import CHARS_PER_TOKEN, NANO, Tariff, Usage
+from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
+from chatai_assets.domain.tagging import TAGGED_CHARS
+from chatai_assets.llm.models import TOKENS_OF_PROMPT
+from chatai_assets.operations.status import REDO_NOTE
+from chatai_assets.pipeline.stages import crawl, embed, enrich, index, link, parse, tag
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import staleness as stale
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import Records
+
+ITEMS = 500
+"""Items of one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """What is in use now.
+
+    Attributes:
+        tagger: the key of its answers; so are ``extractor`` and ``embedder``, that of the index that serves.
+        priced: stage -> name under which the tariff knows the model that it asks; without those that cost nothing.
+    """
+
+    tagger: str
+    extractor: str
+    embedder: str
+    priced: Mapping[Stage, str]
+
+    def fingerprint(self, stream: Stream, stage: Stage) -> str:
+        """Return with what a stage computes now."""
+        fingerprints: dict[Stage, str] = {
+            "parse": parse.FINGERPRINTS[stream],
+            "tag": tag.fingerprint_of(self.tagger),
+            "enrich": enrich.fingerprint_of(self.extractor),
+            "embed": embed.fingerprint_of(self.embedder),
+            "index": index.fingerprint_of(self.embedder),
+            "link": link.FINGERPRINT,
+            "crawl": crawl.FINGERPRINT,
+        }
+        return fingerprints[stage]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """What of a stage is stale.
+
+    Attributes:
+        tokens: an estimate of what doing it again would take of providers, rather too large.
+        money: the same in the unit of the prices; None where no price is known.
+    """
+
+    stage: Stage
+    posts: int
+    documents: int
+    tokens: int
+    money: float | None
+
+    @property
+    def items(self) -> int:
+        """Posts and documents."""
+        return self.posts + self.documents
+
+
+def find_stale(records: Records, in_use: InUse, tariff: Tariff) -> list[Stale]:
+    """Return what is stale, stage by stage, also where that is nothing."""
+    with records.reading() as connection:
+        return [_stale(connection, stage, in_use, tariff) for stage in EVERY_STAGE]
+
+
+def _stale(connection: Connection, stage: Stage, in_use: InUse, tariff: Tariff) -> Stale:
+    current = {stream: in_use.fingerprint(stream, stage) for stream in STREAMS}
+    posts, documents = (stale.count_stale(connection, stream, stage, current[stream]) for stream in STREAMS)
+    model = in_use.priced.get(stage)
+    if model is None or not posts + documents:
+        return Stale(stage, posts, documents, 0, 0.0)
+    usages = [_usage(connection, stream, stage, current[stream], in_use) for stream in STREAMS]
+    usage = Usage(sum(each.prompt for each in usages), 0, sum(each.embedding for each in usages))
+    nano = tariff.money_nano(model, usage) if usage.tokens else 0
+    return Stale(stage, posts, documents, usage.tokens, None if nano is None else nano / NANO)
+
+
+def _usage(connection: Connection, stream: Stream, stage: Stage, current: str, in_use: InUse) -> Usage:
+    if stage == "embed":
+        chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
+        return Usage(embedding=chars // CHARS_PER_TOKEN)
+    if stage == "tag":
+        texts, chars = stale.chars_of_items(connection, stream, stage, current, TAGGED_CHARS)
+    else:
+        texts, chars = stale.chars_of_chunks(connection, stream, stage, current)
+    return Usage(prompt=chars // CHARS_PER_TOKEN + texts * TOKENS_OF_PROMPT)
+
+
+def redo_stale(
+    records: Records, in_use: InUse, stage: Stage, limit: int, clock: Callable[[], float] = time.time
+) -> int:
+    """Make stale items pending again from a stage on, the oldest first; return how many.
+
+    They are work like any other then: stopped and begun again, under quotas and budgets.
+
+    Args:
+        limit: items at most.
+    """
+    again = (stage, *work.DOWNSTREAM[stage])
+    done = 0
+    for stream in STREAMS:
+        current = in_use.fingerprint(stream, stage)
+        while done < limit:
+            with records.begin() as connection:
+                keys = stale.some_stale(connection, stream, stage, current, min(ITEMS, limit - done))
+                for key in keys:
+                    work.redo(connection, key, stage, now=clock())
+                    dead_letters.resolve_items(connection, key[0], [key[1]], REDO_NOTE, stages=again)
+            if not keys:
+                break
+            done += len(keys)
+    return done

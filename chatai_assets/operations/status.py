@@ -1,0 +1,190 @@
+"""What there is, what is behind, what is known of one item, and doing one item again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from chatai_assets.adapters.graph.base import GraphStore
+from chatai_assets.domain.costs import DAY_S, day_of
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.ids import STREAMS, Stage, Stream, hour_of, stream_of
+from chatai_assets.operations.outages import told_outages
+from chatai_assets.pipeline.projections.recovery import is_lost, projected_graph, projected_vectors
+from chatai_assets.pipeline.projections.vector_indexes import Indexes
+from chatai_assets.storage import costs, dead_letters, enrichment, tombstones
+from chatai_assets.storage import items as content
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage import web_pages as pages
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.vector_indexes import Index
+from chatai_assets.storage.work_queue import Key
+
+CATCH_UP = "chatai process"
+"""In the UI it is a backfill: asset, Materialize, the hours that are behind."""
+REDO_NOTE = "done again by hand"
+
+
+T = TypeVar("T")
+
+
+class UnknownItem(LookupError):
+    """No tenant, or more than one, has an item of this source key; says what to do."""
+
+
+def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval_s: float = 360.0) -> dict[str, Any]:
+    """Return counts of both streams and all stores, what was paid today, what is down, and the hours that are behind.
+
+    An hour is behind when it is over and something in it is not finished. A projection is lost when it is not the one
+    that was written last; the next look of a sensor, or ``process``, has it written again. The counts of a store that
+    cannot be reached are None: who asks how things stand must be told also then.
+    """
+    opened, size = indexes.all(), _or_none(graph.count)
+    points = next(_or_none(index.vectors.count) for index in opened if index.about.state == "serving")
+    projections = (*map(projected_vectors, opened), projected_graph(graph))
+    lost = [projected.name for projected in projections if _or_none(partial(is_lost, records, projected))]
+    with records.reading() as connection:
+        streams: dict[str, Any] = {
+            stream: {"received": content.count_items(connection, stream), **work.item_states(connection, stream)}
+            for stream in STREAMS
+        }
+        now = hour_of(time.time())
+        behind = sorted({hour for stream in STREAMS for hour in work.open_hours(connection, stream) if hour < now})
+        letters = dead_letters.count_open(connection)
+        paid = costs.costs_since(connection, day_of(time.time()))
+    return {
+        **streams,
+        "vectors": {"points": points},
+        "indexes": [_told(index.about) for index in opened],
+        "graph": {"nodes": size and size.nodes, "relationships": size and size.relationships},
+        "dead_letters": {"open": letters},
+        "costs_today": total(paid),
+        "hours_behind": behind,
+        "lost": lost,
+        "catch_up": CATCH_UP if behind else None,
+        "outages": told_outages(records, probe_interval_s),
+    }
+
+
+def _told(index: Index) -> dict[str, Any]:
+    return {"number": index.number, "embedder": index.embedder, "model": index.model, "state": index.state}
+
+
+def _or_none(count: Callable[[], T]) -> T | None:
+    try:
+        return count()
+    except StoreUnavailable:
+        return None
+
+
+def total(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return calls, tokens and money of rows of costs together; money is None where no price is known."""
+    rows = list(rows)
+    money = [row["money"] for row in rows if row["money"] is not None]
+    return {
+        "calls": sum(row["calls"] for row in rows),
+        "tokens": sum(row["tokens"] for row in rows),
+        "money": sum(money) if money else None,
+    }
+
+
+def paid(records: Records, days: int, tenant_id: str | None, now: float) -> dict[str, Any]:
+    """Return what was paid to providers in the last days of UTC, today among them.
+
+    Args:
+        tenant_id: None for all tenants.
+        now: epoch seconds.
+    """
+    with records.reading() as connection:
+        rows = costs.costs_since(connection, day_of(now - (days - 1) * DAY_S))
+        kept = costs.count_kept(connection)
+    rows = [row for row in rows if tenant_id in {None, row["tenant_id"]}]
+    return {"costs": rows, "total": total(rows), "kept_answers": kept}
+
+
+def find(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stream, Key]:
+    """Return the stream and key of an item.
+
+    Args:
+        tenant_id: may be None where only one tenant has the item.
+
+    Raises:
+        UnknownItem: there is no such item, or the tenant must be named.
+    """
+    try:
+        stream = stream_of(source_key)
+    except ValueError as error:
+        raise UnknownItem(f"{error}.") from error
+    with records.reading() as connection:
+        tenants = content.tenants_of(connection, source_key, stream)
+    if tenant_id is None and len(tenants) > 1:
+        raise UnknownItem(f"{source_key} belongs to {len(tenants)} tenants: name one with --tenant.")
+    tenant_id = tenant_id or next(iter(tenants), None)
+    if tenant_id is None or tenant_id not in tenants:
+        if gone := _gone(records, source_key, tenant_id):
+            raise UnknownItem(f"{source_key} {gone}: nothing is left of it but a tombstone.")
+        raise UnknownItem(f"There is no {source_key}: `chatai status` shows what there is.")
+    return stream, (tenant_id, source_key)
+
+
+def _gone(records: Records, source_key: str, tenant_id: str | None) -> str:
+    """Return how an item left, "" if it never came."""
+    with records.reading() as connection:
+        for tenant in [tenant_id] if tenant_id else tombstones.tenants_of_stones(connection, source_key):
+            if stone := tombstones.stone_of(connection, (tenant, source_key)):
+                return "was forgotten" if stone["reason"] == "forgotten" else "expired"
+    return ""
+
+
+def show(records: Records, source_key: str, tenant_id: str | None) -> dict[str, Any]:
+    """Return all that is known of one item, stage by stage; raises ``UnknownItem``."""
+    stream, key = find(records, source_key, tenant_id)
+    with records.reading() as connection:
+        item = content.find_item(connection, stream, *key)
+        stages = {row["stage"]: dict(row) for row in work.stages_of(connection, key)}
+        holdings = ledger.holdings_of_item(connection, key)
+        found: dict[str, Any] = {
+            **(dict(item) if item else {}),
+            "stages": {name: _stage(row) for name, row in stages.items()},
+            "tags": list(enrichment.tags_of_item(connection, key)),
+            "recognised": enrichment.recognition_of_item(connection, key),
+            "linked_pages": pages.pages_of_item(connection, key),
+            "entities": [dict(row) for row in enrichment.entities_of_item(connection, key)],
+            "holds": {name: sorted(entry.confirmed) for name, entry in holdings.items()},
+            "dead_letters": [
+                dict(row) for row in dead_letters.list_letters(connection, Choice(item=key, resolved=None))
+            ],
+        }
+    return found
+
+
+def _stage(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("state", "attempts", "next_attempt_at", "error_class", "run_id", "changed_at", "hour")
+    return {name: row[name] for name in names}
+
+
+def redo(
+    records: Records,
+    source_key: str,
+    *,
+    tenant_id: str | None = None,
+    stage: Stage = "parse",
+    clock: Callable[[], float] = time.time,
+) -> tuple[Stream, Key, str]:
+    """Make one item pending again from a stage on and close its dead letters of there; return stream, key and hour.
+
+    Raises:
+        UnknownItem: there is no such item, the tenant must be named, or the stage never saw the item.
+    """
+    stream, key = find(records, source_key, tenant_id)
+    with records.begin() as connection:
+        hour = work.redo(connection, key, stage, now=clock())
+        if hour is None:
+            raise UnknownItem(f"{source_key} has not come to the stage {stage!r} yet: redo it from an earlier one.")
+        again = (stage, *work.DOWNSTREAM[stage])
+        dead_letters.resolve_items(connection, key[0], [source_key], REDO_NOTE, stages=again)
+    return stream, key, hour

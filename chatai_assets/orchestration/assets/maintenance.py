@@ -1,0 +1,141 @@
+"""The assets of upkeep: what goes when its time is over. They have no partitions and depend on nothing."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from chatai_assets.adapters.graph.base import GraphStore
+from chatai_assets.files.blobs import Blobs
+from chatai_assets.operations.erasing import Stores
+from chatai_assets.operations.expiry import Sweep, expire
+from chatai_assets.operations.retention import retain
+from chatai_assets.orchestration.assets.stages import OWNERS
+from chatai_assets.orchestration.failures import failure_of_upkeep, is_ours_to_explain
+from chatai_assets.orchestration.resources import Clock, Part
+from chatai_assets.orchestration.run_retention import delete_old_runs
+from chatai_assets.orchestration.runs import UPKEEP_JOBS, sign
+from chatai_assets.orchestration.watchdog.client import expect_end, watchdog
+from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed, deadline
+from chatai_assets.orchestration.watchdog.heartbeat import pulse
+from chatai_assets.pipeline.projections.vector_indexes import Indexes
+from chatai_assets.settings import Settings
+from chatai_assets.storage.engine import Records
+
+UPKEEP = "upkeep"
+BUDGET_SHARE = 4
+"""Of its run's deadline an asset begins batches in the first quarter only; the next run does the rest."""
+GONE_COLUMNS = dg.TableSchema(
+    [
+        dg.TableColumn("kind", "string", "of which store or table"),
+        dg.TableColumn("gone", "int", "points, edges, files or rows that went"),
+    ]
+)
+TENANT_COLUMNS = dg.TableSchema([dg.TableColumn("tenant", "string"), dg.TableColumn("items", "int")])
+LISTED = 50
+
+
+def upkeep_assets() -> list[dg.AssetsDefinition]:
+    """Return ``upkeep/expired`` and ``upkeep/retained``."""
+    return [expired, retained]
+
+
+@contextmanager
+def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, records: Part[Records]) -> Iterator[float]:
+    """Let an asset run for as long as a run may, and tell Dagster what its failure means; give its budget in seconds.
+
+    Raises:
+        dagster.Failure: it failed; says in one sentence what is down.
+        dagster.RetryRequested: a store could not be reached; it is tried again.
+    """
+    name = f"the asset {context.asset_key.to_user_string()!r}"
+    try:
+        with deadline(settings.run_deadline_s, name, context.run.run_id, watchdog(), grace_s=settings.grace_s):
+            sign(context.instance, context.run.run_id)
+            with pulse(records(), context.run.run_id, settings.lease_s):
+                yield settings.run_deadline_s / BUDGET_SHARE
+    except BaseException as error:
+        if not is_ours_to_explain(error):
+            raise
+        if isinstance(error, DeadlinePassed):
+            expect_end(context.run.run_id)
+        raise failure_of_upkeep(error, context.op_execution_context.retry_number) from None
+
+
+@dg.asset(
+    key=UPKEEP_JOBS["expire"],
+    group_name=UPKEEP,
+    owners=OWNERS,
+    kinds={"python"},
+    description="""Posts and documents whose time is over (`expires_at`) leave vector index, graph and record store.
+
+A sweep takes what had expired when it began, batch by batch, with a checkpoint: one that was killed is gone on with.
+Of each item a tombstone stays, without text, so that its hour counts right and an old export brings nothing back. Nodes
+that nobody mentions any more go with the last edge. An edit that arrives meanwhile wins.""",
+)
+def expired(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+    records: dg.ResourceParam[Part[Records]],
+    blobs: dg.ResourceParam[Part[Blobs]],
+    indexes: dg.ResourceParam[Part[Indexes]],
+    graph: dg.ResourceParam[Part[GraphStore]],
+) -> dg.MaterializeResult[None]:
+    """Remove what has expired."""
+    with upkeep_run(context, settings, records) as budget_s:
+        stores = Stores(records(), blobs(), indexes(), graph())
+        sweep = expire(stores, budget_s=budget_s, clock=clock)
+    return dg.MaterializeResult(metadata=sweep_metadata(sweep))
+
+
+@dg.asset(
+    key=UPKEEP_JOBS["retain"],
+    group_name=UPKEEP,
+    owners=OWNERS,
+    kinds={"python"},
+    description="""What is kept for a while only: rolled up or dropped, as the settings `CHATAI_KEEP_...` say.
+
+What batches did is summed up by hour, costs by day; resolved dead letters, answers and pages that no item uses, vectors
+of texts that nobody has and old tombstones go. So do old runs of Dagster on which the status of no partition rests.""",
+)
+def retained(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+    records: dg.ResourceParam[Part[Records]],
+) -> dg.MaterializeResult[None]:
+    """Drop and roll up what is old."""
+    with upkeep_run(context, settings, records) as budget_s:
+        gone = retain(records(), settings.retention, budget_s=budget_s, clock=clock)
+        if settings.retention.runs_s is not None:
+            gone["dagster_runs"] = delete_old_runs(context.instance, clock() - settings.retention.runs_s)
+    return dg.MaterializeResult(metadata={**figures(gone), "gone": gone_table(gone)})
+
+
+def sweep_metadata(sweep: Sweep) -> dict[str, Any]:
+    """Return what went in a sweep, as numbers that plot and tables; no text."""
+    rows = [dg.TableRecord({"tenant": tenant, "items": items}) for tenant, items in sweep.tenants.most_common(LISTED)]
+    return {
+        "items": sweep.items,
+        **figures(sweep.counts),
+        "resumed": sweep.resumed,
+        "complete": sweep.complete,
+        "until": dg.MetadataValue.timestamp(datetime.fromtimestamp(sweep.until, UTC)),
+        "gone": gone_table(sweep.counts),
+        "tenants": dg.MetadataValue.table(rows, TENANT_COLUMNS),
+    }
+
+
+def figures(gone: Mapping[str, int]) -> dict[str, int]:
+    """Return kind -> how many went, as numbers that plot."""
+    return {f"gone_{kind}": count for kind, count in gone.items()}
+
+
+def gone_table(gone: Counter[str]) -> dg.TableMetadataValue:
+    """Return what went as a table, most first."""
+    rows = [dg.TableRecord({"kind": kind, "gone": count}) for kind, count in gone.most_common() if count]
+    return dg.MetadataValue.table(rows, GONE_COLUMNS)

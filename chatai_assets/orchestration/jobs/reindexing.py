@@ -1,0 +1,171 @@
+"""What people ask for when they let another model serve, whether at the command line or in the launchpad."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from chatai_assets.adapters.models.base import Embedder
+from chatai_assets.domain.circuit_breaker import clock_time
+from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.ids import Stream
+from chatai_assets.operations.reindexing import (
+    CannotReindex,
+    Means,
+    Reindexing,
+    begin,
+    begin_way_back,
+    drop_old,
+    give_up,
+    reindex,
+)
+from chatai_assets.operations.relevance import Asked, draw_questions, read_questions
+from chatai_assets.orchestration.stage_runs import scope_of
+from chatai_assets.pipeline.engine import Scope
+from chatai_assets.services import Parts
+from chatai_assets.settings import Settings
+from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.vector_indexes import Index
+
+CHECKPOINT = "wish for another index"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: one of the first four, or to go on with what is being filled.
+
+    Attributes:
+        to: who shall embed, as ``domain.embedders`` writes it.
+        back: let the index serve again that did before.
+        drop_old: drop the one that is kept for the way back.
+        give_up: drop the one that is being filled.
+        questions: file to compare by; questions are drawn by ``seed`` if it is empty.
+    """
+
+    to: str = ""
+    back: bool = False
+    drop_old: bool = False
+    give_up: bool = False
+    even_if_worse: bool = False
+    questions: str = ""
+    seed: int = 1
+
+
+def carry_out(
+    parts: Parts,
+    wish: Wish,
+    run_id: str,
+    *,
+    budget_s: float = float("inf"),
+    tell: Callable[[str], None] = lambda _: None,
+) -> Reindexing | Index:
+    """Do what is asked for; return what came of it, or which index was dropped.
+
+    Args:
+        budget_s: seconds after which the rest is left to the next time.
+
+    Raises:
+        CannotReindex: it cannot be done; says why.
+        Outage: a store or a provider is down.
+    """
+    if sum(map(bool, (wish.to, wish.back, wish.drop_old, wish.give_up))) > 1:
+        raise CannotReindex("Ask for one thing: another model, the way back, to drop the old index, or to give up.")
+    ends, scope = time.monotonic() + budget_s, partial(_scope, parts.settings, run_id)
+    means = Means(parts.records, parts.indexes, parts.stems, scope, ends, tell)
+    if wish.drop_old or wish.give_up:
+        return drop_old(means) if wish.drop_old else give_up(means)
+    if wish.questions:  # what is wrong with them is said before all else
+        read_questions(Path(wish.questions), parts.settings.tenant_id)
+    index, wish = _begun(parts, means, wish)
+    return reindex(means, index, _questions(parts, wish), even_if_worse=wish.even_if_worse)
+
+
+def _begun(parts: Parts, means: Means, wish: Wish) -> tuple[Index, Wish]:
+    """Begin what is asked for, and note what that was; or return what was begun."""
+    if wish.to or wish.back:
+        index = begin(means, *_named(parts, wish.to)) if wish.to else begin_way_back(means)
+        with parts.records.begin() as connection:
+            write_checkpoint(connection, CHECKPOINT, asdict(wish))
+        return index, wish
+    begun = parts.indexes.of("filling")
+    if begun is None:
+        raise CannotReindex("No index is being filled: say by which model one shall be, with --to.")
+    with parts.records.reading() as connection:
+        before = Wish(**(read_checkpoint(connection, CHECKPOINT) or {}))
+    even = wish.even_if_worse or before.even_if_worse
+    return begun, replace(before, even_if_worse=even, questions=wish.questions or before.questions)
+
+
+def _named(parts: Parts, name: str) -> tuple[str, Embedder]:
+    try:
+        named = parts.named(name)
+    except ValueError as error:
+        raise CannotReindex(str(error)) from None
+    wanted, costs = read_embedder(named[0]), parts.settings.costs
+    is_held = costs.budget.money_nano is None or costs.budget.tokens is not None
+    if wanted.name == "gigachat" and not is_held and wanted.model not in costs.tariff.prices:
+        raise CannotReindex(
+            f"CHATAI_BUDGET_DAY holds nothing back without the price of {wanted.model!r}: CHATAI_PRICES."
+        )
+    return named
+
+
+def _questions(parts: Parts, wish: Wish) -> Callable[[], Sequence[Asked]] | None:
+    """Return what gives the questions; None for the way back, which nobody asks to be better."""
+    if wish.back:
+        return None
+    if wish.questions:
+        return partial(read_questions, Path(wish.questions), parts.settings.tenant_id)
+    return partial(draw_questions, parts.records, wish.seed)
+
+
+def _scope(settings: Settings, run_id: str, stream: Stream, hour: str) -> Scope:
+    """Return what filling works on at a time, within the limits and attempts of the stage ``embed``."""
+    return scope_of(settings, stream, "embed", hour, run_id)
+
+
+def sentence_of(done: Reindexing) -> str:
+    """Return in a sentence what came of it, and what to do if the index does not serve."""
+    name, filled = done.index.embedder, done.filled
+    if done.serves:
+        return f"{name} serves now; the index that served before is kept: `chatai reindex --back`, or `--drop-old`."
+    if done.refused:
+        return f"{name} does not serve: {done.refused}. `chatai reindex --even-if-worse` lets it, `--give-up` drops it."
+    until = f", some of them not before {clock_time(filled.until)} UTC" if filled.until else ""
+    return f"{name} does not serve yet: {filled.left:,} items are left{until}. `chatai reindex` goes on."
+
+
+def figures_of(done: Reindexing) -> dict[str, Any]:
+    """Return the figures of a reindexing, as JSON knows them."""
+    compared = done.comparison
+    retrieval = (
+        {
+            when: {
+                way: {"recall_at_10": figures.recall, "reciprocal_rank": figures.rank} for way, figures in ways.items()
+            }
+            for when, ways in (("before", compared.before), ("after", compared.after))
+        }
+        if compared
+        else None
+    )
+    return {
+        "embedder": done.index.embedder,
+        "model": done.index.model,
+        "dimensions": done.index.dimensions,
+        "index": done.index.number,
+        "serves": done.serves,
+        "refused": done.refused,
+        "items": done.filled.items,
+        "left": done.filled.left,
+        "failed": done.filled.failed,
+        "texts_embedded": done.filled.counts["texts_embedded"],
+        "points_written": done.filled.counts["points_written"],
+        "points_deleted": done.filled.counts["points_deleted"],
+        "questions": compared.questions if compared else 0,
+        "retrieval": retrieval,
+        "seconds": round(done.seconds, 3),
+    }

@@ -1,0 +1,22 @@
+"""Which models and prompts answer now, for those who ask what was made with others."""
+
+from __future__ import annotations
+
+from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.ids import Stage
+from chatai_assets.operations.staleness import InUse
+from chatai_assets.services import Parts
+
+
+def in_use_of(parts: Parts) -> InUse:
+    """Return what a home computes with, and what its models are called where prices are told."""
+    settings, index = parts.settings, parts.indexes.serving_now()
+    providers = (("gigachat", settings.gigachat), ("openrouter", settings.openrouter))
+    chat = {name: access.chat_model for name, access in providers if access}
+    asked: dict[Stage, str | None] = {
+        "tag": chat.get(settings.models.tagger),
+        "enrich": chat.get(settings.models.extractor),
+        "embed": read_embedder(index.embedder).model or None,
+    }
+    priced = {stage: model for stage, model in asked.items() if model}
+    return InUse(parts.tagger.model, parts.extractor.model, index.model, priced)

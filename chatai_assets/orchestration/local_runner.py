@@ -1,0 +1,161 @@
+"""Doing all that is due, here and now: the same runs of the same instance, without the daemon."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import dagster as dg
+
+from chatai_assets.domain.errors import Outage
+from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stream
+from chatai_assets.operations.entities import spread
+from chatai_assets.operations.erasure import finish, is_leaving
+from chatai_assets.operations.recovery import give_back, put_clocks_right
+from chatai_assets.orchestration.instance import home_instance, keeping_history
+from chatai_assets.orchestration.jobs.erasure import stores_of
+from chatai_assets.orchestration.jobs.streams import run_hour_here
+from chatai_assets.orchestration.projection_monitor import Lookout
+from chatai_assets.orchestration.runs import ASKED_TAG, end_lost_runs
+from chatai_assets.orchestration.watchdog.client import watchdog
+from chatai_assets.pipeline.budgets import resume
+from chatai_assets.services import Parts, first_hour
+from chatai_assets.settings import Settings
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.heartbeat import beating
+
+TELL_EVERY_S = 1.0
+SHARE = 5
+"""How many times a queued run's share a run takes here, where no other run waits for its end."""
+
+
+@dataclass(slots=True)
+class ProcessOutcome:
+    """What was done.
+
+    Attributes:
+        figures: ``runs processed failed pending seconds``.
+        failures: one sentence per hour whose run failed.
+    """
+
+    figures: dict[str, Any]
+    failures: list[str] = field(default_factory=list)
+
+
+def process(
+    parts: Parts, define: Callable[[], dg.Definitions], tell: Callable[[str], None] | None = None
+) -> ProcessOutcome:
+    """Run every hour with due work until nothing is due or a run makes no headway.
+
+    Raises:
+        KeyboardInterrupt: this process was told to stop, by Ctrl-C or SIGTERM.
+
+    Args:
+        define: makes the definitions with these parts; called only if there is something to do.
+        tell: called about once a second with what is left; counting costs time, so leave it out where nobody looks.
+    """
+    started, runs, failures = time.monotonic(), 0, list[str]()
+    give_back(parts.records)
+    put_clocks_right(parts.records, time.time(), first_hour(parts))
+    spread(parts.records)
+    for stream in STREAMS:
+        resume(parts.records, stream, parts.settings.costs.budget, time.time())
+    Lookout().look(parts)
+    open_before, letters_before = _open_items(parts.records), _letters(parts.records)
+    if _due(parts.records):
+        definitions = define()
+        _spare_collector()
+        telling = _telling(parts.records, tell) if tell else nullcontext()
+        with keeping_history(), home_instance(parts.settings) as instance, telling, watchdog().hearing():
+            end_lost_runs(instance, parts.records)
+            runs, failures = _run_all(parts.records, definitions, instance)
+    failures += _finished(parts)
+    pending = _open_items(parts.records)
+    figures = {
+        "runs": runs,
+        "processed": max(open_before - pending, 0),
+        "failed": _letters(parts.records) - letters_before,
+        "pending": pending,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return ProcessOutcome(figures, failures)
+
+
+def _finished(parts: Parts) -> list[str]:
+    """Have the stores let go of what is leaving; return why they did not."""
+    if not is_leaving(parts.records):
+        return []
+    try:
+        finish(stores_of(parts))
+    except Outage as error:
+        return [str(error)]
+    return []
+
+
+def unhurried(settings: Settings) -> Settings:
+    """Return the settings with larger runs: a run costs half a second whatever it does."""
+    posts = replace(settings.posts, run_items=settings.posts.run_items * SHARE)
+    documents = replace(settings.documents, run_items=settings.documents.run_items * SHARE)
+    return replace(settings, posts=posts, documents=documents)
+
+
+def _spare_collector() -> None:
+    """Keep the garbage collector from walking through half a million objects of Dagster that never become garbage.
+
+    Measured: an eighth of all time, with batches of thousands of rows; nor is it to walk through every portion of the
+    graph that is being drawn.
+    """
+    gc.freeze()
+    gc.set_threshold(400_000, 50, 100)
+
+
+def _run_all(records: Records, definitions: dg.Definitions, instance: dg.DagsterInstance) -> tuple[int, list[str]]:
+    runs, failures, stuck = 0, dict[tuple[Stream, str], str](), set[tuple[Stream, str]]()
+    while due := [place for place in _due(records) if place not in stuck]:
+        for stream, hour in due:
+            before = _settled(records, stream, hour)
+            # The first run that fails has tried what is down; the others do what needs none of it.
+            tags = {ASKED_TAG: "due"} if failures else {}
+            outcome = run_hour_here(definitions, stream, hour, instance, tags)
+            if watchdog().told_to_stop:  # in a run Dagster takes the signal, fails the run and goes on
+                raise KeyboardInterrupt
+            runs += 1
+            if outcome.failure:
+                failures[stream, hour] = outcome.failure
+            if outcome.failure or _settled(records, stream, hour) <= before:
+                stuck.add((stream, hour))
+    return runs, list(failures.values())
+
+
+def _due(records: Records) -> list[tuple[Stream, str]]:
+    now = time.time()
+    with records.reading() as connection:
+        return [(stream, hour) for stream in STREAMS for hour, _ in work.due_hours(connection, stream, now=now)]
+
+
+def _settled(records: Records, stream: Stream, hour: str) -> int:
+    """Return what grows when a run makes headway: the rows of an hour on which nothing is left to do."""
+    with records.reading() as connection:
+        states = [work.hour_states(connection, stream, stage, hour) for stage in EVERY_STAGE]
+    return sum(state.get("done", 0) + state.get("failed", 0) for state in states)
+
+
+def _open_items(records: Records) -> int:
+    with records.reading() as connection:
+        return sum(sum(work.open_hours(connection, stream).values()) for stream in STREAMS)
+
+
+def _letters(records: Records) -> int:
+    with records.reading() as connection:
+        return dead_letters.count_open(connection)
+
+
+def _telling(records: Records, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Tell now and then how many items are left, until the block ends."""
+    return beating(lambda: tell(f"{_open_items(records)} items left"), TELL_EVERY_S, "progress")

@@ -1,0 +1,85 @@
+"""Speaks for a process that was ended in mid-run: fails its run with a sentence, and gives back what it held.
+
+``python -m chatai_assets.orchestration.watchdog.crash_reporter`` is started by the watchdog ahead of time, since loading
+Dagster takes a while. Standard input: what ``words_for`` made, a line; the sentence, when there is one to say (an empty line says
+that the process is gone); ``gone``, when the process is. Without a sentence it says and does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.instance import InstanceRef
+from dagster._serdes import deserialize_value, serialize_value
+from sqlalchemy.engine import make_url
+
+from chatai_assets.operations.recovery import give_back
+from chatai_assets.orchestration.runs import LOST
+from chatai_assets.storage.engine import open_records
+
+REASSURANCE = "Nothing is lost and no attempt is used up: what it had claimed is free again, and the next run does it."
+
+
+def words_for(run_id: str, instance: dg.DagsterInstance | None, database_url: str) -> list[str]:
+    """Return what this module must know of a run, as the first line of its input."""
+    lasting = instance is not None and instance.is_persistent
+    ref = serialize_value(instance.get_ref()) if instance and lasting else None
+    return [json.dumps({"run": run_id, "instance": ref, "database": database_url})]
+
+
+def main() -> None:
+    """Read what there is to say, and say it."""
+    place = json.loads(sys.stdin.readline() or "null")
+    heard = sys.stdin.readline()
+    if not place or not heard:
+        return
+    try:
+        with _instance(place["instance"]) as instance:
+            if instance:
+                fail(instance, place["run"], heard.strip())
+    finally:
+        sys.stdout.write("said\n")
+        sys.stdout.flush()
+        if sys.stdin.readline():
+            free(place["database"])
+
+
+@contextmanager
+def _instance(serialized: str | None) -> Iterator[dg.DagsterInstance | None]:
+    if serialized is None:
+        yield None
+        return
+    with dg.DagsterInstance.from_ref(deserialize_value(serialized, InstanceRef)) as instance:
+        yield instance
+
+
+def fail(instance: dg.DagsterInstance, run_id: str, sentence: str) -> None:
+    """Fail a run; one that somebody failed already gets the sentence as an event."""
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        return
+    if not run.is_finished:
+        instance.report_run_failed(run, f"{sentence} {REASSURANCE}" if sentence else LOST)
+    elif sentence and run.status is dg.DagsterRunStatus.FAILURE:
+        instance.report_engine_event(sentence, run)
+
+
+def free(database_url: str) -> None:
+    """Give back what processes held that are gone; a store that was removed meanwhile is not made anew."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return
+    records = open_records(database_url)
+    try:
+        give_back(records)
+    finally:
+        records.close()
+
+
+if __name__ == "__main__":
+    main()

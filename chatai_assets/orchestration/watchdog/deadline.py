@@ -1,0 +1,105 @@
+"""A limit on how long an operation may take, whatever it hangs in.
+
+Dagster has no such limit. An exception stops what runs Python now and then; the watchdog, another
+process, ends this one where even that does not help.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from chatai_assets.orchestration.watchdog.client import Watchdog
+
+GRACE_S = 3.0
+"""Seconds that cleaning up may take after the deadline before the process is ended."""
+REARM_S = 1.0
+
+
+class DeadlinePassed(BaseException):
+    """An operation took too long; like ``KeyboardInterrupt`` no error of the code that happens to run at that moment.
+
+    It must not be caught as one: an item in the middle of which the deadline falls has done nothing wrong.
+    """
+
+
+@contextmanager
+def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grace_s: float = GRACE_S) -> Iterator[None]:
+    """Stop the block after some seconds, and end the process where it cannot be stopped.
+
+    Args:
+        name: of what is limited, e.g. ``the stage 'tag'``.
+        grace_s: seconds from the deadline until the process is ended.
+
+    Raises:
+        DeadlinePassed: the block took longer; raised again each second in case it is swallowed.
+    """
+    said = f"It is over the deadline of {name}, {seconds:g} s, and was stopped."
+    with watchdog.armed(seconds + grace_s, run_id, f"It is over the deadline of {name}, {seconds:g} s. {ENDED}"):
+        in_main = threading.current_thread() is threading.main_thread()
+        try:
+            with _alarm(seconds) if in_main else _exception_in_thread(seconds):
+                yield
+        except DeadlinePassed:
+            raise DeadlinePassed(said) from None
+
+
+ENDED = "Nothing could stop it, so the watchdog ended its process."
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise in the main thread, also out of a call that waits."""
+
+    def expire(_signal: int, _frame: FrameType | None) -> None:
+        raise DeadlinePassed
+
+    started = time.monotonic()
+    handler_before = signal.signal(signal.SIGALRM, expire)
+    timer_before = signal.setitimer(signal.ITIMER_REAL, seconds, REARM_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler_before)
+        _resume(timer_before, time.monotonic() - started)
+
+
+def _resume(timer: tuple[float, float], elapsed_s: float) -> None:
+    """Give the timer of whoever had it before the time that is left to it."""
+    left_s, interval_s = timer
+    if left_s:
+        signal.setitimer(signal.ITIMER_REAL, max(left_s - elapsed_s, 0.001), interval_s)
+
+
+@contextmanager
+def _exception_in_thread(seconds: float) -> Iterator[None]:
+    """Raise in the calling thread, where no signal arrives, as soon as it runs Python; a call that waits goes on."""
+    thread, over, raising = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def expire() -> None:
+        wait_s = seconds
+        while not over.wait(wait_s):
+            wait_s = REARM_S
+            with raising:
+                if not over.is_set():
+                    _raise_in(thread, DeadlinePassed)
+
+    threading.Thread(target=expire, name="deadline", daemon=True).start()
+    try:
+        yield
+    finally:
+        with raising:
+            over.set()
+            _raise_in(thread, None)
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise in a thread; None takes back what it has not noticed yet."""
+    raised = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)

@@ -1,0 +1,25 @@
+"""Uploaded bytes that nobody has any more, or that came once more with a document that was forgotten."""
+
+from __future__ import annotations
+
+from chatai_assets.files.blobs import Blobs
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.erasure import has_bytes, spare_blob
+
+
+def remove_spare(records: Records, blobs: Blobs, sha256: str) -> bool:
+    """Remove bytes unless an arrival that is not erased brought them; return whether they were removed."""
+    with records.reading() as connection:
+        if has_bytes(connection, sha256):
+            return False
+    with records.begin() as connection:
+        # Whoever brings them now waits, and keeps them again.
+        spare = spare_blob(connection, sha256)
+        if spare:
+            blobs.remove(sha256)
+    return spare
+
+
+def remove_all_spare(records: Records, blobs: Blobs) -> int:
+    """Remove all bytes that nobody has; return how many files that were."""
+    return sum(remove_spare(records, blobs, sha256) for sha256 in blobs.digests())

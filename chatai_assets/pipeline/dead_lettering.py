@@ -1,0 +1,92 @@
+"""What a dead letter says: which item failed where, on which input, under which code, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.telegram.post import url_of_key
+from chatai_assets.observability import DEAD_LETTER, log
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import items as content
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.work_queue import Key
+
+SHOWN_FINGERPRINT = 12
+"""Hex digits of a stage's fingerprint: enough to tell models and prompts apart."""
+
+
+def class_of(error: ChatAIError) -> str:
+    """Return the name under which failures of this kind are counted."""
+    return getattr(error, "code", None) or type(error).__name__
+
+
+def code_version(stage_fingerprint: str) -> str:
+    """Return under which code an item failed: the release, and with what the stage computes (model, prompt, code)."""
+    return f"{_release()}+{stage_fingerprint[:SHOWN_FINGERPRINT]}"
+
+
+@cache
+def _release() -> str:
+    try:
+        return version("chatai-assets")
+    except PackageNotFoundError:
+        return "0"
+
+
+def letters_of(
+    connection: Connection,
+    stream: Stream,
+    stage: Stage,
+    run_id: str,
+    code: str,
+    failed: Mapping[Key, tuple[RowMapping, ChatAIError, str | None]],
+) -> list[dict[str, Any]]:
+    """Return dead letters as ``dead_letters.bury`` takes them.
+
+    Args:
+        code: see ``code_version``.
+        failed: item -> its row of work, its error, and where in our code it happened.
+    """
+    labels = content.labels(connection, stream, failed.keys())
+    return [
+        {
+            "tenant_id": key[0],
+            "queue_name": stream,
+            "job_name": stage,
+            "job_id": f"{key[1]}@{row['seq']}",
+            "job_data": {"source": key[1], "seq": row["seq"], "hour": row["hour"], "run_id": run_id},
+            "source_key": key[1],
+            "error_class": class_of(error),
+            "error_message": str(error),
+            "error_stack": stack,
+            "attempts": max(row["attempts"] + 1, row["losses"]),
+            "input_fingerprint": labels[key][0] if key in labels else None,
+            "code_version": code,
+            "url": (labels[key][1] if key in labels else None) or url_of_key(key[1]),
+        }
+        for key, (row, error, stack) in failed.items()
+    ]
+
+
+def news(records: Records, stage: Stage, failures: Mapping[Key, ChatAIError]) -> list[ChatAIError]:
+    """Return the failures that no open letter tells of: a replay that fails again is no flood."""
+    if not failures:
+        return []
+    with records.reading() as connection:
+        known = dead_letters.open_failures(connection, stage, failures.keys())
+    return [error for key, error in failures.items() if (*key, class_of(error)) not in known]
+
+
+def log_failures(stage: Stage, run_id: str, failed: Mapping[Key, ChatAIError]) -> None:
+    """Write a line for each item that was given up."""
+    for (tenant_id, source_key), error in failed.items():
+        log.warning(
+            DEAD_LETTER, stage=stage, tenant=tenant_id, source=source_key, run_id=run_id, error_class=class_of(error)
+        )

@@ -1,0 +1,389 @@
+"""How every stage works: claim, compute, commit results and state together, batch by batch.
+
+A stage is a ``StageWork``: it computes a batch of claimed items outside any transaction and says
+what to write. What becomes of items that fail is decided here, once, for all stages.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.errors import ChatAIError, OverBudget, TransientError
+from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.retry import guard_against_mass_failure, retry_delay
+from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
+from chatai_assets.pipeline import budgets
+from chatai_assets.pipeline.dead_lettering import class_of, code_version, letters_of, log_failures, news
+from chatai_assets.pipeline.killers import killers_of
+from chatai_assets.pipeline.worker_id import is_gone, is_running, new_owner
+from chatai_assets.storage import costs, dead_letters, stats
+from chatai_assets.storage import items as content
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.heartbeat import beating
+from chatai_assets.storage.work_queue import Key
+
+PREVIEW_ROWS = 10
+DONE_NOTE = "the stage succeeded later"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run works on.
+
+    Attributes:
+        run_items: items per stage at most; the rest waits for the next run.
+        batch_items: items per claim and transaction.
+        projection_items: items per claim of the stages that write a projection, under one lock of its store.
+        lease_s: seconds without heartbeat after which a claim lapses.
+        max_attempts: tries of one item before a passing fault counts as a lasting one.
+        budget_s: seconds after which a stage takes no further batch; the rest waits for the next run.
+        only: the one item to work on; None works on all that is due.
+        probing: what the stage needs was down; items that all fail alike are not to blame then, however few.
+        clock: epoch seconds.
+    """
+
+    stream: Stream
+    hour: str
+    run_id: str
+    run_items: int
+    batch_items: int
+    projection_items: int
+    lease_s: float = 60.0
+    max_attempts: int = 5
+    budget_s: float = math.inf
+    only: Key | None = None
+    probing: bool = False
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class StageReport:
+    """What a stage did in one run, for metadata and logs; holds no private text.
+
+    Attributes:
+        done: items finished, ``unchanged`` among them.
+        unchanged: items whose result was already there.
+        failed: error class -> items quarantined.
+        retried: error class -> items that will be tried again.
+        lost: items that were taken away meanwhile (edited, redone) and left to whoever has them now.
+        counts: further figures of the stage, e.g. ``chunks`` or ``points_written``.
+        preview: a few items: keys and sizes.
+        paused: tenant -> what is to be said of its budget, where that is spent.
+        hour_states: state -> items of the whole hour after this run.
+        hour_costs: what the whole hour cost at this stage so far; empty for a stage that costs nothing.
+    """
+
+    stage: Stage
+    stream: Stream
+    hour: str
+    done: int = 0
+    unchanged: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    retried: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    preview: list[dict[str, Any]] = field(default_factory=list)
+    paused: dict[str, str] = field(default_factory=dict)
+    hour_states: dict[str, int] = field(default_factory=dict)
+    hour_costs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> int:
+        """Items that were claimed."""
+        return self.done + self.failed.total() + self.retried.total() + self.lost
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing came of it but that budgets are spent."""
+        return bool(self.paused) and self.taken == self.retried[OverBudget.__name__]
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What a batch came to.
+
+    Attributes:
+        write: writes the results of the items that are still held and did not fail, in the committing transaction.
+        failures: item -> what befell it.
+        follow: stages that become pending for every finished item that has not seen them.
+        reopen: stage -> items for which it becomes pending again.
+        unchanged: items whose result was already there.
+    """
+
+    write: Callable[[Connection, set[Key]], None]
+    failures: dict[Key, ChatAIError] = field(default_factory=dict)
+    stacks: dict[Key, str] = field(default_factory=dict)
+    follow: Sequence[Stage] = ()
+    reopen: dict[Stage, list[Key]] = field(default_factory=dict)
+    unchanged: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    preview: list[dict[str, Any]] = field(default_factory=list)
+
+
+class StageWork(Protocol):
+    """One stage's own part."""
+
+    @property
+    def stage(self) -> Stage:
+        """Which stage this is."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """With what the stage computes: model, prompt and code versions."""
+        ...
+
+    @property
+    def withdraws(self) -> Sequence[Stage]:
+        """Stages that must look again at an item that fails here for good, if a projection holds some of it."""
+        ...
+
+    @property
+    def done_without(self) -> Sequence[Stage]:
+        """Stages that are done, or done again, for an item without what failed here for good."""
+        ...
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Write what failing for good means to the items themselves (a document's status, what an earlier one said)."""
+        ...
+
+    def compute(self, owner: str) -> BatchResult:
+        """Work on the items of a claim; raises ``Outage`` when none of them can go on."""
+        ...
+
+
+def run_stage(scope: Scope, records: Records, stage_work: StageWork, *, batch_items: int | None = None) -> StageReport:
+    """Do what is due of one stage in one hour, at most ``scope.run_items`` items.
+
+    Raises:
+        Outage: something all items need is down; what was claimed is given back, no attempt is used up.
+        BudgetSpent: all that waits is over its tenant's budget, and no run of this hour has said so today.
+    """
+    report = StageReport(stage_work.stage, scope.stream, scope.hour)
+    started = time.monotonic()
+    free_lost_claims(records)
+    with records.reading() as connection:
+        known = budgets.is_known(connection, scope.stream, stage_work.stage, scope.hour, scope.clock())
+    while report.taken < scope.run_items and time.monotonic() - started < scope.budget_s:
+        limit = min(batch_items or scope.batch_items, scope.run_items - report.taken)
+        if not _run_batch(scope, records, stage_work, limit, report):
+            break
+    report.seconds = time.monotonic() - started
+    if report.is_paused and not known:
+        raise budgets.budget_spent(report.paused)
+    with records.reading() as connection:
+        report.hour_states = work.hour_states(connection, scope.stream, stage_work.stage, scope.hour)
+        report.hour_costs = costs.costs_of_hour(connection, scope.stream, stage_work.stage, scope.hour)
+    return report
+
+
+def _run_batch(scope: Scope, records: Records, stage_work: StageWork, limit: int, report: StageReport) -> bool:
+    started = time.monotonic()
+    with _claimed(scope, records, stage_work.stage, limit) as (owner, size):
+        if not size:
+            return False
+        result = _computed(scope, records, stage_work, owner, size)
+        _commit(scope, records, stage_work, owner, size, result, report, started)
+    return True
+
+
+def _computed(scope: Scope, records: Records, stage_work: StageWork, owner: str, size: int) -> BatchResult:
+    # What may be a killer is claimed alone.
+    killers = killers_of(records, owner, stage_work.stage, scope.clock()) if size == 1 else {}
+    if killers:
+        return BatchResult(write=lambda _connection, _keys: None, failures=dict(killers))
+    result = stage_work.compute(owner)
+    fresh = news(records, stage_work.stage, result.failures)
+    guard_against_mass_failure(fresh, size, probing=scope.probing)
+    return result
+
+
+@contextmanager
+def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterator[tuple[str, int]]:
+    """Claim a batch, keep the claim alive, and give back whatever is still held at the end."""
+    owner, now = new_owner(), scope.clock()
+    wanted = claims.Claim(
+        owner, scope.stream, stage, scope.hour, limit, now, now + scope.lease_s, scope.run_id, scope.only
+    )
+    with records.begin() as connection:
+        size = claims.claim(connection, wanted, is_running)
+        if size and scope.stream == "documents" and stage != "reindex":
+            content.begin_documents(connection, owner)
+    if not size:
+        yield owner, 0
+        return
+
+    def renew() -> None:  # if none comes in time, the lease lapses and the commit finds out
+        with records.begin() as connection:
+            claims.renew(connection, owner, scope.clock() + scope.lease_s)
+
+    with beating(renew, scope.lease_s / 4, "lease heartbeat"):
+        try:
+            yield owner, size
+        except BaseException:
+            with records.begin() as connection:
+                claims.release(connection, owner)
+            raise
+
+
+def _commit(
+    scope: Scope,
+    records: Records,
+    stage_work: StageWork,
+    owner: str,
+    size: int,
+    result: BatchResult,
+    report: StageReport,
+    started: float,
+) -> None:
+    """Write results, state, follow-up work and stats in one transaction, for what is still the owner's."""
+    now = scope.clock()
+    with records.begin() as connection:
+        held = claims.held(connection, owner)
+        work_rows = content.claimed_work(connection, owner) if result.failures else ()
+        rows = {(row["tenant_id"], row["source_key"]): row for row in work_rows}
+        failed, retried = _sort_failures(scope, result, held, rows)
+        _give_back(connection, owner, result, retried, now)
+        result.write(connection, held - result.failures.keys())
+        stage_work.write_failed(connection, failed)
+        _withdraw(connection, owner, stage_work, failed, now)
+        work.fail(connection, owner, [(key, type(error).__name__) for key, error in failed.items()], now=now)
+        why = {key: (rows[key], error, result.stacks.get(key)) for key, error in failed.items()}
+        code = code_version(stage_work.fingerprint)
+        letters = letters_of(connection, scope.stream, stage_work.stage, scope.run_id, code, why)
+        dead_letters.bury(connection, letters, now=now)
+        work.follow(connection, owner, result.follow, now=now)
+        whole = None if result.failures else owner
+        for stage, keys in result.reopen.items():
+            mine = [key for key in keys if key in held and key not in retried]
+            work.reopen(connection, stage, mine, now=now, owner=whole)
+        dead_letters.resolve_done(connection, owner, stage_work.stage, DONE_NOTE)
+        done = work.finish(connection, owner, fingerprint=stage_work.fingerprint, now=now)
+        stats.add_stats(
+            connection,
+            _stats_row(scope, stage_work.stage, done, result, failed, retried, now, time.monotonic() - started),
+        )
+    _add_to(report, size - len(held), done, result, failed, retried)
+    log_failures(stage_work.stage, scope.run_id, failed)
+
+
+def _give_back(
+    connection: Connection, owner: str, result: BatchResult, retried: Mapping[Key, tuple[str, float]], now: float
+) -> None:
+    """Leave items to a later batch; those that were not even tried have used up no attempt."""
+    later = {key: (key, name, now + delay) for key, (name, delay) in retried.items()}
+    untried = {key for key in later if not _was_tried(result.failures[key])}
+    work.postpone(connection, owner, [row for key, row in later.items() if key not in untried], now=now)
+    work.put_off(connection, owner, [row for key, row in later.items() if key in untried], now=now)
+
+
+def _was_tried(error: ChatAIError) -> bool:
+    return not isinstance(error, TransientError) or error.costs_attempt
+
+
+def _withdraw(
+    connection: Connection, owner: str, stage_work: StageWork, failed: Mapping[Key, ChatAIError], now: float
+) -> None:
+    """Have the projections let go of what a failed item does not say now, whichever revision they hold of it."""
+    if not failed:
+        return
+    for stage in stage_work.done_without:
+        _look_again(connection, owner, stage, list(failed), now)
+    if stage_work.withdraws:
+        stale = [key for key in ledger.projected(connection, owner) if key in failed]
+        for stage in stage_work.withdraws:
+            _look_again(connection, owner, stage, stale, now)
+
+
+def _look_again(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key], now: float) -> None:
+    work.follow(connection, owner, (stage,), now=now, keys=keys)
+    work.reopen(connection, stage, keys, now=now)
+
+
+def _sort_failures(
+    scope: Scope, result: BatchResult, held: set[Key], rows: Mapping[Key, Any]
+) -> tuple[dict[Key, ChatAIError], dict[Key, tuple[str, float]]]:
+    """Return the items that failed for good, and those to try again with class and delay."""
+    failed: dict[Key, ChatAIError] = {}
+    retried: dict[Key, tuple[str, float]] = {}
+    for key, error in result.failures.items():
+        if key not in held:
+            continue
+        attempts = rows[key]["attempts"] + 1
+        if isinstance(error, TransientError) and not error.costs_attempt:
+            retried[key] = (type(error).__name__, error.retry_after or 0.0)
+        elif isinstance(error, TransientError) and attempts < min(
+            scope.max_attempts, error.most_attempts or scope.max_attempts
+        ):
+            retried[key] = (type(error).__name__, retry_delay(attempts, error.retry_after))
+        else:
+            failed[key] = error
+    return failed, retried
+
+
+def _stats_row(
+    scope: Scope,
+    stage: Stage,
+    done: int,
+    result: BatchResult,
+    failed: Mapping[Key, ChatAIError],
+    retried: Mapping[Key, Any],
+    now: float,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "run_id": scope.run_id,
+        "stream": scope.stream,
+        "stage": stage,
+        "hour": scope.hour,
+        "at": now,
+        "done": done,
+        "unchanged": result.unchanged,
+        "failed": len(failed),
+        "retried": len(retried),
+        "seconds": seconds,
+    }
+
+
+def _add_to(
+    report: StageReport,
+    lost: int,
+    done: int,
+    result: BatchResult,
+    failed: Mapping[Key, ChatAIError],
+    retried: Mapping[Key, tuple[str, float]],
+) -> None:
+    report.done += done
+    report.unchanged += result.unchanged
+    report.failed.update(class_of(error) for error in failed.values())
+    report.retried.update(name for name, _ in retried.values())
+    report.lost += lost
+    report.paused |= {key[0]: str(error) for key, error in result.failures.items() if isinstance(error, OverBudget)}
+    report.counts.update(result.counts)
+    report.preview.extend(result.preview[: PREVIEW_ROWS - len(report.preview)])
+    if lost:
+        log.info(CLAIM_LOST, stage=report.stage, hour=report.hour, items=lost)
+
+
+def free_lost_claims(records: Records) -> int:
+    """Take back claims of processes of this machine that no longer run; return of how many owners.
+
+    What they held is due only after this: whoever asks which hours are due right after a crash calls it first.
+    """
+    with records.begin() as connection:
+        freed = claims.free_orphans(connection, is_gone)
+    if freed:
+        log.info(CLAIMS_FREED, owners=freed)
+    return freed

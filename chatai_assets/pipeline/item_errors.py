@@ -1,0 +1,78 @@
+"""One item's fault stays its own: what goes wrong while it is worked on never takes its neighbours along."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from chatai_assets.domain.errors import ChatAIError, Outage
+from chatai_assets.domain.retry import UnexpectedFailure
+from chatai_assets.pipeline.engine import BatchResult
+from chatai_assets.storage.work_queue import Key
+
+T = TypeVar("T")
+Question = TypeVar("Question")
+
+UNFORESEEN = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+)
+"""What code raises that meets an input it was not made for; a signal, an exit or a full memory is none of these."""
+
+
+def attempt(compute: Callable[[], T], key: Key, result: BatchResult) -> T | None:
+    """Compute one item; what goes wrong becomes its failure and leaves its neighbours alone.
+
+    Raises:
+        Outage: what all items need is down.
+    """
+    try:
+        return compute()
+    except (ChatAIError, *UNFORESEEN) as error:
+        note_failure(error, key, result)
+        return None
+
+
+def answers_to(
+    ask: Callable[[Sequence[Question]], Sequence[T | ChatAIError]], questions: Sequence[Question]
+) -> list[T | Exception]:
+    """Ask all at once, and one by one if that fails in a way nobody foresaw; return answers or faults, in order.
+
+    Raises:
+        Outage: what all questions need is down.
+        Exception: what nobody foresaw, when it befalls each of several questions: then it is not the items.
+    """
+    if not questions:
+        return []
+    try:
+        return list(ask(questions))
+    except UNFORESEEN:
+        answers = [_answer(ask, question) for question in questions]
+        if len(answers) > 1 and all(isinstance(answer, UNFORESEEN) for answer in answers):
+            raise
+        return answers
+
+
+def _answer(ask: Callable[[Sequence[Question]], Sequence[T | ChatAIError]], question: Question) -> T | Exception:
+    try:
+        return ask([question])[0]
+    except UNFORESEEN as error:
+        return error
+
+
+def note_failure(error: Exception, key: Key, result: BatchResult) -> None:
+    """Record what befell an item; an ``Outage`` is raised, since it befalls them all."""
+    if isinstance(error, Outage):
+        raise error
+    if isinstance(error, ChatAIError):
+        result.failures[key] = error
+        return
+    # The message may quote private text: only the class and the place go into the letter.
+    result.failures[key] = UnexpectedFailure(f"An unforeseen {type(error).__name__}; the stack says where.")
+    result.stacks[key] = "".join(traceback.format_tb(error.__traceback__))

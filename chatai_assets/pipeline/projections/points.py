@@ -1,0 +1,179 @@
+"""Chunks, vectors and tags -> points in a vector index, whichever stage writes them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sqlalchemy import RowMapping
+
+from chatai_assets.adapters.vectors.base import Point, Sparse
+from chatai_assets.domain.ids import Stream, canonical_json, digest, point_id
+from chatai_assets.domain.text.chunking import BODY
+from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
+from chatai_assets.pipeline.projections.writes import Changes, announce, needs_writing
+from chatai_assets.storage import embeddings, enrichment
+from chatai_assets.storage import items as content
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.vector_indexes import State, hold
+from chatai_assets.storage.web_pages import pages_of_owner
+from chatai_assets.storage.work_queue import Key
+
+UPSERT_POINTS = 1_000
+"""Points handed to the index at once."""
+
+SHOWN = ("title", "channel", "url", "language", "published_at", "expires_at")
+"""Columns of an item that stand beside each of its points."""
+
+Payload = dict[str, Any]
+Wanted = Mapping[Key, Mapping[str, tuple[str, Payload]]]
+"""Item -> point id -> hash of its text, payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an index holds now of the items of a claim.
+
+    Attributes:
+        desired: item -> point id -> fingerprint of content; without the items that were left out.
+    """
+
+    desired: dict[Key, dict[str, str]]
+    changes: Changes
+
+
+def write_points(
+    records: Records, index: OpenIndex, state: State, stream: Stream, owner: str, leave_out: Collection[Key] = ()
+) -> Written:
+    """Make an index hold exactly what the record store knows of the items of a claim; the ledger is yet to confirm.
+
+    Args:
+        state: what the index must be for that.
+        leave_out: items of which what the index holds stays as it is.
+
+    Raises:
+        IndexMoved: the index is that no more.
+        ProjectionReplaced: the ledger speaks of another store.
+    """
+    with records.reading() as connection:
+        items = content.claimed_items(connection, stream, owner, *SHOWN)
+        chunks = content.claimed_chunks(connection, owner, with_text=False)
+        tags = enrichment.tags_of_owner(connection, owner)
+        pages = _titles(pages_of_owner(connection, owner))
+        embedded = embeddings.embedded_texts(connection, owner, index.model)
+        before = ledger.recorded(connection, owner, index.projection)
+    wanted = _wanted_points(stream, items, chunks, embedded, tags, pages)
+    desired = {
+        key: {i: content_of(index.model, *point) for i, point in points.items()}
+        for key, points in wanted.items()
+        if key not in leave_out
+    }
+    changes = Changes({})
+    if needs_writing(desired, before):
+        changes = _write(records, index, state, owner, wanted, desired)
+    return Written(desired, changes)
+
+
+def _write(
+    records: Records, index: OpenIndex, state: State, owner: str, wanted: Wanted, desired: dict[Key, dict[str, str]]
+) -> Changes:
+    check = partial(hold, number=index.about.number, state=state)
+    with index.vectors.writing() as writer:
+        changes = announce(records, index.projection, owner, desired, writer.mark, check)
+        with records.reading() as connection:
+            kept = embeddings.vectors_of_owner(connection, owner, index.model)
+        points = [
+            _point(i, payload, kept[key[0], text_hash])
+            for key, plan in changes.plans.items()
+            for i, (text_hash, payload) in ((i, wanted[key][i]) for i in plan.upserts)
+            # What was taken away since has no vectors here; nobody confirms it either.
+            if (key[0], text_hash) in kept
+        ]
+        for start in range(0, len(points), UPSERT_POINTS):
+            writer.upsert(points[start : start + UPSERT_POINTS])
+        writer.delete([i for plan in changes.plans.values() for i in plan.deletes])
+        if changes.mark:
+            writer.sign(changes.mark)
+    return changes
+
+
+def _wanted_points(
+    stream: str,
+    items: Sequence[RowMapping],
+    chunks: Sequence[RowMapping],
+    embedded: Collection[tuple[str, str]],
+    tags: Mapping[Key, tuple[str, tuple[str, ...]]],
+    pages: Mapping[tuple[Key, str], Payload],
+) -> dict[Key, dict[str, tuple[str, Payload]]]:
+    """Return item -> point id -> (text hash, payload).
+
+    An item without text has none; nor has one whose body is embedded in part, lest parts of it pass for the whole.
+    Of its linked pages those count that are embedded whole.
+    """
+    by_item: defaultdict[Key, list[RowMapping]] = defaultdict(list)
+    for chunk in chunks:
+        by_item[_key(chunk)].append(chunk)
+    wanted = {}
+    for item in items:
+        key = _key(item)
+        about = _about(stream, item, tags.get(key, ("", ()))[1])
+        lacking = {chunk["part"] for chunk in by_item[key] if _text(chunk) not in embedded}
+        mine = by_item[key] if item["has_text"] and BODY not in lacking else []
+        wanted[key] = {
+            _id(chunk): (chunk["text_hash"], _payload(about | pages.get((key, chunk["part"]), {}), chunk))
+            for chunk in mine
+            if chunk["part"] not in lacking
+        }
+    return wanted
+
+
+def _titles(told: Mapping[Key, Mapping[str, Any]]) -> dict[tuple[Key, str], Payload]:
+    """Return item and part -> title and address of the linked page that the part is."""
+    return {
+        (key, page["part"]): {"title": page["title"], "url": page["url"]}
+        for key, value in told.items()
+        for page in reversed(value["pages"])
+        if page["part"]
+    }
+
+
+def _about(stream: str, item: RowMapping, tags: Sequence[str]) -> Payload:
+    return {
+        "tenant_id": item["tenant_id"],
+        "source": item["source_key"],
+        "kind": "post" if stream == "posts" else "document",
+        **{name: item[name] for name in SHOWN},
+        "tags": list(tags),
+    }
+
+
+def _payload(about: Payload, chunk: RowMapping) -> Payload:
+    return about | {name: chunk[name] for name in ("part", "ordinal", "page", "start", "end")}
+
+
+def _id(chunk: RowMapping) -> str:
+    return str(point_id(chunk["tenant_id"], chunk["source_key"], chunk["part"], chunk["ordinal"]))
+
+
+def _key(row: RowMapping) -> Key:
+    return row["tenant_id"], row["source_key"]
+
+
+def _text(chunk: RowMapping) -> tuple[str, str]:
+    return chunk["tenant_id"], chunk["text_hash"]
+
+
+def content_of(model: str, text_hash: str, payload: Mapping[str, Any]) -> str:
+    """Return a fingerprint of a point: who embedded which text, and what stands beside it."""
+    return digest(model, text_hash, canonical_json(payload))[:16]
+
+
+def _point(i: str, payload: Payload, vector: RowMapping) -> Point:
+    indices = np.frombuffer(vector["sparse_indices"], "<u4").tolist()
+    values = np.frombuffer(vector["sparse_values"], "<f4").tolist()
+    return Point(i, np.frombuffer(vector["dense"], "<f4"), Sparse(indices, values), payload)

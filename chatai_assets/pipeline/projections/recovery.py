@@ -1,0 +1,191 @@
+"""Noticing that a projection is not the one its ledger speaks of, and having it written again.
+
+Files are removed by hand, disks fail, a store or the record store is restored from another day, a setting points to
+another server. Then nothing the ledger says of the projection is true. It is forgotten, what the store does hold is
+recorded as of unknown content, so that stale entries go, and the stage of each of these items is pending again. The
+mark that the store has now is recorded last: until then nobody can write, and a kill makes all of it begin anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from chatai_assets.domain.errors import ProjectionReplaced
+from chatai_assets.domain.graph.subgraph import key_of_source, own_node
+from chatai_assets.domain.ids import Stage
+from chatai_assets.observability import PROJECTION_REOPENED, log
+from chatai_assets.storage import items as content
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage import tombstones
+from chatai_assets.storage import vector_indexes as indexes
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.marks import Marks, expected_marks, set_marks
+from chatai_assets.storage.projection_ledger import Projection
+from chatai_assets.storage.vector_indexes import State
+from chatai_assets.storage.work_queue import Key
+from chatai_assets.storage.writer_lock import turn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from chatai_assets.adapters.graph.base import GraphStore
+    from chatai_assets.adapters.vectors.base import VectorStore
+    from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
+
+T = TypeVar("T")
+WRITTEN_BY: Mapping[State, Stage | None] = {"serving": "index", "filling": "reindex", "kept": None, "dropping": None}
+ITEMS = 2_000
+"""Items of one transaction."""
+HOLDINGS = 5_000
+"""Points, nodes and edges of one transaction."""
+ADVICE = "Nothing to do: runs write it again. If nobody removed, restored or moved the store, check its disk."
+Holding = tuple[Key, str]
+"""An item, and the id of something that a projection holds of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """A projection, as far as its loss goes.
+
+    Attributes:
+        mark: a cheap look at what the last turn of writing left in the store.
+        holdings: walks through all that the store holds.
+    """
+
+    name: Projection
+    mark: Callable[[], str | None]
+    holdings: Callable[[], Iterator[Holding]]
+
+
+def projected_vectors(index: OpenIndex) -> Projected:
+    """Return a vector index as a projection."""
+    return Projected(index.projection, index.vectors.mark, lambda: held_points(index.vectors))
+
+
+def projected_graph(graph: GraphStore) -> Projected:
+    """Return the graph as a projection."""
+    return Projected("graph", graph.mark, lambda: held_parts(graph))
+
+
+def held_points(vectors: VectorStore) -> Iterator[Holding]:
+    """Yield every point with its item."""
+    for point, payload in vectors.points():
+        yield (payload["tenant_id"], payload["source"]), point
+
+
+def held_parts(graph: GraphStore) -> Iterator[Holding]:
+    """Yield every edge, and every node it touches, with the item that says so; and every item's own node."""
+    for edge in graph.edges():
+        key = key_of_source(edge.source)
+        yield key, f"{edge.type} {edge.id}"
+        yield from ((key, f"{label} {node_id}") for label, node_id in (edge.start, edge.end))
+    for node in graph.nodes():
+        if "source" in node.properties:
+            key = node.properties["tenant_id"], node.properties["source"]
+            yield key, " ".join(own_node(*key))
+
+
+def is_lost(records: Records, projected: Projected) -> bool:
+    """Return whether the store is not the one its ledger speaks of.
+
+    Raises:
+        StoreUnavailable: the store cannot be asked.
+    """
+    before = _expected(records, projected)
+    found = projected.mark()
+    # Only if no turn came to its end meanwhile do the two belong together.
+    return found not in before and _expected(records, projected) == before
+
+
+def recover(records: Records, projected: Projected) -> int:
+    """Have a lost projection written again; return how many items became pending for that, 0 if it is not lost.
+
+    Raises:
+        StoreUnavailable: a store cannot be read, or another process has been recovering it for too long.
+    """
+    if not is_lost(records, projected):
+        return 0
+    with turn(records, f"{projected.name.replace('/', '-')}-recovery"):
+        if not is_lost(records, projected):
+            return 0
+        found = projected.mark()
+        items = _forget(records, projected.name) + _suspect(records, projected)
+        with records.begin() as connection:
+            set_marks(connection, projected.name, found, found)
+    log.warning(PROJECTION_REOPENED, projection=projected.name, items=items, advice=ADVICE)
+    return items
+
+
+def recovering(stage: Callable[[], T], records: Records, projected: Projected) -> T:
+    """Run a stage that writes a projection; if that turns out to be lost, recover it and run the stage once more."""
+    try:
+        return stage()
+    except ProjectionReplaced:
+        recover(records, projected)
+        return stage()
+
+
+def _expected(records: Records, projected: Projected) -> Marks:
+    with records.reading() as connection:
+        return expected_marks(connection, projected.name)
+
+
+def _forget(records: Records, name: Projection) -> int:
+    """Drop all that the ledger says of a projection, some items at a time."""
+    items = 0
+    while True:
+        with records.begin() as connection:
+            keys = ledger.some_keys(connection, name, ITEMS)
+            if not keys:
+                return items
+            reopen(connection, name, keys)
+            ledger.forget(connection, name, keys)
+        items += len(keys)
+
+
+def _suspect(records: Records, projected: Projected) -> int:
+    """Record what a store that was not empty holds; return of how many items, some of them perhaps counted twice."""
+    items = 0
+    for found in _batches(projected.holdings()):
+        with records.begin() as connection:
+            reopen(connection, projected.name, list(found))
+            ledger.suspect(connection, projected.name, found)
+        items += len(found)
+    return items
+
+
+def reopen(connection: Connection, name: Projection, keys: Sequence[Key]) -> None:
+    """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now.
+
+    What was erased leaves once more: a store from another day may hold it. An index that is kept is written when it is
+    wanted back.
+    """
+    stage = written_by(connection, name)
+    if stage:
+        work.reopen(connection, stage, keys, now=time.time())
+    tombstones.condemn_again(connection, keys, time.time())
+    if stage == "index":
+        content.hide_documents(connection, keys)
+
+
+def written_by(connection: Connection, name: Projection) -> Stage | None:
+    """Return the stage that writes a projection at the moment, if any does."""
+    if name == "graph":
+        return "link"
+    mine = [index.state for index in indexes.every_index(connection) if index.projection == name]
+    return WRITTEN_BY[mine[0]] if mine else None
+
+
+def _batches(holdings: Iterable[Holding]) -> Iterator[dict[Key, list[str]]]:
+    each = iter(holdings)
+    while batch := list(islice(each, HOLDINGS)):
+        found: defaultdict[Key, list[str]] = defaultdict(list)
+        for key, held in batch:
+            found[key].append(held)
+        yield found

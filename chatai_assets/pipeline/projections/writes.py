@@ -1,0 +1,123 @@
+"""Writing a projection so that it holds what the record store says and nothing else.
+
+The ledger learns what is intended before the store is written and what is confirmed after. The
+store's lock is held around "still mine?", the intention and the write, so that a slow owner of an
+old revision finds out before it writes, and a newer one sees what the older intended. In the same
+transaction it is made sure that the store is the one the ledger speaks of (``records.marks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.errors import ProjectionReplaced
+from chatai_assets.domain.projection_plan import Plan, Recorded, plan_index
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.marks import confirm_mark, expected_marks, set_marks
+from chatai_assets.storage.projection_ledger import NOTHING, Projection
+from chatai_assets.storage.tombstones import Leaving, still_leaving
+from chatai_assets.storage.work_queue import Key
+
+Desired = Mapping[Key, Mapping[str, str]]
+"""Item -> id -> fingerprint of what the projection shall hold of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a batch must write, and of which items it is sure to be the owner.
+
+    Attributes:
+        mark: what to leave in the store once all is written; None when there is nothing to write.
+    """
+
+    plans: dict[Key, Plan]
+    mark: str | None = None
+
+    @property
+    def written(self) -> int:
+        """How many ids are written."""
+        return sum(len(plan.upserts) for plan in self.plans.values())
+
+    @property
+    def deleted(self) -> int:
+        """How many ids are removed."""
+        return sum(len(plan.deletes) for plan in self.plans.values())
+
+
+def needs_writing(desired: Desired, recorded: Mapping[Key, Recorded]) -> bool:
+    """Return whether any item differs from what the ledger surely knows; if none does, no lock is taken."""
+    return any(not plan_index(wanted, recorded.get(key, NOTHING)).empty for key, wanted in desired.items())
+
+
+def announce(
+    records: Records,
+    projection: Projection,
+    owner: str,
+    desired: Desired,
+    found: str | None,
+    check: Callable[[Connection], None] = lambda _: None,
+) -> Changes:
+    """Record the intentions of the items that are still the owner's; call it with the projection's lock held.
+
+    Args:
+        found: the mark of the store.
+        check: raises where the projection is not to be written any more.
+
+    Raises:
+        ProjectionReplaced: the ledger speaks of another store.
+    """
+
+    def held(connection: Connection) -> dict[Key, Recorded]:
+        check(connection)
+        mine = claims.held(connection, owner)
+        before = ledger.recorded(connection, owner, projection)
+        return {key: before.get(key, NOTHING) for key in desired if key in mine}
+
+    return _announce(records, projection, desired, found, held)
+
+
+def announce_leaving(records: Records, projection: Projection, items: Leaving, found: str | None) -> Changes:
+    """Record that nothing of those items is to be left that are leaving still; otherwise like ``announce``."""
+
+    def leaving(connection: Connection) -> dict[Key, Recorded]:
+        return ledger.recorded_of(connection, still_leaving(connection, items), projection)
+
+    return _announce(records, projection, {key: {} for key in items}, found, leaving)
+
+
+def _announce(
+    records: Records,
+    projection: Projection,
+    desired: Desired,
+    found: str | None,
+    mine: Callable[[Connection], Mapping[Key, Recorded]],
+) -> Changes:
+    """Record intentions.
+
+    Args:
+        mine: which of the items may be changed, and what is recorded of them.
+    """
+    with records.begin() as connection:
+        if found not in expected_marks(connection, projection):
+            raise ProjectionReplaced(f"the store of the {projection} was lost, or another one has taken its place")
+        known = mine(connection)
+        plans = {key: plan_index(desired[key], before) for key, before in known.items()}
+        changed = {key: plan for key, plan in plans.items() if not plan.empty}
+        ledger.intend(connection, projection, {key: plan.intention for key, plan in changed.items()}, known)
+        mark = uuid4().hex if changed else None
+        if mark:
+            set_marks(connection, projection, found, mark)
+    return Changes(changed, mark)
+
+
+def confirm(connection: Connection, projection: Projection, changes: Changes, held: Desired) -> None:
+    """Record that what was announced is in the store now, of the items that are still the owner's."""
+    ledger.confirm(connection, projection, {key: held[key] for key in changes.plans if key in held})
+    if changes.mark:
+        confirm_mark(connection, projection, changes.mark)

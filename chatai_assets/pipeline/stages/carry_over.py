@@ -1,0 +1,69 @@
+"""What models said of an item before -> what of it holds of the item's new text.
+
+Until models have answered for a new revision, which in an outage may be long, index and graph show what is kept here:
+tags that stand in the new text as well, and facts of chunks that it says as well.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.revisions import same_chunks
+from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags
+from chatai_assets.storage import enrichment
+from chatai_assets.storage import items as content
+from chatai_assets.storage.work_queue import Key
+
+Row = Mapping[str, Any]
+
+
+def keep_what_holds(connection: Connection, owner: str, texts: Mapping[Key, str], chunks: Sequence[Row]) -> None:
+    """Forget the tags and facts that do not hold of the items of a claim now; before their chunks are replaced.
+
+    Args:
+        texts: of the items.
+        chunks: of the items, as they will be.
+    """
+    _keep_tags(connection, owner, texts)
+    _keep_facts(connection, owner, chunks)
+
+
+def _keep_tags(connection: Connection, owner: str, texts: Mapping[Key, str]) -> None:
+    said = {key: tags for key, (_, tags) in enrichment.tags_of_owner(connection, owner).items() if key in texts}
+    kept = {key: check_tags(tags, texts[key][:TAGGED_CHARS]) for key, tags in said.items()}
+    enrichment.change_tags(connection, {key: tags for key, tags in kept.items() if tags != said[key]})
+
+
+def _keep_facts(connection: Connection, owner: str, chunks: Sequence[Row]) -> None:
+    before = content.claimed_chunks(connection, owner, with_text=False, pages=False)
+    if not before:
+        return
+    places = _places(list(map(dict, before)), chunks)
+    said = [list(map(dict, facts)) for facts in enrichment.facts_of_owner(connection, owner)]
+    kept = [list(_moved(facts, places)) for facts in said]
+    if kept != said:
+        enrichment.replace_facts(connection, owner, *kept)
+
+
+def _places(before: Sequence[Row], now: Sequence[Row]) -> dict[Key, dict[int, int]]:
+    """Return item -> ordinal of a chunk before -> its ordinal now, of the chunks that there still are."""
+    hashes, hashes_now = _hashes(before), _hashes(now)
+    return {key: same_chunks(mine, hashes_now[key]) for key, mine in hashes.items() if key in hashes_now}
+
+
+def _hashes(chunks: Sequence[Row]) -> dict[Key, list[str]]:
+    hashes: defaultdict[Key, list[str]] = defaultdict(list)
+    for chunk in chunks:
+        hashes[chunk["tenant_id"], chunk["source_key"]].append(chunk["text_hash"])
+    return hashes
+
+
+def _moved(facts: Sequence[Row], places: Mapping[Key, Mapping[int, int]]) -> Iterator[dict[str, Any]]:
+    for fact in facts:
+        now = places.get((fact["tenant_id"], fact["source_key"]), {}).get(fact["ordinal"])
+        if now is not None:
+            yield {**fact, "ordinal": now}

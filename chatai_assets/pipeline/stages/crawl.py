@@ -1,0 +1,237 @@
+"""The links of posts -> pages, kept by URL, and chunks of their text that belong to the post.
+
+What a page says is found as its post's; a page that cannot be had leaves its post as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.crawler.base import PageReader
+from chatai_assets.domain.errors import ChatAIError, NotAsked, PageUnavailable
+from chatai_assets.domain.ids import Stage, canonical_json, digest, fingerprint
+from chatai_assets.domain.text.chunking import cut
+from chatai_assets.domain.web_pages import PASSING, Link, Page, page_links
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.storage import items as content
+from chatai_assets.storage import web_pages as pages
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.web_pages import Place, page_place
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "2"
+FINGERPRINT = fingerprint("crawl", CODE_VERSION)
+"""Says by which code pages were read."""
+PAGES_PER_POST = 3
+BATCH_ITEMS = 200
+"""Posts of one transaction: their pages are read at a time, in about a minute at most."""
+FRESH_S = 6 * 3_600.0
+"""For how long a page that was read is not asked for again."""
+PATIENCE_S = 24 * 3_600.0
+"""After this time from its arrival a post waits no longer for pages whose turn does not come."""
+LATER_S = 60.0
+
+Row = dict[str, Any]
+
+
+def crawl_hour(scope: Scope, *, records: Records, reader: PageReader | None) -> StageReport:
+    """Read the pages to which the posts of an hour link.
+
+    Args:
+        reader: None where pages are not to be read: then no post waits for them.
+    """
+    with records.begin() as connection:
+        if reader is None:
+            pages.close_crawl(connection, scope.hour)
+            return StageReport("crawl", scope.stream, scope.hour)
+        pages.open_crawl(connection, scope.hour, now=scope.clock())
+    return run_stage(scope, records, _Crawling(scope, records, reader), batch_items=min(BATCH_ITEMS, scope.batch_items))
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    key: Key
+    urls: tuple[str, ...]
+    attempts: int
+    received_at: float
+
+    @property
+    def places(self) -> list[Place]:
+        return [page_place(self.key[0], url) for url in self.urls]
+
+
+class _Crawling:
+    stage: Stage = "crawl"
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ()
+
+    def __init__(self, scope: Scope, records: Records, reader: PageReader) -> None:
+        self.scope = scope
+        self.records = records
+        self.reader = reader
+        self.fingerprint = FINGERPRINT
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Nothing: a post is what it is without its pages."""
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            items = content.claimed_items(connection, "posts", owner, "links", "received_at")
+            attempts = {_key(row): row["attempts"] for row in content.claimed_work(connection, owner)}
+            wanted = [_post(item, attempts) for item in items if _key(item) in attempts]
+            kept = pages.known_pages(connection, {place for post in wanted for place in post.places})
+            had = _contents(pages.page_chunks(connection, owner))
+            told = pages.pages_of_owner(connection, owner)
+        asked, read = self._read(wanted, kept)
+        now = {**kept, **read}
+        result = BatchResult(write=lambda _connection, _keys: None)
+        for post in wanted:
+            fault = self._must_wait(post, now)
+            if fault:
+                result.failures[post.key] = fault
+        finished = [post for post in wanted if post.key not in result.failures]
+        self._complete(result, finished, now, read, had, told)
+        result.counts.update(links_asked=asked)
+        return result
+
+    def _read(self, wanted: Sequence[_Post], kept: Mapping[Place, RowMapping]) -> tuple[int, dict[Place, Row]]:
+        """Ask for the pages that are not fresh; return how many were, and those of which more is known now."""
+        moment = self.scope.clock()
+        stale = {
+            place: _link(url, kept.get(place))
+            for post in wanted
+            for place, url in zip(post.places, post.urls, strict=True)
+            if not _is_fresh(kept.get(place), moment)
+        }
+        answers = zip(stale, self.reader.read(list(stale.values())), strict=True) if stale else ()
+        rows = {place: _page_row(place, page, kept.get(place), moment) for place, page in answers}
+        return len(stale), {place: row for place, row in rows.items() if row is not None}
+
+    def _must_wait(self, post: _Post, known: Mapping[Place, Any]) -> ChatAIError | None:
+        """Return why a post is to be tried again: a page of it may still come."""
+        faults = {known[place]["fault"] for place in post.places}
+        if "not_asked" in faults and self.scope.clock() - post.received_at < PATIENCE_S:
+            return NotAsked("A linked page waits for its site's turn.", LATER_S)
+        if faults & PASSING and post.attempts + 1 < self.scope.max_attempts:
+            return PageUnavailable("A linked page cannot be had now.")
+        return None
+
+    def _complete(
+        self,
+        result: BatchResult,
+        finished: Sequence[_Post],
+        known: Mapping[Place, Any],
+        read: Mapping[Place, Row],
+        had: Mapping[Key, set[tuple[str, int, str]]],
+        told: Mapping[Key, Row],
+    ) -> None:
+        chunks = {post.key: _chunk_rows(post, known) for post in finished}
+        changed = {key for key, rows in chunks.items() if _contents(rows).get(key, set()) != had.get(key, set())}
+        values = {post.key: {"pages": [_told(url, known[at]) for url, at in _places(post)]} for post in finished}
+        news = {key: value for key, value in values.items() if value != told.get(key)}
+
+        def write(connection: Connection, held: set[Key]) -> None:
+            # Pages belong to their URLs: what was fetched is kept even if the post was taken away.
+            pages.keep_pages(connection, list(read.values()))
+            mine = changed & held
+            pages.replace_page_chunks(connection, mine, [row for key in mine for row in chunks[key]])
+            pages.write_crawl(connection, [self._row(key, value) for key, value in news.items() if key in held])
+
+        result.write = write
+        # The index is opened again by embedding: before that, it would not find the vectors of the new chunks.
+        result.reopen = {"embed": sorted(changed)}
+        result.unchanged = len(finished) - len(changed | news.keys())
+        result.counts = Counter(pages_read=sum(row["fault"] is None for row in read.values()))
+        result.counts.update(f"pages_{row['fault']}" for row in read.values() if row["fault"])
+        result.preview = [
+            {"source": post.key[1], "links": len(post.urls), "page_chunks": len(chunks[post.key])}
+            for post in finished[:10]
+        ]
+
+    def _row(self, key: Key, value: Row) -> Row:
+        return {
+            "tenant_id": key[0],
+            "post_id": key[1],
+            "content_hash": digest(canonical_json(value)),
+            "value": value,
+            "model": "",
+            "written_at": self.scope.clock(),
+        }
+
+
+def _post(item: RowMapping, attempts: Mapping[Key, int]) -> _Post:
+    urls = page_links(item["links"] or (), PAGES_PER_POST) if item["has_text"] else ()
+    return _Post(_key(item), urls, attempts[_key(item)], item["received_at"])
+
+
+def _is_fresh(kept: RowMapping | None, now: float) -> bool:
+    return kept is not None and kept["fault"] not in PASSING and now - kept["checked_at"] < FRESH_S
+
+
+def _link(url: str, kept: RowMapping | None) -> Link:
+    return Link(url, kept["etag"], kept["modified"]) if kept is not None and kept["text"] else Link(url)
+
+
+def _page_row(place: Place, page: Page, kept: RowMapping | None, now: float) -> Row | None:
+    """Return what to keep of a page; None where what is kept is better than what came."""
+    if page.fault in PASSING and kept is not None and kept["text"]:
+        return None
+    if page.unchanged and kept is not None:
+        return {**kept, "checked_at": now}
+    return {
+        "tenant_id": place[0],
+        "url_hash": place[1],
+        "url": page.url,
+        "fault": page.fault,
+        "page_hash": digest(page.text)[:32] if page.text else None,
+        "title": page.title,
+        "text": page.text or None,
+        "etag": page.etag,
+        "modified": page.modified,
+        "checked_at": now,
+    }
+
+
+def _chunk_rows(post: _Post, known: Mapping[Place, Any]) -> list[Row]:
+    """Return the chunks of a post's pages; two links to the same text are one part."""
+    texts = {known[place]["page_hash"]: known[place]["text"] for place in post.places if known[place]["text"]}
+    return [
+        {
+            "tenant_id": post.key[0],
+            "source_key": post.key[1],
+            "part": part,
+            "ordinal": chunk.ordinal,
+            "text": chunk.text,
+            "start": chunk.start,
+            "end": chunk.end,
+            "page": None,
+            "text_hash": digest(chunk.text)[:32],
+        }
+        for part, text in texts.items()
+        for chunk in cut(text)
+    ]
+
+
+def _told(url: str, page: Mapping[str, Any]) -> Row:
+    """Return what is told of a page beside its post."""
+    return {"url": url, "part": page["page_hash"], "title": page["title"], "fault": page["fault"]}
+
+
+def _places(post: _Post) -> Iterable[tuple[str, Place]]:
+    return zip(post.urls, post.places, strict=True)
+
+
+def _contents(rows: Iterable[Mapping[str, Any] | RowMapping]) -> dict[Key, set[tuple[str, int, str]]]:
+    found: dict[Key, set[tuple[str, int, str]]] = {}
+    for row in rows:
+        found.setdefault(_key(row), set()).add((row["part"], row["ordinal"], row["text_hash"]))
+    return found
+
+
+def _key(row: Mapping[str, Any] | RowMapping) -> Key:
+    return row["tenant_id"], row["source_key"]

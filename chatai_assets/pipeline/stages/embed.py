@@ -1,0 +1,147 @@
+"""Chunks -> dense and sparse vectors; a text embedded once is never embedded again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from chatai_assets.adapters.models.base import Purpose, Question, Vector, figures_of
+from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
+from chatai_assets.domain.ids import Stage, Stream, fingerprint
+from chatai_assets.domain.search.sparse import sparse_terms
+from chatai_assets.domain.text.chunking import BODY
+from chatai_assets.pipeline.documents import fail_documents
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
+from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex, check_model
+from chatai_assets.storage import embeddings
+from chatai_assets.storage import items as content
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.items import Rows
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "1"
+
+Stems = Callable[[str], Sequence[str]]
+"""Text -> its stemmed words."""
+
+
+def embed_hour(scope: Scope, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
+    """Embed the chunks of what is due for which the index that serves has no vector yet."""
+    return run_stage(scope, records, Embedding(scope, records, indexes.serving, stems))
+
+
+def fingerprint_of(model: str) -> str:
+    """Return what says by whom texts were embedded."""
+    return fingerprint("embed", model, CODE_VERSION)
+
+
+class Embedding:
+    """The stage ``embed``.
+
+    Args:
+        index: returns the index to embed for, asked anew for each batch.
+    """
+
+    stage: Stage = "embed"
+    withdraws: Sequence[Stage] = ("index",)
+    done_without: Sequence[Stage] = ()
+
+    def __init__(self, scope: Scope, records: Records, index: Callable[[], OpenIndex], stems: Stems) -> None:
+        self.stream: Stream = scope.stream
+        self.purpose = Purpose(scope.stream, scope.hour)
+        self.max_attempts = scope.max_attempts
+        self.records = records
+        self.stems = stems
+        self._find_index = index
+        self._take(index())
+
+    def _take(self, index: OpenIndex) -> None:
+        self.embedder = index.embedder
+        check_model(index, self.embedder)
+        self.fingerprint = fingerprint_of(index.model)
+        self.provider = read_embedder(index.about.embedder).name
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Say of documents why nothing finds them."""
+        if self.stream == "documents":
+            fail_documents(connection, failures)
+
+    def compute(self, owner: str) -> BatchResult:
+        """Embed what a claim lacks."""
+        self._take(self._find_index())
+        with self.records.reading() as connection:
+            rows = content.claimed_work(connection, owner)
+            keys = [(row["tenant_id"], row["source_key"]) for row in rows]
+            tried = {key for key, row in zip(keys, rows, strict=True) if row["attempts"] + 1 >= self.max_attempts}
+            missing = embeddings.unembedded(connection, owner, self.embedder.model)
+        questions = list(dict.fromkeys(map(self._question, missing)))
+        answers = dict(zip(questions, self._answers(questions), strict=True))
+        result = BatchResult(write=lambda _connection, _keys: None, follow=("index",), reopen={"index": keys})
+        kept = self._kept(missing, answers, tried, result)
+        self._complete(result, keys, kept, {(row["tenant_id"], row["source_key"]) for row in missing})
+        return result
+
+    def _answers(self, questions: Sequence[Question]) -> Sequence[Vector | Exception]:
+        try:
+            return answers_to(self.embedder.embed, questions)
+        except Outage as error:
+            # The index says who embeds; whoever notes what is down knows the settings only.
+            error.part = error.part or self.provider
+            raise
+
+    def _kept(
+        self, missing: Rows, answers: Mapping[Question, Vector | Exception], tried: set[Key], result: BatchResult
+    ) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return (tenant, text hash) -> vector row of what was answered, and note what was not."""
+        kept: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in missing:
+            answer, key = answers[self._question(row)], (row["tenant_id"], row["source_key"])
+            if isinstance(answer, Exception) and _may_be_left_out(row, answer, last=key in tried):
+                result.counts["page_chunks_left_out"] += 1
+            elif isinstance(answer, Exception):
+                note_failure(answer, key, result)
+            elif (row["tenant_id"], row["text_hash"]) not in kept:
+                vector = attempt(partial(self._row, row, answer), key, result)
+                if vector:
+                    kept[row["tenant_id"], row["text_hash"]] = vector
+        return kept
+
+    def _question(self, row: Any) -> Question:
+        return Question(row["tenant_id"], row["text"], self.purpose)
+
+    def _row(self, row: Any, dense: Vector) -> dict[str, Any]:
+        indices, values = sparse_terms(self.stems(row["text"]))
+        return {
+            "tenant_id": row["tenant_id"],
+            "model": self.embedder.model,
+            "text_hash": row["text_hash"],
+            "dense": np.asarray(dense, "<f4").tobytes(),
+            "sparse_indices": np.asarray(indices, "<u4").tobytes(),
+            "sparse_values": np.asarray(values, "<f4").tobytes(),
+        }
+
+    def _complete(
+        self, result: BatchResult, keys: Sequence[Key], kept: dict[tuple[str, str], dict[str, Any]], worked: set[Key]
+    ) -> None:
+        def write(connection: Connection, _held: set[Key]) -> None:
+            # Vectors belong to texts, not to items: what was paid for is kept even if the item was taken away.
+            embeddings.keep_vectors(connection, list(kept.values()))
+
+        result.write = write
+        result.unchanged = len(keys) - len(worked)
+        result.counts.update(texts_embedded=len(kept))
+        result.counts.update(figures_of(self.embedder))
+        result.preview = [{"source": key[1], "embedded": key in worked} for key in keys[:10]]
+
+
+def _may_be_left_out(row: Any, error: Exception, *, last: bool) -> bool:
+    """Return whether a post does without a text: what a page says must not keep the post itself from being found."""
+    if row["part"] == BODY or isinstance(error, Outage):
+        return False
+    return (last and error.costs_attempt) if isinstance(error, TransientError) else True

@@ -1,0 +1,113 @@
+"""Chunks -> entities and relations, each with the chunk it comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.models.base import Extractor, Purpose, Question, figures_of, uses_of
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.extraction import Extraction, check_extraction
+from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
+from chatai_assets.storage import enrichment
+from chatai_assets.storage import items as content
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.llm_responses import link_results
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "1"
+
+Row = dict[str, Any]
+
+
+def enrich_hour(scope: Scope, *, records: Records, extractor: Extractor) -> StageReport:
+    """Find the entities and relations of what is due."""
+    return run_stage(scope, records, _Enriching(scope, records, extractor))
+
+
+def fingerprint_of(model: str) -> str:
+    """Return what says by which extractor names were found."""
+    return fingerprint("enrich", model, CODE_VERSION)
+
+
+class _Enriching:
+    stage: Stage = "enrich"
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ("link",)
+
+    def __init__(self, scope: Scope, records: Records, extractor: Extractor) -> None:
+        self.purpose = Purpose(scope.stream, scope.hour)
+        self.records = records
+        self.extractor = extractor
+        self.fingerprint = fingerprint_of(extractor.model)
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        enrichment.forget_facts(connection, failures.keys())
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
+            chunks = content.claimed_chunks(connection, owner, pages=False)
+        asked = [(_key(chunk), Question(chunk["tenant_id"], chunk["text"], self.purpose)) for chunk in chunks]
+        answers = answers_to(self.extractor.extract, [question for _, question in asked])
+        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",), reopen={"link": keys})
+        names: dict[tuple[str, ...], Row] = {}
+        ties: dict[tuple[str, ...], Row] = {}
+        for chunk, answer in zip(chunks, answers, strict=True):
+            key = _key(chunk)
+            if isinstance(answer, Exception):
+                note_failure(answer, key, result)
+                continue
+            said = attempt(partial(check_extraction, answer, chunk["text"]), key, result)
+            if said:
+                _collect(chunk, said, names, ties)
+        _complete(result, owner, keys, names, ties, uses_of(self.extractor, asked))
+        result.counts.update(figures_of(self.extractor))
+        return result
+
+
+def _collect(
+    chunk: RowMapping, said: Extraction, names: dict[tuple[str, ...], Row], ties: dict[tuple[str, ...], Row]
+) -> None:
+    place = {name: chunk[name] for name in ("tenant_id", "source_key", "ordinal")}
+    at = (chunk["tenant_id"], chunk["source_key"], str(chunk["ordinal"]))
+    for entity in said.entities:
+        row = {**place, "kind": entity.kind, "form": entity.form, "name": entity.name}
+        names.setdefault((*at, entity.kind, entity.form), row)
+    for tie in said.relations:
+        row = {**place, "subject": tie.subject, "predicate": tie.predicate, "object": tie.object, "weak": tie.weak}
+        ties.setdefault((*at, tie.subject, tie.predicate, tie.object), row)
+
+
+def _complete(
+    result: BatchResult,
+    owner: str,
+    keys: Sequence[Key],
+    names: dict[tuple[str, ...], Row],
+    ties: dict[tuple[str, ...], Row],
+    uses: Sequence[tuple[Key, str]],
+) -> None:
+    def write(connection: Connection, held: set[Key]) -> None:
+        enrichment.replace_facts(connection, owner, _of(names, held), _of(ties, held))
+        link_results(connection, [use for use in uses if use[0] in held])
+
+    per_item = Counter((row["tenant_id"], row["source_key"]) for row in names.values())
+    result.write = write
+    result.counts = Counter(
+        entities=len(names), relations=len(ties), weak_relations=sum(row["weak"] for row in ties.values())
+    )
+    result.preview = [{"source": key[1], "entities": per_item[key]} for key in keys[:10]]
+
+
+def _of(rows: dict[tuple[str, ...], Row], held: set[Key]) -> list[Row]:
+    return [row for row in rows.values() if (row["tenant_id"], row["source_key"]) in held]
+
+
+def _key(chunk: RowMapping) -> Key:
+    return chunk["tenant_id"], chunk["source_key"]

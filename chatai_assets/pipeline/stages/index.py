@@ -1,0 +1,124 @@
+"""Chunks, vectors and tags -> points in the vector index that serves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.errors import ChatAIError, IndexMoved
+from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.domain.text.chunking import BODY
+from chatai_assets.pipeline.documents import fail_documents
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.projections.points import Written, write_points
+from chatai_assets.pipeline.projections.recovery import projected_vectors, recovering
+from chatai_assets.pipeline.projections.vector_indexes import MOVES, Indexes, OpenIndex
+from chatai_assets.pipeline.projections.writes import confirm
+from chatai_assets.pipeline.stages import embed
+from chatai_assets.storage import embeddings
+from chatai_assets.storage import items as content
+from chatai_assets.storage import vector_indexes as indexes
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "1"
+
+
+def index_hour(scope: Scope, *, records: Records, indexes: Indexes) -> StageReport:
+    """Make the vector index that serves hold exactly the latest revision of what is due; documents are ``completed``.
+
+    Where another index begins to serve meanwhile, the rest of the work is done in that one.
+
+    Raises:
+        IndexMoved: another one began to serve again and again.
+    """
+    for _ in range(MOVES):
+        try:
+            return _index_in(scope, records, indexes.serving())
+        except IndexMoved as error:
+            moved = error
+    raise moved
+
+
+def fingerprint_of(model: str) -> str:
+    """Return what says by whose vectors points were made."""
+    return fingerprint("index", model, CODE_VERSION)
+
+
+def _index_in(scope: Scope, records: Records, index: OpenIndex) -> StageReport:
+    indexing = _Indexing(scope, records, index)
+    return recovering(
+        lambda: run_stage(scope, records, indexing, batch_items=scope.projection_items),
+        records,
+        projected_vectors(index),
+    )
+
+
+class _Indexing:
+    stage: Stage = "index"
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ()
+
+    def __init__(self, scope: Scope, records: Records, index: OpenIndex) -> None:
+        self.scope = scope
+        self.records = records
+        self.index = index
+        self.fingerprint = fingerprint_of(index.model)
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        if self.scope.stream == "documents":
+            fail_documents(connection, failures)
+
+    def compute(self, owner: str) -> BatchResult:
+        waiting = self._to_embed(owner)
+        written = write_points(self.records, self.index, "serving", self.scope.stream, owner, waiting)
+        desired, changes = written.desired, written.changes
+        preview = [
+            {"source": key[1], "points": len(points), "written": key in changes.plans}
+            for key, points in list(desired.items())[:10]
+        ]
+        return BatchResult(
+            write=lambda connection, held: self._complete(connection, owner, written, held, waiting & held),
+            unchanged=len(desired) - len(changes.plans),
+            counts=Counter(points_written=changes.written, points_deleted=changes.deleted),
+            preview=preview,
+        )
+
+    def _to_embed(self, owner: str) -> set[Key]:
+        """Return what was embedded, but not for this index: while another one still served, or was thought to."""
+        with self.records.reading() as connection:
+            lacking = embeddings.unembedded(connection, owner, self.index.model)
+            keys = {(row["tenant_id"], row["source_key"]) for row in lacking if row["part"] == BODY}
+            rows = work.rows_of(connection, "embed", list(keys))
+        current = embed.fingerprint_of(self.index.model)
+        return {key for key, row in rows.items() if row["state"] == "done" and row["fingerprint"] != current}
+
+    def _complete(
+        self, connection: Connection, owner: str, written: Written, held: set[Key], waiting: set[Key]
+    ) -> None:
+        indexes.hold(connection, self.index.about.number, "serving")
+        desired = {key: points for key, points in written.desired.items() if key in held}
+        confirm(connection, self.index.projection, written.changes, desired)
+        self._have_filled(connection, owner, list(desired))
+        rows = [_searchable(self.scope.stream, key, len(points)) for key, points in desired.items()]
+        # A document of which nothing is found is not completed; whoever failed it has said why.
+        shown = rows if self.scope.stream == "posts" else [row for row in rows if row["chunks_count"]]
+        content.write_items(connection, self.scope.stream, shown)
+        # Once embedded they come here again; until then they are as unfinished as they were before.
+        work.reopen(connection, "embed", list(waiting), now=self.scope.clock())
+        work.drop(connection, "index", list(waiting))
+
+    def _have_filled(self, connection: Connection, owner: str, keys: Sequence[Key]) -> None:
+        """Have the index that is being filled, if there is one, learn what this one holds now."""
+        if keys and indexes.index_of(connection, "filling"):
+            work.follow(connection, owner, ("reindex",), now=self.scope.clock(), keys=keys)
+            work.reopen(connection, "reindex", keys, now=self.scope.clock())
+
+
+def _searchable(stream: str, key: Key, chunks_count: int) -> dict[str, Any]:
+    row = {"tenant_id": key[0], "source_key": key[1], "chunks_count": chunks_count}
+    return row if stream == "posts" else row | {"status": "completed", "error": None, "error_code": None}

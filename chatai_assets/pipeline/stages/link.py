@@ -1,0 +1,164 @@
+"""Tags, entities and relations -> nodes and edges of the knowledge graph, each with its source."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.graph.base import GraphStore, GraphWriter
+from chatai_assets.domain.entities.resolution import Overrides
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.extraction import Entity, Extraction, Relation
+from chatai_assets.domain.graph.changes import change_of, fingerprints
+from chatai_assets.domain.graph.subgraph import Channel, Facts, Subgraph, subgraph
+from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.domain.projection_plan import Plan
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.item_errors import attempt
+from chatai_assets.pipeline.projections.recovery import projected_graph, recovering
+from chatai_assets.pipeline.projections.writes import Changes, announce, confirm, needs_writing
+from chatai_assets.storage import enrichment, entity_overrides
+from chatai_assets.storage import items as content
+from chatai_assets.storage import projection_ledger as ledger
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "2"
+FINGERPRINT = fingerprint("link", CODE_VERSION)
+"""Says by which code items were drawn."""
+READ = ("title", "url", "published_at", "chat_id", "channel", "username", "format")
+"""Columns of an item of which its node and its channel are made."""
+ITEMS_PER_TURN = 10_000
+NOTHING = Subgraph()
+
+Extractions = Mapping[int, Extraction]
+
+
+def link_hour(scope: Scope, *, records: Records, graph: GraphStore) -> StageReport:
+    """Make the graph hold exactly what the latest revision of what is due says.
+
+    Batches are large: closing the embedded graph rewrites all its edges, and no search waits for it.
+    """
+    linking = _Linking(scope, records, graph)
+    return recovering(
+        lambda: run_stage(scope, records, linking, batch_items=ITEMS_PER_TURN), records, projected_graph(graph)
+    )
+
+
+class _Linking:
+    stage: Stage = "link"
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ()
+
+    def __init__(self, scope: Scope, records: Records, graph: GraphStore) -> None:
+        self.scope = scope
+        self.records = records
+        self.graph = graph
+        self.fingerprint = FINGERPRINT
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Nothing: who is named in an item is known whether or not the graph shows it."""
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            items = content.claimed_items(connection, self.scope.stream, owner, *READ)
+            tags = enrichment.tags_of_owner(connection, owner)
+            said = _extractions(*enrichment.facts_of_owner(connection, owner))
+            before = ledger.recorded(connection, owner, "graph")
+            set_by_hand = entity_overrides.overrides_of_owner(connection, owner)
+        result = BatchResult(write=lambda _connection, _keys: None)
+        draw = partial(_subgraph, tags=tags, said=said, set_by_hand=set_by_hand)
+        drawn = {_key(item): attempt(partial(draw, item), _key(item), result) for item in items}
+        wanted = {key: graph for key, graph in drawn.items() if graph is not None}
+        desired = {key: fingerprints(graph) for key, graph in wanted.items()}
+        changes = Changes({})
+        if needs_writing(desired, before):
+            with self.graph.writing() as writer:
+                changes = announce(self.records, "graph", owner, desired, writer.mark)
+                write_changes(writer, changes, wanted)
+        _complete(result, desired, changes)
+        return result
+
+
+def write_changes(writer: GraphWriter, changes: Changes, wanted: Mapping[Key, Subgraph]) -> None:
+    """Write what was announced and sign it; of items without a subgraph nothing is left."""
+    for portion in _portions(changes.plans, writer.most_parts):
+        writer.apply(change_of((plan, wanted.get(key, NOTHING)) for key, plan in portion))
+    if changes.mark:
+        writer.sign(changes.mark)
+
+
+def _portions(plans: Mapping[Key, Plan], most_parts: int) -> Iterator[list[tuple[Key, Plan]]]:
+    """Yield the items in portions that one transaction takes; the ledger knows what is intended of all of them."""
+    portion: list[tuple[Key, Plan]] = []
+    parts = 0
+    for key, plan in plans.items():
+        size = len(plan.upserts) + len(plan.deletes)
+        if portion and parts + size > most_parts:
+            yield portion
+            portion, parts = [], 0
+        portion.append((key, plan))
+        parts += size
+    if portion:
+        yield portion
+
+
+def _complete(result: BatchResult, desired: dict[Key, dict[str, str]], changes: Changes) -> None:
+    def write(connection: Connection, held: set[Key]) -> None:
+        confirm(connection, "graph", changes, {key: parts for key, parts in desired.items() if key in held})
+
+    result.write = write
+    result.unchanged = len(desired) - len(changes.plans)
+    result.counts = Counter(written=changes.written, deleted=changes.deleted)
+    result.preview = [
+        {"source": key[1], "nodes_and_edges": len(parts), "written": key in changes.plans}
+        for key, parts in list(desired.items())[:10]
+    ]
+
+
+def _subgraph(
+    item: RowMapping,
+    tags: Mapping[Key, tuple[str, tuple[str, ...]]],
+    said: Mapping[Key, Extractions],
+    set_by_hand: Mapping[str, Overrides],
+) -> Subgraph:
+    """Return what an item says; one without text says nothing, so that it leaves the graph."""
+    if not item["has_text"]:
+        return NOTHING
+    key = _key(item)
+    is_post = "chat_id" in item
+    return subgraph(
+        Facts(
+            tenant_id=key[0],
+            source_key=key[1],
+            title=item["title"],
+            url=item["url"],
+            published_at=item["published_at"],
+            channel=Channel(item["chat_id"], item["channel"], item["username"]) if is_post else None,
+            format=None if is_post else item["format"],
+            tags=tags.get(key, ("", ()))[1],
+            extractions=said.get(key, {}),
+            overrides=set_by_hand.get(key[0], {}),
+        )
+    )
+
+
+def _extractions(names: Sequence[RowMapping], ties: Sequence[RowMapping]) -> dict[Key, dict[int, Extraction]]:
+    entities: defaultdict[tuple[Key, int], list[Entity]] = defaultdict(list)
+    relations: defaultdict[tuple[Key, int], list[Relation]] = defaultdict(list)
+    for row in names:
+        entities[_key(row), row["ordinal"]].append(Entity(row["name"], row["form"], row["kind"]))
+    for row in ties:
+        tie = Relation(row["subject"], row["object"], row["predicate"], row["weak"])
+        relations[_key(row), row["ordinal"]].append(tie)
+    said: defaultdict[Key, dict[int, Extraction]] = defaultdict(dict)
+    for (key, ordinal), found in entities.items():
+        said[key][ordinal] = Extraction(tuple(found), tuple(relations.get((key, ordinal), ())))
+    return said
+
+
+def _key(row: RowMapping) -> Key:
+    return row["tenant_id"], row["source_key"]

@@ -1,0 +1,248 @@
+"""Raw record or file -> parsed text and chunks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.domain.documents import ParsedDocument
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.ids import STREAMS, Stage, Stream, digest, fingerprint
+from chatai_assets.domain.ocr import Recognition
+from chatai_assets.domain.telegram.formats import Post, read_post
+from chatai_assets.domain.text.chunking import BODY, Chunk, Earlier, cut, recut
+from chatai_assets.domain.text.language import language_of
+from chatai_assets.domain.ttl import FOR_EVER, Lifetime
+from chatai_assets.files.blobs import Blobs
+from chatai_assets.pipeline.document_reader import DocumentReader, Upload
+from chatai_assets.pipeline.documents import fail_documents
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.item_errors import attempt, note_failure
+from chatai_assets.pipeline.stages.carry_over import keep_what_holds
+from chatai_assets.storage import enrichment
+from chatai_assets.storage import items as content
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.llm_responses import link_results
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "3"
+"""Changes when parsing or chunking gives other results for the same input."""
+FINGERPRINTS: dict[Stream, str] = {stream: fingerprint("parse", stream, CODE_VERSION) for stream in STREAMS}
+"""Say by which code items were parsed."""
+FOLLOW: tuple[Stage, ...] = ("tag", "enrich", "embed")
+WITHDRAWS: tuple[Stage, ...] = ("index", "link")
+TITLE_CHARS = 120
+
+Row = dict[str, Any]
+
+
+def parse_posts(scope: Scope, *, records: Records, lifetime: Lifetime = FOR_EVER) -> StageReport:
+    """Parse the posts that are due."""
+    return run_stage(scope, records, _PostParsing(records, lifetime))
+
+
+def parse_documents(
+    scope: Scope, *, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: Lifetime = FOR_EVER
+) -> StageReport:
+    """Parse the documents that are due; their status becomes ``processing`` or ``failed``."""
+    return run_stage(scope, records, _DocumentParsing(scope, records, blobs, reader, lifetime))
+
+
+class _PostParsing:
+    stage: Stage = "parse"
+    withdraws = WITHDRAWS
+    done_without: Sequence[Stage] = ()
+
+    def __init__(self, records: Records, lifetime: Lifetime) -> None:
+        self.records = records
+        self.lifetime = lifetime
+        self.fingerprint = FINGERPRINTS["posts"]
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        _forget(connection, "posts", failures, self.lifetime)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            arrivals = content.claimed_arrivals(connection, owner)
+        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
+        parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
+        for arrival in arrivals:
+            key = (arrival["tenant_id"], arrival["source_key"])
+            done = attempt(partial(self._parse, arrival), key, result)
+            if done:
+                parsed[key] = done
+        _complete(result, "posts", owner, parsed)
+        return result
+
+    def _parse(self, arrival: RowMapping) -> tuple[Row, list[Chunk]]:
+        post = read_post(arrival["payload"], arrival["record_format"])
+        expires_at = self.lifetime.expires_at(arrival["tenant_id"], arrival["received_at"])
+        return _post_row(post, expires_at), cut(post.text) if post.text else []
+
+
+def _post_row(post: Post, expires_at: int | None) -> Row:
+    return {
+        "title": _title(post.text),
+        "channel": post.channel,
+        "url": post.url,
+        "text": post.text,
+        "language": language_of(post.text),
+        "links": list(post.links),
+        "published_at": post.published_at,
+        "expires_at": expires_at,
+        "chat_id": post.chat_id,
+        "message_id": post.message_id,
+        "username": post.username,
+        "edited_at": post.edited_at,
+        "forwarded_from": post.forwarded_from,
+        "album_id": post.album_id,
+        "media_kind": post.media_kind,
+    }
+
+
+class _DocumentParsing:
+    stage: Stage = "parse"
+    withdraws = WITHDRAWS
+    done_without: Sequence[Stage] = ()
+
+    def __init__(
+        self, scope: Scope, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: Lifetime
+    ) -> None:
+        self.scope = scope
+        self.records = records
+        self.lifetime = lifetime
+        self.blobs = blobs
+        self.reader = reader
+        self.fingerprint = FINGERPRINTS["documents"]
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        _forget(connection, "documents", failures, self.lifetime)
+        fail_documents(connection, failures)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            arrivals = content.claimed_arrivals(connection, owner)
+            earlier = content.earlier_documents(connection, owner, self.fingerprint)
+        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
+        parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
+        recognised: dict[Key, Recognition] = {}
+        for arrival, answer in zip(arrivals, self.reader.read_many(map(self._upload, arrivals)), strict=True):
+            key = (arrival["tenant_id"], arrival["source_key"])
+            if isinstance(answer, ChatAIError):
+                note_failure(answer, key, result)
+                continue
+            done = attempt(partial(_document, arrival, answer, self.lifetime, earlier.get(key)), key, result)
+            if done:
+                parsed[key] = done
+                if answer.recognition:
+                    recognised[key] = answer.recognition
+        _complete(result, "documents", owner, parsed)
+        self._complete_recognition(result, parsed.keys(), recognised)
+        return result
+
+    def _upload(self, arrival: RowMapping) -> Upload:
+        payload = arrival["payload"]
+        return Upload(self.blobs.path_of(payload["sha256"]), payload["file_name"], arrival["tenant_id"])
+
+    def _complete_recognition(
+        self, result: BatchResult, parsed: Collection[Key], recognised: Mapping[Key, Recognition]
+    ) -> None:
+        """Add to a result how to write what recognition came to, and that earlier ones hold no more."""
+        write_parsed = result.write
+
+        def write(connection: Connection, keys: set[Key]) -> None:
+            write_parsed(connection, keys)
+            enrichment.forget_recognition(connection, [key for key in parsed if key in keys and key not in recognised])
+            mine = {key: each for key, each in recognised.items() if key in keys}
+            enrichment.write_recognition(connection, mine, now=self.scope.clock())
+            link_results(connection, [(key, made_from) for key, each in mine.items() for made_from in each.prints])
+
+        result.write = write
+        result.counts.update(pages_recognised=sum(len(each.pages) for each in recognised.values()))
+
+
+def _document(
+    arrival: RowMapping, parsed: ParsedDocument, lifetime: Lifetime, earlier: Earlier | None
+) -> tuple[Row, list[Chunk]]:
+    row = {
+        "title": parsed.title or arrival["payload"]["file_name"],
+        "channel": arrival["payload"]["file_name"],
+        "url": None,
+        "text": parsed.text,
+        "language": language_of(parsed.text),
+        "links": list(parsed.links),
+        "published_at": int(arrival["received_at"]),
+        "expires_at": lifetime.expires_at(arrival["tenant_id"], arrival["received_at"]),
+        "format": parsed.format,
+        "pages": [[page.number, page.start, page.end] for page in parsed.pages],
+        "sections": [[section.level, section.title, section.start] for section in parsed.sections],
+        "parsed_by": FINGERPRINTS["documents"],
+        "status": "processing",
+        "error": None,
+        "error_code": None,
+    }
+    if earlier:
+        return row, recut(earlier, parsed.text, parsed.pages, parsed.sections)
+    return row, cut(parsed.text, parsed.pages, parsed.sections)
+
+
+def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key, tuple[Row, list[Chunk]]]) -> None:
+    """Add to a result how to write what was parsed, its figures and its preview."""
+
+    def write(connection: Connection, keys: set[Key]) -> None:
+        mine = {key: parsed[key] for key in parsed if key in keys}
+        rows = [_keyed(key, row) for key, (row, _) in mine.items()]
+        content.write_items(connection, stream, rows)
+        chunk_rows = [_chunk_row(key, chunk) for key, (_, chunks) in mine.items() for chunk in chunks]
+        keep_what_holds(connection, owner, {key: row["text"] for key, (row, _) in mine.items()}, chunk_rows)
+        content.replace_chunks(connection, owner, chunk_rows)
+
+    result.write = write
+    result.counts = Counter(
+        chunks=sum(len(chunks) for _, chunks in parsed.values()),
+        characters=sum(len(row["text"]) for row, _ in parsed.values()),
+        links=sum(len(row["links"]) for row, _ in parsed.values()),
+    )
+    result.preview = [
+        {"source": key[1], "language": row["language"], "characters": len(row["text"]), "chunks": len(chunks)}
+        for key, (row, chunks) in list(parsed.items())[:10]
+    ]
+
+
+def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatAIError], lifetime: Lifetime) -> None:
+    """Forget all that an earlier revision of items said: nothing of it holds any more. What failed expires as well."""
+    content.clear_items(connection, stream, failures.keys())
+    arrived = content.arrival_moments(connection, stream, failures.keys())
+    ends = {key: lifetime.expires_at(key[0], received_at) for key, received_at in arrived.items()}
+    content.write_items(connection, stream, [_keyed(key, {"expires_at": end}) for key, end in ends.items()])
+    enrichment.forget_tags(connection, failures.keys())
+    enrichment.forget_recognition(connection, failures.keys())
+    enrichment.forget_facts(connection, failures.keys())
+
+
+def _chunk_row(key: Key, chunk: Chunk) -> Row:
+    return {
+        "tenant_id": key[0],
+        "source_key": key[1],
+        "part": BODY,
+        "ordinal": chunk.ordinal,
+        "text": chunk.text,
+        "start": chunk.start,
+        "end": chunk.end,
+        "page": chunk.page,
+        "text_hash": digest(chunk.text)[:32],
+    }
+
+
+def _keyed(key: Key, row: Row) -> Row:
+    return {"tenant_id": key[0], "source_key": key[1], **row}
+
+
+def _title(text: str) -> str:
+    """Return the first line of a text, cut at a word."""
+    line = text.partition("\n")[0].strip()
+    return line if len(line) <= TITLE_CHARS else line[:TITLE_CHARS].rpartition(" ")[0] + "…"

@@ -1,0 +1,77 @@
+"""The stage ``reindex``: items into the vector index that is being filled beside the one that serves.
+
+It is work like that of any stage, of every item, but no item waits for it: it embeds by the new model what that model
+has not embedded yet, and writes the points that ``index`` writes to the other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.projections.points import Written, write_points
+from chatai_assets.pipeline.projections.recovery import projected_vectors, recovering
+from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
+from chatai_assets.pipeline.projections.writes import confirm
+from chatai_assets.pipeline.stages.embed import Embedding, Stems
+from chatai_assets.storage import vector_indexes as index_records
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "1"
+
+
+def reindex_hour(scope: Scope, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
+    """Embed and write what is due of one hour; nothing where no index is being filled.
+
+    Raises:
+        IndexMoved: the index is given up, or serves already.
+    """
+    filling = indexes.of("filling")
+    if filling is None:
+        return StageReport("reindex", scope.stream, scope.hour)
+    index = indexes.opened(filling)
+    stage = _Reindexing(scope, records, index, Embedding(scope, records, lambda: index, stems))
+    return recovering(lambda: run_stage(scope, records, stage), records, projected_vectors(index))
+
+
+class _Reindexing:
+    stage: Stage = "reindex"
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ()
+
+    def __init__(self, scope: Scope, records: Records, index: OpenIndex, embedding: Embedding) -> None:
+        self.stream = scope.stream
+        self.records = records
+        self.index = index
+        self.embedding = embedding
+        self.fingerprint = fingerprint("reindex", index.model, CODE_VERSION)
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Nothing: the index that serves has these items."""
+
+    def compute(self, owner: str) -> BatchResult:
+        embedded = self.embedding.compute(owner)
+        with self.records.begin() as connection:
+            # What was paid for is kept now: the points are made from what is kept.
+            embedded.write(connection, set())
+        written = write_points(self.records, self.index, "filling", self.stream, owner, embedded.failures.keys())
+        changes = written.changes
+        figures = Counter(points_written=changes.written, points_deleted=changes.deleted)
+        return BatchResult(
+            write=lambda connection, held: self._confirm(connection, written, held),
+            failures=embedded.failures,
+            stacks=embedded.stacks,
+            unchanged=len(written.desired) - len(changes.plans),
+            counts=embedded.counts + figures,
+        )
+
+    def _confirm(self, connection: Connection, written: Written, held: set[Key]) -> None:
+        index_records.hold(connection, self.index.about.number, "filling")
+        mine = {key: points for key, points in written.desired.items() if key in held}
+        confirm(connection, self.index.projection, written.changes, mine)

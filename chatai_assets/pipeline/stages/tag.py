@@ -1,0 +1,123 @@
+"""Parsed text -> tags, each a substring of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from chatai_assets.adapters.models.base import Purpose, Question, Tagger, figures_of, uses_of
+from chatai_assets.domain.errors import AnswerRejected, ChatAIError
+from chatai_assets.domain.ids import Stage, Stream, fingerprint
+from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags, has_usable_word, tags_hash
+from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
+from chatai_assets.storage import enrichment
+from chatai_assets.storage import items as content
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.llm_responses import link_results
+from chatai_assets.storage.work_queue import Key
+
+CODE_VERSION = "1"
+
+
+def tag_hour(scope: Scope, *, records: Records, tagger: Tagger) -> StageReport:
+    """Tag what is due; tags are written, and the item indexed and linked again, only when they changed."""
+    return run_stage(scope, records, _Tagging(records, tagger, scope))
+
+
+def fingerprint_of(model: str) -> str:
+    """Return what says by which tagger tags were found."""
+    return fingerprint("tag", model, CODE_VERSION)
+
+
+class _Tagging:
+    stage: Stage = "tag"
+    withdraws: Sequence[Stage] = ()
+    done_without: Sequence[Stage] = ("link",)
+
+    def __init__(self, records: Records, tagger: Tagger, scope: Scope) -> None:
+        self.records = records
+        self.tagger = tagger
+        self.stream: Stream = scope.stream
+        self.clock = scope.clock
+        self.purpose = Purpose(scope.stream, scope.hour)
+        self.fingerprint = fingerprint_of(tagger.model)
+
+    def compute(self, owner: str) -> BatchResult:
+        with self.records.reading() as connection:
+            items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
+            before = enrichment.tags_of_owner(connection, owner)
+        with_text = [item for item in items if item["has_text"]]
+        questions = [Question(item["tenant_id"], item["head"], self.purpose) for item in with_text]
+        answers = answers_to(self.tagger.tag, questions)
+        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",))
+        tags: dict[Key, tuple[str, ...]] = {_key(item): () for item in items if not item["has_text"]}
+        tags |= self._checked(with_text, answers, result)
+        uses = uses_of(self.tagger, zip(map(_key, with_text), questions, strict=True))
+        self._complete(result, tags, before, uses)
+        return result
+
+    def _checked(
+        self, items: Sequence[RowMapping], answers: Sequence[Sequence[str] | Exception], result: BatchResult
+    ) -> dict[Key, tuple[str, ...]]:
+        checked: dict[Key, tuple[str, ...]] = {}
+        for item, answer in zip(items, answers, strict=True):
+            if isinstance(answer, Exception):
+                note_failure(answer, _key(item), result)
+                continue
+            tags = attempt(partial(_believed, answer, item["head"]), _key(item), result)
+            if tags is not None:
+                checked[_key(item)] = tags
+        return checked
+
+    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+        """Take the tags of an earlier revision away, also from the index: they need not stand in the text now."""
+        enrichment.forget_tags(connection, failures.keys())
+        work.reopen(connection, "index", list(failures), now=self.clock())
+
+    def _complete(
+        self,
+        result: BatchResult,
+        tags: dict[Key, tuple[str, ...]],
+        before: dict[Key, tuple[str, tuple[str, ...]]],
+        uses: Sequence[tuple[Key, str]],
+    ) -> None:
+        nothing = (tags_hash(()), ())
+        changed = {key: words for key, words in tags.items() if tags_hash(words) != before.get(key, nothing)[0]}
+
+        def write(connection: Connection, keys: set[Key]) -> None:
+            enrichment.write_tags(connection, [self._row(key, changed[key]) for key in changed if key in keys])
+            link_results(connection, [use for use in uses if use[0] in keys])
+
+        result.write = write
+        result.reopen = {"index": list(changed), "link": list(changed)}
+        result.unchanged = len(tags) - len(changed)
+        result.counts = Counter(tags=sum(map(len, tags.values())), items_changed=len(changed))
+        result.counts.update(figures_of(self.tagger))
+        result.preview = [{"source": key[1], "tags": len(words)} for key, words in list(tags.items())[:10]]
+
+    def _row(self, key: Key, words: tuple[str, ...]) -> dict[str, Any]:
+        return {
+            "tenant_id": key[0],
+            "post_id": key[1],
+            "content_hash": tags_hash(words),
+            "value": {"tags": list(words)},
+            "model": self.tagger.model,
+            "written_at": self.clock(),
+        }
+
+
+def _believed(answer: Sequence[str], text: str) -> tuple[str, ...]:
+    tags = check_tags(answer, text)
+    if not tags and has_usable_word(text):
+        raise AnswerRejected("The tagger named nothing that stands in the text.")
+    return tags
+
+
+def _key(item: RowMapping) -> Key:
+    return item["tenant_id"], item["source_key"]

@@ -1,0 +1,389 @@
+"""Which parts the settings ask for, opened on first use and closed together.
+
+The one place that knows every implementation; stages receive only the parts they use.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache, cached_property, partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.errors import ProviderMisconfigured
+from chatai_assets.domain.ids import hour_of
+from chatai_assets.domain.rate_limits import Rules, limits_of, token_limits
+from chatai_assets.files.blobs import Blobs
+from chatai_assets.settings import Settings
+from chatai_assets.storage.engine import Records, open_records
+from chatai_assets.storage.key_values import keep_checkpoint
+from chatai_assets.storage.writer_lock import turn
+
+if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever does not use a part does not wait for it
+    from chatai_assets.adapters.crawler.base import PageReader
+    from chatai_assets.adapters.graph.base import GraphStore
+    from chatai_assets.adapters.models.base import Embedder, Extractor, Tagger
+    from chatai_assets.adapters.models.provider import BackgroundLoop, Provider
+    from chatai_assets.adapters.nlp.process_pool import ModelWorkers
+    from chatai_assets.adapters.notifier import Announcer
+    from chatai_assets.adapters.sandbox.pool import ParserPool
+    from chatai_assets.adapters.vectors.base import VectorStore
+    from chatai_assets.llm.client import Desk
+    from chatai_assets.operations.audit.audit import Audited
+    from chatai_assets.pipeline.document_reader import DocumentReader
+    from chatai_assets.pipeline.projections.recovery import Projected
+    from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
+    from chatai_assets.storage.vector_indexes import Index
+
+FIRST_HOUR = "first_hour"
+
+
+class Parts:
+    """Stores, models and parsers of one process; a context manager that closes what was opened.
+
+    Args:
+        settings: which implementations to use.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._opened = ExitStack()
+        self._desks: dict[str, Desk] = {}
+        self._others: dict[int, tuple[VectorStore, tuple[Callable[[], Embedder], Callable[[], Embedder]]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every part that was opened."""
+        self._opened.close()
+
+    def forget_answers(self, tenant_id: str) -> None:
+        """Forget a tenant's answers in the memory of this process."""
+        for desk in self._desks.values():
+            desk.forget(tenant_id)
+
+    @cached_property
+    def records(self) -> Records:
+        """The record store, migrated."""
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        records = open_records(self.settings.database_url)
+        self._opened.callback(records.close)
+        return records
+
+    @cached_property
+    def announcer(self) -> Announcer:
+        """Tells people what they must know."""
+        from chatai_assets.adapters.notifier import Announcements
+
+        return Announcements(self.settings.announce, self.settings.sentry_dsn)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Uploaded bytes."""
+        return Blobs(self.settings.home / "blobs")
+
+    @cached_property
+    def parser(self) -> ParserPool:
+        """Child processes that read files; they start on the first file."""
+        from chatai_assets.adapters.parsers.limits import ParserLimits
+        from chatai_assets.adapters.sandbox.pool import ParserPool
+
+        wanted = self.settings.parser
+        limits = ParserLimits(
+            memory_bytes=wanted.memory_bytes, wall_s=wanted.wall_s, max_file_bytes=wanted.max_file_bytes
+        )
+        return self._opened.enter_context(ParserPool(wanted.workers, limits))
+
+    @cached_property
+    def reader(self) -> DocumentReader:
+        """Reads uploaded files, scans among them."""
+        from chatai_assets.adapters.parsers.limits import OcrLimits
+        from chatai_assets.pipeline.document_reader import DocumentReader
+
+        wanted = self.settings.ocr
+        limits = OcrLimits(wanted.max_pages, wanted.page_s, wanted.patience_s) if wanted else None
+        return DocumentReader(self.parser, self.records, limits)
+
+    @cached_property
+    def pages(self) -> PageReader | None:
+        """Reads the pages that posts link to; None where that is not wanted."""
+        if not self.settings.crawl:
+            return None
+        from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
+        from chatai_assets.adapters.crawler.crawler import WebPages
+
+        browser = BrowserLimits() if self.settings.browser else None
+        return self._opened.enter_context(WebPages(self.parser, browser=browser))
+
+    @cached_property
+    def _workers(self) -> ModelWorkers:
+        from chatai_assets.adapters.nlp.process_pool import ModelWorkers
+
+        return self._opened.enter_context(ModelWorkers(self.settings.model_processes, self.settings.item_deadline_s))
+
+    @cached_property
+    def _loop(self) -> BackgroundLoop:
+        from chatai_assets.adapters.models.provider import BackgroundLoop
+
+        return self._opened.enter_context(BackgroundLoop())
+
+    def _desk(self, name: str, model: str = "", dimensions: int = 0) -> Desk:
+        """The way to a provider; one for all that is asked of it, besides those to other embedding models of it.
+
+        Args:
+            model: embeds instead of the one that the settings name; so do ``dimensions``.
+        """
+        kept_under = f"{name}:{model}@{dimensions}" if model else name
+        if kept_under not in self._desks:
+            from chatai_assets.llm.cache import KeptAnswers
+            from chatai_assets.llm.client import Desk
+            from chatai_assets.llm.rate_limiter import Turnstile
+
+            provider = self._provider(name, model, dimensions)
+            turnstile = Turnstile(self.records, name, self._rules(provider))
+            kept, given = KeptAnswers(self.records, name), self.settings
+            desk = Desk(
+                self._loop,
+                provider,
+                kept,
+                turnstile,
+                given.costs.tariff,
+                given.quota.patience_s,
+                given.item_deadline_s,
+            )
+            self._opened.callback(desk.close)
+            self._desks[kept_under] = desk
+        return self._desks[kept_under]
+
+    def _rules(self, provider: Provider) -> Rules:
+        allowed = self.settings.quota
+        return Rules(
+            calls=limits_of(allowed.per_minute, allowed.per_hour, allowed.per_day),
+            tokens=token_limits(allowed.tokens_per_minute, allowed.tokens_per_day),
+            budget=self.settings.costs.budget,
+            streams=provider.streams if provider.together else None,
+        )
+
+    def _provider(self, name: str, model: str, dimensions: int) -> Provider:
+        from chatai_assets.adapters.models.gigachat import GigaChat
+        from chatai_assets.adapters.models.openrouter import OpenRouter
+
+        changes: dict[str, Any] = {"embedding_model": model, "dimensions": dimensions} if model else {}
+        if name == "gigachat" and self.settings.gigachat:
+            return GigaChat(replace(self.settings.gigachat, **changes))
+        if name == "openrouter" and self.settings.openrouter:
+            return OpenRouter(replace(self.settings.openrouter, **changes))
+        raise ProviderMisconfigured(f"{name} is to be asked, but {name.upper()}_API_KEY is not set.")
+
+    @cached_property
+    def tagger(self) -> Tagger:
+        """Text -> tags."""
+        match self.settings.models.tagger:
+            case "free":
+                from chatai_assets.adapters.models.fake import FirstWordsTagger
+
+                return FirstWordsTagger()
+            case "offline":
+                from chatai_assets.adapters.nlp.models import PooledTagger
+
+                return PooledTagger(self._workers)
+            case provider:
+                from chatai_assets.llm.models import AskedTagger
+
+                return AskedTagger(self._desk(provider))
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """Chunk -> entities and relations."""
+        match self.settings.models.extractor:
+            case "free":
+                from chatai_assets.adapters.models.fake import CapitalisedExtractor
+
+                return CapitalisedExtractor()
+            case "offline":
+                from chatai_assets.adapters.nlp.models import PooledExtractor
+
+                return PooledExtractor(self._workers)
+            case provider:
+                from chatai_assets.llm.models import AskedExtractor
+
+                return AskedExtractor(self._desk(provider))
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Text -> dense vector, many texts at once, for the index that served when it was first asked for."""
+        return self._embedder(self._served_first.embedder)
+
+    @cached_property
+    def query_embedder(self) -> Embedder:
+        """Text -> dense vector in this process: for one question, starting workers would take longer."""
+        return self._query_embedder(self._served_first.embedder)
+
+    def _embedder(self, name: str) -> Embedder:
+        if name != "offline":
+            return self._query_embedder(name)
+        from chatai_assets.adapters.nlp.models import PooledEmbedder
+
+        return PooledEmbedder(self._workers)
+
+    def _query_embedder(self, name: str) -> Embedder:
+        """Return whoever embeds; made anew unless a provider is asked."""
+        wanted = read_embedder(name)
+        match wanted.name:
+            case "free":
+                from chatai_assets.adapters.models.fake import HashedEmbedder
+
+                return HashedEmbedder(wanted.dimensions)
+            case "offline":
+                from chatai_assets.adapters.nlp.models import PooledEmbedder
+                from chatai_assets.adapters.nlp.process_pool import ModelWorkers
+
+                return PooledEmbedder(self._opened.enter_context(ModelWorkers(0)))
+            case provider:
+                from chatai_assets.llm.models import AskedEmbedder
+
+                return AskedEmbedder(self._desk(provider, wanted.model, wanted.dimensions))
+
+    def named(self, name: str) -> tuple[str, Embedder]:
+        """Return who embeds, with all that the settings say of it, and that embedder.
+
+        Raises:
+            ValueError: the name is none, in one sentence.
+            ProviderMisconfigured: there is no key for it.
+        """
+        wanted, given = read_embedder(name), self.settings
+        access = {"gigachat": given.gigachat, "openrouter": given.openrouter}.get(wanted.name)
+        if access and not wanted.model:
+            wanted = replace(wanted, model=access.embedding_model, dimensions=access.dimensions)
+        return str(wanted), self._query_embedder(str(wanted))
+
+    @cached_property
+    def stems(self) -> Callable[[str], Sequence[str]]:
+        """Text -> stemmed words, for sparse vectors."""
+        from chatai_assets.adapters.nlp.stemmer import stems
+
+        return stems
+
+    @cached_property
+    def indexes(self) -> Indexes:
+        """All vector indexes, and which of them serves."""
+        from chatai_assets.pipeline.projections.vector_indexes import Indexes
+
+        return Indexes(self.records, self._first_index, self._open_index)
+
+    @cached_property
+    def vectors(self) -> VectorStore:
+        """The vector index that served when it was first asked for."""
+        return self._store(self._served_first)
+
+    @cached_property
+    def _served_first(self) -> Index:
+        return self.indexes.serving_now()
+
+    def _first_index(self) -> Index:
+        """Let the settings say who embeds, in a home of which nothing is known."""
+        from chatai_assets.storage.vector_indexes import add_index
+
+        name, embedder = self.named(self.settings.models.embedder)
+        with self.records.begin() as connection:
+            return add_index(connection, name, embedder.model, embedder.dimensions, "serving", now=time.time())
+
+    def _open_index(self, about: Index) -> OpenIndex:
+        from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
+
+        if about.number == self._served_first.number:
+            return OpenIndex(about, self.vectors, (lambda: self.embedder, lambda: self.query_embedder))
+        if about.number not in self._others:
+            embedders = (partial(self._embedder, about.embedder), partial(self._query_embedder, about.embedder))
+            self._others[about.number] = self._store(about), (cache(embedders[0]), cache(embedders[1]))
+        return OpenIndex(about, *self._others[about.number])
+
+    def _store(self, about: Index) -> VectorStore:
+        server, number = self.settings.qdrant, about.number
+        if server:
+            from chatai_assets.adapters.vectors.qdrant import QdrantVectors
+
+            vectors = QdrantVectors(
+                server.url,
+                about.dimensions,
+                about.model,
+                partial(turn, self.records, self._folder(number)),
+                api_key=server.api_key,
+                grpc_port=server.grpc_port,
+                number=number,
+            )
+            self._opened.callback(vectors.close)
+            return vectors
+        from chatai_assets.adapters.vectors.edge import EdgeVectors
+
+        return EdgeVectors(self.settings.home / self._folder(number), about.dimensions, about.model)
+
+    @staticmethod
+    def _folder(number: int) -> str:
+        """Return the name of an index's folder, or of the turn at it."""
+        return "vectors" if number == 1 else f"vectors-{number}"
+
+    @cached_property
+    def graph(self) -> GraphStore:
+        """The knowledge graph."""
+        server = self.settings.neo4j
+        if server:
+            from chatai_assets.adapters.graph.neo4j import Neo4jGraph
+
+            graph = Neo4jGraph(server.uri, (server.user, server.password), partial(turn, self.records, "graph"))
+            self._opened.callback(graph.close)
+            return graph
+        from chatai_assets.adapters.graph.ladybug import LadybugGraph
+
+        return LadybugGraph(self.settings.home / "graph")
+
+    @property
+    def audited(self) -> Sequence[Audited]:
+        """The vector index that serves and the graph, to be compared with the record store."""
+        from chatai_assets.operations.audit.audit import audited_graph, audited_vectors
+
+        return audited_vectors(self.records, self.indexes.serving()), audited_graph(self.graph)
+
+    @property
+    def projections(self) -> Sequence[Projected]:
+        """Vector indexes and graph, to be looked at for loss; embedded ones are not opened for that."""
+        from chatai_assets.adapters.graph.ladybug_generation import mark_of_graph
+        from chatai_assets.pipeline.projections.recovery import Projected, held_parts
+
+        of_graph = self.graph.mark if self.settings.neo4j else partial(mark_of_graph, self.settings.home / "graph")
+        vectors = (self._projected(about) for about in self.indexes.known())
+        return (*vectors, Projected("graph", of_graph, lambda: held_parts(self.graph)))
+
+    def _projected(self, about: Index) -> Projected:
+        from chatai_assets.adapters.vectors.edge_alias import mark_of_index
+        from chatai_assets.pipeline.projections.recovery import Projected, held_points
+
+        def opened() -> VectorStore:
+            return self._open_index(about).vectors
+
+        of_folder = partial(mark_of_index, self.settings.home / self._folder(about.number))
+        mark = opened().mark if self.settings.qdrant else of_folder
+        return Projected(about.projection, mark, lambda: held_points(opened()))
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Return the parts that the settings ask for; nothing is opened yet."""
+    return Parts(settings)
+
+
+def first_hour(parts: Parts) -> str:
+    """Return the first partition: the setting's, or the hour in which this home was created."""
+    if parts.settings.first_hour:
+        return parts.settings.first_hour
+    with parts.records.begin() as connection:
+        return str(keep_checkpoint(connection, FIRST_HOUR, hour_of(time.time())))

@@ -1,0 +1,83 @@
+"""What was paid to providers, by tenant, day, provider, stage and hour of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, select
+
+from chatai_assets.domain.costs import NANO, Account, Amount, Cost
+from chatai_assets.storage.schema.tables import provider_costs, provider_results
+from chatai_assets.storage.sql import insert_into
+
+FIGURES = (
+    "calls",
+    "prompt_tokens",
+    "completion_tokens",
+    "embedding_tokens",
+    "unpriced_tokens",
+    "money_nano",
+    "hits",
+    "misses",
+)
+KEYS = ("tenant_id", "day", "provider", "stream", "stage", "hour")
+
+
+def add_costs(connection: Connection, provider: str, day: str, costs: Mapping[Account, Cost]) -> None:
+    """Add what was paid on a day."""
+    rows = [
+        {**account._asdict(), "day": day, "provider": provider, **{name: cost[name] for name in FIGURES}}
+        for account, cost in sorted(costs.items())
+        if cost
+    ]
+    if rows:
+        statement = insert_into(connection, provider_costs)
+        more = {name: provider_costs.c[name] + statement.excluded[name] for name in FIGURES}
+        connection.execute(statement.on_conflict_do_update(index_elements=KEYS, set_=more), rows)
+
+
+def spent(connection: Connection, tenant_id: str, day: str) -> Amount:
+    """Return what a tenant spent on a day, at all providers."""
+    mine = (provider_costs.c.tenant_id == tenant_id, provider_costs.c.day == day)
+    row = connection.execute(_sums(select()).where(*mine)).mappings().one()
+    told = priced(row)
+    return Amount(told["tokens"], int(row["money_nano"]))
+
+
+def costs_since(connection: Connection, day: str) -> list[dict[str, Any]]:
+    """Return what was paid from a day on: one row per day, tenant, stage and provider, the newest day first."""
+    by = [provider_costs.c[name] for name in ("day", "tenant_id", "stage", "provider")]
+    rows = connection.execute(
+        _sums(select(*by)).where(provider_costs.c.day >= day).group_by(*by).order_by(by[0].desc(), *by[1:])
+    )
+    names = ("day", "tenant_id", "stage", "provider")
+    return [{**{name: row[name] for name in names}, **priced(row)} for row in rows.mappings()]
+
+
+def costs_of_hour(connection: Connection, stream: str, stage: str, hour: str) -> dict[str, Any]:
+    """Return what an hour of arrival cost at one stage so far, for all tenants; nothing where nobody was asked."""
+    mine = (provider_costs.c.stream == stream, provider_costs.c.stage == stage, provider_costs.c.hour == hour)
+    if connection.execute(select(provider_costs.c.day).where(*mine).limit(1)).first() is None:
+        return {}
+    told = priced(connection.execute(_sums(select()).where(*mine)).mappings().one())
+    return {**told, "kept_answers": count_kept(connection)}
+
+
+def count_kept(connection: Connection) -> int:
+    """Return how many answers are kept."""
+    return connection.execute(select(func.count()).select_from(provider_results)).scalar_one()
+
+
+def priced(row: RowMapping) -> dict[str, Any]:
+    """Return the figures of a row with all tokens together, and the money; None where no price is known."""
+    figures: dict[str, Any] = {name: int(row[name] or 0) for name in FIGURES}
+    money = figures.pop("money_nano")
+    tokens = figures["prompt_tokens"] + figures["completion_tokens"] + figures["embedding_tokens"]
+    known = money or figures["unpriced_tokens"] < tokens
+    return {**figures, "tokens": tokens, "money": money / NANO if known else None}
+
+
+def _sums(statement: Select[Any]) -> Select[Any]:
+    sums = [func.coalesce(func.sum(provider_costs.c[name]), 0).label(name) for name in FIGURES]
+    return statement.add_columns(*sums)

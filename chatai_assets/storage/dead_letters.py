@@ -1,0 +1,223 @@
+"""Quarantined items: what failed for good, why, and what was done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, delete, func, select, tuple_, update
+
+from chatai_assets.domain.ids import STAGES, Stage, Stream
+from chatai_assets.storage.schema.tables import work, worker_dlq
+from chatai_assets.storage.sql import insert_into
+
+_KEY = ["tenant_id", "queue_name", "job_name", "job_id"]
+
+
+def bury(connection: Connection, letters: Sequence[Mapping[str, Any]], *, now: float) -> None:
+    """Write dead letters; the same item, stage and revision failing again updates its letter and opens it again.
+
+    Args:
+        letters: ``tenant_id queue_name job_name job_id job_data source_key error_class error_message error_stack
+            attempts input_fingerprint code_version url``.
+    """
+    if not letters:
+        return
+    rows = [
+        {
+            **letter,
+            **dict.fromkeys(("first_failed_at", "last_failed_at", "created_at"), now),
+            **dict.fromkeys(("resolved", "announced"), False),
+        }
+        for letter in letters
+    ]
+    statement = insert_into(connection, worker_dlq)
+    kept = {*_KEY, "source_key", "first_failed_at", "created_at"}
+    changes = {name: statement.excluded[name] for name in rows[0].keys() - kept} | {"resolution_note": None}
+    connection.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=changes), rows)
+
+
+def resolve_items(
+    connection: Connection, tenant_id: str, source_keys: Sequence[str], note: str, *, stages: Sequence[Stage] = STAGES
+) -> int:
+    """Close the open dead letters of some items, of the stages named; return how many there were."""
+    result = connection.execute(
+        update(worker_dlq)
+        .where(
+            worker_dlq.c.tenant_id == tenant_id,
+            worker_dlq.c.source_key.in_(source_keys),
+            worker_dlq.c.job_name.in_(stages),
+            worker_dlq.c.resolved.is_(False),
+        )
+        .values(resolved=True, resolution_note=note)
+    )
+    return result.rowcount
+
+
+def erase_items(connection: Connection, tenant_id: str, source_keys: Sequence[str]) -> int:
+    """Delete all dead letters of some items; return how many there were."""
+    mine = and_(worker_dlq.c.tenant_id == tenant_id, worker_dlq.c.source_key.in_(source_keys))
+    return connection.execute(delete(worker_dlq).where(mine)).rowcount
+
+
+def resolve_done(connection: Connection, owner: str, stage: Stage, note: str) -> None:
+    """Close what a stage had to say of items of a claim that it is about to finish after all."""
+    done = select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner)
+    connection.execute(
+        update(worker_dlq)
+        .where(
+            worker_dlq.c.resolved.is_(False),
+            worker_dlq.c.job_name == stage,
+            tuple_(worker_dlq.c.tenant_id, worker_dlq.c.source_key).in_(done),
+        )
+        .values(resolved=True, resolution_note=note)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dead letters; what is left out chooses all.
+
+    Attributes:
+        item: tenant and source key.
+        since: epoch seconds; of the last failure.
+        resolved: None for open and resolved ones.
+        announced: whether people were told of it; None for all.
+    """
+
+    ids: Sequence[int] = ()
+    tenant_id: str | None = None
+    stream: Stream | None = None
+    stage: Stage | None = None
+    error_class: str | None = None
+    item: tuple[str, str] | None = None
+    since: float | None = None
+    resolved: bool | None = False
+    announced: bool | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What a letter must fulfil."""
+        letter = worker_dlq.c
+        named = {
+            letter.tenant_id: self.tenant_id or (self.item and self.item[0]),
+            letter.source_key: self.item and self.item[1],
+            letter.queue_name: self.stream,
+            letter.job_name: self.stage,
+            letter.error_class: self.error_class,
+            letter.resolved: self.resolved,
+            letter.announced: self.announced,
+        }
+        conditions = [column == value for column, value in named.items() if value is not None]
+        if self.ids:
+            conditions.append(letter.id.in_(self.ids))
+        if self.since is not None:
+            conditions.append(letter.last_failed_at >= self.since)
+        return conditions
+
+
+def list_letters(connection: Connection, choice: Choice = Choice(), *, limit: int = 1_000) -> Sequence[RowMapping]:
+    """Return dead letters, the newest failure first, as ``id stage stream source tenant_id error_class ...``."""
+    letter = worker_dlq.c
+    names = ("error_class", "error_message", "attempts", "first_failed_at", "last_failed_at")
+    more = ("resolved", "resolution_note", "input_fingerprint", "code_version", "url")
+    statement = select(
+        letter.id,
+        letter.job_name.label("stage"),
+        letter.queue_name.label("stream"),
+        letter.source_key.label("source"),
+        letter.tenant_id,
+        *(letter[name] for name in (*names, *more)),
+        letter.job_data["run_id"].as_string().label("run_id"),
+        letter.job_data["hour"].as_string().label("hour"),
+        letter.job_data["seq"].as_integer().label("seq"),
+    ).where(*choice.conditions)
+    newest_first = statement.order_by(letter.last_failed_at.desc(), letter.id.desc())
+    return connection.execute(newest_first.limit(limit)).mappings().all()
+
+
+def find_letter(connection: Connection, letter_id: int) -> RowMapping | None:
+    """Return all columns of one dead letter, or None."""
+    return connection.execute(select(worker_dlq).where(worker_dlq.c.id == letter_id)).mappings().first()
+
+
+def ids_of(connection: Connection, choice: Choice) -> list[int]:
+    """Return the ids of dead letters, oldest first."""
+    return list(
+        connection.execute(select(worker_dlq.c.id).where(*choice.conditions).order_by(worker_dlq.c.id)).scalars()
+    )
+
+
+def resolve(connection: Connection, ids: Sequence[int], note: str) -> int:
+    """Close dead letters that are open; return how many those were. A note that stands stays."""
+    closed = update(worker_dlq).where(worker_dlq.c.id.in_(ids), worker_dlq.c.resolved.is_(False))
+    return connection.execute(closed.values(resolved=True, resolution_note=note)).rowcount
+
+
+def open_classes(connection: Connection, stream: Stream) -> dict[str, tuple[int, float]]:
+    """Return error class -> how many dead letters of it are open and when the oldest was written, most first."""
+    letter = worker_dlq.c
+    count = func.count()
+    rows = connection.execute(
+        select(letter.error_class, count, func.min(letter.first_failed_at))
+        .where(letter.queue_name == stream, letter.resolved.is_(False))
+        .group_by(letter.error_class)
+        .order_by(count.desc(), letter.error_class)
+    )
+    return {error_class: (number, oldest) for error_class, number, oldest in rows}
+
+
+def open_stages(connection: Connection, stream: Stream) -> dict[str, int]:
+    """Return stage -> open dead letters of it."""
+    letter = worker_dlq.c
+    rows = connection.execute(
+        select(letter.job_name, func.count())
+        .where(letter.queue_name == stream, letter.resolved.is_(False))
+        .group_by(letter.job_name)
+        .order_by(letter.job_name)
+    )
+    return {stage: count for stage, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
+
+
+def unannounced(connection: Connection, limit: int) -> Sequence[RowMapping]:
+    """Return open dead letters that nobody was told of, the newest failure first."""
+    return list_letters(connection, Choice(announced=False), limit=limit)
+
+
+def mark_announced(connection: Connection, told: Sequence[RowMapping]) -> None:
+    """Note that people were told of letters, unless their items have failed again since."""
+    letter = worker_dlq.c
+    same = and_(letter.id == bindparam("told"), letter.last_failed_at == bindparam("failed_at"))
+    connection.execute(
+        update(worker_dlq).where(same).values(announced=True),
+        [{"told": row["id"], "failed_at": row["last_failed_at"]} for row in told],
+    )
+
+
+def open_failures(connection: Connection, stage: Stage, keys: Collection[tuple[str, str]]) -> set[tuple[str, str, str]]:
+    """Return tenant, source key and error class of the open dead letters that some items have of a stage."""
+    letter = worker_dlq.c
+    rows = connection.execute(
+        select(letter.tenant_id, letter.source_key, letter.error_class).where(
+            letter.resolved.is_(False), letter.job_name == stage, tuple_(letter.tenant_id, letter.source_key).in_(keys)
+        )
+    )
+    return {(tenant_id, source_key, error_class) for tenant_id, source_key, error_class in rows}
+
+
+def count_since(connection: Connection, stage: Stage, error_class: str, since: float) -> int:
+    """Return how many dead letters of a class a stage has written since a moment, in epoch seconds."""
+    letter = worker_dlq.c
+    counted = select(func.count()).where(
+        letter.job_name == stage, letter.error_class == error_class, letter.last_failed_at >= since
+    )
+    return connection.execute(counted).scalar_one()
+
+
+def count_open(connection: Connection, stream: Stream | None = None) -> int:
+    """Return how many dead letters are open."""
+    statement = select(func.count()).select_from(worker_dlq).where(worker_dlq.c.resolved.is_(False))
+    if stream:
+        statement = statement.where(worker_dlq.c.queue_name == stream)
+    return connection.execute(statement).scalar_one()

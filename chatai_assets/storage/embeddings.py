@@ -1,0 +1,79 @@
+"""Vectors by what they were computed from: the same text is never embedded twice by one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, select
+
+from chatai_assets.storage.items import Place, Rows, of_owner
+from chatai_assets.storage.schema.tables import chunks, vectors, work
+from chatai_assets.storage.sql import each_of, upsert
+
+
+def unembedded(connection: Connection, owner: str, model: str) -> Rows:
+    """Return ``tenant_id source_key part text_hash text`` of the chunks of a claim for which no vector is kept."""
+    known = and_(
+        vectors.c.tenant_id == chunks.c.tenant_id,
+        vectors.c.model == model,
+        vectors.c.text_hash == chunks.c.text_hash,
+    )
+    columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.text_hash, chunks.c.text)
+    statement = of_owner(chunks, *columns, owner=owner).outerjoin(vectors, known).where(vectors.c.text_hash.is_(None))
+    return connection.execute(statement.order_by(work.c.seq, chunks.c.ordinal)).mappings().all()
+
+
+def keep_vectors(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep ``tenant_id model text_hash dense sparse_indices sparse_values``; a vector that is there stays."""
+    in_order = sorted(
+        rows, key=lambda row: (row["tenant_id"], row["text_hash"])
+    )  # whoever else keeps them waits, not more
+    upsert(connection, vectors, in_order, update=())
+
+
+def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tuple[str, str], Any]:
+    """Return (tenant, text hash) -> vector row for the chunks of a claim."""
+    statement = (
+        of_owner(chunks, vectors, owner=owner)
+        .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
+        .where(vectors.c.model == model)
+    )
+    return {(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
+
+
+def vectors_of_chunks(connection: Connection, places: Sequence[Place], model: str) -> dict[Place, Any]:
+    """Return chunk -> its ``text_hash dense sparse_indices sparse_values``, of those that have them.
+
+    Args:
+        places: as JSON and PostgreSQL take them: no NUL in a text, no number beyond 32 bits.
+    """
+    # Joined, since SQLite reads a whole table for a list of rows after IN.
+    listed = each_of(connection, places)
+    tenant_id, source_key, part = (listed.c.value[number].as_string() for number in range(3))
+    place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    is_listed = and_(
+        *(
+            mine == told
+            for mine, told in zip(place, (tenant_id, source_key, part, listed.c.value[3].as_integer()), strict=True)
+        )
+    )
+    same = and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash)
+    kept = (vectors.c.text_hash, vectors.c.dense, vectors.c.sparse_indices, vectors.c.sparse_values)
+    statement = (
+        select(*place, *kept)
+        .select_from(listed)
+        .join(chunks, is_listed)
+        .join(vectors, and_(same, vectors.c.model == model))
+    )
+    return {(row[0], row[1], row[2], row[3]): row for row in connection.execute(statement)}
+
+
+def embedded_texts(connection: Connection, owner: str, model: str) -> set[tuple[str, str]]:
+    """Return (tenant, text hash) of the chunks of a claim for which a vector is kept."""
+    statement = (
+        of_owner(chunks, vectors.c.tenant_id, vectors.c.text_hash, owner=owner)
+        .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
+        .where(vectors.c.model == model)
+    )
+    return {(tenant_id, text_hash) for tenant_id, text_hash in connection.execute(statement)}

@@ -1,0 +1,242 @@
+"""Opening the record store: one engine, one transaction per batch, migrations on open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from chatai_assets.domain.circuit_breaker import RECORDS
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.files.os_errors import refusal
+from chatai_assets.storage.sql import exclude_others
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0012"
+"""The newest migration; a test compares it with the folder."""
+BUSY_TIMEOUT_S = 30
+CONNECT_S = 10
+STATEMENT_S = 120
+"""The server ends a statement that takes longer."""
+IDLE_S = 300
+"""The server ends a transaction in which nothing happens for longer: a frozen process must not hold rows for ever."""
+SILENCE = {
+    "connect_timeout": CONNECT_S,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Of libpq, in seconds but for the last: when a connection is given up. What a URL says of them goes first."""
+MIGRATION_LOCK_S = 120
+OF_THE_STORE = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"}
+"""Classes of SQLAlchemy's errors that blame the database, not the statement; the last is what a damaged file raises."""
+ADVICE = {
+    "SQLITE_FULL": "; free space on its disk",
+    "53100": "; free space on its disk",
+    "SQLITE_IOERR": "; check its disk, and free space there if it is full",
+    "58030": "; check its disk",
+    "SQLITE_CORRUPT": "; check its disk: if that can be read, the file is damaged and a copy must be brought back",
+    "SQLITE_NOTADB": "; bring back a copy of the file",
+}
+"""Beginnings of SQLite's names and of PostgreSQL's codes of errors -> what to do.
+
+SQLite says of a disk that cannot be read what it says of a damaged file, and of shared memory that finds no space that
+its disk fails.
+"""
+SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
+    "foreign_keys=ON",
+    "cache_size=-65536",
+    "temp_store=MEMORY",
+    "wal_autocheckpoint=8000",
+)
+
+
+class Records:
+    """The record store behind one URL; safe to share between threads.
+
+    Only the URL differs between SQLite and PostgreSQL.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open a transaction that commits when the block ends.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached, read or written.
+        """
+        with store_errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that only reads; on SQLite it neither waits for a writer nor holds one up."""
+        with store_errors(), self.engine.connect() as connection:
+            reader = connection.execution_options(chatai_reading=True)
+            with reader.begin():
+                yield reader
+
+    def check(self) -> None:
+        """Ask for nothing, to see whether it answers; raises ``StoreUnavailable``."""
+        with self.reading() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_records(url: str) -> Records:
+    """Open the record store and bring its tables up to date.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached or migrated.
+    """
+    parsed = make_url(url)
+    engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _server_engine(parsed)
+    if not _is_current(engine):
+        migrate(engine)
+    return Records(engine)
+
+
+@contextmanager
+def store_errors(store: str = "The record store", part: str = RECORDS) -> Iterator[None]:
+    """Translate what SQLAlchemy raises about a store itself; statements that are wrong stay what they are.
+
+    Args:
+        store: its name at the beginning of a sentence.
+        part: its name among what may be down; "" where that makes no difference.
+    """
+    try:
+        yield
+    except NoConnection as error:
+        raise StoreUnavailable(f"{store} gives no connection: too many are in use.", part) from error
+    except DBAPIError as error:
+        if type(error).__name__ in OF_THE_STORE:
+            raise StoreUnavailable(_sentence(store, error), part) from error
+        raise
+
+
+def _is_current(engine: Engine) -> bool:
+    """Return whether the newest migration has run; asked first, since loading alembic takes half a second."""
+    if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").is_file():
+        return False
+    reading = engine.execution_options(chatai_reading=True)
+    with store_errors(), reading.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+
+
+def migrate(engine: Engine) -> None:
+    """Run the missing migrations, one process at a time.
+
+    Raises:
+        StoreUnavailable: another process holds the lock for too long, or a migration fails.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    try:
+        with store_errors(), _migration_lock(engine.url):
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            with engine.begin() as connection:
+                wait_at_most(connection, MIGRATION_LOCK_S)
+                exclude_others(connection, "migrations")
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+    except Timeout as error:
+        raise StoreUnavailable("Another process has been migrating the record store for too long.", RECORDS) from error
+    except OSError as error:
+        raise StoreUnavailable(f"The record store cannot be made: {refusal(error.errno)}.", RECORDS) from error
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"The record store cannot be migrated: {type(error).__name__}.", RECORDS) from error
+
+
+@contextmanager
+def _migration_lock(url: URL) -> Iterator[None]:
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    path = Path(url.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=MIGRATION_LOCK_S):
+        yield
+
+
+def _server_engine(url: URL) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg2")
+    patience = {name: value for name, value in SILENCE.items() if name not in url.query}
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        pool_timeout=BUSY_TIMEOUT_S,
+        connect_args=patience,
+        hide_parameters=True,  # private text, which an unforeseen error would carry into logs and Dagster's history
+    )
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        # For one transaction, not for the session: a pooler may hand the session to others.
+        connection.exec_driver_sql(
+            f"SET LOCAL statement_timeout = '{STATEMENT_S * 1000:.0f}';"
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S * 1000:.0f}'"
+        )
+
+    return engine
+
+
+def wait_at_most(connection: Connection, lock_s: float) -> None:
+    """Let a transaction last as long as it will, but wait no longer than so many seconds for any lock."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+            f"SET LOCAL lock_timeout = '{lock_s:g}s'"
+        )
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the BEGIN below decides, not the driver
+        for pragma in SQLITE_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        # A deferred read that turns into a write can fail whatever the timeout.
+        reading = connection.get_execution_options().get("chatai_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _sentence(store: str, error: DBAPIError) -> str:
+    """Return what is wrong with a store, and what to do where it is its disk."""
+    told = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "pgcode", None) or ""
+    advice = next((advice for name, advice in ADVICE.items() if told.startswith(name)), "")
+    return f"{store} cannot be used: {_reason(error)}{advice}."
+
+
+def _reason(error: DBAPIError) -> str:
+    """Return the driver's first line; never the statement or its parameters, which hold private text."""
+    return str(error.orig).strip().splitlines()[0].rstrip(".") if str(error.orig).strip() else type(error.orig).__name__

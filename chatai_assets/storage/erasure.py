@@ -1,0 +1,211 @@
+"""Erasing items from the record store: all that was said, read, computed or bought of them, in one transaction.
+
+What other items share stays: a vector of the same text, a page that others link to, an answer that others use, bytes
+that were uploaded twice. What remains of an item is its tombstone, without any text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Table, and_, delete, exists, literal_column, select, tuple_
+
+from chatai_assets.domain.text.chunking import BODY
+from chatai_assets.storage import tombstones
+from chatai_assets.storage.items import TEXTS
+from chatai_assets.storage.llm_responses import forget_results, forget_unused
+from chatai_assets.storage.schema.tables import (
+    chunks,
+    documents,
+    entities,
+    inbox,
+    index_ledger,
+    pages,
+    post_enrichment,
+    posts,
+    relations,
+    vectors,
+)
+from chatai_assets.storage.sql import beside_others, exclude_others, portions
+from chatai_assets.storage.tombstones import Leaving
+from chatai_assets.storage.web_pages import CRAWL, Place, page_place
+from chatai_assets.storage.work_queue import Key
+
+BLOBS = "blobs"
+"""Whoever removes bytes excludes others from it: an arrival that comes meanwhile might count on them."""
+OF_ITEMS = (chunks, entities, relations, inbox, posts, documents, post_enrichment)
+
+Text = tuple[str, str]
+"""Tenant and hash of a text."""
+
+
+@dataclass(slots=True)
+class Erased:
+    """What was erased.
+
+    Attributes:
+        keys: the items.
+        counts: table -> rows.
+        blobs: sha256 of bytes that nobody has any more.
+    """
+
+    keys: list[Key] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    blobs: list[str] = field(default_factory=list)
+
+
+def erase(connection: Connection, items: Leaving, *, now: float, let_go: bool = True) -> Erased:
+    """Erase those of the items that are still leaving.
+
+    The caller removes ``Erased.blobs`` before the transaction ends: nothing that brings these bytes arrives meanwhile.
+
+    Args:
+        let_go: whether the stores have let go of the items. If not, what the ledger says of them stays, and they are
+            leaving still.
+    """
+    tombstones.close_doors(connection, items)
+    erased = Erased(tombstones.still_leaving(connection, items))
+    texts: set[Text] = set()
+    places: dict[Place, str | None] = {}
+    hashes: set[str] = set()
+    for keys in portions(erased.keys):
+        texts |= _texts(connection, keys)
+        places |= _pages(connection, keys)
+        hashes |= _blobs(connection, keys)
+        erased.counts += _erase_rows(connection, keys)
+        erased.counts["provider_results"] += forget_results(connection, keys)
+        if let_go:
+            erased.counts += _erase_rows(connection, keys, (index_ledger,))
+            tombstones.set_erased(connection, keys, now)
+    parts = {(place[0], part) for place, part in places.items() if part}
+    erased.counts["pages"] += _erase_pages(connection, places, _used_parts(connection, parts, texts))
+    erased.blobs = _unused_blobs(connection, hashes)
+    erased.counts["blobs"] += len(erased.blobs)
+    erased.counts["vectors"] += erase_vectors(connection, texts)
+    return erased
+
+
+def forget_posts(connection: Connection, tenant_id: str, source_keys: Sequence[str], *, now: float) -> int:
+    """Erase posts that were deleted where they came from; return how many of them were there.
+
+    The stores let go of them later. Of posts that never came a tombstone is left as well: news may overtake them.
+    """
+    keys = [(tenant_id, key) for key in dict.fromkeys(source_keys)]
+    tombstones.close_door(connection, tenant_id, "post")
+    there = tombstones.condemn(connection, "posts", keys, "forgotten", now=now, until=None)
+    going = tombstones.leaving_of(connection, keys)
+    erase(connection, going, now=now, let_go=False)
+    tombstones.entomb(connection, tenant_id, [key for _, key in keys if (tenant_id, key) not in going], now=now)
+    return there
+
+
+def keep_blobs(connection: Connection) -> None:
+    """Let no bytes be removed until the transaction ends."""
+    beside_others(connection, BLOBS)
+
+
+def erase_vectors(connection: Connection, texts: Collection[Text]) -> int:
+    """Delete the vectors of those texts that no chunk has; return how many those were."""
+    if not texts:
+        return 0
+    exclude_others(connection, TEXTS)
+    used = exists().where(chunks.c.tenant_id == vectors.c.tenant_id, chunks.c.text_hash == vectors.c.text_hash)
+    gone = 0
+    for tenant_id, some in _by_tenant(texts):
+        mine = (vectors.c.tenant_id == tenant_id, vectors.c.text_hash.in_(some), ~used)
+        gone += connection.execute(delete(vectors).where(*mine)).rowcount
+    return gone
+
+
+def _erase_rows(connection: Connection, keys: Sequence[Key], tables: Sequence[Table] = OF_ITEMS) -> Counter[str]:
+    """Delete what belongs to items alone; return table -> rows."""
+    counts: Counter[str] = Counter()
+    for table in tables:
+        source = table.c.post_id if table is post_enrichment else table.c.source_key
+        mine = tuple_(table.c.tenant_id, source).in_(keys)
+        counts[table.name] = connection.execute(delete(table).where(mine)).rowcount
+    return counts
+
+
+def _texts(connection: Connection, keys: Sequence[Key]) -> set[Text]:
+    mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
+    rows = connection.execute(select(chunks.c.tenant_id, chunks.c.text_hash).where(mine).distinct())
+    return {(tenant_id, text_hash) for tenant_id, text_hash in rows}
+
+
+def _pages(connection: Connection, keys: Sequence[Key]) -> dict[Place, str | None]:
+    """Return which pages items link to -> the part that their chunks are, if they have text."""
+    table = post_enrichment.c
+    mine = and_(tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == CRAWL)
+    rows = connection.execute(select(table.tenant_id, table.value).where(mine))
+    return {page_place(tenant_id, page["url"]): page["part"] for tenant_id, value in rows for page in value["pages"]}
+
+
+def _used_parts(connection: Connection, parts: Collection[Text], texts: Collection[Text]) -> set[Text]:
+    """Return which parts other items still have; they have texts in common, and texts are found by index."""
+    used: set[Text] = set()
+    for tenant_id, some in _by_tenant(texts) if parts else ():
+        mine = (chunks.c.tenant_id == tenant_id, chunks.c.text_hash.in_(some), chunks.c.part != BODY)
+        used.update((tenant_id, part) for part in connection.execute(select(chunks.c.part).where(*mine)).scalars())
+    return used
+
+
+def _erase_pages(connection: Connection, places: dict[Place, str | None], used: Collection[Text]) -> int:
+    lonely = [place for place, part in places.items() if part is None or (place[0], part) not in used]
+    found = (tuple_(pages.c.tenant_id, pages.c.url_hash).in_(some) for some in portions(lonely))
+    return sum(connection.execute(delete(pages).where(these)).rowcount for these in found)
+
+
+def _blobs(connection: Connection, keys: Sequence[Key]) -> set[str]:
+    mine = and_(tuple_(inbox.c.tenant_id, inbox.c.source_key).in_(keys), inbox.c.kind == "document")
+    return set(connection.execute(select(inbox.c.content_hash).where(mine).distinct()).scalars())
+
+
+def _unused_blobs(connection: Connection, hashes: Collection[str]) -> list[str]:
+    """Return which bytes no arrival brought, of those that some arrival did which is erased."""
+    if not hashes:
+        return []
+    exclude_others(connection, BLOBS)
+    mine = (inbox.c.kind == "document", inbox.c.content_hash.in_(hashes))
+    return sorted({*hashes} - set(connection.execute(select(inbox.c.content_hash).where(*mine)).scalars()))
+
+
+def spare_blob(connection: Connection, sha256: str) -> bool:
+    """Return whether nobody has some bytes, and let nobody bring them until the transaction ends."""
+    exclude_others(connection, BLOBS)
+    return not has_bytes(connection, sha256)
+
+
+def has_bytes(connection: Connection, sha256: str) -> bool:
+    """Return whether any arrival that is not erased brought these bytes."""
+    is_document = inbox.c.kind == literal_column("'document'")  # written out, so that the index serves
+    mine = select(inbox.c.seq).where(is_document, inbox.c.content_hash == sha256).limit(1)
+    return connection.execute(mine).first() is not None
+
+
+def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Counter[str]:
+    """Delete the vectors, pages and answers of a tenant that no item of it has; return table -> rows.
+
+    Stages that were at work on what was erased meanwhile keep what they paid for; so does work that broke off.
+    """
+    exclude_others(connection, TEXTS)
+    mine = (chunks.c.tenant_id == tenant_id, chunks.c.part != BODY)
+    parts = set(connection.execute(select(chunks.c.part).where(*mine).distinct()).scalars())
+    kept = connection.execute(select(pages.c.url_hash, pages.c.page_hash).where(pages.c.tenant_id == tenant_id))
+    lonely: dict[Place, str | None] = {(tenant_id, place): None for place, part in kept if part not in parts}
+    used = exists().where(chunks.c.tenant_id == vectors.c.tenant_id, chunks.c.text_hash == vectors.c.text_hash)
+    gone = connection.execute(delete(vectors).where(vectors.c.tenant_id == tenant_id, ~used)).rowcount
+    return Counter(
+        pages=_erase_pages(connection, lonely, ()),
+        vectors=gone,
+        provider_results=forget_unused(connection, tenant_id, now),
+    )
+
+
+def _by_tenant(texts: Collection[Text]) -> Iterator[tuple[str, list[str]]]:
+    by_tenant: defaultdict[str, list[str]] = defaultdict(list)
+    for tenant_id, text_hash in sorted(texts):
+        by_tenant[tenant_id].append(text_hash)
+    return ((tenant_id, some) for tenant_id, hashes in by_tenant.items() for some in portions(hashes))

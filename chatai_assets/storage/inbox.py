@@ -1,0 +1,253 @@
+"""Arrivals: append-only, idempotent; the first thing that happens to an item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+
+from chatai_assets.domain.ids import hour_of
+from chatai_assets.domain.revisions import Arrival, Kind, Known, Outcome, idempotency_key, judge, known_after
+from chatai_assets.storage import dead_letters, tombstones
+from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage.schema.tables import documents, inbox, posts, work
+from chatai_assets.storage.sql import exclude_others, lock_rows, upsert
+
+NEWEST_HOUR = "newest_hour"
+SUPERSEDED_NOTE = "a newer revision arrived"
+
+_Fresh = tuple[Arrival, int, int]
+"""A latest revision, its seq, and the date it is known by."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What an arrival is; ``new`` if the inbox shall keep it."""
+
+    arrival: Arrival
+    outcome: Outcome
+    key: str
+    new: bool
+
+
+def table_of(kind: Kind) -> Table:
+    """Return the table that holds the items of a kind."""
+    return posts if kind == "post" else documents
+
+
+def receive(
+    connection: Connection, tenant_id: str, kind: Kind, arrivals: Sequence[Arrival], *, now: float
+) -> list[Outcome]:
+    """Store a batch of arrivals and make the latest revisions pending.
+
+    Everything happens in the caller's transaction: after it, an arrival is either stored with its
+    work or was never seen. One tenant's arrivals of a kind come in one transaction after the other.
+
+    Args:
+        arrivals: of one tenant and kind, in the order in which they came.
+        now: epoch seconds.
+
+    Returns:
+        what each arrival turned out to be, in order.
+    """
+    tombstones.close_door(connection, tenant_id, kind)
+    hour = arrival_hour(connection, now)
+    before = _known_items(connection, tenant_id, kind, {arrival.source_key for arrival in arrivals})
+    after = dict(before)
+    verdicts = _judge_all(arrivals, after, _seen_keys(connection, arrivals))
+    latest = {verdict.arrival.source_key: verdict for verdict in verdicts if verdict.outcome == "latest"}
+    seqs = _append(connection, [verdict for verdict in verdicts if verdict.new], now)
+    fresh = {key: (verdict.arrival, seqs[verdict.key], after[key].revised_at) for key, verdict in latest.items()}
+    edited = [key for key in fresh if key in before]
+    _take_away(connection, tenant_id, edited)
+    tombstones.remove(connection, tenant_id, edited)
+    _set_latest(connection, kind, fresh, hour, now)
+    _redate(connection, tenant_id, kind, before, {key: known for key, known in after.items() if key not in fresh})
+    dead_letters.resolve_items(connection, tenant_id, edited, SUPERSEDED_NOTE)
+    _make_pending(connection, tenant_id, kind, fresh, hour, now)
+    return [verdict.outcome for verdict in verdicts]
+
+
+def arrival_hour(connection: Connection, now: float) -> str:
+    """Return the hour of an arrival: the clock's, or the newest one stored if the clock was set back."""
+    hour, newest = hour_of(now), str(read_checkpoint(connection, NEWEST_HOUR) or "")
+    if hour > newest:
+        exclude_others(connection, NEWEST_HOUR)
+        newest = str(read_checkpoint(connection, NEWEST_HOUR) or "")
+        write_checkpoint(connection, NEWEST_HOUR, max(hour, newest))
+    return max(hour, newest)
+
+
+def document_key_of(connection: Connection, tenant_id: str, own: str, file_name: str, content_hash: str) -> str:
+    """Return the source key of a file: its own if it is known, else that of a file of the same name and bytes.
+
+    Args:
+        own: the key that follows from where the file lies.
+    """
+    tombstones.close_door(connection, tenant_id, "document")
+    if _known_items(connection, tenant_id, "document", {own}):
+        return own
+    twin = select(documents.c.source_key).where(
+        documents.c.tenant_id == tenant_id,
+        documents.c.file_name == file_name,
+        documents.c.content_hash == content_hash,
+    )
+    found = connection.execute(twin.order_by(documents.c.seq)).scalar()
+    return found or tombstones.forgotten_twin(connection, tenant_id, file_name, content_hash) or own
+
+
+def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, Known]:
+    """Return source key -> latest known revision, of those items that are known, be it that they are gone."""
+    table = table_of(kind)
+    columns = (table.c.source_key, table.c.seq, table.c.revised_at, table.c.content_hash)
+    rows = connection.execute(select(*columns).where(table.c.tenant_id == tenant_id, table.c.source_key.in_(keys)))
+    found = {key: Known(seq, revised_at, content_hash) for key, seq, revised_at, content_hash in rows}
+    return found | tombstones.known_gone(connection, tenant_id, keys)
+
+
+def _seen_keys(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
+    """Return the idempotency keys of posts that came before, whatever came after them."""
+    wanted = {idempotency_key(arrival, None) for arrival in arrivals if arrival.kind == "post"}
+    if not wanted:
+        return set()
+    return set(connection.execute(select(inbox.c.idempotency_key).where(inbox.c.idempotency_key.in_(wanted))).scalars())
+
+
+def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known], seen: set[str]) -> list[_Verdict]:
+    """Judge each arrival against what the store and the arrivals before it in this batch said.
+
+    Args:
+        known: what the store said; becomes what it will say.
+        seen: idempotency keys that came before; grows likewise.
+    """
+    verdicts = []
+    for arrival in arrivals:
+        before = known.get(arrival.source_key)
+        key = idempotency_key(arrival, before)
+        outcome: Outcome = "unchanged" if key in seen else judge(arrival, before)
+        new = key not in seen and _is_kept(arrival, before, outcome)
+        after = known_after(arrival, before, outcome)
+        if after:
+            known[arrival.source_key] = after
+        if new:
+            seen.add(key)
+        verdicts.append(_Verdict(arrival, outcome, key, new))
+    return verdicts
+
+
+def _is_kept(arrival: Arrival, known: Known | None, outcome: Outcome) -> bool:
+    """Return whether the inbox keeps an arrival: not if it makes no work and its item is gone.
+
+    A post that says the old words under a new date is kept, so that a second arrival of it is known.
+    """
+    if outcome == "latest":
+        return True
+    if known is not None and known.gone:
+        return False
+    return outcome == "superseded" or (arrival.kind == "post" and outcome == "unchanged")
+
+
+def _append(connection: Connection, verdicts: Sequence[_Verdict], now: float) -> dict[str, int]:
+    """Append arrivals to the inbox; return idempotency key -> seq."""
+    if not verdicts:
+        return {}
+    connection.execute(insert(inbox), [_row(verdict, now) for verdict in verdicts])
+    keys = [verdict.key for verdict in verdicts]
+    found = connection.execute(select(inbox.c.idempotency_key, inbox.c.seq).where(inbox.c.idempotency_key.in_(keys)))
+    return {row.idempotency_key: row.seq for row in found}
+
+
+def _row(verdict: _Verdict, now: float) -> dict[str, Any]:
+    arrival = verdict.arrival
+    return {
+        "idempotency_key": verdict.key,
+        "source": arrival.door,
+        "tenant_id": arrival.tenant_id,
+        "kind": arrival.kind,
+        "source_key": arrival.source_key,
+        "record_format": arrival.record_format,
+        "payload": arrival.payload,
+        "content_hash": arrival.content_hash,
+        "revised_at": arrival.revised_at,
+        "outcome": verdict.outcome,
+        "received_at": now,
+    }
+
+
+def _take_away(connection: Connection, tenant_id: str, edited: Sequence[str]) -> None:
+    """Whoever works on an earlier revision loses it here; work is locked before items, as a batch does that commits."""
+    mine = and_(work.c.tenant_id == tenant_id, work.c.source_key.in_(edited))
+    lock_rows(connection, select(work.c.seq).where(mine).order_by(work.c.seq, work.c.stage))
+    connection.execute(delete(work).where(mine))
+
+
+def _set_latest(connection: Connection, kind: Kind, fresh: Mapping[str, _Fresh], hour: str, now: float) -> None:
+    rows = []
+    for arrival, seq, revised_at in fresh.values():
+        row: dict[str, Any] = {
+            "tenant_id": arrival.tenant_id,
+            "source_key": arrival.source_key,
+            "seq": seq,
+            "revised_at": revised_at,
+            "content_hash": arrival.content_hash,
+            "hour": hour,
+            "received_at": now,
+            "expires_at": None,  # that of the revision before; parsing says when this one does
+        }
+        if kind == "document":
+            row |= {
+                "file_name": arrival.payload["file_name"],
+                "size_bytes": arrival.payload["size_bytes"],
+                "status": "pending",
+                "error": None,
+                "error_code": None,
+            }
+        rows.append(row)
+    upsert(connection, table_of(kind), rows)
+
+
+def _redate(
+    connection: Connection, tenant_id: str, kind: Kind, before: Mapping[str, Known], after: Mapping[str, Known]
+) -> None:
+    """Move the dates of items of which nothing but the date changed."""
+    moved = [
+        {"tenant": tenant_id, "key": key, "date": known.revised_at}
+        for key, known in after.items()
+        if known.revised_at != before[key].revised_at
+    ]
+    for table in (table_of(kind), schema.tombstones) if moved else ():
+        connection.execute(
+            update(table)
+            .where(table.c.tenant_id == bindparam("tenant"), table.c.source_key == bindparam("key"))
+            .values(revised_at=bindparam("date")),
+            moved,
+        )
+
+
+def _make_pending(
+    connection: Connection,
+    tenant_id: str,
+    kind: Kind,
+    fresh: Mapping[str, _Fresh],
+    hour: str,
+    now: float,
+) -> None:
+    """Let the latest revisions begin at the first stage."""
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "source_key": key,
+            "stage": "parse",
+            "stream": "posts" if kind == "post" else "documents",
+            "hour": hour,
+            "seq": seq,
+            "state": "pending",
+            "changed_at": now,
+        }
+        for key, (_, seq, _) in fresh.items()
+    ]
+    if rows:
+        connection.execute(insert(work), rows)

@@ -1,0 +1,233 @@
+"""Parsed items and their chunks, read and written by the batch of one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.text.chunking import BODY, Earlier
+from chatai_assets.storage.schema.tables import chunks, documents, inbox, posts, work
+from chatai_assets.storage.sql import beside_others
+
+Rows = Sequence[RowMapping]
+Place = tuple[str, str, str, int]
+"""Tenant, source key, part and ordinal: what names a chunk."""
+KEPT = {"error", "error_code"}
+"""Columns that may be empty but are no result of parsing."""
+TEXTS = "texts of chunks"
+"""Whoever removes vectors excludes others from it: a chunk that comes meanwhile might count on one of them."""
+
+
+def items_table(stream: Stream) -> Table:
+    """Return the table that holds the items of a stream."""
+    return posts if stream == "posts" else documents
+
+
+def of_owner(table: Table, *columns: Any, owner: str) -> Select[Any]:
+    """Return a select over the rows of a table that belong to the items of a claim."""
+    return (
+        select(*columns)
+        .select_from(work)
+        .join(table, and_(table.c.tenant_id == work.c.tenant_id, table.c.source_key == work.c.source_key))
+        .where(work.c.owner == owner)
+    )
+
+
+def owned_keys(owner: str) -> Select[Any]:
+    """Return a select over the keys of the items of a claim."""
+    return select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner)
+
+
+def claimed_work(connection: Connection, owner: str) -> Rows:
+    """Return ``tenant_id source_key seq hour attempts losses fingerprint`` of a claim, oldest arrival first."""
+    names = ("tenant_id", "source_key", "seq", "hour", "attempts", "losses", "fingerprint")
+    statement = select(*(work.c[name] for name in names)).where(work.c.owner == owner)
+    return connection.execute(statement.order_by(work.c.seq)).mappings().all()
+
+
+def labels(
+    connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """Return item -> hash of its content and, once it was parsed, its address."""
+    if not keys:
+        return {}
+    table = items_table(stream)
+    columns = (table.c.tenant_id, table.c.source_key, table.c.content_hash, table.c.url)
+    found = connection.execute(select(*columns).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
+    return {(tenant_id, source_key): (content_hash, url) for tenant_id, source_key, content_hash, url in found}
+
+
+def claimed_arrivals(connection: Connection, owner: str) -> Rows:
+    """Return the raw records behind a claim: ``tenant_id source_key seq payload record_format received_at``."""
+    columns = (
+        work.c.tenant_id,
+        work.c.source_key,
+        work.c.seq,
+        inbox.c.payload,
+        inbox.c.record_format,
+        inbox.c.content_hash,
+        inbox.c.received_at,
+    )
+    statement = select(*columns).join(inbox, inbox.c.seq == work.c.seq).where(work.c.owner == owner)
+    return connection.execute(statement.order_by(work.c.seq)).mappings().all()
+
+
+def claimed_items(connection: Connection, stream: Stream, owner: str, *names: str, text_chars: int = 0) -> Rows:
+    """Return the item rows of a claim, oldest arrival first.
+
+    Args:
+        names: columns to read besides ``tenant_id source_key``; those that this stream's items have not are left out.
+        text_chars: how much of the text to read, as ``head``; whether there is any text is always in ``has_text``.
+    """
+    table = items_table(stream)
+    columns = [table.c[name] for name in ("tenant_id", "source_key", *names) if name in table.c]
+    text = (func.substr(table.c.text, 1, text_chars).label("head"), (func.length(table.c.text) > 0).label("has_text"))
+    statement = of_owner(table, *columns, *text, owner=owner).order_by(table.c.seq)
+    return connection.execute(statement).mappings().all()
+
+
+def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True, pages: bool = True) -> Rows:
+    """Return the chunks of the items of a claim, in their order within each item.
+
+    Args:
+        pages: whether those of linked pages are among them.
+    """
+    columns = [column for column in chunks.c if with_text or column.name != "text"]
+    statement = of_owner(chunks, *columns, owner=owner)
+    statement = statement if pages else statement.where(chunks.c.part == BODY)
+    order = (work.c.seq, chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    return connection.execute(statement.order_by(*order)).mappings().all()
+
+
+def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[tuple[str, str], Earlier]:
+    """Return how the documents of a claim were cut before, those that were parsed by this code."""
+    columns = (documents.c.tenant_id, documents.c.source_key, documents.c.text)
+    texts = connection.execute(of_owner(documents, *columns, owner=owner).where(documents.c.parsed_by == parsed_by))
+    found = {(tenant_id, source_key): text for tenant_id, source_key, text in texts}
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {key: [] for key in found}
+    for row in claimed_chunks(connection, owner, with_text=False, pages=False) if found else ():
+        if (key := (row["tenant_id"], row["source_key"])) in spans:
+            spans[key].append((row["start"], row["end"]))
+    return {key: Earlier(text, spans[key]) for key, text in found.items()}
+
+
+def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set columns of items that exist; all rows name the same columns besides ``tenant_id`` and ``source_key``."""
+    if not rows:
+        return
+    table = items_table(stream)
+    values: dict[str, Any] = {
+        name: bindparam(f"v_{name}") for name in rows[0] if name not in {"tenant_id", "source_key"}
+    }
+    connection.execute(
+        update(table)
+        .where(table.c.tenant_id == bindparam("k_tenant"), table.c.source_key == bindparam("k_source"))
+        .values(values),
+        [
+            {"k_tenant": row["tenant_id"], "k_source": row["source_key"]} | {f"v_{name}": row[name] for name in values}
+            for row in rows
+        ],
+    )
+
+
+def begin_documents(connection: Connection, owner: str) -> None:
+    """Show that the documents of a claim are worked on."""
+    mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(owned_keys(owner))
+    connection.execute(update(documents).where(mine, documents.c.status == "pending").values(status="processing"))
+
+
+def rest_documents(connection: Connection) -> int:
+    """Show as pending the documents of hours in which nobody works on anything; return how many that were."""
+    working = select(work.c.hour).where(work.c.stream == "documents", work.c.state == "working")
+    processing = documents.c.status == literal_column("'processing'")  # written out, so that the index serves
+    resting = update(documents).where(processing, documents.c.hour.not_in(working)).values(status="pending")
+    return connection.execute(resting).rowcount
+
+
+def wait_again(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+    """Show failed documents as pending."""
+    if keys:
+        mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
+        waiting = update(documents).where(mine, documents.c.status == "failed")
+        connection.execute(waiting.values(status="pending", error=None, error_code=None))
+
+
+def clear_items(connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]) -> None:
+    """Empty all columns of items that parsing fills."""
+    table = items_table(stream)
+    parsed = {column.name: None for column in table.c if column.nullable and column.name not in KEPT}
+    mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
+    connection.execute(update(table).where(mine).values(**parsed, chunks_count=0))
+
+
+def arrival_moments(
+    connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """Return item -> when its latest revision arrived, in epoch seconds."""
+    if not keys:
+        return {}
+    table = items_table(stream)
+    mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
+    rows = connection.execute(select(table.c.tenant_id, table.c.source_key, table.c.received_at).where(mine))
+    return {(tenant_id, source_key): received_at for tenant_id, source_key, received_at in rows}
+
+
+def hide_documents(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+    """Let documents that search finds no more be ``processing`` again, until they are indexed."""
+    mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
+    connection.execute(update(documents).where(mine, documents.c.status == "completed").values(status="processing"))
+
+
+def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Let the items of a claim have these chunks and no others."""
+    connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(owned_keys(owner))))
+    if rows:
+        beside_others(connection, TEXTS)
+        connection.execute(insert(chunks), rows)
+
+
+def texts_of_points(connection: Connection, keys: Sequence[Place]) -> dict[Place, str]:
+    """Return chunk texts by ``(tenant_id, source_key, part, ordinal)``."""
+    if not keys:
+        return {}
+    place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
+    rows = connection.execute(select(*place, chunks.c.text).where(tuple_(*place).in_(keys)))
+    return {(row.tenant_id, row.source_key, row.part, row.ordinal): row.text for row in rows}
+
+
+def find_item(connection: Connection, stream: Stream, tenant_id: str, source_key: str) -> RowMapping | None:
+    """Return one item with everything the store knows of it but its text, or None."""
+    table = items_table(stream)
+    columns = [column for column in table.c if column.name not in {"text", "pages"}]
+    text = func.length(table.c.text).label("text_chars")
+    statement = select(*columns, text).where(table.c.tenant_id == tenant_id, table.c.source_key == source_key)
+    return connection.execute(statement).mappings().first()
+
+
+def tenants_of(connection: Connection, source_key: str, stream: Stream) -> list[str]:
+    """Return the tenants that have an item of this source key."""
+    table = items_table(stream)
+    statement = select(table.c.tenant_id).where(table.c.source_key == source_key).order_by(table.c.tenant_id)
+    return list(connection.execute(statement).scalars())
+
+
+def count_items(connection: Connection, stream: Stream) -> int:
+    """Return how many items a stream has."""
+    return connection.execute(select(func.count()).select_from(items_table(stream))).scalar_one()

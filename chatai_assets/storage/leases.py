@@ -1,0 +1,194 @@
+"""Claims on work: with a lease that is renewed and a fencing token that never repeats.
+
+A claim marks rows with its owner token; from then on every statement of that batch speaks of "the
+rows of this owner". Whatever takes a row away (a newer revision, a redo, an expired lease) clears or
+replaces the token, so that a slow owner finds nothing left to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_, update
+
+from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.storage.schema.tables import work
+from chatai_assets.storage.sql import exclude_others
+from chatai_assets.storage.work_queue import FREE, Key, is_due
+
+ALONE_AFTER = 2
+"""Lost claims after which an item is claimed by itself; after the first it comes in small groups."""
+KILLER_AFTER = ALONE_AFTER + 3
+"""Lost claims, the last three of them with nothing else in hand, after which it is the item that kills."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an owner asks for.
+
+    Attributes:
+        owner: fencing token, never used before.
+        limit: items at most.
+        now: epoch seconds.
+        lease_until: epoch seconds at which the claim lapses unless it is renewed.
+        only: the one item to take, for a redo; None takes what is due.
+    """
+
+    owner: str
+    stream: Stream
+    stage: Stage
+    hour: str
+    limit: int
+    now: float
+    lease_until: float
+    run_id: str
+    only: Key | None = None
+
+
+def claim(connection: Connection, wanted: Claim, is_running: Callable[[str], bool] = lambda _owner: False) -> int:
+    """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many.
+
+    Whatever was in hand when a process was lost may have killed it, so it comes after all else and in ever
+    smaller company: after the first loss in groups of the root of the limit, then alone.
+
+    Args:
+        is_running: whether an owner's process is known to run still; a lease of it that ran out is no loss.
+    """
+    exclude_others(connection, f"claim {wanted.stream} {wanted.stage} {wanted.hour}")
+    here = (work.c.stream == wanted.stream, work.c.stage == wanted.stage, work.c.hour == wanted.hour)
+    free_lapsed(connection, wanted.now, is_running, *here)
+    size = _take(connection, wanted, work.c.losses == 0, wanted.limit)
+    if size:
+        return size
+    least = connection.execute(_due(wanted, func.min(work.c.losses))).scalar()
+    if least is None:
+        return 0
+    return _take(connection, wanted, work.c.losses == least, 1 if least >= ALONE_AFTER else isqrt(wanted.limit))
+
+
+def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], limit: int) -> int:
+    chosen = _first(connection, wanted, losses).limit(limit)
+    # Rows that are being changed right now are left for the next claim: waiting for them could deadlock.
+    free = (
+        select(work.c.tenant_id, work.c.source_key)
+        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(chosen))
+        .with_for_update(skip_locked=True)
+    )
+    result = connection.execute(
+        update(work)
+        .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(free))
+        .values(
+            state="working",
+            owner=wanted.owner,
+            lease_until=wanted.lease_until,
+            run_id=wanted.run_id,
+            changed_at=wanted.now,
+        )
+    )
+    return result.rowcount
+
+
+def _first(connection: Connection, wanted: Claim, losses: ColumnElement[bool]) -> Select[Any]:
+    """Return a select over the keys of what is due, tenants in turn.
+
+    Giving turns means numbering all rows, which takes a claim four times as long; usually one tenant waits.
+    """
+    ends = connection.execute(_due(wanted, func.min(work.c.tenant_id), func.max(work.c.tenant_id)).where(losses)).one()
+    if ends[0] == ends[1]:
+        return _due(wanted, work.c.tenant_id, work.c.source_key).where(losses).order_by(work.c.seq)
+    # A WITH in front of an UPDATE would hide its row count from sqlite3, hence subqueries.
+    due = _due(wanted, work.c.tenant_id, work.c.source_key, work.c.seq).where(losses).subquery("due")
+    turn = func.row_number().over(partition_by=due.c.tenant_id, order_by=due.c.seq)
+    ranked = select(due, turn.label("turn")).subquery()
+    return select(ranked.c.tenant_id, ranked.c.source_key).order_by(ranked.c.turn, ranked.c.seq)
+
+
+def _due(wanted: Claim, *columns: Any) -> Select[Any]:
+    statement = select(*columns).where(
+        work.c.stream == wanted.stream, work.c.stage == wanted.stage, work.c.hour == wanted.hour, is_due(wanted.now)
+    )
+    if wanted.only:
+        statement = statement.where(work.c.tenant_id == wanted.only[0], work.c.source_key == wanted.only[1])
+    return statement
+
+
+def held(connection: Connection, owner: str) -> set[Key]:
+    """Return the items that are still the owner's, and keep them so until the transaction ends."""
+    rows = connection.execute(
+        select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).order_by(work.c.seq).with_for_update()
+    )
+    return {(tenant_id, source_key) for tenant_id, source_key in rows}
+
+
+def renew(connection: Connection, owner: str, lease_until: float) -> None:
+    """Prolong a claim; rows that are being committed or taken away right now need it no more."""
+    free = select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).with_for_update(skip_locked=True)
+    connection.execute(
+        update(work)
+        .where(work.c.owner == owner, tuple_(work.c.tenant_id, work.c.source_key).in_(free))
+        .values(lease_until=lease_until)
+    )
+
+
+def release(connection: Connection, owner: str) -> None:
+    """Give back what a claim has not finished; no attempt is used up."""
+    connection.execute(update(work).where(work.c.owner == owner).values(state="pending", **FREE))
+
+
+def nobody_works(connection: Connection) -> bool:
+    """Return whether no stage is at work on anything."""
+    return connection.execute(select(work.c.seq).where(work.c.owner.is_not(None)).limit(1)).first() is None
+
+
+def free_orphans(connection: Connection, is_gone: Callable[[str], bool]) -> int:
+    """Give back the claims whose owner is known to be gone, as lost with it; return how many owners those were."""
+    owners = connection.execute(select(work.c.owner).where(work.c.owner.is_not(None)).distinct()).scalars().all()
+    gone = [owner for owner in owners if owner and is_gone(owner)]
+    if gone:
+        lost = update(work).where(work.c.owner.in_(gone))
+        connection.execute(lost.values(state="pending", losses=work.c.losses + 1, **FREE))
+    return len(gone)
+
+
+def free_lapsed(
+    connection: Connection, now: float, is_running: Callable[[str], bool], *where: ColumnElement[bool]
+) -> int:
+    """Give back what was claimed under leases that have run out; return how many rows that were.
+
+    Args:
+        is_running: whether an owner's process is known to run still. What it held did not kill it: it could not
+            tell the store in time, or was not told that it holds something.
+    """
+    lapsed = and_(work.c.state == "working", work.c.lease_until < now, *where)
+    owners = connection.execute(select(work.c.owner).where(lapsed).distinct()).scalars().all()
+    running = [owner for owner in owners if owner and is_running(owner)]
+    gone = [owner for owner in owners if owner and owner not in running]
+    return sum(_free(connection, lapsed, named, lost) for named, lost in ((running, 0), (gone, 1)) if named)
+
+
+def far_leases(connection: Connection, beyond: float) -> dict[str, float]:
+    """Return owner -> end of its lease, of those that lie further ahead than a clock that is right could say."""
+    far = and_(work.c.state == "working", work.c.lease_until > beyond, work.c.owner.is_not(None))
+    rows = connection.execute(select(work.c.owner, func.max(work.c.lease_until)).where(far).group_by(work.c.owner))
+    return {owner: lease_until for owner, lease_until in rows if owner}
+
+
+def free_silent(connection: Connection, leases: Mapping[str, float]) -> int:
+    """Give back the claims of owners that were not heard of, unless a lease was renewed just now."""
+    silent = [and_(work.c.owner == owner, work.c.lease_until <= lease_until) for owner, lease_until in leases.items()]
+    if not silent:
+        return 0
+    given_back = update(work).where(or_(*silent)).values(state="pending", losses=work.c.losses + 1, **FREE)
+    return connection.execute(given_back).rowcount
+
+
+def _free(connection: Connection, lapsed: ColumnElement[bool], owners: Sequence[str], lost: int) -> int:
+    theirs = and_(lapsed, work.c.owner.in_(owners))
+    # Whoever commits or renews such a row at this moment still has it.
+    free = select(work.c.tenant_id, work.c.source_key, work.c.stage).where(theirs).with_for_update(skip_locked=True)
+    same = tuple_(work.c.tenant_id, work.c.source_key, work.c.stage).in_(free)
+    given_back = update(work).where(theirs, same).values(state="pending", losses=work.c.losses + lost, **FREE)
+    return connection.execute(given_back).rowcount

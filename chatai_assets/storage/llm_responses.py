@@ -1,0 +1,80 @@
+"""Answers of providers by what they were made from: the same question of a tenant is never paid for twice.
+
+An answer is stored as it comes, and linked to the items that use it when their results are committed; so one without
+a link belongs to work that broke off, and is linked once that is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, select
+
+from chatai_assets.storage.schema.tables import provider_result_uses, provider_results
+from chatai_assets.storage.sql import upsert
+from chatai_assets.storage.work_queue import Key
+
+AT_ONCE = 500
+"""Fingerprints in one statement; SQLite takes 32,766 parameters, planners like fewer."""
+
+
+def find_results(connection: Connection, tenant_id: str, fingerprints: Sequence[str]) -> dict[str, Any]:
+    """Return fingerprint -> answer, of those that are kept."""
+    found: dict[str, Any] = {}
+    columns = (provider_results.c.fingerprint, provider_results.c.answer)
+    for some in _portions(fingerprints):
+        mine = provider_results.c.fingerprint.in_(some)
+        rows = connection.execute(select(*columns).where(provider_results.c.tenant_id == tenant_id, mine))
+        found.update((row.fingerprint, row.answer) for row in rows)
+    return found
+
+
+def keep_results(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep ``tenant_id fingerprint provider answer written_at``; an answer that is there stays."""
+    in_order = sorted(rows, key=lambda row: (row["tenant_id"], row["fingerprint"]))
+    upsert(connection, provider_results, in_order, update=())
+
+
+def link_results(connection: Connection, uses: Iterable[tuple[Key, str]]) -> None:
+    """Note which items use which answers: (item, fingerprint); a link that is there stays."""
+    rows = [
+        {"tenant_id": tenant_id, "source_key": source_key, "fingerprint": fingerprint}
+        for (tenant_id, source_key), fingerprint in sorted(set(uses))
+    ]
+    upsert(connection, provider_result_uses, rows, update=())
+
+
+def forget_results(connection: Connection, keys: Iterable[Key]) -> int:
+    """Delete the links of items and the answers that nobody else uses; return how many answers that were."""
+    gone = 0
+    for tenant_id, items in groupby(sorted(keys), key=itemgetter(0)):
+        gone += sum(_forget(connection, tenant_id, some) for some in _portions([key[1] for key in items]))
+    return gone
+
+
+def forget_unused(connection: Connection, tenant_id: str, until: float) -> int:
+    """Delete a tenant's answers that no item uses, written until a moment; return how many that were."""
+    uses, results = provider_result_uses.c, provider_results.c
+    needed = exists().where(uses.tenant_id == results.tenant_id, uses.fingerprint == results.fingerprint)
+    loose = (results.tenant_id == tenant_id, results.written_at <= until, ~needed)
+    return connection.execute(delete(provider_results).where(*loose)).rowcount
+
+
+def _forget(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> int:
+    uses, results = provider_result_uses.c, provider_results.c
+    mine = (uses.tenant_id == tenant_id, uses.source_key.in_(source_keys))
+    used = connection.execute(select(uses.fingerprint).distinct().where(*mine)).scalars().all()
+    connection.execute(delete(provider_result_uses).where(*mine))
+    needed = exists().where(uses.tenant_id == results.tenant_id, uses.fingerprint == results.fingerprint)
+    gone = 0
+    for some in _portions(used):
+        lonely = (results.tenant_id == tenant_id, results.fingerprint.in_(some), ~needed)
+        gone += connection.execute(delete(provider_results).where(*lonely)).rowcount
+    return gone
+
+
+def _portions(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (values[first : first + AT_ONCE] for first in range(0, len(values), AT_ONCE))

@@ -1,0 +1,14 @@
+"""Alembic's entry: runs on the connection that ``records.store.migrate`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from chatai_assets.storage.schema.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+)
+context.run_migrations()

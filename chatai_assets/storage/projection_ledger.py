@@ -1,0 +1,142 @@
+"""What each projection holds of an item: intended before it is written, confirmed after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection, and_, delete, select, tuple_
+
+from chatai_assets.domain.projection_plan import UNSURE, Recorded
+from chatai_assets.storage.items import of_owner
+from chatai_assets.storage.schema.tables import index_ledger
+from chatai_assets.storage.sql import portions, upsert
+from chatai_assets.storage.work_queue import Key
+
+Projection = str
+"""``graph``, or a vector index: ``vectors`` is the first, ``vectors/2`` the second that there ever was."""
+FORGOTTEN_AT_ONCE = 2_000
+NOTHING = Recorded(intended={}, confirmed={})
+
+
+def recorded(connection: Connection, owner: str, projection: Projection) -> dict[Key, Recorded]:
+    """Return what the ledger says of the items of a claim; unknown ones are left out."""
+    entry = index_ledger.c
+    statement = of_owner(index_ledger, entry.tenant_id, entry.source_key, entry.intended, entry.confirmed, owner=owner)
+    rows = connection.execute(statement.where(entry.projection == projection))
+    return {(tenant, key): Recorded(intended, confirmed) for tenant, key, intended, confirmed in rows}
+
+
+def recorded_of(connection: Connection, keys: Sequence[Key], projection: Projection) -> dict[Key, Recorded]:
+    """Return what the ledger says of items; unknown ones are left out."""
+    entry, found = index_ledger.c, dict[Key, Recorded]()
+    for some in portions(keys):
+        mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
+        rows = connection.execute(
+            select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed).where(*mine)
+        )
+        found.update({(tenant, key): Recorded(intended, confirmed) for tenant, key, intended, confirmed in rows})
+    return found
+
+
+def holds_any(connection: Connection, keys: Sequence[Key], projection: Projection) -> bool:
+    """Return whether a projection holds or may hold anything of some items."""
+    entry = index_ledger.c
+    for some in portions(keys):
+        mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
+        if connection.execute(select(entry.source_key).where(*mine).limit(1)).first():
+            return True
+    return False
+
+
+def intend(
+    connection: Connection,
+    projection: Projection,
+    intentions: Mapping[Key, Mapping[str, str]],
+    before: Mapping[Key, Recorded],
+) -> None:
+    """Record what is about to be written; what is confirmed stays as it was."""
+    _write(connection, projection, {key: Recorded(wanted, before[key].confirmed) for key, wanted in intentions.items()})
+
+
+def confirm(connection: Connection, projection: Projection, holdings: Mapping[Key, Mapping[str, str]]) -> None:
+    """Record what a projection surely holds now, and that nothing else is under way."""
+    _write(connection, projection, {key: Recorded({}, held) for key, held in holdings.items()})
+
+
+def _write(connection: Connection, projection: Projection, entries: Mapping[Key, Recorded]) -> None:
+    rows = [
+        {
+            "tenant_id": key[0],
+            "source_key": key[1],
+            "projection": projection,
+            "intended": dict(entry.intended),
+            "confirmed": dict(entry.confirmed),
+        }
+        for key, entry in entries.items()
+    ]
+    upsert(connection, index_ledger, rows)
+
+
+def some_keys(connection: Connection, projection: Projection, limit: int) -> list[Key]:
+    """Return some of the items of which a projection holds or may hold something; which ones is left open."""
+    entry = index_ledger.c
+    rows = connection.execute(
+        select(entry.tenant_id, entry.source_key).where(entry.projection == projection).limit(limit)
+    )
+    return [(tenant, key) for tenant, key in rows]
+
+
+def entries(
+    connection: Connection, projection: Projection, after: Key | None, limit: int
+) -> list[tuple[Key, Recorded]]:
+    """Return the next entries after a key, in the order of keys; those of items that were let go are empty."""
+    entry = index_ledger.c
+    place = tuple_(entry.tenant_id, entry.source_key)
+    statement = select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed)
+    statement = statement.where(entry.projection == projection).order_by(entry.tenant_id, entry.source_key).limit(limit)
+    rows = connection.execute(statement if after is None else statement.where(place > after))
+    return [((tenant, key), Recorded(intended, confirmed)) for tenant, key, intended, confirmed in rows]
+
+
+def forget(connection: Connection, projection: Projection, keys: Sequence[Key]) -> None:
+    """Drop what is recorded of items."""
+    entry = index_ledger.c
+    connection.execute(
+        delete(index_ledger).where(entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(keys))
+    )
+
+
+def forget_some(connection: Connection, projection: Projection) -> int:
+    """Drop what is recorded of some items; return how many, 0 once nothing is left of the projection."""
+    keys = some_keys(connection, projection, FORGOTTEN_AT_ONCE)
+    if keys:
+        forget(connection, projection, keys)
+    return len(keys)
+
+
+def suspect(connection: Connection, projection: Projection, found: Mapping[Key, Collection[str]]) -> None:
+    """Record ids that were found in a projection, of unknown content, beside those recorded already."""
+    entry = index_ledger.c
+    rows = connection.execute(
+        select(entry.tenant_id, entry.source_key, entry.intended).where(
+            entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(list(found))
+        )
+    )
+    before: dict[Key, dict[str, str]] = {(tenant, key): intended for tenant, key, intended in rows}
+    holdings = {key: Recorded(before.get(key, {}) | dict.fromkeys(ids, UNSURE), {}) for key, ids in found.items()}
+    _write(connection, projection, holdings)
+
+
+def projected(connection: Connection, owner: str) -> set[Key]:
+    """Return the items of a claim of which some projection holds or may hold something."""
+    entry = index_ledger.c
+    rows = connection.execute(of_owner(index_ledger, entry.tenant_id, entry.source_key, owner=owner).distinct())
+    return {(tenant, key) for tenant, key in rows}
+
+
+def holdings_of_item(connection: Connection, key: Key) -> dict[str, Recorded]:
+    """Return projection -> what it holds of one item."""
+    entry = index_ledger.c
+    mine = and_(entry.tenant_id == key[0], entry.source_key == key[1])
+    rows = connection.execute(select(entry.projection, entry.intended, entry.confirmed).where(mine))
+    return {projection: Recorded(intended, confirmed) for projection, intended, confirmed in rows}

@@ -1,0 +1,121 @@
+"""The work of filling a vector index: opened for every item some at a time, and cleared away when the index serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, func, select, tuple_, update
+
+from chatai_assets.domain.ids import STREAMS, Stage
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.key_values import forget_checkpoint, read_checkpoint, write_checkpoint
+from chatai_assets.storage.projection_ledger import Projection
+from chatai_assets.storage.schema.tables import index_ledger, vectors
+from chatai_assets.storage.schema.tables import work as rows
+from chatai_assets.storage.sql import lock_rows
+from chatai_assets.storage.work_queue import Key
+
+REINDEX: Stage = "reindex"
+CHECKPOINT = "opened for reindexing"
+"""``[number of the index, key of the last item that was opened]``; None instead of the key once all are."""
+ITEMS = 2_000
+NOTE = "the index it was for serves now, or was given up"
+
+
+def begin_opening(connection: Connection, number: int) -> None:
+    """Let every item be opened, from the first."""
+    write_checkpoint(connection, CHECKPOINT, [number, ["", ""]])
+
+
+def opened_for(connection: Connection) -> int | None:
+    """Return the number of the index for which items were opened last, unless their work is cleared away."""
+    known, _ = read_checkpoint(connection, CHECKPOINT) or (None, None)
+    return known
+
+
+def open_some(connection: Connection, number: int, *, now: float) -> int:
+    """Open the next items for the index of a number; return how many, 0 once all of them are open or done."""
+    known, after = read_checkpoint(connection, CHECKPOINT) or (None, None)
+    if known != number or after is None:
+        return 0
+    place = (rows.c.tenant_id, rows.c.source_key)
+    following = and_(rows.c.stage == "parse", tuple_(*place) > tuple(after))
+    found = connection.execute(select(*place).where(following).order_by(*place).limit(ITEMS)).all()
+    keys = [(tenant_id, key) for tenant_id, key in found]
+    open_items(connection, keys, now=now)
+    write_checkpoint(connection, CHECKPOINT, [number, list(keys[-1]) if keys else None])
+    return len(keys)
+
+
+def open_items(connection: Connection, keys: list[Key], *, now: float) -> None:
+    """Make items pending for the index that is being filled."""
+    work.follow_stage(connection, "parse", REINDEX, keys, now=now)
+    work.reopen(connection, REINDEX, keys, now=now)
+
+
+def open_states(connection: Connection) -> dict[str, int]:
+    """Return state -> items of the index that is being filled."""
+    counted = select(rows.c.state, func.count()).where(_mine()).group_by(rows.c.state)
+    return {state: count for state, count in connection.execute(counted)}  # noqa: C416 - rows are Row objects to mypy
+
+
+def next_attempt(connection: Connection) -> float | None:
+    """Return the epoch second at which the next pending item may be tried; None where none is pending."""
+    waiting = select(func.min(rows.c.next_attempt_at)).where(_mine(), rows.c.state == "pending")
+    return connection.execute(waiting).scalar()
+
+
+def overlooked(connection: Connection, serving: Projection, filling: Projection) -> list[Key]:
+    """Return some items of which the index that serves holds something, and the other one never was told of.
+
+    Their work was taken away by an edit that is on its way: until it comes, the revision before it must be found.
+    """
+    mine, other = index_ledger.alias("mine"), index_ledger.alias("other")
+    same = and_(
+        other.c.tenant_id == mine.c.tenant_id, other.c.source_key == mine.c.source_key, other.c.projection == filling
+    )
+    done = and_(rows.c.tenant_id == mine.c.tenant_id, rows.c.source_key == mine.c.source_key, rows.c.stage == REINDEX)
+    statement = select(mine.c.tenant_id, mine.c.source_key, mine.c.confirmed)
+    statement = statement.outerjoin(other, same).outerjoin(rows, done)
+    absent = (mine.c.projection == serving, other.c.source_key.is_(None), rows.c.source_key.is_(None))
+    found = connection.execute(statement.where(*absent))
+    return [(tenant_id, key) for tenant_id, key, confirmed in found if confirmed][:ITEMS]
+
+
+def clear_some(connection: Connection, changes: dict[Stage, tuple[str, str]]) -> int:
+    """Forget the work of some items, now that what it filled serves; return of how many.
+
+    Args:
+        changes: stage -> fingerprint that its finished work has, and the one that says what is in use now.
+    """
+    some = select(rows.c.tenant_id, rows.c.source_key, rows.c.state).where(_mine()).limit(ITEMS)
+    found = connection.execute(some).all()
+    keys = [(tenant_id, key) for tenant_id, key, _ in found]
+    done = [(tenant_id, key) for tenant_id, key, state in found if state == "done"]
+    at_stake = and_(rows.c.stage.in_((REINDEX, *changes)), tuple_(rows.c.tenant_id, rows.c.source_key).in_(keys))
+    lock_rows(connection, select(rows.c.seq).where(at_stake).order_by(rows.c.seq, rows.c.stage))
+    for stage, (before, after) in changes.items() if done else ():
+        mine = and_(rows.c.stage == stage, tuple_(rows.c.tenant_id, rows.c.source_key).in_(done))
+        current = and_(mine, rows.c.state == "done", rows.c.fingerprint == before)
+        connection.execute(update(rows).where(current).values(fingerprint=after))
+    work.drop(connection, REINDEX, keys)
+    if not keys:
+        dead_letters.resolve(connection, dead_letters.ids_of(connection, Choice(stage=REINDEX)), NOTE)
+        forget_checkpoint(connection, CHECKPOINT)
+    return len(keys)
+
+
+def drop_vectors_of(connection: Connection, model: str) -> int:
+    """Delete some of the vectors of a model; return how many."""
+    key = (vectors.c.tenant_id, vectors.c.model, vectors.c.text_hash)
+    some = connection.execute(select(*key).where(vectors.c.model == model).limit(ITEMS)).all()
+    if some:
+        connection.execute(delete(vectors).where(tuple_(*key).in_([tuple(row) for row in some])))
+    return len(some)
+
+
+def _mine() -> Any:
+    # Streams choose nothing, but let an index be used.
+    return and_(rows.c.stream.in_(STREAMS), rows.c.stage == REINDEX)

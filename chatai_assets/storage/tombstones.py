@@ -1,0 +1,240 @@
+"""Items that leave: who is condemned, what is known of them after they were erased.
+
+An item is condemned in one transaction: nobody can work on it any more, and a tombstone says that it is leaving. Vector
+index and graph let go of it then, and last of all it is erased (``erasure``). Whoever is killed in between leaves
+tombstones that say what is left to do. An edit that arrives before the end takes the tombstone away: the item lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Literal, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    delete,
+    exists,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+
+from chatai_assets.domain.ids import Stream, digest, stream_of
+from chatai_assets.domain.revisions import Kind, Known
+from chatai_assets.storage import dead_letters
+from chatai_assets.storage.items import items_table
+from chatai_assets.storage.schema.tables import documents, tombstones, work
+from chatai_assets.storage.sql import exclude_others, insert_into, lock_rows
+from chatai_assets.storage.work_queue import Key
+
+Reason = Literal["expired", "forgotten"]
+Leaving = Mapping[Key, float]
+"""Item -> when it was condemned: who erases it does so only if it was not condemned anew since."""
+NOTES: Mapping[Reason, str] = {"expired": "the item expired", "forgotten": "the item was forgotten"}
+NO_HOUR = ""
+"""Of tombstones of what never came: it counts in no hour."""
+KINDS: Mapping[Stream, Kind] = {"posts": "post", "documents": "document"}
+
+
+def close_door(connection: Connection, tenant_id: str, kind: Kind) -> None:
+    """Let nothing of a tenant and kind arrive until the transaction ends."""
+    exclude_others(connection, f"inbox {kind} {tenant_id}")
+
+
+def close_doors(connection: Connection, keys: Iterable[Key]) -> None:
+    """Let nothing arrive of the kinds and tenants of some items, always in the same order, lest two deadlock."""
+    for tenant_id, kind in sorted({(tenant_id, KINDS[stream_of(source_key)]) for tenant_id, source_key in keys}):
+        close_door(connection, tenant_id, kind)
+
+
+def expired_keys(connection: Connection, stream: Stream, until: float, limit: int) -> list[Key]:
+    """Return items whose time ended at ``until`` (epoch seconds) or before and that are not leaving yet."""
+    item = items_table(stream).c
+    leaving = exists().where(tombstones.c.tenant_id == item.tenant_id, tombstones.c.source_key == item.source_key)
+    due = select(item.tenant_id, item.source_key).where(item.expires_at <= until, ~leaving)
+    return [(tenant_id, key) for tenant_id, key in connection.execute(due.order_by(item.expires_at).limit(limit))]
+
+
+def condemn(
+    connection: Connection, stream: Stream, keys: Collection[Key], reason: Reason, *, now: float, until: float | None
+) -> int:
+    """Let items leave and nobody work on them any more; return how many there were.
+
+    Args:
+        until: only those that expired then or before; None for all of them.
+    """
+    close_doors(connection, keys)
+    item = items_table(stream).c
+    named = tuple_(item.tenant_id, item.source_key).in_(keys)
+    # An edit may have come before the door was closed.
+    mine = named if until is None else and_(named, item.expires_at <= until)
+    rows = connection.execute(select(item.tenant_id, item.source_key).where(mine))
+    going = [(tenant_id, source_key) for tenant_id, source_key in rows]
+    if not going:
+        return 0
+    at_work = tuple_(work.c.tenant_id, work.c.source_key).in_(going)
+    lock_rows(connection, select(work.c.seq).where(at_work).order_by(work.c.seq, work.c.stage))
+    connection.execute(delete(work).where(at_work))
+    _put_up(connection, stream, going, reason, now)
+    for tenant_id, some in groupby(sorted(going), key=itemgetter(0)):
+        source_keys = [key for _, key in some]
+        if reason == "forgotten":
+            _keep_names(connection, tenant_id, source_keys)
+            dead_letters.erase_items(connection, tenant_id, source_keys)
+        else:
+            dead_letters.resolve_items(connection, tenant_id, source_keys, NOTES[reason])
+    return len(going)
+
+
+def _put_up(connection: Connection, stream: Stream, keys: Sequence[Key], reason: Reason, now: float) -> None:
+    item = items_table(stream).c
+    copied = [item[name] for name in ("tenant_id", "source_key", "hour", "seq", "content_hash")]
+    told = (
+        _date(item.revised_at, reason, now).label("revised_at"),
+        literal(stream).label("stream"),
+        literal(reason).label("reason"),
+        literal(now).label("condemned_at"),
+    )
+    rows = select(*copied, *told).where(tuple_(item.tenant_id, item.source_key).in_(keys))
+    names = [column.name for column in (*copied, *told)]
+    statement = insert_into(connection, tombstones).from_select(names, rows)
+    changed = {name: statement.excluded[name] for name in names} | {"erased_at": None}
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "source_key"], set_=changed))
+
+
+def _date(revised_at: Any, reason: Reason, now: float) -> ColumnElement[Any]:
+    """Return the date up to which no revision brings an item back: of a forgotten one that of its end."""
+    date = case((revised_at < int(now), int(now)), else_=revised_at) if reason == "forgotten" else revised_at
+    return cast("ColumnElement[Any]", date)
+
+
+def _keep_names(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> None:
+    """Have forgotten documents known again when the same file comes from another folder."""
+    mine = and_(documents.c.tenant_id == tenant_id, documents.c.source_key.in_(source_keys))
+    for key, name in connection.execute(select(documents.c.source_key, documents.c.file_name).where(mine)).all():
+        stone = and_(tombstones.c.tenant_id == tenant_id, tombstones.c.source_key == key)
+        connection.execute(update(tombstones).where(stone).values(name_hash=_name_hash(name)))
+
+
+def _name_hash(file_name: str) -> str:
+    return digest("file name", file_name)[:32]
+
+
+def forgotten_twin(connection: Connection, tenant_id: str, file_name: str, content_hash: str) -> str | None:
+    """Return the source key of a forgotten document of this name and these bytes, if there is one."""
+    stone = tombstones.c
+    same = (stone.tenant_id == tenant_id, stone.content_hash == content_hash, stone.name_hash == _name_hash(file_name))
+    found = select(stone.source_key).where(*same, stone.reason == "forgotten").order_by(stone.seq).limit(1)
+    return connection.execute(found).scalar()
+
+
+def entomb(connection: Connection, tenant_id: str, source_keys: Collection[str], *, now: float) -> None:
+    """Put up tombstones of items that were deleted before they came, and make those of expired ones last."""
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "source_key": key,
+            "stream": "posts",
+            "hour": NO_HOUR,
+            "seq": 0,
+            "revised_at": int(now),
+            "content_hash": "",
+            "reason": "forgotten",
+            "condemned_at": now,
+            "erased_at": now,
+        }
+        for key in source_keys
+    ]
+    if not rows:
+        return
+    statement = insert_into(connection, tombstones)
+    lasting = {"reason": "forgotten", "revised_at": _date(tombstones.c.revised_at, "forgotten", now)}
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["tenant_id", "source_key"], set_=lasting, where=tombstones.c.reason == "expired"
+        ),
+        rows,
+    )
+
+
+def stone_of(connection: Connection, key: Key) -> RowMapping | None:
+    """Return the tombstone of an item, or None."""
+    mine = and_(tombstones.c.tenant_id == key[0], tombstones.c.source_key == key[1])
+    return connection.execute(select(tombstones).where(mine)).mappings().first()
+
+
+def tenants_of_stones(connection: Connection, source_key: str) -> list[str]:
+    """Return the tenants that have a tombstone of this source key."""
+    mine = select(tombstones.c.tenant_id).where(tombstones.c.source_key == source_key)
+    return list(connection.execute(mine.order_by(tombstones.c.tenant_id)).scalars())
+
+
+def forgotten_tenants(connection: Connection) -> list[str]:
+    """Return the tenants that have forgotten anything."""
+    mine = select(tombstones.c.tenant_id).where(tombstones.c.reason == "forgotten").distinct()
+    return list(connection.execute(mine.order_by(tombstones.c.tenant_id)).scalars())
+
+
+def any_forgotten(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> bool:
+    """Return whether any of some items was forgotten."""
+    stone = tombstones.c
+    mine = (stone.tenant_id == tenant_id, stone.source_key.in_(source_keys), stone.reason == "forgotten")
+    return connection.execute(select(stone.seq).where(*mine).limit(1)).first() is not None
+
+
+def leaving_of(connection: Connection, keys: Collection[Key]) -> dict[Key, float]:
+    """Return those of some items that are condemned and not erased yet."""
+    stone = tombstones.c
+    mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(keys), stone.erased_at.is_(None))
+    rows = connection.execute(select(stone.tenant_id, stone.source_key, stone.condemned_at).where(mine))
+    return {(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
+
+
+def leaving(connection: Connection, limit: int) -> dict[Key, float]:
+    """Return condemned items that are not erased yet, the first condemned first."""
+    stone = tombstones.c
+    some = select(stone.tenant_id, stone.source_key, stone.condemned_at).where(stone.erased_at.is_(None))
+    rows = connection.execute(some.order_by(stone.condemned_at).limit(limit))
+    return {(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
+
+
+def still_leaving(connection: Connection, items: Leaving) -> list[Key]:
+    """Return those of the items that nothing happened to since, and keep it so until the transaction ends."""
+    stone = tombstones.c
+    mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(list(items)), stone.erased_at.is_(None))
+    columns = (stone.tenant_id, stone.source_key, stone.condemned_at)
+    rows = connection.execute(select(*columns).where(mine).order_by(*columns).with_for_update())
+    return [(tenant_id, key) for tenant_id, key, at in rows if items[tenant_id, key] == at]
+
+
+def set_erased(connection: Connection, keys: Collection[Key], now: float) -> None:
+    """Record that nothing is left of items."""
+    mine = tuple_(tombstones.c.tenant_id, tombstones.c.source_key).in_(keys)
+    connection.execute(update(tombstones).where(mine).values(erased_at=now))
+
+
+def condemn_again(connection: Connection, keys: Collection[Key], now: float) -> int:
+    """Let items that were erased, or are about to be, leave once more, since a store still holds something of them."""
+    mine = tuple_(tombstones.c.tenant_id, tombstones.c.source_key).in_(keys)
+    return connection.execute(update(tombstones).where(mine).values(condemned_at=now, erased_at=None)).rowcount
+
+
+def known_gone(connection: Connection, tenant_id: str, keys: Collection[str]) -> dict[str, Known]:
+    """Return source key -> latest revision that was known, of items that left or are leaving."""
+    stone = tombstones.c
+    columns = (stone.source_key, stone.seq, stone.revised_at, stone.content_hash)
+    rows = connection.execute(select(*columns).where(stone.tenant_id == tenant_id, stone.source_key.in_(keys)))
+    return {key: Known(seq, revised_at, content_hash, gone=True) for key, seq, revised_at, content_hash in rows}
+
+
+def remove(connection: Connection, tenant_id: str, keys: Collection[str]) -> None:
+    """Let items live again."""
+    mine = (tombstones.c.tenant_id == tenant_id, tombstones.c.source_key.in_(keys))
+    connection.execute(delete(tombstones).where(*mine))

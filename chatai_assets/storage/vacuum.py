@@ -1,0 +1,56 @@
+"""Writing the files of the record store anew, so that nothing of deleted rows is left in them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from sqlalchemy import Engine
+
+from chatai_assets.domain.circuit_breaker import RECORDS
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.storage.engine import Records, store_errors
+from chatai_assets.storage.schema.tables import metadata
+
+LOCK_S = 60
+"""How long to wait for whoever uses a table."""
+
+
+def vacuum(records: Records) -> None:
+    """Write all tables anew; each is locked meanwhile, and SQLite's one file as a whole.
+
+    PostgreSQL's log of writes, its backups and its replicas are beyond this: see the README.
+
+    Raises:
+        StoreUnavailable: others do not let go of it, or the disk has no room for a second copy.
+    """
+    with store_errors():
+        if records.engine.dialect.name == "sqlite":
+            _vacuum_file(records.engine)
+        else:
+            _vacuum_tables(records.engine)
+
+
+def _vacuum_file(engine: Engine) -> None:
+    with closing(engine.raw_connection()) as connection:
+        connection.detach()  # with its settings
+        try:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute("PRAGMA temp_store=FILE")  # the copy may be larger than memory
+                cursor.execute("VACUUM")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy = (cursor.fetchone() or (1,))[0]
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise StoreUnavailable(f"The record store cannot be vacuumed: {error}.", RECORDS) from error
+    if busy:
+        raise StoreUnavailable("The record store's log cannot be emptied: somebody is reading. Try again.", RECORDS)
+
+
+def _vacuum_tables(engine: Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_S}s'")
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        try:
+            for table in metadata.sorted_tables:
+                connection.exec_driver_sql(f'VACUUM FULL "{table.name}"')
+        finally:
+            connection.invalidate()

@@ -1,0 +1,310 @@
+"""What is not done: one row per item and stage, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from chatai_assets.domain.ids import EVERY_STAGE, Stage, Stream
+from chatai_assets.storage.schema.tables import tombstones, work
+from chatai_assets.storage.sql import insert_into, lock_rows
+
+Key = tuple[str, str]
+"""Tenant and source key: what names an item."""
+
+DOWNSTREAM: dict[Stage, tuple[Stage, ...]] = {
+    "parse": ("tag", "enrich", "embed", "index", "link", "crawl"),
+    "tag": ("link",),
+    "enrich": ("link",),
+    "embed": ("index",),
+    "index": (),
+    "link": (),
+    "crawl": (),
+    "reindex": (),
+}
+FREE = {"owner": None, "lease_until": None}
+"""What a row of nobody says."""
+
+
+def is_due(now: float) -> Any:
+    """Select what may be claimed: waiting rows whose time has come, and claims whose lease ran out."""
+    waiting = and_(work.c.state == "pending", work.c.next_attempt_at <= now)
+    lapsed = and_(work.c.state == "working", work.c.lease_until < now)
+    return or_(waiting, lapsed)
+
+
+def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) -> int:
+    """Mark all rows that are still the owner's as done; return how many."""
+    result = connection.execute(
+        update(work)
+        .where(work.c.owner == owner)
+        .values(state="done", attempts=0, losses=0, error_class=None, fingerprint=fingerprint, changed_at=now, **FREE)
+    )
+    return result.rowcount
+
+
+def fail(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]], *, now: float) -> None:
+    """Mark items of the owner as failed for good: ``(key, error class)``."""
+    _each(
+        connection,
+        owner,
+        [(key, {"error": error_class}) for key, error_class in failures],
+        {
+            "state": "failed",
+            "attempts": work.c.attempts + 1,
+            "losses": 0,
+            "error_class": bindparam("error"),
+            "changed_at": now,
+        },
+    )
+
+
+def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, str, float]], *, now: float) -> None:
+    """Give items back for a later attempt: ``(key, error class, epoch second of the attempt)``."""
+    _each(
+        connection,
+        owner,
+        [(key, {"error": error_class, "at": at}) for key, error_class, at in retries],
+        {
+            "state": "pending",
+            "attempts": work.c.attempts + 1,
+            "losses": 0,
+            "error_class": bindparam("error"),
+            "next_attempt_at": bindparam("at"),
+            "changed_at": now,
+        },
+    )
+
+
+def put_off(connection: Connection, owner: str, later: Sequence[tuple[Key, str, float]], *, now: float) -> None:
+    """Give items back that were not tried: ``(key, error class, epoch second of the attempt)``; none is used up."""
+    _each(
+        connection,
+        owner,
+        [(key, {"error": error_class, "at": at}) for key, error_class, at in later],
+        {"state": "pending", "error_class": bindparam("error"), "next_attempt_at": bindparam("at"), "changed_at": now},
+    )
+
+
+def puts_off(connection: Connection, stream: Stream, stage: Stage, hour: str, error_class: str, *, now: float) -> bool:
+    """Return whether items of an hour are put off for a reason, until later than now."""
+    mine = (work.c.stream == stream, work.c.stage == stage, work.c.state == "pending", work.c.hour == hour)
+    later = (work.c.next_attempt_at > now, work.c.error_class == error_class)
+    return connection.execute(select(work.c.seq).where(*mine, *later).limit(1)).first() is not None
+
+
+def put_off_for(
+    connection: Connection, stream: Stream, stages: Sequence[Stage], error_class: str, *, now: float
+) -> dict[str, int]:
+    """Return tenant -> rows that are put off for a reason, until later than now."""
+    waiting = (work.c.stream == stream, work.c.stage.in_(stages), work.c.state == "pending")
+    later = (work.c.next_attempt_at > now, work.c.error_class == error_class)
+    rows = connection.execute(select(work.c.tenant_id, func.count()).where(*waiting, *later).group_by(work.c.tenant_id))
+    return {tenant_id: count for tenant_id, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
+
+
+def make_due(
+    connection: Connection, stream: Stream, stages: Sequence[Stage], tenants: Sequence[str], error_class: str
+) -> None:
+    """Make due what was put off for a reason that is gone for these tenants."""
+    waiting = (work.c.stream == stream, work.c.stage.in_(stages), work.c.state == "pending")
+    theirs = (work.c.tenant_id.in_(tenants), work.c.error_class == error_class)
+    if tenants:
+        connection.execute(update(work).where(*waiting, *theirs).values(next_attempt_at=0.0, error_class=None))
+
+
+def _each(
+    connection: Connection, owner: str, rows: Sequence[tuple[Key, dict[str, Any]]], values: dict[str, Any]
+) -> None:
+    if rows:
+        connection.execute(
+            update(work)
+            .where(
+                work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.owner == owner
+            )
+            .values(**values, **FREE),
+            [{"tenant": key[0], "key": key[1], **parameters} for key, parameters in rows],
+        )
+
+
+def follow(
+    connection: Connection, owner: str, stages: Iterable[Stage], *, now: float, keys: Sequence[Key] | None = None
+) -> None:
+    """Make the next stages pending for items of the owner, where they have no row yet.
+
+    Args:
+        keys: the items; all that are the owner's by default.
+    """
+    mine = work.c.owner == owner
+    if keys is not None:
+        mine = and_(mine, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+    for stage in stages:
+        _add_rows(connection, stage, mine, now)
+
+
+def follow_stage(connection: Connection, after: Stage, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
+    """Make a stage pending for items that have a row of another one, where they have none of this."""
+    if keys:
+        named = tuple_(work.c.tenant_id, work.c.source_key).in_(keys)
+        _add_rows(connection, stage, and_(work.c.stage == after, named), now)
+
+
+def _add_rows(connection: Connection, stage: Stage, upstream: ColumnElement[bool], now: float) -> None:
+    columns = ["tenant_id", "source_key", "stage", "stream", "hour", "seq", "state", "attempts", "changed_at"]
+    copied = (work.c.stream, work.c.hour, work.c.seq, literal("pending"), literal(0), literal(now))
+    rows = select(work.c.tenant_id, work.c.source_key, literal(stage), *copied).where(upstream)
+    connection.execute(
+        insert_into(connection, work)
+        .from_select(columns, rows)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "source_key", "stage"])
+    )
+
+
+def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float, owner: str | None = None) -> None:
+    """Make a stage pending again where it was already looked at; a claim on it is lost.
+
+    Args:
+        owner: who holds all of these items, if somebody does: their rows are found sooner than a thousand named ones.
+    """
+    if not keys:
+        return
+    named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+    # Whoever claims a row now would not see what it is opened for.
+    lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
+    looked_at = _looked_at(connection, named) if owner is None else _looked_at_of(connection, owner, stage, keys)
+    if looked_at:
+        connection.execute(
+            update(work)
+            .where(
+                work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.stage == stage
+            )
+            .values(state="pending", attempts=0, losses=0, next_attempt_at=0.0, changed_at=now, **FREE),
+            [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in looked_at],
+        )
+
+
+def _looked_at(connection: Connection, rows: ColumnElement[bool]) -> list[Key]:
+    """Return the items of rows that are not as nobody has looked at them; usually there are none."""
+    touched = or_(work.c.state != "pending", work.c.attempts > 0, work.c.losses > 0)
+    found = connection.execute(select(work.c.tenant_id, work.c.source_key).where(rows, touched))
+    return [(tenant_id, source_key) for tenant_id, source_key in found]
+
+
+def _looked_at_of(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key]) -> list[Key]:
+    held = work.alias("held")
+    theirs = select(held.c.tenant_id, held.c.source_key).where(held.c.owner == owner)
+    found = _looked_at(connection, and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(theirs)))
+    wanted = set(keys)
+    return [key for key in found if key in wanted]
+
+
+def drop(connection: Connection, stage: Stage, keys: Sequence[Key]) -> None:
+    """Forget that items ever came to a stage; a claim on them is lost."""
+    if keys:
+        named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+        connection.execute(delete(work).where(named))
+
+
+def redo(connection: Connection, key: Key, stage: Stage, *, now: float) -> str | None:
+    """Make one item pending again from a stage on; return its hour, or None if that stage never saw it."""
+    mine = and_(work.c.tenant_id == key[0], work.c.source_key == key[1])
+    hour = connection.execute(select(work.c.hour).where(mine, work.c.stage == stage)).scalar()
+    if hour is None:
+        return None
+    reopen(connection, stage, [key], now=now)
+    connection.execute(update(work).where(mine, work.c.stage == stage).values(fingerprint=None))
+    connection.execute(delete(work).where(mine, work.c.stage.in_(DOWNSTREAM[stage])))
+    return str(hour)
+
+
+def due_hours(
+    connection: Connection, stream: Stream, *, now: float, stages: Collection[Stage] = EVERY_STAGE
+) -> list[tuple[str, int]]:
+    """Return the hours with due work of these stages and how many rows are due in each, the newest hour first."""
+    rows = connection.execute(
+        select(work.c.hour, func.count())
+        .where(work.c.stream == stream, work.c.stage.in_(stages), is_due(now))
+        .group_by(work.c.hour)
+        .order_by(work.c.hour.desc())
+    )
+    return [(hour, count) for hour, count in rows]
+
+
+def open_hours(connection: Connection, stream: Stream) -> dict[str, int]:
+    """Return hour -> items that are not finished in it, due now or later, oldest hour first."""
+    rows = connection.execute(
+        select(work.c.hour, func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key)))
+        .where(work.c.stream == stream, work.c.stage.in_(EVERY_STAGE), work.c.state.in_(("pending", "working")))
+        .group_by(work.c.hour)
+        .order_by(work.c.hour)
+    )
+    return {hour: count for hour, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
+
+
+def waiting(connection: Connection, stream: Stream, stages: Collection[Stage]) -> int:
+    """Return how many items wait at any of these stages, due now or later."""
+    items = func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key))
+    return connection.execute(
+        select(items).where(work.c.stream == stream, work.c.stage.in_(stages), work.c.state.in_(("pending", "working")))
+    ).scalar_one()
+
+
+def hour_states(connection: Connection, stream: Stream, stage: Stage, hour: str) -> dict[str, int]:
+    """Return state -> items of one hour at one stage; ``gone`` are those that expired or were forgotten."""
+    rows = connection.execute(
+        select(work.c.state, func.count())
+        .where(work.c.stream == stream, work.c.stage == stage, work.c.hour == hour)
+        .group_by(work.c.state)
+    )
+    found = {state: count for state, count in rows}  # noqa: C416 - see above
+    stone = tombstones.c
+    left = select(func.count()).select_from(tombstones).where(stone.stream == stream, stone.hour == hour)
+    gone = connection.execute(left).scalar_one()
+    return found | ({"gone": gone} if gone else {})
+
+
+def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
+    """Return how many items are ``searchable``, ``pending`` or ``failed``; the three add up to all items.
+
+    An item is failed when a stage that search depends on failed for good, searchable when its latest
+    revision is indexed, else pending.
+    """
+    failed = func.max(case((and_(work.c.state == "failed", work.c.stage.in_(("parse", "embed", "index"))), 1), else_=0))
+    indexed = func.max(case((and_(work.c.state == "done", work.c.stage == "index"), 1), else_=0))
+    items = (
+        select(case((failed == 1, "failed"), (indexed == 1, "searchable"), else_="pending").label("state"))
+        .where(work.c.stream == stream)
+        .group_by(work.c.tenant_id, work.c.source_key)
+        .subquery()
+    )
+    rows = connection.execute(select(items.c.state, func.count()).group_by(items.c.state))
+    return {"searchable": 0, "pending": 0, "failed": 0} | {state: count for state, count in rows}  # noqa: C416 - see above
+
+
+def rows_of(connection: Connection, stage: Stage, keys: Sequence[Key]) -> dict[Key, RowMapping]:
+    """Return item -> its row of a stage, of those that have one."""
+    named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
+    found = connection.execute(select(work).where(named)).mappings().all() if keys else ()
+    return {(row["tenant_id"], row["source_key"]): row for row in found}
+
+
+def stages_of(connection: Connection, key: Key) -> Sequence[Any]:
+    """Return the work rows of one item."""
+    mine = and_(work.c.tenant_id == key[0], work.c.source_key == key[1])
+    return connection.execute(select(work).where(mine)).mappings().all()

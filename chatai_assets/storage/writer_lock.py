@@ -1,0 +1,82 @@
+"""Turns at a store that many machines write: what the lock of its file is for an embedded one.
+
+"Still mine? - announce - write" (``stages.projections``) is right only if no other writer comes in between. A turn is
+an advisory lock of PostgreSQL, held by a transaction of its own: it comes in the order of asking, ends with the process
+or its connection, and works through poolers that hand out connections by transaction. Beside SQLite, which only
+processes of one machine share, it is a lock on a file.
+
+One turn per store, not per item: items of one batch are thousands, more than PostgreSQL's table of locks may hold, and
+nodes of the graph belong to many items. A turn lasts about a second per thousand items; at full load that is a few
+percent of the time.
+
+Who is cut off from PostgreSQL loses the turn without being told. So ``StillMine`` is asked right before each write to
+Qdrant and before each commit in Neo4j. What remains is a request that was sent before the loss and arrives after the
+next owner's: a pause of milliseconds in which a connection must break. An audit finds what such a one leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.files.turns_adapters import StillMine
+from chatai_assets.storage.engine import Records, store_errors, wait_at_most
+from chatai_assets.storage.sql import exclude_others
+
+TURN_TIMEOUT_S = 120.0
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+@contextmanager
+def turn(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[StillMine]:
+    """Hold the only turn at a store until the block ends.
+
+    Args:
+        store: its name, e.g. ``"vectors"``.
+
+    Raises:
+        StoreUnavailable: others do not let go of it in time, or the record store was lost meanwhile.
+    """
+    in_database = records.engine.dialect.name == "postgresql"
+    with (_in_database if in_database else _in_file)(records, store, timeout_s) as still_mine:
+        yield still_mine
+
+
+@contextmanager
+def _in_database(records: Records, store: str, timeout_s: float) -> Iterator[StillMine]:
+    with records.begin() as connection:
+        wait_at_most(connection, timeout_s)
+        try:
+            exclude_others(connection, f"turn {store}")
+        except OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise _busy(store, timeout_s) from None
+        yield lambda: _ask(connection)
+
+
+@contextmanager
+def _in_file(records: Records, store: str, timeout_s: float) -> Iterator[StillMine]:
+    lock = FileLock(f"{records.engine.url.database}.{store}.lock", timeout=timeout_s, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise _busy(store, timeout_s) from None
+    try:
+        yield lambda: None  # the kernel takes a file's lock only from a process that ends
+    finally:
+        lock.release()
+
+
+def _ask(connection: Connection) -> None:
+    with store_errors():
+        connection.execute(text("SELECT 1"))
+
+
+def _busy(store: str, timeout_s: float) -> StoreUnavailable:
+    return StoreUnavailable(f"others have been writing to the {store} for too long: no turn within {timeout_s:g} s")
