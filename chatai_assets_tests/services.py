@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
-from chatai_assets.files.turns_adapters import StillMine
+from chatai_assets.files.locks import CheckLock
 from chatai_assets_tests.adapters.parsers.drawing import MissingFont, font
 from chatai_assets_tests.adapters.vectors.qdrant_wire import Served, qdrant_wire
 
@@ -141,7 +141,7 @@ def open_neo4j(server: Reach) -> Neo4jGraph:
 
 
 @contextmanager
-def undisturbed() -> Iterator[StillMine]:
+def undisturbed() -> Iterator[CheckLock]:
     """Give a turn that nobody takes away, to tests of one writer."""
     yield lambda: None
 

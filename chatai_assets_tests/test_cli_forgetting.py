@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from chatai_assets.adapters.vectors.edge import EdgeVectors
 from chatai_assets.cli.main import cli
-from chatai_assets.files.locks import Turns
+from chatai_assets.files.locks import IndexLock
 from chatai_assets.operations.status import UnknownItem
 from chatai_assets.services import Parts
 from chatai_assets_tests.pipeline import CHAT, free_settings
@@ -63,7 +63,7 @@ def test_an_unknown_id_is_one_sentence(chatai, document):
 def test_what_must_wait_for_a_store_is_told_and_is_done_by_the_next_run(chatai, document, home, monkeypatch):
     patient = EdgeVectors.__init__.__kwdefaults__ or {}
     monkeypatch.setattr(EdgeVectors.__init__, "__kwdefaults__", {**patient, "turn_timeout_s": 0.1})
-    with Turns(home / "vectors", 1.0).writing():
+    with IndexLock(home / "vectors", 1.0).writing():
         result = chatai("forget", document)
     assert result.exit_code == 1
     assert "not from all stores yet: the vector index is busy" in result.stderr

@@ -13,7 +13,7 @@ from chatai_assets.domain.revisions import Kind
 from chatai_assets.services import Parts
 
 if TYPE_CHECKING:
-    from chatai_assets.operations.erasing import Stores
+    from chatai_assets.operations.erasure import Stores
 
 STORES = {"records": "record store", "vectors": "vector index", "graph": "graph"}
 
@@ -68,7 +68,7 @@ def _named(source: str, kind: Kind | None) -> str:
 
 
 def _stores(parts: Parts) -> Stores:
-    from chatai_assets.operations.erasing import Stores
+    from chatai_assets.operations.erasure import Stores
 
     return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 

@@ -21,14 +21,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.cli.cli_cleanup import cleanup_command
-from chatai_assets.cli.cli_stale import stale_command
 from chatai_assets.cli.dead_letters import letters_group
 from chatai_assets.cli.entities import entities_group
 from chatai_assets.cli.erasure import forget_command, vacuum_command
-from chatai_assets.cli.maintenance import audit_command
+from chatai_assets.cli.maintenance import audit_command, cleanup_command
 from chatai_assets.cli.output import as_json, print_json, progress, tenant
-from chatai_assets.cli.reindexing import reindex_command
+from chatai_assets.cli.reindexing import reindex_command, stale_command
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import EVERY_STAGE, STAGES, Stage
 from chatai_assets.domain.revisions import Kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -66,3 +67,28 @@ def _print(reports: list[AuditReport]) -> None:
             click.echo("  {difference}: {part} of {source}".format(**example))
         if report.reopened or report.removed:
             click.echo(f"{report.projection}: {report.reopened} items written again, {report.removed} strays removed.")
+
+
+@click.command("cleanup")
+@as_json
+@click.pass_obj
+def cleanup_command(parts: Parts, as_json: bool) -> None:
+    """Remove what has expired from all stores, and roll up or drop what is kept for a while only."""
+    from chatai_assets.operations.expiry import expire
+    from chatai_assets.operations.retention import retain
+    from chatai_assets.orchestration.instance import home_instance
+    from chatai_assets.orchestration.jobs.erasure import stores_of
+    from chatai_assets.orchestration.run_retention import delete_old_runs
+
+    with progress("Cleaning up"):
+        sweep = expire(stores_of(parts))
+        gone = retain(parts.records, parts.settings.retention)
+        if parts.settings.retention.runs_s is not None:
+            with home_instance(parts.settings) as instance:
+                gone["dagster_runs"] = delete_old_runs(instance, time.time() - parts.settings.retention.runs_s)
+    told = {"expired": sweep.items, "gone": dict(sweep.counts), "dropped": dict(gone)}
+    if as_json:
+        print_json(told)
+        return
+    dropped = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in gone.items() if count)
+    click.echo(f"{sweep.items} items had expired and are gone; dropped or rolled up: {dropped or 'nothing'}.")

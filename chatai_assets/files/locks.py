@@ -1,8 +1,7 @@
-"""Taking turns at an embedded index: one writer, or any number of searches side by side, in any number of processes.
+"""Kernel file locks of the embedded stores, shared by all processes of one machine.
 
-Three file locks. Writers queue at the *door*. Searches pass the *gate* and share the *index* with each other; they ask
-for it more often than a writer does, so they wait for the turn of one writer, never for the queue. A writer that is
-kept out by one search after another shuts the gate. The locks are the kernel's: a killed process holds none.
+The locks are ``flock`` locks: the kernel releases them when their holder dies. Each acquisition opens its own file
+handles, so threads exclude each other as processes do. Nothing here knows which store is being locked.
 """
 
 from __future__ import annotations
@@ -10,70 +9,66 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.files.os_errors import refusal
 
-SEARCHER_POLL_S = 0.005
+POLL_S = 0.005
+"""Between attempts of everybody but a writer of the vector index."""
 WRITER_POLL_S = 0.05
-WRITER_PATIENCE_S = 2.0
+"""Longer than ``POLL_S``, so that searches get the lock before a writer does."""
+WRITER_MAX_WAIT_S = 2.0
 """How long a writer lets searches go first."""
 
+CheckLock = Callable[[], None]
+"""Raises ``StoreUnavailable`` when the lock was lost; call it right before something is written."""
+WriterLock = Callable[[], AbstractContextManager[CheckLock]]
+"""Waits for the writer lock of a store outside this machine and holds it until the block ends; ``StoreUnavailable``
+when it is not free in time. The record store hands it out (``storage.writer_lock``): all writers share it."""
 
-class Turns:
-    """The locks of one index; each turn opens its own handles, so threads take turns as processes do.
+
+class _LockFiles:
+    """The lock files of one store.
 
     Args:
-        folder: an existing folder; three empty files are kept in it.
-        timeout_s: how long to wait for a turn before the index counts as unavailable.
+        folder: where the empty lock files are kept.
+        timeout_s: how long to wait before the store counts as unavailable.
+        store: what error messages call the store.
     """
 
-    def __init__(self, folder: Path, timeout_s: float) -> None:
+    def __init__(self, folder: Path, timeout_s: float, store: str) -> None:
         self._folder = folder
         self._timeout_s = timeout_s
+        self._store = store
+
+    def deadline(self) -> float:
+        """Return when an acquisition that starts now gives up, in monotonic seconds."""
+        return time.monotonic() + self._timeout_s
 
     @contextmanager
-    def searching(self) -> Iterator[None]:
-        """Hold the index beside other searches; ``StoreUnavailable`` when a writer does not let go of it in time."""
-        deadline = time.monotonic() + self._timeout_s
-        with self._opened("gate.lock") as gate, self._opened("index.lock") as index:
-            self._take(gate, fcntl.LOCK_SH, SEARCHER_POLL_S, deadline)
-            self._take(index, fcntl.LOCK_SH, SEARCHER_POLL_S, deadline)
-            fcntl.flock(gate, fcntl.LOCK_UN)
-            yield
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the index alone; ``StoreUnavailable`` when others do not let go of it in time."""
-        deadline = time.monotonic() + self._timeout_s
-        with self._opened("index.lock") as index:
-            with self._opened("door.lock") as door, self._opened("gate.lock") as gate:
-                self._take(door, fcntl.LOCK_EX, WRITER_POLL_S, deadline)
-                patience = min(time.monotonic() + WRITER_PATIENCE_S, deadline)
-                if not self._taken(index, fcntl.LOCK_EX, WRITER_POLL_S, patience):
-                    self._take(gate, fcntl.LOCK_EX, SEARCHER_POLL_S, deadline)
-                    self._take(index, fcntl.LOCK_EX, SEARCHER_POLL_S, deadline)
-            yield
-
-    @contextmanager
-    def _opened(self, name: str) -> Iterator[int]:
+    def open(self, name: str) -> Iterator[int]:
+        """Open a lock file; closing it releases its lock."""
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreUnavailable(f"the lock of the vector index cannot be taken: {error.strerror}") from error
+            raise StoreUnavailable(f"the lock of the {self._store} cannot be taken: {refusal(error.errno)}") from error
         try:
             yield handle
         finally:
             os.close(handle)
 
-    def _take(self, handle: int, mode: int, poll_s: float, deadline: float) -> None:
-        if not self._taken(handle, mode, poll_s, deadline):
-            raise StoreUnavailable(f"the vector index is busy: no turn at it within {self._timeout_s:g} s")
+    def acquire(self, handle: int, mode: int, deadline: float, poll_s: float = POLL_S) -> None:
+        """Acquire a lock, or raise ``StoreUnavailable`` at the deadline."""
+        if not self.try_acquire(handle, mode, deadline, poll_s):
+            raise StoreUnavailable(f"the {self._store} is busy: no turn at it within {self._timeout_s:g} s")
 
-    def _taken(self, handle: int, mode: int, poll_s: float, deadline: float) -> bool:
-        """Ask for a lock until the deadline, at least once; return whether it was given."""
+    @staticmethod
+    def try_acquire(handle: int, mode: int, deadline: float, poll_s: float = POLL_S) -> bool:
+        """Try until the deadline, at least once; return whether the lock was acquired."""
         while True:
             try:
                 fcntl.flock(handle, mode | fcntl.LOCK_NB)
@@ -83,3 +78,78 @@ class Turns:
                 time.sleep(poll_s)
             else:
                 return True
+
+
+class IndexLock:
+    """The lock of one embedded vector index: one writer, or any number of searches.
+
+    Three files. Writers queue at the *door*. Searches pass the *gate* and share the *index*; they poll more often than
+    a writer does, so they wait for one writer at most, never for the queue of writers. A writer that searches keep out
+    for ``WRITER_MAX_WAIT_S`` shuts the gate.
+
+    Args:
+        folder: where the three empty lock files are kept.
+        timeout_s: how long to wait before the index counts as unavailable.
+    """
+
+    def __init__(self, folder: Path, timeout_s: float) -> None:
+        self._files = _LockFiles(folder, timeout_s, "vector index")
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """Hold the index together with other searches; ``StoreUnavailable`` when a writer keeps it too long."""
+        files, deadline = self._files, self._files.deadline()
+        with files.open("gate.lock") as gate, files.open("index.lock") as index:
+            files.acquire(gate, fcntl.LOCK_SH, deadline)
+            files.acquire(index, fcntl.LOCK_SH, deadline)
+            fcntl.flock(gate, fcntl.LOCK_UN)
+            yield
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the index alone; ``StoreUnavailable`` when others keep it too long."""
+        files, deadline = self._files, self._files.deadline()
+        with files.open("index.lock") as index:
+            with files.open("door.lock") as door, files.open("gate.lock") as gate:
+                files.acquire(door, fcntl.LOCK_EX, deadline, WRITER_POLL_S)
+                polite_until = min(time.monotonic() + WRITER_MAX_WAIT_S, deadline)
+                if not files.try_acquire(index, fcntl.LOCK_EX, polite_until, WRITER_POLL_S):
+                    files.acquire(gate, fcntl.LOCK_EX, deadline)
+                    files.acquire(index, fcntl.LOCK_EX, deadline)
+            yield
+
+
+class GraphLock:
+    """The lock of one embedded graph: one writer, or any number of readers.
+
+    Two files. Everybody takes the *door* first and releases it once inside, so that neither readers keep a writer out
+    by coming and going, nor a queue of writers keeps a reader out.
+
+    Args:
+        folder: where the two empty lock files are kept.
+        timeout_s: how long to wait before the graph counts as unavailable.
+    """
+
+    def __init__(self, folder: Path, timeout_s: float) -> None:
+        self._files = _LockFiles(folder, timeout_s, "graph")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the graph alone; ``StoreUnavailable`` when others keep it too long."""
+        with self._hold(fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the graph together with other readers; ``StoreUnavailable`` when a writer keeps it too long."""
+        with self._hold(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def _hold(self, mode: int) -> Iterator[None]:
+        files, deadline = self._files, self._files.deadline()
+        with files.open("door.lock") as door, files.open("graph.lock") as graph:
+            files.acquire(door, mode, deadline)
+            files.acquire(graph, mode, deadline)
+            fcntl.flock(door, fcntl.LOCK_UN)
+            yield

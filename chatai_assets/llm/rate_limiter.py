@@ -19,11 +19,10 @@ from chatai_assets.domain.costs import NOTHING, Account, Amount, Cost, next_day
 from chatai_assets.domain.errors import NotAsked, OverBudget, StoreUnavailable
 from chatai_assets.domain.rate_limits import Rules
 from chatai_assets.observability import QUOTA_WAIT, log
-from chatai_assets.storage import calls
+from chatai_assets.storage import rate_limits
 from chatai_assets.storage import rate_limits as quota
-from chatai_assets.storage.calls import Caller
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.rate_limits import Admission, Ended, Turn
+from chatai_assets.storage.rate_limits import Admission, Caller, Ended, Turn
 
 LOOK_AGAIN_S = 1.0
 """A turn may come free earlier than planned: others do not use all that they could."""
@@ -114,7 +113,7 @@ class Turnstile:
 
     def _free(self) -> None:
         with self._records.begin() as connection:
-            calls.free(connection, self._holder)
+            rate_limits.release_client(connection, self._holder)
 
     def _gate(self, tenant_id: str) -> _Gate:
         return self._gates.setdefault(tenant_id, _Gate(tenant_id))

@@ -11,14 +11,26 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
+from sqlalchemy import Connection
+
+from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.domain.errors import Outage
+from chatai_assets.domain.graph.changes import EDGE_TYPES
 from chatai_assets.domain.ids import stream_of
-from chatai_assets.operations.erasing import Stores, let_go
+from chatai_assets.files.blobs import Blobs
 from chatai_assets.operations.status import UnknownItem, find
+from chatai_assets.pipeline.projections.recovery import projected_graph, projected_vectors, recovering
+from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
+from chatai_assets.pipeline.projections.writes import Changes, announce_leaving
+from chatai_assets.pipeline.stages.link import write_changes
+from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.erasure import erase
+from chatai_assets.storage.erasure import Erased, erase
+from chatai_assets.storage.projection_ledger import Projection, confirm_mark
+from chatai_assets.storage.tombstones import Leaving
 from chatai_assets.storage.work_queue import Key
 
 ITEMS = 1_000
@@ -115,3 +127,74 @@ def _item(records: Records, source_key: str, tenant_id: str | None) -> Key:
         if tenant_id is not None and tenant_id in tenants:
             return tenant_id, source_key
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that may hold something of an item."""
+
+    records: Records
+    blobs: Blobs
+    indexes: Indexes
+    graph: GraphStore
+
+
+def let_go(
+    stores: Stores, items: Leaving, *, now: float, then: Callable[[Connection, Erased], None] = lambda _c, _e: None
+) -> Erased:
+    """Remove condemned items from all stores; return what was erased of those that are leaving still.
+
+    Args:
+        then: what else belongs into the transaction that erases them.
+
+    Raises:
+        StoreUnavailable: a store cannot be written; the items stay condemned.
+    """
+    records = stores.records
+    made: dict[Projection, Changes] = {}
+    for index in stores.indexes.all():
+        leave = partial(_leave_vectors, stores, index, items)
+        made[index.projection] = recovering(leave, records, projected_vectors(index))
+    points = sum(changes.deleted for changes in made.values())
+    parts = recovering(lambda: _leave_graph(stores, items), records, projected_graph(stores.graph))
+    made["graph"] = parts
+    with records.begin() as connection:
+        erased = erase(connection, items, now=now)
+        for projection, changes in made.items():
+            if changes.mark:
+                confirm_mark(connection, projection, changes.mark)
+        erased.counts.update(points=points, edges=_edges(parts))
+        for digest in erased.blobs:
+            stores.blobs.remove(digest)
+        then(connection, erased)
+    return erased
+
+
+def _leave_vectors(stores: Stores, index: OpenIndex, items: Leaving) -> Changes:
+    if not _holds(stores.records, index.projection, items):
+        return Changes({})
+    with index.vectors.writing() as writer:
+        changes = announce_leaving(stores.records, index.projection, items, writer.mark)
+        writer.delete([point for plan in changes.plans.values() for point in plan.deletes])
+        if changes.mark:
+            writer.sign(changes.mark)
+    return changes
+
+
+def _leave_graph(stores: Stores, items: Leaving) -> Changes:
+    if not _holds(stores.records, "graph", items):
+        return Changes({})
+    with stores.graph.writing() as writer:
+        changes = announce_leaving(stores.records, "graph", items, writer.mark)
+        write_changes(writer, changes, {})
+    return changes
+
+
+def _holds(records: Records, projection: Projection, items: Leaving) -> bool:
+    """Return whether a projection may hold anything of items; opening it for nothing would cost a second."""
+    with records.reading() as connection:
+        return ledger.holds_any(connection, list(items), projection)
+
+
+def _edges(changes: Changes) -> int:
+    return sum(part.partition(" ")[0] in EDGE_TYPES for plan in changes.plans.values() for part in plan.deletes)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from chatai_assets.domain.ids import STREAMS
 from chatai_assets.observability import ITEMS_EXPIRED, log
-from chatai_assets.operations.erasing import Stores, let_go
+from chatai_assets.operations.erasure import Stores, let_go
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.erasure import Erased
 from chatai_assets.storage.key_values import forget_checkpoint, read_checkpoint, write_checkpoint

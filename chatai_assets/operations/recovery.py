@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from chatai_assets.observability import CLAIMS_FREED, CLOCK_AHEAD, log
 from chatai_assets.pipeline.engine import free_lost_claims
 from chatai_assets.pipeline.worker_id import is_running
-from chatai_assets.storage import clocks
 from chatai_assets.storage import items as content
+from chatai_assets.storage import leases
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.engine import Records
 
@@ -70,7 +70,7 @@ def put_clocks_right(records: Records, now: float, first_hour: str) -> int:
         first_hour: the first partition.
     """
     with records.begin() as connection:
-        moved = clocks.bring_back_hours(connection, now, first_hour) + clocks.shorten_pauses(connection, now)
+        moved = leases.bring_back_hours(connection, now, first_hour) + leases.shorten_pauses(connection, now)
     if moved:
         log.warning(CLOCK_AHEAD, rows=moved, advice="Look at the clocks of the machines.")
     return moved

@@ -32,7 +32,7 @@ from chatai_assets.storage import reindexing as filling
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
-from chatai_assets.storage.marks import forget_marks
+from chatai_assets.storage.projection_ledger import forget_marks
 from chatai_assets.storage.vector_indexes import Index
 from chatai_assets.storage.work_queue import due_hours
 

@@ -22,7 +22,7 @@ from chatai_assets.domain.search.sparse import query_terms
 from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
 from chatai_assets.pipeline.search import meanings
 from chatai_assets.pipeline.stages.embed import Stems
-from chatai_assets.storage import samples
+from chatai_assets.storage import reindexing
 from chatai_assets.storage.engine import Records
 
 DRAWN = 100
@@ -91,7 +91,7 @@ def draw_questions(records: Records, seed: int, count: int = DRAWN) -> list[Aske
     """Return questions drawn from chunks of items that are indexed, always the same ones of the same home."""
     dice = Random(seed)  # noqa: S311 - chance, not secrecy
     with records.reading() as connection:
-        chunks = samples.sample_chunks(connection, [f"{dice.getrandbits(32):08x}" for _ in range(count)])
+        chunks = reindexing.sample_chunks(connection, [f"{dice.getrandbits(32):08x}" for _ in range(count)])
     return [Asked(tenant_id, _run_of_words(dice, text), source) for tenant_id, source, text in chunks]
 
 

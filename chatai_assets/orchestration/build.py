@@ -7,8 +7,7 @@ import time
 import dagster as dg
 
 from chatai_assets.observability import configure_logging
-from chatai_assets.orchestration.assets.audit import audited
-from chatai_assets.orchestration.assets.maintenance import upkeep_assets
+from chatai_assets.orchestration.assets.maintenance import audited, upkeep_assets
 from chatai_assets.orchestration.assets.posts import post_assets
 from chatai_assets.orchestration.assets.reindexing import reindexed
 from chatai_assets.orchestration.assets.streams import document_assets

@@ -16,7 +16,7 @@ from chatai_assets.operations.recovery import Silence, free_silent, give_back, p
 from chatai_assets.orchestration.due_hours import QuietHours, begin_probe, due_now, explanation, held_up, run_requests
 from chatai_assets.orchestration.jobs.dead_letters import letters_sensor
 from chatai_assets.orchestration.jobs.erasure import forgetting_sensor
-from chatai_assets.orchestration.jobs.filling import filling_sensor
+from chatai_assets.orchestration.jobs.reindexing import filling_sensor
 from chatai_assets.orchestration.outages import LOOKED_AT, outage_sensor
 from chatai_assets.orchestration.projection_monitor import Lookout
 from chatai_assets.orchestration.resources import Clock

@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.domain.errors import ChatAIError
+from chatai_assets.domain.errors import ChatAIError, MassFailure, ProcessKilled
 from chatai_assets.domain.ids import Stage, Stream
 from chatai_assets.domain.telegram.post import url_of_key
 from chatai_assets.observability import DEAD_LETTER, log
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
+from chatai_assets.storage.leases import KILLER_AFTER
 from chatai_assets.storage.work_queue import Key
 
 SHOWN_FINGERPRINT = 12
@@ -90,3 +91,30 @@ def log_failures(stage: Stage, run_id: str, failed: Mapping[Key, ChatAIError]) -
         log.warning(
             DEAD_LETTER, stage=stage, tenant=tenant_id, source=source_key, run_id=run_id, error_class=class_of(error)
         )
+
+
+MOST_AN_HOUR = 10
+"""Killers of one stage; if there seem to be more, something else ends the processes."""
+HOUR_S = 3_600
+
+
+def killers_of(records: Records, owner: str, stage: Stage, now: float) -> dict[Key, ProcessKilled]:
+    """Return the items of a claim that must not be worked on again, for their processes were lost too often.
+
+    Args:
+        now: epoch seconds.
+
+    Raises:
+        MassFailure: so many were found within an hour that it cannot be the items.
+    """
+    with records.reading() as connection:
+        suspects = [row for row in content.claimed_work(connection, owner) if row["losses"] >= KILLER_AFTER]
+        if not suspects:
+            return {}
+        lately = dead_letters.count_since(connection, stage, ProcessKilled.__name__, now - HOUR_S)
+    if lately >= MOST_AN_HOUR:
+        raise MassFailure(
+            f"{lately} items in an hour seem to kill their process: something else ends the processes of this stage, "
+            "too little memory perhaps, so no more are given up."
+        )
+    return {(row["tenant_id"], row["source_key"]): ProcessKilled(row["losses"]) for row in suspects}

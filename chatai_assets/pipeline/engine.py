@@ -21,10 +21,9 @@ from chatai_assets.domain.ids import Stage, Stream
 from chatai_assets.domain.retry import guard_against_mass_failure, retry_delay
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
 from chatai_assets.pipeline import budgets
-from chatai_assets.pipeline.dead_lettering import class_of, code_version, letters_of, log_failures, news
-from chatai_assets.pipeline.killers import killers_of
+from chatai_assets.pipeline.dead_lettering import class_of, code_version, killers_of, letters_of, log_failures, news
 from chatai_assets.pipeline.worker_id import is_gone, is_running, new_owner
-from chatai_assets.storage import costs, dead_letters, stats
+from chatai_assets.storage import costs, dead_letters, work_queue
 from chatai_assets.storage import items as content
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import projection_ledger as ledger
@@ -271,7 +270,7 @@ def _commit(
             work.reopen(connection, stage, mine, now=now, owner=whole)
         dead_letters.resolve_done(connection, owner, stage_work.stage, DONE_NOTE)
         done = work.finish(connection, owner, fingerprint=stage_work.fingerprint, now=now)
-        stats.add_stats(
+        work_queue.add_stats(
             connection,
             _stats_row(scope, stage_work.stage, done, result, failed, retried, now, time.monotonic() - started),
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from chatai_assets.domain.errors import ChatAIError, Outage
+from sqlalchemy import Connection
+
+from chatai_assets.domain.documents import sentence
+from chatai_assets.domain.errors import ChatAIError, Outage, UnreadableDocument
 from chatai_assets.domain.retry import UnexpectedFailure
 from chatai_assets.pipeline.engine import BatchResult
+from chatai_assets.storage import items as content
 from chatai_assets.storage.work_queue import Key
 
 T = TypeVar("T")
@@ -76,3 +80,25 @@ def note_failure(error: Exception, key: Key, result: BatchResult) -> None:
     # The message may quote private text: only the class and the place go into the letter.
     result.failures[key] = UnexpectedFailure(f"An unforeseen {type(error).__name__}; the stack says where.")
     result.stacks[key] = "".join(traceback.format_tb(error.__traceback__))
+
+
+INTERNAL = "internal"
+"""Code of failures that are not the file's."""
+
+
+def fail_documents(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    """Set status ``failed`` with a stable code and a sentence in Russian and English."""
+    rows = []
+    for (tenant_id, source_key), error in failures.items():
+        code = error.code if isinstance(error, UnreadableDocument) else INTERNAL
+        rows.append(
+            {
+                "tenant_id": tenant_id,
+                "source_key": source_key,
+                "status": "failed",
+                "error_code": code,
+                "error": f"{sentence(code, 'ru')} / {sentence(code, 'en')}",
+                "chunks_count": 0,
+            }
+        )
+    content.write_items(connection, "documents", rows)

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, and_, delete, select, tuple_
 
 from chatai_assets.domain.projection_plan import UNSURE, Recorded
 from chatai_assets.storage.items import of_owner
-from chatai_assets.storage.schema.tables import index_ledger
+from chatai_assets.storage.key_values import forget_checkpoint, read_checkpoint, write_checkpoint
+from chatai_assets.storage.schema.tables import checkpoints, index_ledger
 from chatai_assets.storage.sql import portions, upsert
 from chatai_assets.storage.work_queue import Key
 
@@ -140,3 +141,35 @@ def holdings_of_item(connection: Connection, key: Key) -> dict[str, Recorded]:
     mine = and_(entry.tenant_id == key[0], entry.source_key == key[1])
     rows = connection.execute(select(entry.projection, entry.intended, entry.confirmed).where(mine))
     return {projection: Recorded(intended, confirmed) for projection, intended, confirmed in rows}
+
+
+Marks = tuple[str | None, str | None]
+"""What the last turn found, or left if it was confirmed; and what it was about to leave."""
+
+
+def expected_marks(connection: Connection, projection: Projection) -> Marks:
+    """Return the two marks the projection may have; None is that of a new store."""
+    known, coming = read_checkpoint(connection, _name(projection)) or (None, None)
+    return known, coming
+
+
+def set_marks(connection: Connection, projection: Projection, known: str | None, coming: str | None) -> None:
+    """Record what a turn found and what it is about to leave; while the store is held, or being recovered."""
+    write_checkpoint(connection, _name(projection), [known, coming])
+
+
+def confirm_mark(connection: Connection, projection: Projection, mark: str) -> None:
+    """Record that a mark was left, unless another turn has come since, which has seen it itself."""
+    name = _name(projection)
+    connection.execute(select(checkpoints.c.name).where(checkpoints.c.name == name).with_for_update())
+    if expected_marks(connection, projection)[1] == mark:
+        set_marks(connection, projection, mark, mark)
+
+
+def forget_marks(connection: Connection, projection: Projection) -> None:
+    """Forget a projection that is no more."""
+    forget_checkpoint(connection, _name(projection))
+
+
+def _name(projection: Projection) -> str:
+    return f"mark of the {projection}"

@@ -1,20 +1,44 @@
-"""Who may call a provider now, and what came of it: counted for all processes and machines together."""
+"""Rate limits of providers, counted across all processes and machines: calls in flight, and calls per time window.
+
+A row of ``calls_under_way`` lives as long as its call may take. A killed process leaves its rows behind; they count
+until their lease ends.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from chatai_assets.domain.costs import NOTHING, Account, Amount, Cost, amount_of, day_of
 from chatai_assets.domain.rate_limits import Grant, Rules, Standing, grains, grant, moves, stale
-from chatai_assets.storage import calls, costs
-from chatai_assets.storage.calls import Caller
-from chatai_assets.storage.schema.tables import quota
-from chatai_assets.storage.sql import exclude_others, insert_into
+from chatai_assets.storage import costs
+from chatai_assets.storage.schema.tables import calls_under_way, quota
+from chatai_assets.storage.sql import exclude_others, insert_into, upsert
+
+WAITER_LEASE_S = 3.0
+"""Whoever waits looks again ten times a second; who does not come back is waited for no longer than this."""
+
+LONGEST_LEASE_S = 600.0
+"""No call may take longer: what lies further ahead was written by a clock that was wrong, and holds nobody up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        holder: of its calls; a process, and in it the way to one provider.
+        lease_s: seconds after which a call of a holder that is gone counts no more.
+    """
+
+    tenant_id: str
+    provider: str
+    holder: str
+    lease_s: float
 
 
 class Turn(NamedTuple):
@@ -87,13 +111,13 @@ def take(
         exclude_others(connection, f"streams|{caller.provider}")
     _settle(connection, caller, rules, ended, now)
     used = _used(connection, caller)
-    rows = calls.under_way(connection, now) if rules.reserve else ()
+    rows = in_flight(connection, now) if rules.reserve else ()
     standing = Standing(
         used=used,
         spent=costs.spent(connection, caller.tenant_id, day_of(now)) if rules.budget else NOTHING,
-        reserved=calls.reserved(rows, caller, everywhere=True),
-        reserved_tokens=calls.reserved(rows, caller, everywhere=False).tokens,
-        streams=math.inf if rules.streams is None else calls.free_streams(rows, caller, rules.streams),
+        reserved=reserved_amount(rows, caller, everywhere=True),
+        reserved_tokens=reserved_amount(rows, caller, everywhere=False).tokens,
+        streams=math.inf if rules.streams is None else free_slots(rows, caller, rules.streams),
     )
     estimates = [*wanted.values()]
     granted = grant(standing, rules, estimates, now)
@@ -101,7 +125,7 @@ def take(
     if ids:
         _count(connection, caller, dict.fromkeys(grains(rules.calls, now), len(ids)))
     if rules.reserve:
-        calls.begin(connection, caller, ids, estimates[: len(ids)], now)
+        add_calls(connection, caller, ids, estimates[: len(ids)], now)
     _queue(connection, caller, granted, rows, now)
     _forget(connection, caller, stale(used, (*rules.calls, *rules.tokens), now))
     return Admission(granted, [Turn(call_id, now) for call_id in ids], standing.spent)
@@ -109,7 +133,7 @@ def take(
 
 def _settle(connection: Connection, caller: Caller, rules: Rules, ended: Ended, now: float) -> None:
     if rules.reserve:
-        calls.end(connection, caller.tenant_id, [*(turn.id for turn in ended.turns), *ended.unsure])
+        remove_calls(connection, caller.tenant_id, [*(turn.id for turn in ended.turns), *ended.unsure])
     _count(connection, caller, moves(rules.calls, [turn.at for turn in ended.turns], now))
     costs.add_costs(connection, caller.provider, day_of(now), ended.costs)
     if ended.tokens and rules.tokens:
@@ -119,9 +143,9 @@ def _settle(connection: Connection, caller: Caller, rules: Rules, ended: Ended, 
 def _queue(connection: Connection, caller: Caller, granted: Grant, rows: Sequence[RowMapping], now: float) -> None:
     """Be one of those who wait for a stream, or be so no longer."""
     if granted.short_of_streams and not granted.over_budget:
-        calls.wait(connection, caller, rows, now, anew=granted.calls > 0)
+        wait_for_slot(connection, caller, rows, now, anew=granted.calls > 0)
     elif any(row["id"] == caller.holder for row in rows):
-        calls.end(connection, caller.tenant_id, [caller.holder])
+        remove_calls(connection, caller.tenant_id, [caller.holder])
 
 
 def _used(connection: Connection, caller: Caller) -> dict[str, int]:
@@ -145,3 +169,75 @@ def _count(connection: Connection, caller: Caller, changes: Mapping[str, int]) -
     place = {"tenant_id": caller.tenant_id, "provider": caller.provider}
     rows = [{**place, "window": grain, "used": change} for grain, change in changes.items()]
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
+
+
+def in_flight(connection: Connection, now: float) -> Sequence[RowMapping]:
+    """Return the calls of everybody that are under way and those who wait, and forget those that lapsed."""
+    rows = connection.execute(select(calls_under_way)).mappings().all()
+    lapsed = [row for row in rows if row["lease_until"] <= now]
+    if lapsed:
+        connection.execute(delete(calls_under_way).where(calls_under_way.c.lease_until <= now))
+    return [row for row in rows if now < row["lease_until"] <= now + LONGEST_LEASE_S]
+
+
+def reserved_amount(rows: Iterable[RowMapping], caller: Caller, *, everywhere: bool) -> Amount:
+    """Return what is reserved for calls of a tenant under way: at one provider, or everywhere."""
+    mine = [row for row in rows if row["tenant_id"] == caller.tenant_id and not row["waiting"]]
+    mine = [row for row in mine if everywhere or row["provider"] == caller.provider]
+    return Amount(sum(row["tokens"] for row in mine), sum(row["money_nano"] for row in mine))
+
+
+def free_slots(rows: Iterable[RowMapping], caller: Caller, streams: int) -> int:
+    """Return how many calls a caller may begin; one stream is left to each who has been waiting for longer."""
+    at_provider = [row for row in rows if row["provider"] == caller.provider]
+    taken: int = sum(not row["waiting"] for row in at_provider)
+    mine = (caller.tenant_id, caller.holder)
+    waiting = {(row["tenant_id"], row["holder"]): row["since"] for row in at_provider if row["waiting"]}
+    since = waiting.pop(mine, None)
+    before: int = sum(since is None or other < since for other in waiting.values())
+    return max(streams - taken - before, 0)
+
+
+def add_calls(
+    connection: Connection, caller: Caller, ids: Sequence[str], estimates: Sequence[Amount], now: float
+) -> None:
+    """Write down calls that begin."""
+    rows = [
+        {**_row(caller, call_id, now, now + caller.lease_s), **estimate._asdict(), "waiting": False}
+        for call_id, estimate in zip(ids, estimates, strict=True)
+    ]
+    if rows:
+        connection.execute(insert(calls_under_way), rows)
+
+
+def remove_calls(connection: Connection, tenant_id: str, ids: Sequence[str]) -> None:
+    """Forget calls that ended."""
+    if ids:
+        connection.execute(
+            delete(calls_under_way).where(calls_under_way.c.tenant_id == tenant_id, calls_under_way.c.id.in_(ids))
+        )
+
+
+def wait_for_slot(
+    connection: Connection, caller: Caller, rows: Iterable[RowMapping], now: float, *, anew: bool
+) -> None:
+    """Stay in the queue for a stream; who got one goes to its end."""
+    place = next((row["since"] for row in rows if row["id"] == caller.holder and row["waiting"]), now)
+    row = _row(caller, caller.holder, now if anew else place, now + WAITER_LEASE_S)
+    upsert(connection, calls_under_way, [{**row, **NOTHING._asdict(), "waiting": True}])
+
+
+def release_client(connection: Connection, holder: str) -> None:
+    """Forget all of a holder that ends."""
+    connection.execute(delete(calls_under_way).where(calls_under_way.c.holder == holder))
+
+
+def _row(caller: Caller, call_id: str, since: float, lease_until: float) -> dict[str, Any]:
+    return {
+        "tenant_id": caller.tenant_id,
+        "id": call_id,
+        "provider": caller.provider,
+        "holder": caller.holder,
+        "since": since,
+        "lease_until": lease_until,
+    }

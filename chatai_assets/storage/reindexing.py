@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_, update
 
 from chatai_assets.domain.ids import STREAMS, Stage
+from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import Choice
 from chatai_assets.storage.key_values import forget_checkpoint, read_checkpoint, write_checkpoint
 from chatai_assets.storage.projection_ledger import Projection
-from chatai_assets.storage.schema.tables import index_ledger, vectors
+from chatai_assets.storage.schema.tables import chunks, index_ledger, vectors
 from chatai_assets.storage.schema.tables import work as rows
 from chatai_assets.storage.sql import lock_rows
 from chatai_assets.storage.work_queue import Key
@@ -119,3 +121,32 @@ def drop_vectors_of(connection: Connection, model: str) -> int:
 def _mine() -> Any:
     # Streams choose nothing, but let an index be used.
     return and_(rows.c.stream.in_(STREAMS), rows.c.stage == REINDEX)
+
+
+TENANTS = 100
+
+
+def sample_chunks(connection: Connection, places: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return tenant, source key and text of one chunk per place, tenants in turn; fewer where there are not so many.
+
+    Args:
+        places: hex digits; the chunk whose text's hash comes next is taken, and hashes are as good as random.
+    """
+    some = select(rows.c.tenant_id).where(_indexed()).distinct().limit(TENANTS)
+    tenants = sorted(connection.execute(some).scalars())
+    found = [
+        _chunk_after(connection, tenants[n % len(tenants)], place) for n, place in enumerate(places if tenants else ())
+    ]
+    return list(dict.fromkeys(chunk for chunk in found if chunk))
+
+
+def _chunk_after(connection: Connection, tenant_id: str, place: str) -> tuple[str, str, str] | None:
+    same = and_(rows.c.tenant_id == chunks.c.tenant_id, rows.c.source_key == chunks.c.source_key)
+    mine = and_(chunks.c.tenant_id == tenant_id, chunks.c.text_hash >= place, chunks.c.part == BODY, _indexed())
+    statement = select(chunks.c.source_key, chunks.c.text).join(rows, same).where(mine)
+    row = connection.execute(statement.order_by(chunks.c.text_hash, chunks.c.source_key).limit(1)).first()
+    return (tenant_id, row[0], row[1]) if row else None
+
+
+def _indexed() -> ColumnElement[bool]:
+    return and_(rows.c.stage == "index", rows.c.state == "done")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 )
 
 from chatai_assets.domain.ids import EVERY_STAGE, Stage, Stream
-from chatai_assets.storage.schema.tables import tombstones, work
+from chatai_assets.storage.schema.tables import stage_stats, tombstones, work
 from chatai_assets.storage.sql import insert_into, lock_rows
 
 Key = tuple[str, str]
@@ -308,3 +309,8 @@ def stages_of(connection: Connection, key: Key) -> Sequence[Any]:
     """Return the work rows of one item."""
     mine = and_(work.c.tenant_id == key[0], work.c.source_key == key[1])
     return connection.execute(select(work).where(mine)).mappings().all()
+
+
+def add_stats(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Append ``run_id stream stage hour at done unchanged failed retried seconds``."""
+    connection.execute(insert(stage_stats), [dict(row)])

@@ -9,7 +9,7 @@ One turn per store, not per item: items of one batch are thousands, more than Po
 nodes of the graph belong to many items. A turn lasts about a second per thousand items; at full load that is a few
 percent of the time.
 
-Who is cut off from PostgreSQL loses the turn without being told. So ``StillMine`` is asked right before each write to
+Who is cut off from PostgreSQL loses the turn without being told. So ``CheckLock`` is asked right before each write to
 Qdrant and before each commit in Neo4j. What remains is a request that was sent before the loss and arrives after the
 next owner's: a pause of milliseconds in which a connection must break. An audit finds what such a one leaves.
 """
@@ -24,7 +24,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.turns_adapters import StillMine
+from chatai_assets.files.locks import CheckLock
 from chatai_assets.storage.engine import Records, store_errors, wait_at_most
 from chatai_assets.storage.sql import exclude_others
 
@@ -33,7 +33,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 
 @contextmanager
-def turn(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[StillMine]:
+def turn(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[CheckLock]:
     """Hold the only turn at a store until the block ends.
 
     Args:
@@ -43,12 +43,12 @@ def turn(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Ite
         StoreUnavailable: others do not let go of it in time, or the record store was lost meanwhile.
     """
     in_database = records.engine.dialect.name == "postgresql"
-    with (_in_database if in_database else _in_file)(records, store, timeout_s) as still_mine:
-        yield still_mine
+    with (_in_database if in_database else _in_file)(records, store, timeout_s) as check_lock:
+        yield check_lock
 
 
 @contextmanager
-def _in_database(records: Records, store: str, timeout_s: float) -> Iterator[StillMine]:
+def _in_database(records: Records, store: str, timeout_s: float) -> Iterator[CheckLock]:
     with records.begin() as connection:
         wait_at_most(connection, timeout_s)
         try:
@@ -61,7 +61,7 @@ def _in_database(records: Records, store: str, timeout_s: float) -> Iterator[Sti
 
 
 @contextmanager
-def _in_file(records: Records, store: str, timeout_s: float) -> Iterator[StillMine]:
+def _in_file(records: Records, store: str, timeout_s: float) -> Iterator[CheckLock]:
     lock = FileLock(f"{records.engine.url.database}.{store}.lock", timeout=timeout_s, thread_local=False)
     try:
         lock.acquire()

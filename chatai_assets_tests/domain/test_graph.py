@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.domain.entities.resolution import split_off
 from chatai_assets.domain.extraction import Entity, Extraction, Relation, co_occurrence
-from chatai_assets.domain.graph.changes import change_of, fingerprints
-from chatai_assets.domain.graph.graph_ids import is_true_to_id
+from chatai_assets.domain.graph.changes import change_of, fingerprints, is_true_to_id
 from chatai_assets.domain.graph.subgraph import Channel, Facts, joined, node_of_source, start_of, subgraph
 from chatai_assets.domain.projection_plan import Recorded, plan_index
 

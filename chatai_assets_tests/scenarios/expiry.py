@@ -26,7 +26,7 @@ from typing import Any
 import click
 
 from chatai_assets.observability import configure_logging
-from chatai_assets.operations.erasing import Stores
+from chatai_assets.operations.erasure import Stores
 from chatai_assets.operations.expiry import BATCH_ITEMS, CHECKPOINT, expire
 from chatai_assets.services import Parts
 from chatai_assets.storage.key_values import read_checkpoint

@@ -29,8 +29,7 @@ import click
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.audit.audit import audit
-from chatai_assets.operations.erasing import Stores
-from chatai_assets.operations.erasure import forget
+from chatai_assets.operations.erasure import Stores, forget
 from chatai_assets.operations.reindexing import give_up
 from chatai_assets.services import Parts
 from chatai_assets.settings import Settings

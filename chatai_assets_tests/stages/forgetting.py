@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from chatai_assets.operations.erasing import Stores
+from chatai_assets.operations.erasure import Stores
 from chatai_assets.services import Parts
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline import CHAT, NOON, ingest_files, ingest_posts, message, process_all, rows

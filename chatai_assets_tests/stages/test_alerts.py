@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatai_assets.operations.alerts import PAUSE_S, tell_of_letters
+from chatai_assets.operations.notifications import PAUSE_S, tell_of_letters
 from chatai_assets.storage import dead_letters
 from chatai_assets_tests.pipeline import NOON
 

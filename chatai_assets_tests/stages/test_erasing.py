@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ttl import Lifetime
-from chatai_assets.operations.erasing import Stores, let_go
+from chatai_assets.operations.erasure import Stores, let_go
 from chatai_assets.operations.expiry import CHECKPOINT, expire
 from chatai_assets.pipeline.projections.recovery import projected_graph, projected_vectors, recover
 from chatai_assets.services import Parts

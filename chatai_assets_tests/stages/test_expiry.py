@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from chatai_assets.domain.ids import hour_of
-from chatai_assets.operations.erasing import Stores, let_go
+from chatai_assets.operations.erasure import Stores, let_go
 from chatai_assets.operations.expiry import expire
 from chatai_assets.operations.status import status
 from chatai_assets.storage import tombstones

@@ -27,8 +27,8 @@ from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.domain.graph.subgraph import Edge, Node
 from chatai_assets.files.generation import NAME as MARK
 from chatai_assets.files.generation import read_mark, write_mark
+from chatai_assets.files.locks import GraphLock
 from chatai_assets.files.quarantine import set_aside
-from chatai_assets.files.turns import Turns
 from chatai_assets.observability import LOG_CUT, log
 
 TURN_TIMEOUT_S = 60.0
@@ -48,7 +48,7 @@ class LadybugGraph:
     def __init__(self, path: Path, turn_timeout_s: float = TURN_TIMEOUT_S) -> None:
         self._folder = path
         self._file = path / GRAPH
-        self._turns = Turns(path, turn_timeout_s)
+        self._turns = GraphLock(path, turn_timeout_s)
 
     @contextmanager
     def writing(self) -> Iterator[LadybugWriter]:

@@ -21,7 +21,7 @@ from chatai_assets.adapters.graph.statements import Row, grouped, write_change
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Node
-from chatai_assets.files.turns_adapters import StillMine, Turns
+from chatai_assets.files.locks import CheckLock, WriterLock
 
 CONNECT_S = 5.0
 ACQUIRE_S = 15.0
@@ -55,7 +55,7 @@ class Neo4jGraph:
         self,
         uri: str,
         auth: tuple[str, str],
-        turns: Turns,
+        turns: WriterLock,
         retry_s: float = RETRY_S,
         acquire_s: float = ACQUIRE_S,
     ) -> None:
@@ -77,13 +77,13 @@ class Neo4jGraph:
         Raises:
             StoreUnavailable: others hold it for too long, or the graph cannot be reached.
         """
-        with self._turns() as still_mine:
+        with self._turns() as check_lock:
             self._make_schema()
             mark = next((row[0] for row in self._read(cypher.MARK)), None)
             if mark is None:  # another database may have taken the place of the one that was prepared
                 self._has_schema = False
                 self._make_schema()
-            yield Neo4jWriter(self._driver, still_mine, mark)
+            yield Neo4jWriter(self._driver, check_lock, mark)
 
     def mark(self) -> str | None:
         """Return what the last turn of writing left; asked once, so that a server that is down is known at once."""
@@ -159,9 +159,9 @@ class Neo4jWriter:
 
     most_parts = PARTS
 
-    def __init__(self, driver: Driver, still_mine: StillMine, mark: str | None) -> None:
+    def __init__(self, driver: Driver, check_lock: CheckLock, mark: str | None) -> None:
         self._driver = driver
-        self._still_mine = still_mine
+        self._still_mine = check_lock
         self.mark = mark
 
     def apply(self, change: GraphChange) -> None:

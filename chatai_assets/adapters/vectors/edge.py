@@ -22,7 +22,7 @@ from chatai_assets.adapters.vectors.edge_collection import failing_as_outage
 from chatai_assets.adapters.vectors.edge_search import equal, search
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.files.generation import read_mark, write_mark
-from chatai_assets.files.locks import Turns
+from chatai_assets.files.locks import IndexLock
 from chatai_assets.files.quarantine import set_aside
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class EdgeVectors:
     ) -> None:
         self._path = path
         self._wanted = Collection(model, dimensions)
-        self._turns = Turns(path, turn_timeout_s)
+        self._turns = IndexLock(path, turn_timeout_s)
         self._min_free_bytes = min_free_bytes
 
     @contextmanager

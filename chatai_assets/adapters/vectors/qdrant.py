@@ -23,7 +23,7 @@ from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, TENANT
 from chatai_assets.adapters.vectors.hybrid import fused
 from chatai_assets.adapters.vectors.qdrant_search import equal, requests_of
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.turns_adapters import StillMine, Turns
+from chatai_assets.files.locks import CheckLock, WriterLock
 
 ALIAS = "chatai"
 TIMEOUT_S = 30
@@ -58,7 +58,7 @@ class QdrantVectors:
         url: str,
         dimensions: int,
         model: str,
-        turns: Turns,
+        turns: WriterLock,
         *,
         api_key: str | None = None,
         grpc_port: int | None = None,
@@ -82,11 +82,11 @@ class QdrantVectors:
     @contextmanager
     def writing(self) -> Iterator[QdrantWriter]:
         """Hold the turn at the index; searches do not wait. Makes the collection if it is not there yet."""
-        with self._turns() as still_mine:
+        with self._turns() as check_lock:
             if not self._is_there(anew=True):
                 with failing_as_outage("created"):
                     self._create()
-            yield QdrantWriter(self._client, still_mine, self._name, self._mark())
+            yield QdrantWriter(self._client, check_lock, self._name, self._mark())
 
     def mark(self) -> str | None:
         """Return what the last turn of writing left; None where there is no collection."""
@@ -122,9 +122,9 @@ class QdrantVectors:
 
     def remove(self) -> None:
         """Remove the collection with every alias of it."""
-        with self._turns() as still_mine:
+        with self._turns() as check_lock:
             mine = [alias for alias, collection in self._aliases().items() if collection == self._name]
-            still_mine()
+            check_lock()
             with failing_as_outage("removed"):
                 self._client.update_collection_aliases([_unnamed(alias) for alias in mine])
                 self._client.delete_collection(self._name)
@@ -220,9 +220,9 @@ class QdrantVectors:
 class QdrantWriter:
     """Implements ``port.VectorWriter``; made by ``QdrantVectors.writing``."""
 
-    def __init__(self, client: QdrantClient, still_mine: StillMine, collection: str, mark: str | None) -> None:
+    def __init__(self, client: QdrantClient, check_lock: CheckLock, collection: str, mark: str | None) -> None:
         self._client = client
-        self._still_mine = still_mine
+        self._still_mine = check_lock
         self._collection = collection
         self.mark = mark
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.json_values import array, integer, mapping, moment, string
-from chatai_assets.domain.telegram.entities import hrefs_of
+from chatai_assets.domain.telegram.markup import hrefs_of
 from chatai_assets.domain.telegram.post import NotAPost, Post, identity, links_of, post_url, public_name
 from chatai_assets.domain.text.normalize import normalise
 

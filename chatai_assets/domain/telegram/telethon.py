@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatai_assets.domain.json_values import array, integer, mapping, moment, string
-from chatai_assets.domain.telegram.entities import hrefs_of
+from chatai_assets.domain.telegram.markup import hrefs_of
 from chatai_assets.domain.telegram.post import NotAPost, Post, channel_chat_id, identity, links_of, post_url
 from chatai_assets.domain.text.normalize import normalise
 

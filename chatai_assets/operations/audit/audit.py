@@ -17,8 +17,7 @@ import numpy as np
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.vectors.base import Point, VectorStore
-from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange, content_of
-from chatai_assets.domain.graph.graph_ids import is_true_to_id
+from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange, content_of, is_true_to_id
 from chatai_assets.domain.graph.subgraph import Edge, Node, key_of_source
 from chatai_assets.domain.projection_plan import Recorded
 from chatai_assets.operations.audit.comparison import Difference, Expected, Found, comparison

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stage, Stream
-from chatai_assets.operations.alerts import tell_of_letters
 from chatai_assets.operations.dead_letters import UnknownLetter, replay
+from chatai_assets.operations.notifications import tell_of_letters
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS
 from chatai_assets.services import Parts
 from chatai_assets.settings import Settings

@@ -6,8 +6,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.operations.erasing import Stores
-from chatai_assets.operations.erasure import finish, forget, is_leaving
+from chatai_assets.operations.erasure import Stores, finish, forget, is_leaving
 from chatai_assets.operations.status import UnknownItem
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.runs import OPEN

@@ -9,9 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
 from chatai_assets.adapters.models.base import Embedder
 from chatai_assets.domain.circuit_breaker import clock_time
 from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stream
 from chatai_assets.operations.reindexing import (
     CannotReindex,
@@ -21,9 +24,11 @@ from chatai_assets.operations.reindexing import (
     begin_way_back,
     drop_old,
     give_up,
+    is_to_fill,
     reindex,
 )
 from chatai_assets.operations.relevance import Asked, draw_questions, read_questions
+from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.orchestration.stage_runs import scope_of
 from chatai_assets.pipeline.engine import Scope
 from chatai_assets.services import Parts
@@ -169,3 +174,34 @@ def figures_of(done: Reindexing) -> dict[str, Any]:
         "retrieval": retrieval,
         "seconds": round(done.seconds, 3),
     }
+
+
+INTERVAL_S = 30
+AGAIN_S = 300.0
+"""How long after a run the next one is asked for."""
+
+
+def filling_sensor(opened: Callable[[], Parts]) -> dg.SensorDefinition:
+    """Return the sensor that asks for a run where an index is being filled and something is left to do for it."""
+
+    @dg.sensor(
+        name="filling",
+        job_name="reindex",
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for a run that goes on where a vector index is being filled.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        try:
+            if not is_to_fill(opened().records):
+                return dg.SkipReason("No index waits to be filled.")
+        except ChatAIError as error:
+            return dg.SkipReason(str(error))
+        latest = context.instance.get_run_records(dg.RunsFilter(job_name="reindex"), limit=1)
+        if latest and latest[0].dagster_run.status in OPEN:
+            return dg.SkipReason("A run is open.")
+        if latest and time.time() - (latest[0].end_time or 0) < AGAIN_S:
+            return dg.SkipReason("The next run is asked for five minutes after the last one.")
+        return dg.RunRequest()
+
+    return sensor

@@ -1,8 +1,8 @@
 """Speaks for a process that was ended in mid-run: fails its run with a sentence, and gives back what it held.
 
-``python -m chatai_assets.orchestration.watchdog.crash_reporter`` is started by the watchdog ahead of time, since loading
-Dagster takes a while. Standard input: what ``words_for`` made, a line; the sentence, when there is one to say (an empty line says
-that the process is gone); ``gone``, when the process is. Without a sentence it says and does nothing.
+``python -m chatai_assets.orchestration.watchdog.crash_reporter`` is started by the watchdog ahead of time, since
+loading Dagster takes a while. Standard input: what ``words_for`` made, a line; the sentence, when there is one to say
+(an empty line says that the process is gone); ``gone``, when the process is. Without a sentence it says and does nothing.
 """
 
 from __future__ import annotations

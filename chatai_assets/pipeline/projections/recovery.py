@@ -25,8 +25,7 @@ from chatai_assets.storage import tombstones
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.marks import Marks, expected_marks, set_marks
-from chatai_assets.storage.projection_ledger import Projection
+from chatai_assets.storage.projection_ledger import Marks, Projection, expected_marks, set_marks
 from chatai_assets.storage.vector_indexes import State
 from chatai_assets.storage.work_queue import Key
 from chatai_assets.storage.writer_lock import turn

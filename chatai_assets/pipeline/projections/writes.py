@@ -19,8 +19,7 @@ from chatai_assets.domain.projection_plan import Plan, Recorded, plan_index
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.marks import confirm_mark, expected_marks, set_marks
-from chatai_assets.storage.projection_ledger import NOTHING, Projection
+from chatai_assets.storage.projection_ledger import NOTHING, Projection, confirm_mark, expected_marks, set_marks
 from chatai_assets.storage.tombstones import Leaving, still_leaving
 from chatai_assets.storage.work_queue import Key
 

@@ -15,9 +15,8 @@ from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
 from chatai_assets.domain.ids import Stage, Stream, fingerprint
 from chatai_assets.domain.search.sparse import sparse_terms
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.pipeline.documents import fail_documents
 from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
-from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
+from chatai_assets.pipeline.item_errors import answers_to, attempt, fail_documents, note_failure
 from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex, check_model
 from chatai_assets.storage import embeddings
 from chatai_assets.storage import items as content

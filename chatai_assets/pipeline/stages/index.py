@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from chatai_assets.domain.errors import ChatAIError, IndexMoved
 from chatai_assets.domain.ids import Stage, fingerprint
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.pipeline.documents import fail_documents
 from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.item_errors import fail_documents
 from chatai_assets.pipeline.projections.points import Written, write_points
 from chatai_assets.pipeline.projections.recovery import projected_vectors, recovering
 from chatai_assets.pipeline.projections.vector_indexes import MOVES, Indexes, OpenIndex

@@ -19,9 +19,8 @@ from chatai_assets.domain.text.language import language_of
 from chatai_assets.domain.ttl import FOR_EVER, Lifetime
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
-from chatai_assets.pipeline.documents import fail_documents
 from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
-from chatai_assets.pipeline.item_errors import attempt, note_failure
+from chatai_assets.pipeline.item_errors import attempt, fail_documents, note_failure
 from chatai_assets.pipeline.stages.carry_over import keep_what_holds
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content

@@ -5,12 +5,12 @@ import pytest
 from chatai_assets.domain.costs import NOTHING
 from chatai_assets.domain.ids import hour_of
 from chatai_assets.operations.recovery import Silence, free_silent
-from chatai_assets.storage import calls, clocks
+from chatai_assets.storage import leases, rate_limits
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import notifications as announcements
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.calls import Caller
 from chatai_assets.storage.inbox import arrival_hour
+from chatai_assets.storage.rate_limits import Caller
 from chatai_assets.storage.schema.tables import posts
 from chatai_assets_tests.adapters.records.arrivals import HOUR, NOON, arrival, bring
 
@@ -37,8 +37,8 @@ def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(record
     with records.begin() as connection:
         now = NOON + ahead_s
         work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", now + 900)], now=now)
-        assert clocks.shorten_pauses(connection, NOON + 1) == bool(ahead_s)
-        assert clocks.shorten_pauses(connection, NOON + 1) == 0
+        assert leases.shorten_pauses(connection, NOON + 1) == bool(ahead_s)
+        assert leases.shorten_pauses(connection, NOON + 1) == 0
     assert state(records)["next_attempt_at"] == pytest.approx(NOON + 901 if ahead_s else NOON + 900)
 
 
@@ -47,8 +47,8 @@ def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(r
     bring(records, arrival(1), now=NOON + AHEAD_S)
     assert state(records)["hour"] == future
     with records.begin() as connection:
-        assert clocks.bring_back_hours(connection, NOON, HOUR) == 1
-        assert clocks.bring_back_hours(connection, NOON, HOUR) == 0
+        assert leases.bring_back_hours(connection, NOON, HOUR) == 1
+        assert leases.bring_back_hours(connection, NOON, HOUR) == 0
         assert arrival_hour(connection, NOON) == HOUR
         assert connection.execute(posts.select()).mappings().one()["hour"] == HOUR
     assert state(records)["hour"] == HOUR
@@ -57,7 +57,7 @@ def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(r
 def test_what_arrived_before_the_first_partition_belongs_to_the_running_hour(records):
     bring(records, arrival(1), now=NOON - AHEAD_S)
     with records.begin() as connection:
-        assert clocks.bring_back_hours(connection, NOON, HOUR) == 1
+        assert leases.bring_back_hours(connection, NOON, HOUR) == 1
     assert state(records)["hour"] == HOUR
 
 
@@ -77,10 +77,10 @@ def test_a_lease_from_the_future_is_worth_nothing_once_nobody_renews_it(records)
 def test_a_call_from_the_future_takes_no_stream(records):
     caller = Caller("t", "gigachat", "holder", 100.0)
     with records.begin() as connection:
-        calls.begin(connection, caller, ["1"], [NOTHING], NOON + AHEAD_S)
-        assert calls.under_way(connection, NOON) == []
-        calls.begin(connection, caller, ["2"], [NOTHING], NOON)
-        assert [row["id"] for row in calls.under_way(connection, NOON)] == ["2"]
+        rate_limits.add_calls(connection, caller, ["1"], [NOTHING], NOON + AHEAD_S)
+        assert rate_limits.in_flight(connection, NOON) == []
+        rate_limits.add_calls(connection, caller, ["2"], [NOTHING], NOON)
+        assert [row["id"] for row in rate_limits.in_flight(connection, NOON)] == ["2"]
 
 
 def test_an_announcement_that_was_taken_in_the_future_is_told_now(records):

@@ -34,8 +34,8 @@ def test_who_gets_no_turn_in_time_is_told_so_and_other_stores_are_free(records):
         too_late = pytest.raises(StoreUnavailable, match=r"vectors for too long: no turn within 0\.1 s")
         with too_late, turn(records, "vectors", timeout_s=0.1):
             pass
-        with turn(records, "graph", timeout_s=0.1) as still_mine:
-            still_mine()
+        with turn(records, "graph", timeout_s=0.1) as check_lock:
+            check_lock()
     with turn(records, "vectors", timeout_s=0.1):
         pass
 
@@ -61,13 +61,13 @@ def test_who_is_cut_off_finds_out_before_writing_and_the_next_has_the_turn(datab
     locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
     def write_after_a_loss():
-        with turn(records, "vectors") as still_mine:
-            still_mine()
+        with turn(records, "vectors") as check_lock:
+            check_lock()
             with others.begin() as connection:
                 assert connection.execute(text(locks)).scalars().all() == [True]
             with turn(others, "vectors", timeout_s=5):
                 pass
-            still_mine()
+            check_lock()
 
     with pytest.raises(StoreUnavailable, match="record store cannot be used"):
         write_after_a_loss()

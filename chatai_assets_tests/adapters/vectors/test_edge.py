@@ -13,7 +13,7 @@ import pytest
 from chatai_assets.adapters.vectors.edge import EdgeVectors
 from chatai_assets.adapters.vectors.edge_collection import READ_AHEAD
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.locks import Turns
+from chatai_assets.files.locks import IndexLock
 from chatai_assets_tests.contracts.vector_store import (
     DIMENSIONS,
     VectorStoreContract,
@@ -137,7 +137,7 @@ def test_whoever_holds_the_index_too_long_makes_it_unavailable(store: EdgeVector
 def test_searches_hold_the_index_side_by_side(store: EdgeVectors, tmp_path: Path):
     write(store, point(1, words="sea"))
     hasty = EdgeVectors(tmp_path / "vectors", DIMENSIONS, MODEL, turn_timeout_s=0.1)
-    with Turns(tmp_path / "vectors", timeout_s=0.1).searching():
+    with IndexLock(tmp_path / "vectors", timeout_s=0.1).searching():
         assert found(hasty, question(words="sea")) == [identity(1)]
         with pytest.raises(StoreUnavailable, match="busy"), hasty.writing():
             pass

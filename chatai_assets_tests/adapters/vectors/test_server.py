@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 from chatai_assets.adapters.vectors.edge import EdgeVectors
 from chatai_assets.adapters.vectors.qdrant import QdrantVectors
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.turns_adapters import StillMine
+from chatai_assets.files.locks import CheckLock
 from chatai_assets_tests.adapters.vectors.qdrant_wire import Served, qdrant_wire
 from chatai_assets_tests.contracts.vector_store import DIMENSIONS, VectorStoreContract, found, point, question, write
 from chatai_assets_tests.services import undisturbed
@@ -148,7 +148,7 @@ def test_who_has_lost_the_turn_writes_nothing(wire: Served):
         raise StoreUnavailable("the turn was lost")
 
     @contextmanager
-    def soon_lost() -> Iterator[StillMine]:
+    def soon_lost() -> Iterator[CheckLock]:
         yield lost
 
     with closing(QdrantVectors(wire.url, DIMENSIONS, MODEL, soon_lost)) as store:

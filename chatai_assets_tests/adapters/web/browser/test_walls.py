@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Error, sync_playwright
 from structlog.testing import capture_logs
 
-from chatai_assets.adapters.crawler.browser.arguments import ARGUMENTS
+from chatai_assets.adapters.crawler.browser.chromium import ARGUMENTS
 from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.crawler.crawler import WebPages
 from chatai_assets.domain.web_pages import Link
