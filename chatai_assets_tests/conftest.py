@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from chatai_assets_tests.services import (
+from chatai_assets_tests.support.services import (
     browser,
     database_url,
     empty_neo4j,

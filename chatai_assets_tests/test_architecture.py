@@ -69,7 +69,7 @@ def test_imports_go_down_only(module: Path):
     assert [name for name in inside if layer_of(name) > mine or is_neighbour(dotted(module), name)] == []
 
 
-@pytest.mark.parametrize("module", sorted((PACKAGE / "domain").glob("*.py")), ids=dotted)
+@pytest.mark.parametrize("module", sorted((PACKAGE / "domain").rglob("*.py")), ids=dotted)
 def test_the_domain_knows_no_driver_clock_or_environment(module: Path):
     assert {name.partition(".")[0] for name in imports_of(module)} & OUTSIDE_DOMAIN == set()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatai_assets.settings import PROJECT
-from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, run_command
+from chatai_assets_tests.support.daemon import BIN, clean_environment, run_command
 
 README = PROJECT / "README.md"
 OPERATIONS = PROJECT / "deploy" / "operations.md"

@@ -11,7 +11,7 @@ from chatai_assets.adapters.notifier import Announcements
 from chatai_assets.adapters.sentry import Sentry
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
-from chatai_assets_tests.providers.http_server import Request, Response, serving
+from chatai_assets_tests.support.providers.http_server import Request, Response, serving
 
 KEY = "0123456789abcdef"
 

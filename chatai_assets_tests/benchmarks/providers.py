@@ -25,8 +25,8 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.services import Parts
 from chatai_assets.settings import read_settings
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import Limits, ingest_posts, message, process_all, rows
-from chatai_assets_tests.providers.server import ask_server
+from chatai_assets_tests.support.pipeline import Limits, ingest_posts, message, process_all, rows
+from chatai_assets_tests.support.providers.server import ask_server
 
 AMPLE = {"CHATAI_QUOTA_MINUTE": "1000000", "CHATAI_QUOTA_HOUR": "1000000", "CHATAI_QUOTA_DAY": "1000000"}
 STORM = {"429": 0.06, "429_retry_after": 0.03, "500": 0.06, "503": 0.03, "cut": 0.06, "lost_ack": 0.06}
@@ -36,7 +36,15 @@ ASKED: tuple[Stage, ...] = ("tag", "embed")
 @contextmanager
 def server_process(latency_s: float) -> Iterator[dict[str, str]]:
     """Run the server in a process of its own; give the variables with which it is asked."""
-    command = [sys.executable, "-m", "chatai_assets_tests.providers.server", "--port", "0", "--latency", str(latency_s)]
+    command = [
+        sys.executable,
+        "-m",
+        "chatai_assets_tests.support.providers.server",
+        "--port",
+        "0",
+        "--latency",
+        str(latency_s),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stdout.readline() for _ in range(7)] if process.stdout else []
         try:

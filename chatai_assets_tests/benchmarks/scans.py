@@ -27,7 +27,7 @@ from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
 from chatai_assets.storage.engine import open_records
-from chatai_assets_tests.adapters.parsers.drawing import drawn, scanned
+from chatai_assets_tests.support.scans import drawn, scanned
 
 PASSAGES_PER_PAGE = 3
 WORKERS = 2

@@ -25,9 +25,9 @@ from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.local_runner import process, unhurried
 from chatai_assets.services import Parts
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.adapters.vectors.qdrant_wire import qdrant_wire
-from chatai_assets_tests.pipeline import contents, differences, free_settings, ingest_files, loose_ends
-from chatai_assets_tests.services import empty_graph, new_database, served
+from chatai_assets_tests.support.pipeline import contents, differences, free_settings, ingest_files, loose_ends
+from chatai_assets_tests.support.qdrant_wire import qdrant_wire
+from chatai_assets_tests.support.services import empty_graph, new_database, served
 
 COUNTED = (schema.inbox, schema.vectors)
 """Tables of which only the number of rows is compared: one tells when and whence, of the other the index has it all."""

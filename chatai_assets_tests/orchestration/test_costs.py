@@ -12,8 +12,8 @@ from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.orchestration.conftest import HOUR_S, Home
-from chatai_assets_tests.providers.home import parts_at
-from chatai_assets_tests.providers.server import provider_server
+from chatai_assets_tests.support.providers.home import parts_at
+from chatai_assets_tests.support.providers.server import provider_server
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from chatai_assets.orchestration.doctor import examine, place_of
 from chatai_assets.settings import read_settings
-from chatai_assets_tests.providers.server import provider_server
-from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, run_command
+from chatai_assets_tests.support.daemon import BIN, clean_environment, run_command
+from chatai_assets_tests.support.providers.server import provider_server
 
 PARTS = ["records", "vectors", "graph", "blobs", "tagger", "extractor", "embedder", "dagster", "ocr"]
 SECRETS = {

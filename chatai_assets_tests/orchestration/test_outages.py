@@ -20,8 +20,8 @@ from chatai_assets.orchestration.runs import asked_of
 from chatai_assets.orchestration.sensors import due_sensor
 from chatai_assets.services import open_parts
 from chatai_assets.storage import outages
-from chatai_assets_tests.orchestration.test_due import asked, tick
-from chatai_assets_tests.stages.test_outages import Town
+from chatai_assets_tests.operations.test_outages import Town
+from chatai_assets_tests.orchestration.test_due_hours import asked, tick
 
 
 @pytest.fixture

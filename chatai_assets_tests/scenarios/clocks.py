@@ -35,7 +35,8 @@ from chatai_assets.services import Parts, first_hour
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.leases import Claim
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import (
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.pipeline import (
     Limits,
     contents,
     differences,
@@ -48,7 +49,6 @@ from chatai_assets_tests.pipeline import (
     run,
     scope_of,
 )
-from chatai_assets_tests.scenarios import corpus
 
 JUMPS_S = (-7_200.0, 0.0, 7_200.0)
 JUMPY = 0.2

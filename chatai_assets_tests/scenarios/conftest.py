@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from chatai_assets_tests.scenarios.browser import CHROMIUM, open_page
-from chatai_assets_tests.scenarios.daemon import Daemon, make_run
+from chatai_assets_tests.support.browser import CHROMIUM, open_page
+from chatai_assets_tests.support.daemon import Daemon, make_run
 
 SAMPLES_WAIT_S = 90.0
 SAMPLES = 16

@@ -34,7 +34,10 @@ from chatai_assets.operations.status import redo
 from chatai_assets.pipeline.engine import free_lost_claims
 from chatai_assets.services import Parts
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import (
+from chatai_assets_tests.scenarios.kills import Material, Plan
+from chatai_assets_tests.support.bad_disk import Fault, be_traceable, failing
+from chatai_assets_tests.support.forked_workers import LIMITS, LOADED
+from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     due_hours,
@@ -46,9 +49,6 @@ from chatai_assets_tests.pipeline import (
     run,
     scope_of,
 )
-from chatai_assets_tests.scenarios.bad_disk import Fault, be_traceable, failing
-from chatai_assets_tests.scenarios.kills import Material, Plan
-from chatai_assets_tests.scenarios.lives import LIMITS, LOADED
 
 PATIENCE_S = 120.0
 """A worker that says nothing for so long hangs."""

@@ -30,9 +30,8 @@ from chatai_assets.services import Parts
 from chatai_assets.settings import PROJECT
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import free_settings, ingest_files, ingest_posts, rows
-from chatai_assets_tests.scenarios import corpus
-from chatai_assets_tests.scenarios.daemon import (
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.daemon import (
     BIN,
     HEARING_INTERRUPTS,
     Daemon,
@@ -41,6 +40,7 @@ from chatai_assets_tests.scenarios.daemon import (
     free_port,
     processes_of,
 )
+from chatai_assets_tests.support.pipeline import free_settings, ingest_files, ingest_posts, rows
 
 STOPPED_WITHIN_S = 30.0
 TIDY_WITHIN_S = 60.0

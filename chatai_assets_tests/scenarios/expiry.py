@@ -32,7 +32,9 @@ from chatai_assets.services import Parts
 from chatai_assets.storage.key_values import read_checkpoint
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets.storage.tombstones import leaving
-from chatai_assets_tests.pipeline import (
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.forked_workers import LOADED
+from chatai_assets_tests.support.pipeline import (
     NOON,
     contents,
     differences,
@@ -43,9 +45,7 @@ from chatai_assets_tests.pipeline import (
     process_all,
     rows,
 )
-from chatai_assets_tests.scenarios import corpus
-from chatai_assets_tests.scenarios.lives import LOADED
-from chatai_assets_tests.services import new_database, served
+from chatai_assets_tests.support.services import new_database, served
 
 DAY_S = 86_400
 LATER = NOON + 20 * DAY_S

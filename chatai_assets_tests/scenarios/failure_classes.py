@@ -23,7 +23,7 @@ from chatai_assets.operations.dead_letters import replay
 from chatai_assets.services import Parts
 from chatai_assets.storage.dead_letters import Choice
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import (
+from chatai_assets_tests.support.pipeline import (
     contents,
     free_settings,
     ingest_files,

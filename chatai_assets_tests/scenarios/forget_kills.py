@@ -26,11 +26,8 @@ from chatai_assets.operations.vacuum import vacuum
 from chatai_assets.pipeline.engine import free_lost_claims
 from chatai_assets.services import Parts
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import contents, free_settings, loose_ends, process_all, rows
-from chatai_assets_tests.scenarios.lives import LOADED, PATIENCE_S
-from chatai_assets_tests.scenarios.worker import Fate, MortalRecords, Survey, make_mortal
-from chatai_assets_tests.services import new_database, served
-from chatai_assets_tests.stages.forgetting import (
+from chatai_assets_tests.support.crash_injection import Fate, MortalRecords, Survey, make_mortal
+from chatai_assets_tests.support.erasure import (
     POST,
     bring_all,
     stores,
@@ -38,6 +35,9 @@ from chatai_assets_tests.stages.forgetting import (
     traces_in_projections,
     traces_in_tables,
 )
+from chatai_assets_tests.support.forked_workers import LOADED, PATIENCE_S
+from chatai_assets_tests.support.pipeline import contents, free_settings, loose_ends, process_all, rows
+from chatai_assets_tests.support.services import new_database, served
 
 PRELOADED = (__name__, *LOADED)
 

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.observability import LOG_CUT
-from chatai_assets_tests.adapters.graph import writing
+from chatai_assets_tests.support import graph_writes as writing
 
 SAID = {"opening": 0.15, "applying": 0.6, "applied": 0.2, "closed": 0.02}
 """What a writer says it does next, or has done -> seconds within which it is killed."""

@@ -24,11 +24,11 @@ from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Parts
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.adapters.parsers.making import docx, pdf, word_paragraph
 from chatai_assets_tests.adapters.parsers.test_corpus import HOSTILE
-from chatai_assets_tests.pipeline import Limits, free_settings, ingest_files, process_all, rows
+from chatai_assets_tests.support.files import docx, pdf, word_paragraph
+from chatai_assets_tests.support.pipeline import Limits, free_settings, ingest_files, process_all, rows
 
-CHILD = "chatai_assets_tests.scenarios.hostile_child"
+CHILD = "chatai_assets_tests.support.hostile_child"
 HOSTILE_SHARE = 0.4
 WORKERS = 2
 ATTEMPT_S = 3_600

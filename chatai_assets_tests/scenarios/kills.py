@@ -29,11 +29,18 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.pipeline.engine import free_lost_claims
 from chatai_assets.services import Parts
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import contents, differences, due_hours, free_settings, ingest_files, loose_ends
-from chatai_assets_tests.scenarios import corpus
-from chatai_assets_tests.scenarios.lives import ENDED, End, Life, Lives, calls_in, do_round, equip, note
-from chatai_assets_tests.scenarios.worker import Survey, asked_line
-from chatai_assets_tests.services import new_database, served
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.crash_injection import Survey, asked_line
+from chatai_assets_tests.support.forked_workers import ENDED, End, Life, Lives, calls_in, do_round, equip, note
+from chatai_assets_tests.support.pipeline import (
+    contents,
+    differences,
+    due_hours,
+    free_settings,
+    ingest_files,
+    loose_ends,
+)
+from chatai_assets_tests.support.services import new_database, served
 
 LIVES_PER_KILL = 3
 """Some processes finish before they come to where they shall die."""

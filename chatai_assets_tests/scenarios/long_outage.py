@@ -32,10 +32,10 @@ from chatai_assets.services import Parts
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import ingest_files, ingest_posts, message
-from chatai_assets_tests.providers.home import parts_at
-from chatai_assets_tests.providers.http_server import Request, Response, serving
-from chatai_assets_tests.providers.server import ProviderServer, provider_server
+from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message
+from chatai_assets_tests.support.providers.home import parts_at
+from chatai_assets_tests.support.providers.http_server import Request, Response, serving
+from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
 HOUR_S = 3_600.0
 TICK_S = 30.0

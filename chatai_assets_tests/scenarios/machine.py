@@ -25,10 +25,10 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Parts
-from chatai_assets_tests.pipeline import free_settings
-from chatai_assets_tests.scenarios.lives import Lives
-from chatai_assets_tests.scenarios.model import TENANTS, TEXTS
-from chatai_assets_tests.scenarios.world import KILLED_AT, World
+from chatai_assets_tests.support.forked_workers import Lives
+from chatai_assets_tests.support.pipeline import free_settings
+from chatai_assets_tests.support.pipeline_model import TENANTS, TEXTS
+from chatai_assets_tests.support.snapshot import KILLED_AT, World
 
 STEPS = 100
 """Operations on one home, which then comes to rest and is thrown away."""

@@ -22,10 +22,10 @@ from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.services import open_parts
 from chatai_assets.settings import read_settings
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import ingest_posts, message
-from chatai_assets_tests.providers.home import AMPLE
-from chatai_assets_tests.providers.server import ProviderServer, provider_server
-from chatai_assets_tests.scenarios.daemon import Daemon, make_run
+from chatai_assets_tests.support.daemon import Daemon, make_run
+from chatai_assets_tests.support.pipeline import ingest_posts, message
+from chatai_assets_tests.support.providers.home import AMPLE
+from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
 DOWN = {"503": 1.0}
 BEGUN_S = 60.0

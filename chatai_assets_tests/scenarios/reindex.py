@@ -34,11 +34,11 @@ from chatai_assets.operations.reindexing import give_up
 from chatai_assets.services import Parts
 from chatai_assets.settings import Settings
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import found_by, free_settings, ingest_posts, message, process_all, rows
-from chatai_assets_tests.scenarios import corpus
-from chatai_assets_tests.scenarios.lives import LOADED
-from chatai_assets_tests.scenarios.worker import Counted, asked_line
-from chatai_assets_tests.stages.reindexing import back, means_of, reindexed
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.crash_injection import Counted, asked_line
+from chatai_assets_tests.support.forked_workers import LOADED
+from chatai_assets_tests.support.pipeline import found_by, free_settings, ingest_posts, message, process_all, rows
+from chatai_assets_tests.support.reindexing import back, means_of, reindexed
 
 GOOD, BAD = "free:512", "free:2"
 LIGHTHOUSES = 20

@@ -25,7 +25,10 @@ import click
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Parts
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import (
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.crash_injection import ANYWHERE, asked_line
+from chatai_assets_tests.support.forked_workers import ENDED, Life, Lives, calls_in, note
+from chatai_assets_tests.support.pipeline import (
     NOON,
     Limits,
     contents,
@@ -38,10 +41,7 @@ from chatai_assets_tests.pipeline import (
     process_all,
     rows,
 )
-from chatai_assets_tests.scenarios import corpus
-from chatai_assets_tests.scenarios.lives import ENDED, Life, Lives, calls_in, note
-from chatai_assets_tests.scenarios.worker import ANYWHERE, asked_line
-from chatai_assets_tests.services import new_database, served
+from chatai_assets_tests.support.services import new_database, served
 
 HOUR_S, DAY_S = 3_600, 86_400
 LATER = NOON + 20 * DAY_S

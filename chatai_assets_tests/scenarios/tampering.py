@@ -22,8 +22,8 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.operations.audit.audit import AuditReport, audit
 from chatai_assets.operations.audit.comparison import Difference
 from chatai_assets.services import Parts
-from chatai_assets_tests.pipeline import Limits, free_settings, ingest_posts, message, process_all
-from chatai_assets_tests.scenarios import corpus
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.pipeline import Limits, free_settings, ingest_posts, message, process_all
 
 BATCH = 5_000
 AUDIT = """

@@ -5,8 +5,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from chatai_assets.domain.ids import STAGES
 from chatai_assets.orchestration.assets.stages import NAMES
-from chatai_assets_tests.scenarios.browser import take_picture
-from chatai_assets_tests.scenarios.daemon import Daemon
+from chatai_assets_tests.support.browser import take_picture
+from chatai_assets_tests.support.daemon import Daemon
 
 BOTH_GROUPS_OPEN = "expanded=global%40global%3Adocuments%2Cglobal%40global%3Aposts"
 EMPTY_CORNER = (90, 600)

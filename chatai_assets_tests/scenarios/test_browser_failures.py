@@ -15,12 +15,12 @@ from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.runs import ASKED_TAG, OPEN, PARTITION_TAG
 from chatai_assets.services import open_parts
 from chatai_assets.settings import read_settings
-from chatai_assets_tests.adapters.parsers.making import pdf
-from chatai_assets_tests.pipeline import ingest_files, ingest_posts, message
-from chatai_assets_tests.providers.home import AMPLE
-from chatai_assets_tests.providers.server import ProviderServer, provider_server
-from chatai_assets_tests.scenarios.browser import take_picture
-from chatai_assets_tests.scenarios.daemon import Daemon, make_run
+from chatai_assets_tests.support.browser import take_picture
+from chatai_assets_tests.support.daemon import Daemon, make_run
+from chatai_assets_tests.support.files import pdf
+from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message
+from chatai_assets_tests.support.providers.home import AMPLE
+from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
 HOURS_AGO = (3, 2, 1)
 HOUR_S = 3_600

@@ -11,8 +11,7 @@ import pytest
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
 from chatai_assets.settings import PROJECT, read_settings
-from chatai_assets_tests.adapters.parsers.making import pdf
-from chatai_assets_tests.scenarios.daemon import (
+from chatai_assets_tests.support.daemon import (
     Daemon,
     clean_environment,
     dagster_dev,
@@ -20,6 +19,7 @@ from chatai_assets_tests.scenarios.daemon import (
     run_command,
     run_target,
 )
+from chatai_assets_tests.support.files import pdf
 
 DROP_WAIT_S = 60.0
 pytestmark = pytest.mark.daemon

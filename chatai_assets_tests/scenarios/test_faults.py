@@ -5,20 +5,12 @@ from random import SystemRandom
 import pytest
 
 from chatai_assets.domain import retry as retries
-from chatai_assets_tests.scenarios import (
-    clocks,
-    crowd,
-    disk,
-    drills,
-    forget_kills,
-    graph_kills,
-    kills,
-    lossy,
-    machine,
-    stopped,
-)
-from chatai_assets_tests.scenarios.bad_disk import TracerMissing
-from chatai_assets_tests.services import skipped_without
+from chatai_assets_tests.scenarios import clocks, disk, drills, forget_kills, graph_kills, kills, machine
+from chatai_assets_tests.scenarios import concurrency as crowd
+from chatai_assets_tests.scenarios import frozen_worker as stopped
+from chatai_assets_tests.scenarios import lost_acks as lossy
+from chatai_assets_tests.support.bad_disk import TracerMissing
+from chatai_assets_tests.support.services import skipped_without
 
 
 @pytest.fixture(params=["embedded", "servers"])

@@ -11,9 +11,9 @@ from chatai_assets.orchestration.instance import prepare_dagster_home
 from chatai_assets.services import Parts
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.pipeline import due_hours, ingest_posts, message, process_all, rows, states
-from chatai_assets_tests.scenarios.daemon import BIN, clean_environment, processes_of
-from chatai_assets_tests.scenarios.hanging import HANGS
+from chatai_assets_tests.support.daemon import BIN, clean_environment, processes_of
+from chatai_assets_tests.support.hanging import HANGS
+from chatai_assets_tests.support.pipeline import due_hours, ingest_posts, message, process_all, rows, states
 
 DEADLINE_S = 2
 PATIENCE_S = 60.0
@@ -32,7 +32,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def materialize(settings: Settings, hour: str, **variables: str) -> int:
     """Run two stages of an hour in a process of their own; return its exit code."""
-    command = [str(BIN / "dagster"), "asset", "materialize", "-m", "chatai_assets_tests.scenarios.hanging"]
+    command = [str(BIN / "dagster"), "asset", "materialize", "-m", "chatai_assets_tests.support.hanging"]
     options = ["--select", STAGES_BEFORE, "--partition", hour]
     with subprocess.Popen(
         [*command, *options],

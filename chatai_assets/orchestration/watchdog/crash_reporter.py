@@ -2,7 +2,7 @@
 
 ``python -m chatai_assets.orchestration.watchdog.crash_reporter`` is started by the watchdog ahead of time, since
 loading Dagster takes a while. Standard input: what ``words_for`` made, a line; the sentence, when there is one to say
-(an empty line says that the process is gone); ``gone``, when the process is. Without a sentence it says and does nothing.
+(an empty line says that the process is gone); ``gone``, when the process is. Without a sentence it does nothing.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.extraction import Entity, Extraction
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Facts, Node, subgraph
-from chatai_assets_tests.adapters.graph.writing import VERSIONS, changes, held, latest
-from chatai_assets_tests.scenarios.bad_disk import Fault, TracerMissing, failing
-from chatai_assets_tests.services import skipped_without
+from chatai_assets_tests.support.bad_disk import Fault, TracerMissing, failing
+from chatai_assets_tests.support.graph_writes import VERSIONS, changes, held, latest
+from chatai_assets_tests.support.services import skipped_without
 
 KILLS = 6
 RUBBISH = b"something else" * 1000
@@ -33,7 +33,7 @@ MENTION = GraphChange(nodes=NAMED.nodes, edges=NAMED.edges)
 
 
 def writer_from(folder, first, *options):
-    command = [sys.executable, "-m", "chatai_assets_tests.adapters.graph.writing", str(folder), str(first), *options]
+    command = [sys.executable, "-m", "chatai_assets_tests.support.graph_writes", str(folder), str(first), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

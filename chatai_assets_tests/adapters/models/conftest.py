@@ -1,33 +1,5 @@
-"""A local provider server and a home that asks it; pauses between tries are short."""
+"""Fixtures of this folder: a local provider server, and a home that uses it."""
 
-from __future__ import annotations
+from chatai_assets_tests.support.providers.fixtures import parts, running_server, server
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from chatai_assets.domain import retry as retries
-from chatai_assets.services import Parts
-from chatai_assets_tests.providers.home import parts_at
-from chatai_assets_tests.providers.server import ProviderServer, provider_server
-
-
-@pytest.fixture(scope="session")
-def running_server() -> Iterator[ProviderServer]:
-    with provider_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running_server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> ProviderServer:
-    """The server without a past."""
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.02)
-    running_server.reset()
-    return running_server
-
-
-@pytest.fixture
-def parts(server: ProviderServer, tmp_path: Path) -> Iterator[Parts]:
-    with parts_at(server, tmp_path / "home") as opened:
-        yield opened
+__all__ = ["parts", "running_server", "server"]

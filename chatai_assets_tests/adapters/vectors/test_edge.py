@@ -14,7 +14,7 @@ from chatai_assets.adapters.vectors.edge import EdgeVectors
 from chatai_assets.adapters.vectors.edge_collection import READ_AHEAD
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.files.locks import IndexLock
-from chatai_assets_tests.contracts.vector_store import (
+from chatai_assets_tests.support.vector_store_contract import (
     DIMENSIONS,
     VectorStoreContract,
     found,
@@ -30,7 +30,7 @@ PREAMBLE = """
 import sys, time
 from pathlib import Path
 from chatai_assets.adapters.vectors.edge import EdgeVectors
-from chatai_assets_tests.contracts.vector_store import DIMENSIONS, point, question
+from chatai_assets_tests.support.vector_store_contract import DIMENSIONS, point, question
 store = EdgeVectors(Path(sys.argv[1]), DIMENSIONS, "hashed@1")
 """
 KILLED_WHILE_SEARCHING = """

@@ -22,6 +22,7 @@ from crawl4ai.browser_manager import BrowserManager
 from playwright.async_api import BrowserContext, Page, Request, Route, WebSocketRoute
 from playwright.async_api import Error as BrowserError
 
+from chatai_assets.adapters.crawler.browser.launch_flags import ARGUMENTS, NOWHERE
 from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
 from chatai_assets.adapters.crawler.browser.protocol import Message
 from chatai_assets.adapters.parsers.html import html_codec
@@ -178,21 +179,3 @@ def in_utf8(body: bytes) -> bytes:
 
 async def _refuse_socket(socket: WebSocketRoute) -> None:
     await socket.close()
-
-
-NOWHERE = "http://nowhere.invalid:1"
-"""RFC 6761: no name server knows it."""
-ARGUMENTS = (
-    f"--proxy-server={NOWHERE}",
-    "--proxy-bypass-list=<-loopback>",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-domain-reliability",
-    "--disable-sync",
-    "--dns-prefetch-disable",
-    "--no-pings",
-    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-)

@@ -1,0 +1,43 @@
+"""One small internet and one parser child for all tests of this folder."""
+
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.adapters.sandbox.pool import ParserPool
+from chatai_assets_tests.support.certificates import certificate_of
+from chatai_assets_tests.support.hostile_web import TIGHT, Internet, internet, serving
+
+
+@pytest.fixture(scope="package")
+def page_parser() -> Iterator[ParserPool]:
+    with ParserPool(1, ParserLimits(wall_s=5)) as pool:
+        yield pool
+
+
+@pytest.fixture
+def net() -> Iterator[Internet]:
+    with internet() as made:
+        yield made
+
+
+@pytest.fixture
+def pages(net: Internet, page_parser: ParserPool) -> Iterator[WebPages]:
+    with WebPages(page_parser, TIGHT, net.world) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def tls_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ssl.SSLContext]]:
+    """A site with a certificate for ``site.example``: its port, and the context that trusts it."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = certificate_of("site.example")
+    (folder / "cert.pem").write_bytes(certificate)
+    (folder / "key.pem").write_bytes(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    with serving(context) as port:
+        yield port, ssl.create_default_context(cafile=str(folder / "cert.pem"))

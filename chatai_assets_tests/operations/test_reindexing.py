@@ -1,0 +1,345 @@
+"""Another model comes to serve beside the first, and nobody misses anything meanwhile."""
+
+import shutil
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from chatai_assets.adapters.models.fake import HashedEmbedder
+from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
+from chatai_assets.operations.audit.audit import audit
+from chatai_assets.operations.erasure import forget
+from chatai_assets.operations.reindexing import CannotReindex, begin, drop_old, fill, give_up
+from chatai_assets.operations.relevance import Asked
+from chatai_assets.operations.status import status
+from chatai_assets.orchestration.projection_monitor import Lookout
+from chatai_assets.services import Parts
+from chatai_assets.storage import reindexing as filling
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.erasure import stores
+from chatai_assets_tests.support.pipeline import (
+    due_hours,
+    found_by,
+    ingest_files,
+    ingest_posts,
+    message,
+    process_all,
+    rows,
+    run,
+    scope_of,
+)
+from chatai_assets_tests.support.reindexing import Broken, back, filled, means_of, reindexed, served
+
+COUNT = 40
+WHALE = "Синий кит проплыл мимо маяка и нырнул."
+
+
+def with_posts(parts):
+    """Return a home with forty-one posts, indexed."""
+    ingest_posts(parts, [*corpus.posts(7, COUNT), message(900, WHALE)])
+    process_all(parts)
+    return parts
+
+
+@pytest.fixture
+def home(embedded):
+    """On embedded stores."""
+    return with_posts(embedded)
+
+
+@pytest.fixture
+def either(parts):
+    """On embedded stores and on servers."""
+    return with_posts(parts)
+
+
+def found(parts, question=WHALE):
+    return [hit.source for hit in found_by(parts, question)]
+
+
+def states(parts):
+    return {row["number"]: row["state"] for row in rows(parts, schema.indexes)}
+
+
+def agrees(parts):
+    vectors, _ = parts.audited
+    return audit(parts.records, vectors).agrees
+
+
+def test_another_model_serves_what_the_first_one_did(either):
+    before, first = served(either), either.indexes.serving()
+    done = reindexed(either, "free:512")
+    assert done.comparison
+    assert (done.serves, done.refused, done.comparison.worse) == (True, "", [])
+    assert served(either) == before
+    assert either.indexes.serving().about.dimensions == 512
+    assert states(either) == {1: "kept", 2: "serving"}
+    assert dict(first.vectors.points()) == before
+    assert agrees(either)
+    assert found(either)[0].endswith("/900")
+    assert rows(either, schema.work, schema.work.c.stage == "reindex") == []
+    told = status(either.records, either.indexes, either.graph)
+    assert [(index["embedder"], index["state"]) for index in told["indexes"]] == [
+        ("free", "kept"),
+        ("free:512", "serving"),
+    ]
+    assert (told["vectors"]["points"], told["lost"]) == (len(before), [])
+
+
+def test_work_goes_on_in_the_index_that_serves(home):
+    reindexed(home, "free:512")
+    ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
+    process_all(home)
+    assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert {row["model"] for row in rows(home, schema.vectors)} == {"free-hashed-256-1", "free-hashed-512-1"}
+    assert agrees(home)
+
+
+def test_what_comes_is_edited_and_goes_while_it_is_filled_is_there_after(either):
+    filled(either, "free:512")
+    ingest_posts(either, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
+    process_all(either)
+    forget(stores(either), f"tg/{-1_000_000_000_123}/901")
+    gone = rows(either, schema.posts)[0]["source_key"]
+    forget(stores(either), gone)
+    done = reindexed(either, "free:512")
+    assert done.serves
+    assert {payload["source"] for payload in served(either).values()} == {
+        row["source_key"] for row in rows(either, schema.posts)
+    }
+    assert agrees(either)
+    kept = either.indexes.opened(either.indexes.of("kept"))
+    assert gone not in {payload["source"] for _, payload in kept.vectors.points()}
+
+
+def test_an_edit_on_its_way_hides_nothing_of_the_revision_before_it(home):
+    begin(means_of(home), *home.named("free:512"))
+    with home.records.begin() as connection:
+        filling.open_some(connection, 2, now=1.0)
+    ingest_posts(home, [message(900, "Кит уплыл.", edited=1_800_000_000)])
+    assert reindexed(home, "free:512").serves
+    assert any(payload["source"].endswith("/900") for payload in served(home).values())
+    process_all(home)
+    assert found(home, "Кит уплыл.")[0].endswith("/900")
+    assert agrees(home)
+
+
+def test_what_was_embedded_for_the_old_index_comes_into_the_new_one(home):
+    ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
+    process_all(home, stages=("parse", "tag", "enrich", "embed"))
+    reindexed(home, "free:512")
+    for _ in range(2):
+        process_all(home)
+    assert due_hours(home, "posts") == []
+    assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert agrees(home)
+
+
+def test_a_bad_model_is_refused_and_serves_only_if_told(home):
+    done = reindexed(home, "free:2")
+    assert not done.serves
+    assert "mean reciprocal rank by meaning alone" in done.refused
+    assert states(home) == {1: "serving", 2: "filling"}
+    assert found(home)[0].endswith("/900")
+    with pytest.raises(CannotReindex, match="free:2 is being filled"):
+        reindexed(home, "free:512")
+    assert reindexed(home, "free:2", even_if_worse=True).serves
+    assert home.indexes.serving().about.embedder == "free:2"
+
+
+def test_questions_of_people_decide(home):
+    lost = [Asked("default", WHALE, "tg/1/1")]
+    compared = reindexed(home, "free:512", asked=lambda: lost).comparison
+    assert compared
+    assert (compared.questions, compared.after["meaning alone"].recall) == (1, 0.0)
+
+
+def test_what_is_given_up_leaves_nothing(home):
+    filled(home, "free:512")
+    assert give_up(means_of(home)).embedder == "free:512"
+    assert states(home) == {1: "serving"}
+    assert {row["model"] for row in rows(home, schema.vectors)} == {"free-hashed-256-1"}
+    assert {row["projection"] for row in rows(home, schema.index_ledger)} == {"vectors", "graph"}
+    assert rows(home, schema.work, schema.work.c.stage == "reindex") == []
+    assert reindexed(home, "free:512").index.number == 3
+    with pytest.raises(CannotReindex, match="No index is being filled"):
+        give_up(means_of(home))
+
+
+def test_the_way_back_costs_only_what_came_since(either):
+    reindexed(either, "free:512")
+    ingest_posts(either, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
+    process_all(either)
+    after = served(either)
+    done = back(either)
+    assert (done.serves, done.filled.counts["texts_embedded"]) == (True, 2)
+    assert either.indexes.serving().about.number == 1
+    assert served(either) == after
+    assert agrees(either)
+    drop_old(means_of(either))
+    assert states(either) == {1: "serving"}
+    assert {row["model"] for row in rows(either, schema.vectors)} == {"free-hashed-256-1"}
+    with pytest.raises(CannotReindex, match="No index is kept"):
+        back(either)
+
+
+def test_nothing_is_embedded_twice_when_filling_is_stopped_and_gone_on_with(home):
+    texts = {row["text_hash"] for row in rows(home, schema.chunks)}
+    first = filled(home, "free:512", ends=0.0)
+    assert not first.complete
+    means = means_of(home)
+    begin(means, *home.named("free:512"))
+    with home.records.reading() as connection:
+        assert filling.open_states(connection) == {}
+    done = reindexed(home, "free:512")
+    assert done.filled.counts["texts_embedded"] == len(texts)
+    assert reindexed(home, "free").filled.counts["texts_embedded"] == 0
+
+
+def test_a_provider_that_is_down_leaves_the_serving_index_alone(home, monkeypatch):
+    begin(means_of(home), *home.named("free:512"))
+    made = home._query_embedder  # noqa: SLF001 - where a provider would be asked
+    monkeypatch.setattr(home, "_query_embedder", lambda name: Broken(512) if name == "free:512" else made(name))
+    with pytest.raises(ProviderUnreachable):
+        filled(home, "free:512", begun=True)
+    ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
+    process_all(home)
+    assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
+    with home.records.reading() as connection:
+        states = connection.execute(select(schema.work.c.state).where(schema.work.c.stage == "reindex")).scalars()
+        assert Counter(states) == {"pending": COUNT + 2}
+
+
+def test_an_index_run_that_another_index_overtakes_is_done_in_that_one(home):
+    index = begin(means_of(home), *home.named("free:512"))
+    ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
+    process_all(home, stages=("parse", "tag", "enrich", "embed"))
+    overtaken = home.vectors.writing
+
+    def meanwhile():
+        home.vectors.writing = overtaken
+        assert reindexed(home, "free:512").index.number == index.number
+        return overtaken()
+
+    home.vectors.writing = meanwhile
+    (hour,) = due_hours(home, "posts")
+    run("index", scope_of("posts", hour), home)
+    for _ in range(2):
+        process_all(home)
+    assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert len(served(home)) == len({row["source_key"] + str(row["ordinal"]) for row in rows(home, schema.chunks)})
+    assert agrees(home)
+
+
+def test_filling_shows_in_no_hour_that_is_behind(home):
+    begin(means_of(home), *home.named("free:512"))
+    with home.records.begin() as connection:
+        assert filling.open_some(connection, 2, now=1.0) == COUNT + 1
+    assert due_hours(home, "posts") == []
+    assert status(home.records, home.indexes, home.graph)["hours_behind"] == []
+    fill_all = means_of(home)
+    fill(fill_all, home.indexes.of("filling"), filled(home, "free:512", begun=True))
+
+
+def test_an_index_that_is_lost_while_it_is_filled_or_kept_is_written_again(home):
+    filled(home, "free:512")
+    shutil.rmtree(home.settings.home / "vectors-2")
+    assert [said.split()[1] for said in Lookout().look(home)] == ["vectors/2"]
+    assert reindexed(home, "free:512").serves
+    before = served(home)
+    assert len(before) == len(rows(home, schema.chunks))
+    shutil.rmtree(home.settings.home / "vectors")
+    assert [said.split()[1] for said in Lookout().look(home)] == ["vectors"]
+    assert due_hours(home, "posts") == []
+    assert back(home).filled.counts["points_written"] == len(before)
+    assert served(home) == before
+    assert agrees(home)
+
+
+def test_the_index_that_serves_is_written_again_when_it_is_lost(home):
+    reindexed(home, "free:512")
+    before = served(home)
+    shutil.rmtree(home.settings.home / "vectors-2")
+    assert [said.split()[1] for said in Lookout().look(home)] == ["vectors/2"]
+    process_all(home)
+    assert served(home) == before
+    assert agrees(home)
+
+
+def test_a_setting_that_changes_mixes_nothing(home):
+    changed = replace(home.settings, models=replace(home.settings.models, embedder="offline"))
+    with Parts(changed) as parts:
+        ingest_posts(parts, [message(901, "Жираф вышел из поезда.")])
+        process_all(parts)
+        assert found(parts, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert {row["model"] for row in rows(home, schema.vectors)} == {"free-hashed-256-1"}
+
+
+def test_what_is_down_is_told_by_the_name_of_whoever_embeds_for_the_index(home, monkeypatch):
+    reindexed(home, "free:512")
+    monkeypatch.setattr(home, "_query_embedder", lambda _name: Broken(512))
+    home._others.clear()  # noqa: SLF001 - as in a new process
+    ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
+    with pytest.raises(ProviderUnreachable) as caught:
+        process_all(home)
+    assert caught.value.part == "free"
+
+
+def test_an_index_run_that_is_overtaken_before_it_commits_is_done_again_in_the_other(home):
+    filled(home, "free:512")
+    ingest_posts(home, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
+    process_all(home, stages=("parse", "tag", "enrich", "embed"))
+    writing = home.vectors.writing
+
+    @contextmanager
+    def then_another_serves():
+        home.vectors.writing = writing
+        with writing() as writer:
+            yield writer
+        assert reindexed(home, "free:512").serves
+
+    home.vectors.writing = then_another_serves
+    (hour,) = due_hours(home, "posts")
+    assert run("index", scope_of("posts", hour), home).done == 0
+    process_all(home)
+    assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert found(home, "Кит уплыл.")[0].endswith("/900")
+    assert agrees(home)
+    assert back(home).serves
+    assert agrees(home)
+
+
+def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monkeypatch):
+    file = tmp_path / "a.txt"
+    file.write_text("Договор подписан в Казани.", encoding="utf-8")
+    ingest_files(home, [file])
+    process_all(home)
+    begin(means_of(home), *home.named("free:512"))
+    (tmp_path / "b.txt").write_text("Письмо пришло из Лондона.", encoding="utf-8")
+    ingest_files(home, [tmp_path / "b.txt"])
+    made, seen = home._query_embedder, list[str]()  # noqa: SLF001 - where the new model is asked
+
+    class Watching(HashedEmbedder):
+        def embed(self, questions):
+            seen.extend(row["status"] for row in rows(home, schema.documents))
+            return super().embed(questions)
+
+    monkeypatch.setattr(home, "_query_embedder", lambda name: Watching(512) if name == "free:512" else made(name))
+    assert reindexed(home, "free:512").serves
+    assert {*seen} == {"completed", "pending"}
+    assert sorted(row["status"] for row in rows(home, schema.documents)) == ["completed", "pending"]
+
+
+def test_a_search_goes_on_in_the_other_index_when_its_own_is_gone(home):
+    def too_late(_query):
+        del home.vectors.search
+        assert reindexed(home, "free:512").serves
+        drop_old(means_of(home))
+        raise StoreUnavailable("the lock of the vector index cannot be taken")
+
+    home.vectors.search = too_late
+    assert found(home)[0].endswith("/900")

@@ -1,0 +1,122 @@
+"""After a vacuum no file and no table holds a word of what was forgotten."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from chatai_assets.operations.erasure import erase_item, forget
+from chatai_assets.operations.vacuum import vacuum
+from chatai_assets.pipeline.inbox_folder import SETTLED_S, take_folder
+from chatai_assets.pipeline.ingest import Intake
+from chatai_assets.services import Parts
+from chatai_assets.storage.llm_responses import keep_results
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets_tests.support.erasure import (
+    KEPT,
+    POST,
+    SECRETS,
+    bring_all,
+    secret_document,
+    secret_post,
+    stores,
+    traces,
+    traces_in_projections,
+    traces_in_tables,
+)
+from chatai_assets_tests.support.pipeline import contents, free_settings, loose_ends, message, process_all, rows
+
+
+def vacuum_all(parts):
+    return vacuum(stores(parts), parts.settings.inbox_folder, "default")
+
+
+def drop(parts, *files):
+    """Let the inbox folder be taken in as the sensor does, some seconds later."""
+    intake = Intake(parts.records, parts.blobs, "default", "folder", 1 << 20)
+    newest = max(file.stat().st_ctime for file in files)
+    return take_folder(parts.settings.inbox_folder, intake, clock=lambda: newest + SETTLED_S)
+
+
+def test_no_file_of_the_home_holds_a_word_of_it(embedded):
+    parts, home = embedded, embedded.settings.home
+    folder = parts.settings.inbox_folder
+    document = secret_document(folder)
+    export, innocent, other = folder / "a.jsonl", folder / "b.jsonl", folder / "c.txt"
+    export.write_text("".join(json.dumps(each) + "\n" for each in (secret_post(), message(2, KEPT))), encoding="utf-8")
+    innocent.write_text(json.dumps(message(3, KEPT)), encoding="utf-8")
+    other.write_text("Цена и срок. Вчера Мария видела Париж.", encoding="utf-8")
+    assert drop(parts, document, export, innocent, other).taken == 4
+    process_all(parts)
+    key = next(row["source_key"] for row in rows(parts, schema.documents) if row["file_name"] == document.name)
+    assert {trace.partition(": ")[2] for trace in traces(home)} >= {*SECRETS}
+    for each in (POST, key):
+        forget(stores(parts), each)
+    assert traces(home)
+    before = contents(parts)
+    done = vacuum_all(parts)
+    assert (done.busy, done.erased["originals"], done.left_to_servers) == (False, 2, [])
+    assert traces(home) == []
+    assert not (folder / "done" / document.name).exists()
+    assert sorted(path.name for path in (folder / "done").iterdir()) == ["b.jsonl", "c.txt"]
+    assert contents(parts) == before
+    vacuum_all(parts)
+    assert contents(parts) == before
+
+
+def test_a_vacuum_does_what_waits_first(embedded, tmp_path):
+    document = bring_all(embedded, tmp_path / "in")
+    place = embedded.settings.home / "blobs" / ".incoming-killed"
+    place.write_text("left by a killed writer", encoding="utf-8")
+    answer = {"fingerprint": "f", "provider": "p", "answer": {"tags": [SECRETS[0]]}, "written_at": 0.0}
+    with embedded.records.begin() as connection:
+        keep_results(connection, [{"tenant_id": "default", **answer}])  # of work that broke off
+    for key in (POST, document):
+        erase_item(stores(embedded), key)
+    done = vacuum_all(embedded)
+    assert (done.busy, done.erased["points"], done.erased["provider_results"]) == (False, 2, 1)
+    assert traces_in_projections(embedded) == []
+    assert traces(embedded.settings.home) == []
+    assert loose_ends(contents(embedded)) == []
+    assert place.exists()  # somebody may be writing it: it is not a day old
+
+
+def test_a_vacuum_beside_a_stage_at_work_says_that_traces_may_come(embedded, tmp_path):
+    document = bring_all(embedded, tmp_path / "in")
+    erase_item(stores(embedded), document)
+    with embedded.records.begin() as connection:
+        mine = schema.work.c.source_key == POST
+        connection.execute(schema.work.update().where(mine, schema.work.c.stage == "tag").values(owner="another/1/1/a"))
+    assert vacuum_all(embedded).busy
+
+
+@pytest.fixture
+def administrator(postgresql_server):
+    """A connection that may do everything, outside of transactions."""
+    engine = create_engine(postgresql_server["DATABASE_URL"], isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, database_url, administrator):
+    data = Path(administrator.execute(text("SHOW data_directory")).scalar_one())
+    # As the README tells administrators: the log of writes is theirs.
+    administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
+    administrator.execute(text("SELECT pg_reload_conf()"))  # the server's processes take it up in their own time
+    with Parts(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as parts:
+        document = bring_all(parts, tmp_path / "in")
+        administrator.execute(text("CHECKPOINT"))
+        assert {trace.partition("/")[0] for trace in traces(data)} == {"base", "pg_wal"}
+        for key in (POST, document):
+            forget(stores(parts), key)
+        assert not vacuum_all(parts).busy
+        administrator.execute(text("CHECKPOINT"))
+        assert [trace for trace in traces(data) if not trace.startswith("pg_wal")] == []
+        assert traces_in_tables(parts) == []
+        assert traces(tmp_path / "home") == []
+    for _ in range(2):
+        administrator.execute(text("SELECT pg_switch_wal()"))
+        administrator.execute(text("CHECKPOINT"))
+    assert traces(data) == []

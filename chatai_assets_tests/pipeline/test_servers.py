@@ -1,0 +1,113 @@
+"""What is particular when PostgreSQL, Qdrant and Neo4j hold what the stages write."""
+
+import threading
+
+import pytest
+from sqlalchemy import text
+
+from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter
+from chatai_assets.adapters.graph.neo4j import Neo4jWriter
+from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.ids import STAGES
+from chatai_assets.operations.status import status
+from chatai_assets.services import Parts
+from chatai_assets_tests.pipeline.test_engine import NEW, OLD, PART, PATIENCE_S, Hesitating, expected
+from chatai_assets_tests.support import corpus
+from chatai_assets_tests.support.pipeline import (
+    contents,
+    differences,
+    due_hours,
+    free_settings,
+    ingest_files,
+    ingest_posts,
+    loose_ends,
+    message,
+    process_all,
+    run,
+    scope_of,
+)
+
+HISTORY = (corpus.posts(3, 60), corpus.edits(3, corpus.posts(3, 60), 0.5))
+HOLDERS = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+
+
+def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, servers):
+    posts = corpus.posts(1, 200)
+    edits = corpus.edits(1, posts, 0.2)
+    files = corpus.write_documents(1, tmp_path / "files", 8)
+    found = []
+    for name, chosen in (("embedded", {}), ("servers", servers)):
+        with Parts(free_settings(tmp_path / name, chosen)) as parts:
+            ingest_posts(parts, posts)
+            ingest_files(parts, files)
+            process_all(parts)
+            ingest_posts(parts, edits)
+            process_all(parts)
+            found.append((status(parts.records, parts.indexes, parts.graph), contents(parts)))
+    (embedded, held_embedded), (served, held_served) = found
+    assert served == embedded
+    assert served["posts"]["searchable"] > 150
+    assert differences(held_embedded, held_served) == []
+    assert loose_ends(held_served) == []
+
+
+def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, parts, monkeypatch):
+    found = []
+    with Parts(free_settings(tmp_path / "large")) as other:
+        for home in (other, parts):
+            for arrivals in HISTORY:
+                ingest_posts(home, arrivals)
+                process_all(home)
+            found.append(contents(home))
+            for writer in (LadybugWriter, Neo4jWriter):
+                monkeypatch.setattr(writer, "most_parts", 50)
+    assert len(found[0]["edges"]) > 100
+    assert differences(*found) == []
+    assert loose_ends(found[1]) == []
+
+
+@pytest.mark.parametrize("stage", ["index", "link"])
+def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage):
+    reached, may_go = threading.Event(), threading.Event()
+    settings, outcome = free_settings(tmp_path / "home", servers), []
+    with Parts(settings) as parts, Parts(settings) as slow:
+        ingest_posts(parts, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
+        process_all(parts, stages=STAGES[: STAGES.index(stage)])
+        slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
+        (hour,) = due_hours(slow, "posts")
+
+        def write_late():
+            with pytest.raises(StoreUnavailable) as caught:
+                run(stage, scope_of("posts", hour), slow)
+            outcome.append(str(caught.value))
+
+        thread = threading.Thread(target=write_late)
+        thread.start()
+        assert reached.wait(PATIENCE_S)
+        with parts.records.begin() as connection:  # whoever holds a turn is cut off from PostgreSQL
+            assert connection.execute(text(HOLDERS)).scalars().all() == [True]
+        ingest_posts(parts, [message(1, NEW, edited=1_700_000_100)])
+        process_all(parts)
+        may_go.set()
+        thread.join(PATIENCE_S)
+        assert "record store cannot be used" in outcome[0]
+        process_all(parts)
+        found = contents(parts)
+    assert loose_ends(found) == []
+    assert differences(expected(tmp_path), found) == []
+
+
+def test_a_server_that_fails_uses_no_attempt_and_the_next_run_goes_on(tmp_path, database_url, qdrant):
+    servers = {"DATABASE_URL": database_url, "QDRANT_URL": qdrant.url}
+    with Parts(free_settings(tmp_path, servers)) as parts:
+        ingest_posts(parts, [message(number, OLD) for number in range(1, 6)])
+        qdrant.status = 503
+        with pytest.raises(StoreUnavailable, match="HTTP 503"):
+            process_all(parts)
+        with parts.records.reading() as connection:
+            waiting = "SELECT DISTINCT state, attempts, owner FROM work WHERE stage = 'index'"
+            assert [tuple(row) for row in connection.execute(text(waiting))] == [("pending", 0, None)]
+        qdrant.status = 0
+        process_all(parts)
+        assert parts.vectors.count() > 5
+        assert loose_ends(contents(parts)) == []

@@ -1,0 +1,90 @@
+"""What a clock that was ahead wrote does not hold anybody up for longer than it should."""
+
+import pytest
+
+from chatai_assets.domain.costs import NOTHING
+from chatai_assets.domain.ids import hour_of
+from chatai_assets.operations.recovery import Silence, free_silent
+from chatai_assets.storage import leases, rate_limits
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage import notifications as announcements
+from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.inbox import arrival_hour
+from chatai_assets.storage.rate_limits import Caller
+from chatai_assets.storage.schema.tables import posts
+from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, bring
+
+AHEAD_S = 7_200.0
+LEASE_S = 60.0
+
+
+def claimed(records, owner, *, now, hour=HOUR):
+    with records.begin() as connection:
+        wanted = claims.Claim(owner, "posts", "parse", hour, 10, now, now + LEASE_S, "run")
+        assert claims.claim(connection, wanted) == 1
+
+
+def state(records):
+    with records.reading() as connection:
+        (row,) = work.stages_of(connection, ("t", "tg/1/1"))
+        return row
+
+
+@pytest.mark.parametrize("ahead_s", [AHEAD_S, 0.0], ids=["ahead", "right"])
+def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(records, ahead_s):
+    bring(records, arrival(1))
+    claimed(records, "a", now=NOON + ahead_s)
+    with records.begin() as connection:
+        now = NOON + ahead_s
+        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", now + 900)], now=now)
+        assert leases.shorten_pauses(connection, NOON + 1) == bool(ahead_s)
+        assert leases.shorten_pauses(connection, NOON + 1) == 0
+    assert state(records)["next_attempt_at"] == pytest.approx(NOON + 901 if ahead_s else NOON + 900)
+
+
+def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(records):
+    future = hour_of(NOON + AHEAD_S)
+    bring(records, arrival(1), now=NOON + AHEAD_S)
+    assert state(records)["hour"] == future
+    with records.begin() as connection:
+        assert leases.bring_back_hours(connection, NOON, HOUR) == 1
+        assert leases.bring_back_hours(connection, NOON, HOUR) == 0
+        assert arrival_hour(connection, NOON) == HOUR
+        assert connection.execute(posts.select()).mappings().one()["hour"] == HOUR
+    assert state(records)["hour"] == HOUR
+
+
+def test_what_arrived_before_the_first_partition_belongs_to_the_running_hour(records):
+    bring(records, arrival(1), now=NOON - AHEAD_S)
+    with records.begin() as connection:
+        assert leases.bring_back_hours(connection, NOON, HOUR) == 1
+    assert state(records)["hour"] == HOUR
+
+
+def test_a_lease_from_the_future_is_worth_nothing_once_nobody_renews_it(records):
+    moments = iter([0.0, 30.0, 60.0, 95.0])
+    silence = Silence(lambda: next(moments))
+    bring(records, arrival(1))
+    claimed(records, "another.1/77/1/abc", now=NOON + AHEAD_S)
+    assert free_silent(records, silence, NOON, LEASE_S) == 0
+    with records.begin() as connection:
+        claims.renew(connection, "another.1/77/1/abc", NOON + AHEAD_S + 80)
+    freed = [free_silent(records, silence, NOON, LEASE_S) for _ in range(3)]
+    assert freed == [0, 0, 1]
+    assert (state(records)["state"], state(records)["owner"]) == ("pending", None)
+
+
+def test_a_call_from_the_future_takes_no_stream(records):
+    caller = Caller("t", "gigachat", "holder", 100.0)
+    with records.begin() as connection:
+        rate_limits.add_calls(connection, caller, ["1"], [NOTHING], NOON + AHEAD_S)
+        assert rate_limits.in_flight(connection, NOON) == []
+        rate_limits.add_calls(connection, caller, ["2"], [NOTHING], NOON)
+        assert [row["id"] for row in rate_limits.in_flight(connection, NOON)] == ["2"]
+
+
+def test_an_announcement_that_was_taken_in_the_future_is_told_now(records):
+    with records.begin() as connection:
+        assert announcements.take(connection, "outage/1/began", NOON + AHEAD_S).state == "mine"
+        assert announcements.take(connection, "outage/1/began", NOON).state == "mine"
+        assert announcements.take(connection, "outage/1/began", NOON + 1).state == "held"

@@ -1,0 +1,235 @@
+"""A process that does all that is due in a home, says on stdout at which stage it is, and may die on the way.
+
+``python -m chatai_assets_tests.support.crash_injection HOME [--die-at POINT] [--calls FILE] ...``
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.vectors.base import Point
+from chatai_assets.domain.graph.changes import GraphChange
+from chatai_assets.domain.ids import STAGES, STREAMS
+from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
+from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, scope_of
+
+POINTS = (
+    "vectors intended",
+    "vectors written",
+    "vectors closed",
+    "graph intended",
+    "graph written",
+    "graph closed",
+)
+"""Where a worker may be told to die: before a write, after it, and after the store was closed, before confirmation."""
+ANYWHERE = "anywhere"
+"""Instead of a point: all of them."""
+
+
+class Fate:
+    """Kills this process when it passes a point for the n-th time.
+
+    Attributes:
+        stage: the stage that is under way; part of the name of its commits.
+    """
+
+    def __init__(self, point: str | None, passings: int = 1) -> None:
+        self.point = point
+        self.left = passings
+        self.stage = ""
+
+    def passes(self, point: str) -> None:
+        if self.point in (point, ANYWHERE):
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Survey(Fate):
+    """Kills nobody, and notes which points there are."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.points: set[str] = set()
+
+    def passes(self, point: str) -> None:
+        self.points.add(point)
+
+
+class MortalRecords:
+    """A record store at whose commits a process may die, right before or right after.
+
+    A commit has the name of the stage and of the function that opened its transaction.
+    """
+
+    def __init__(self, records: Any, fate: Fate) -> None:
+        self.records = records
+        self.fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.records, name)
+
+    def begin(self) -> AbstractContextManager[Any]:
+        return self._begun(sys._getframe(1).f_code.co_name.strip("_"))  # noqa: SLF001 - nothing else tells it
+
+    @contextmanager
+    def _begun(self, opened_by: str) -> Iterator[Any]:
+        place = f"{self.fate.stage} {opened_by}"
+        with self.records.begin() as connection:
+            yield connection
+            self.fate.passes(f"{place}, before its commit")
+        self.fate.passes(f"{place}, after its commit")
+
+
+class MortalStore:
+    """A vector index or graph at which a process may die, or dawdle before it writes."""
+
+    def __init__(self, store: Any, name: str, fate: Fate, dawdle_s: float = 0.0) -> None:
+        self.store = store
+        self.name = name
+        self.fate = fate
+        self.dawdle_s = dawdle_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    @contextmanager
+    def writing(self) -> Iterator[MortalWriter]:
+        with self.store.writing() as writer:
+            yield MortalWriter(writer, self)
+        self.fate.passes(f"{self.name} closed")
+
+
+class MortalWriter:
+    """An open ``MortalStore``."""
+
+    def __init__(self, writer: Any, store: MortalStore) -> None:
+        self.writer = writer
+        self.store = store
+
+    def _write(self, write: Any, what: Any) -> None:
+        self.store.fate.passes(f"{self.store.name} intended")
+        time.sleep(self.store.dawdle_s)
+        write(what)
+        self.store.fate.passes(f"{self.store.name} written")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.writer, name)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        self._write(self.writer.upsert, points)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        self._write(self.writer.delete, ids)
+
+    def apply(self, change: GraphChange) -> None:
+        self._write(self.writer.apply, change)
+
+
+class Counted:
+    """A free model that notes in a file what it is asked, one line a text."""
+
+    def __init__(self, model: Any, name: str, file: Path) -> None:
+        self._asked = model
+        self._name = name
+        self._file = file
+        self.model = model.model
+        self.dimensions = getattr(model, "dimensions", 0)
+
+    def embed(self, questions: Sequence[Question]) -> Any:
+        self._note(questions)
+        return self._asked.embed(questions)
+
+    def tag(self, questions: Sequence[Question]) -> Any:
+        self._note(questions)
+        return self._asked.tag(questions)
+
+    def extract(self, questions: Sequence[Question]) -> Any:
+        self._note(questions)
+        return self._asked.extract(questions)
+
+    def _note(self, questions: Sequence[Question]) -> None:
+        lines = "".join(f"{asked_line(self._name, text)}\n" for _, text, _ in questions)
+        with self._file.open("a", encoding="ascii") as file:
+            file.write(lines)
+
+
+def asked_line(name: str, text: str) -> str:
+    """Return what stands in a ledger for a text that a model is asked."""
+    return f"{name} {sha256(text.encode()).hexdigest()[:16]}"
+
+
+def count_calls(parts: Parts, file: Path) -> None:
+    """Let the models of a process note what they are asked."""
+    parts.__dict__["tagger"] = Counted(parts.tagger, "tag", file)
+    parts.__dict__["embedder"] = Counted(parts.embedder, "embed", file)
+
+
+def make_mortal(parts: Parts, fate: Fate, dawdle_s: float = 0.0) -> None:
+    """Let a process die at its stores."""
+    parts.__dict__["vectors"] = MortalStore(parts.vectors, "vectors", fate, dawdle_s)
+    parts.__dict__["graph"] = MortalStore(parts.graph, "graph", fate, dawdle_s)
+
+
+def command(home: Path, servers: Mapping[str, str], *options: str) -> list[str]:
+    """Return the command that runs this module on a home."""
+    chosen = [part for name, value in servers.items() for part in ("--server", name, value)]
+    return [sys.executable, "-m", __name__, str(home), *chosen, *options]
+
+
+@click.command()
+@click.argument("home", type=click.Path(path_type=Path))
+@click.option("--die-at", type=click.Choice(POINTS))
+@click.option("--passings", default=1, help="Which passing of that point is the last.")
+@click.option("--dawdle", default=0.0, help="Seconds to sleep between intention and write.")
+@click.option("--server", "servers", type=(str, str), multiple=True, help="A variable that selects a server.")
+@click.option("--calls", type=click.Path(path_type=Path), help="File for what the models are asked.")
+@click.option("--run-items", default=400)
+@click.option("--batch-items", default=100)
+@click.option("--projection-items", default=150)
+def main(
+    home: Path,
+    die_at: str | None,
+    passings: int,
+    dawdle: float,
+    servers: tuple[tuple[str, str], ...],
+    calls: Path | None,
+    run_items: int,
+    batch_items: int,
+    projection_items: int,
+) -> None:
+    """Do all that is due, stage by stage, until nothing is."""
+    configure_logging("ERROR")
+    limits = Limits(run_items, batch_items, projection_items)
+    with Parts(free_settings(home, dict(servers))) as parts:
+        make_mortal(parts, Fate(die_at, passings), dawdle)
+        if calls:
+            count_calls(parts, calls)
+        while _round(parts, limits):
+            pass
+
+
+def _round(parts: Parts, limits: Limits) -> bool:
+    due = [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]
+    for stream, hour in due:
+        for stage in STAGES:
+            click.echo(f"{stream} {stage}")
+            sys.stdout.flush()
+            run(stage, scope_of(stream, hour, limits), parts)
+    return bool(due)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What the tests of forgetting share: items with words that stand nowhere else, and a look into every file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from chatai_assets.operations.erasure import Stores
+from chatai_assets.services import Parts
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets_tests.support.pipeline import CHAT, NOON, ingest_files, ingest_posts, message, process_all, rows
+
+POST = f"tg/{CHAT}/1"
+KEPT = "Вчера Мария видела Байкал рядом."
+SECRETS = ("Зюзюкин", "Кржижановград", "quuxbridge", "Ъмчетверг")
+"""Words of what is forgotten: a person, a place, a word of a link, the name of a file."""
+
+
+def stores(parts: Parts) -> Stores:
+    """Return all that may hold something of an item."""
+    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
+
+
+def secret_post(number: int = 1, *, edited: int | None = None, more: str = "") -> Any:
+    """Return a post that is to be forgotten."""
+    text = f"Вчера Иван Зюзюкин видел Кржижановград рядом. {more} https://quuxbridge.example/page"
+    return message(number, text, edited=edited)
+
+
+def secret_document(folder: Path, name: str = "Ъмчетверг.txt", more: str = "") -> Path:
+    """Write a document that is to be forgotten."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"Договор. Вчера Иван Зюзюкин видел Кржижановград. {more}", encoding="utf-8")
+    return path
+
+
+def bring_all(parts: Parts, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
+    """Bring in two posts and two documents, process them, and return the key of the document to forget."""
+    ingest_posts(parts, [secret_post(), message(2, KEPT)], tenant=tenant, now=now)
+    other = folder / "b.txt"
+    path = secret_document(folder)
+    other.write_text("Цена и срок. Вчера Мария видела Париж.", encoding="utf-8")
+    ingest_files(parts, [path, other], tenant=tenant, now=now)
+    process_all(parts)
+    found = rows(parts, schema.documents, schema.documents.c.file_name == path.name)
+    return str(next(row["source_key"] for row in found if row["tenant_id"] == tenant))
+
+
+def traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
+    """Return in which files below a folder any of the words stand, in any of the encodings that stores use."""
+    needles = {
+        word: [
+            word.encode(code)
+            for code in ("utf-8", "utf-16-le", "utf-16-be", "cp1251", "unicode-escape")
+            if _can(word, code)
+        ]
+        for word in _forms(words)
+    }
+    found = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:  # a server removes what it has cached; nothing is left in that
+            continue
+        found += [
+            f"{file.relative_to(folder)}: {word}"
+            for word, encoded in needles.items()
+            if any(needle in content for needle in encoded)
+        ]
+    return found
+
+
+def traces_in_tables(parts: Parts, words: Iterable[str] = SECRETS) -> list[str]:
+    """Return in which columns of the record store any of the words stand, as the store gives them out."""
+    found = []
+    for table in schema.metadata.sorted_tables:
+        for row in rows(parts, table):
+            text = repr(row)
+            found += [f"{table.name}: {word}" for word in _forms(words) if word in text]
+    return found
+
+
+def traces_in_projections(parts: Parts, words: Iterable[str] = SECRETS) -> list[str]:
+    """Return which of the words index and graph give out."""
+    told = [*map(repr, parts.vectors.points()), *map(repr, parts.graph.nodes()), *map(repr, parts.graph.edges())]
+    return [word for word in _forms(words) if any(word in text for text in told)]
+
+
+def dump(parts: Parts) -> dict[str, list[str]]:
+    """Return all rows of the record store, table by table."""
+    with parts.records.reading() as connection:
+        return {
+            table.name: sorted(map(repr, connection.execute(select(table)))) for table in schema.metadata.sorted_tables
+        }
+
+
+def _forms(words: Iterable[str]) -> set[str]:
+    return {form for word in words for form in (word, word.lower())}
+
+
+def _can(word: str, code: str) -> bool:
+    try:
+        word.encode(code)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,216 @@
+"""Worker processes that are forked from one that has everything loaded, live for a moment and are killed.
+
+A fork takes 20 ms where a start takes two seconds: so a thousand processes can die within minutes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from chatai_assets.domain.ids import STAGES, STREAMS, Stream
+from chatai_assets.observability import configure_logging
+from chatai_assets.operations.erasure import finish, forget
+from chatai_assets.operations.expiry import expire
+from chatai_assets.services import Parts
+from chatai_assets_tests.support.crash_injection import Counted, Fate, MortalRecords, make_mortal
+from chatai_assets_tests.support.erasure import stores
+from chatai_assets_tests.support.pipeline import NOON, Limits, due_hours, free_settings, ingest_files, run, scope_of
+
+PATIENCE_S = 300.0
+ENDED, COMMITTED = "ended", "committed"
+"""What stands in a ledger besides texts that models are asked: the end of a process, and of a batch."""
+LOADED = (
+    "__main__",
+    __name__,
+    "chatai_assets.adapters.graph.ladybug",
+    "chatai_assets.adapters.models.fake",
+    "chatai_assets.adapters.nlp.stemmer",
+    "chatai_assets.adapters.sandbox.pool",
+    "chatai_assets.adapters.vectors.edge",
+    "sqlalchemy.dialects.sqlite.pysqlite",
+    "sqlalchemy.dialects.postgresql.psycopg2",
+)
+LIMITS = Limits(run_items=400, batch_items=100, projection_items=150)
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a process does: take in what arrives, then all that is due.
+
+    Attributes:
+        servers: variables that select servers.
+        arrivals: files to take in.
+        streams: what it works on, in this order.
+        point: where it kills itself; None leaves that to others.
+        ledger: file for what its models are asked and for its commits.
+        passings: which passing of that point is the last.
+        now: when its arrivals arrive.
+        forgotten: keys of items to forget.
+        sweeps_at: what expired until then it removes; None leaves it.
+    """
+
+    home: Path
+    servers: Mapping[str, str]
+    arrivals: Sequence[Path]
+    streams: Sequence[Stream]
+    point: str | None
+    ledger: Path
+    passings: int = 1
+    now: float = NOON
+    forgotten: Sequence[str] = ()
+    sweeps_at: float | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """How a process ended.
+
+    Attributes:
+        killed: whether it was; it finished otherwise.
+        took_in: whether its arrivals were all taken in.
+        resumed_s: seconds from its start to its first claim; None if it made none.
+        stage: what it said last.
+    """
+
+    killed: bool
+    took_in: bool
+    resumed_s: float | None
+    stage: str
+
+
+class Lives:
+    """Where worker processes are forked."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([*LOADED])
+
+    def live(self, life: Life, kill_after_s: float | None = None) -> End:
+        """Let a process live until it is killed or has nothing left to do.
+
+        Raises:
+            RuntimeError: it ended by itself with an error, or does not end.
+        """
+        ours, its = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_live, args=(life, its), daemon=False)
+        started = time.monotonic()
+        process.start()
+        its.close()
+        with ours:
+            said = _heard(ours, process, started, kill_after_s)
+        process.join(PATIENCE_S)
+        if process.exitcode not in (0, -9):
+            process.kill()
+            raise RuntimeError(f"A worker ended with {process.exitcode} after {[*said]}.")
+        stages = [line for line in said if " " in line]
+        return End(process.exitcode == -9, "taken in" in said, said.get("claimed"), stages[-1] if stages else "")
+
+
+def _heard(
+    ours: Connection, process: ForkServerProcess, started: float, kill_after_s: float | None
+) -> dict[str, float]:
+    """Return what a process says and when first, in seconds from its start; kill it when its time has come."""
+    said: dict[str, float] = {}
+    begun: float | None = None
+    while time.monotonic() - started < PATIENCE_S:
+        wait_s = PATIENCE_S if begun is None or kill_after_s is None else begun + kill_after_s - time.monotonic()
+        if not ours.poll(max(0.0, wait_s)):
+            process.kill()
+            kill_after_s = None
+            continue
+        try:
+            said.setdefault(ours.recv(), time.monotonic() - started)
+        except (EOFError, OSError):
+            return said
+        begun = begun or time.monotonic()
+    process.kill()
+    raise RuntimeError(f"A worker does not end; it said {[*said]}.")
+
+
+def _live(life: Life, says: Connection) -> None:
+    configure_logging("ERROR")
+    says.send("born")
+    with Parts(free_settings(life.home, life.servers)) as parts:
+        fate = _Telling(life.point, life.passings, life.ledger, says)
+        equip(parts, fate, life.ledger)
+        fate.stage = "ingest"
+        ingest_files(parts, life.arrivals, now=life.now)
+        for key in life.forgotten:
+            forget(stores(parts), key)
+        says.send("taken in")
+        _sweep(parts, fate, life.sweeps_at)
+        while do_round(parts, fate, life.streams):
+            pass
+
+
+def _sweep(parts: Parts, fate: Fate, until: float | None) -> None:
+    if until is not None:
+        fate.stage = "expiry"
+        while expire(stores(parts), clock=lambda: until).until < until:
+            pass  # that was the end of a sweep which had been stopped
+        finish(stores(parts), clock=lambda: until)
+
+
+def equip(parts: Parts, fate: Fate, ledger: Path) -> None:
+    """Let a process die at its stores and note in a ledger what its models are asked."""
+    parts.__dict__["records"] = MortalRecords(parts.records, fate)
+    make_mortal(parts, fate)
+    for name, model in (("tag", "tagger"), ("embed", "embedder"), ("extract", "extractor")):
+        parts.__dict__[model] = Counted(getattr(parts, model), name, ledger)
+
+
+def do_round(parts: Parts, fate: Fate, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS) -> bool:
+    """Do one run of every due hour; return whether there was one."""
+    due = [(stream, hour) for stream in streams for hour in due_hours(parts, stream)]
+    for stream, hour in due:
+        for stage in STAGES:
+            fate.stage = f"{stream} {stage}"
+            run(stage, scope_of(stream, hour, limits), parts)
+    return bool(due)
+
+
+class _Telling(Fate):
+    """Tells the parent how far this process is, and the ledger which batches are committed."""
+
+    def __init__(self, point: str | None, passings: int, ledger: Path, says: Connection) -> None:
+        super().__init__(point, passings)
+        self._ledger = ledger
+        self._says = says
+        self._stage = ""
+
+    def passes(self, point: str) -> None:
+        if self.stage != self._stage:
+            self._stage = self.stage
+            self._says.send(self.stage)
+        if point.endswith("claimed, after its commit"):
+            self._says.send("claimed")
+        if point.endswith(" commit, after its commit"):
+            note(self._ledger, COMMITTED)
+        super().passes(point)
+
+
+def note(ledger: Path, line: str) -> None:
+    """Add a line to a ledger."""
+    with ledger.open("a", encoding="ascii") as file:
+        file.write(f"{line}\n")
+
+
+def calls_in(ledger: Sequence[str]) -> tuple[Counter[str], int]:
+    """Return what models were asked, how often, and how many answers were not committed when a process died."""
+    asked, in_flight, open_calls = Counter[str](), 0, 0
+    for line in ledger:
+        if line == ENDED:
+            in_flight += open_calls
+        if line in (ENDED, COMMITTED):
+            open_calls = 0
+        else:
+            open_calls += 1
+            asked[line] += 1
+    return asked, in_flight

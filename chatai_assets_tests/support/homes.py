@@ -1,0 +1,33 @@
+"""A home with models that cost nothing, on embedded stores and on servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatai_assets.services import Parts
+from chatai_assets.settings import Settings
+from chatai_assets_tests.support.pipeline import free_settings
+
+
+@pytest.fixture(params=["embedded", "servers"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Of an empty home."""
+    servers = request.getfixturevalue("servers") if request.param == "servers" else None
+    return free_settings(tmp_path / "home", servers)
+
+
+@pytest.fixture
+def parts(settings: Settings) -> Iterator[Parts]:
+    """The parts of an empty home."""
+    with Parts(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Parts]:
+    """The parts of an empty home on embedded stores."""
+    with Parts(free_settings(tmp_path / "home")) as opened:
+        yield opened

@@ -1,0 +1,29 @@
+"""A home whose models are asked over HTTP at a local provider server; all others are free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.services import Parts
+from chatai_assets.settings import read_settings
+from chatai_assets_tests.support.providers.server import ProviderServer
+
+AMPLE = {"CHATAI_QUOTA_MINUTE": "1000000", "CHATAI_QUOTA_HOUR": "1000000", "CHATAI_QUOTA_DAY": "1000000"}
+
+
+def parts_at(server: ProviderServer, home: Path, **variables: str) -> Parts:
+    """Return the parts of a home that asks this server."""
+    usual = {
+        "CHATAI_HOME": str(home),
+        "CHATAI_PARSER_PROCESSES": "1",
+        "CHATAI_TAGGER": "gigachat",
+        "CHATAI_EMBEDDER": "gigachat",
+        "CHATAI_EXTRACTOR": "openrouter",
+    }
+    return Parts(read_settings(usual | AMPLE | server.environment() | variables))
+
+
+def asked(*texts: str, tenant: str = "t") -> list[Question]:
+    """Return questions of one tenant."""
+    return [Question(tenant, text) for text in texts]

@@ -1,0 +1,184 @@
+"""Real servers for tests, started by the scripts of ``deploy/services``: one a session, emptied or new for each test.
+
+Where a server cannot be had, its tests are skipped with the reason; with ``CI=true`` they fail. Only CI installs what
+is missing: on a developer's machine run the script once by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile
+from uuid import uuid4
+
+import pytest
+from neo4j import GraphDatabase
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from chatai_assets.adapters.crawler.browser.process import find_chromium
+from chatai_assets.adapters.graph.neo4j import Neo4jGraph
+from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
+from chatai_assets.files.locks import CheckLock
+from chatai_assets_tests.support.qdrant_wire import Served, qdrant_wire
+from chatai_assets_tests.support.scans import MissingFont, font
+
+SCRIPTS = Path(__file__).parents[2] / "deploy" / "services"
+IN_CI = os.environ.get("CI", "").lower() == "true"
+
+Reach = Mapping[str, str]
+"""Names of environment variables and their values: how a server is reached."""
+
+
+class ServerMissing(Exception):
+    """A server cannot be had on this machine; says why."""
+
+
+@contextmanager
+def served(name: str) -> Iterator[Reach]:
+    """Run a script of ``deploy/services`` until the block ends; ``ServerMissing`` with what it said if it cannot."""
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--until-eof", *([] if IN_CI else ["--installed-only"])]
+    with (
+        TemporaryFile("w+") as complaints,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True
+        ) as script,
+    ):
+        assert script.stdin
+        assert script.stdout
+        said = script.stdout.readline()
+        if not said:
+            script.wait(60)
+            complaints.seek(0)
+            raise ServerMissing(f"{name}: {complaints.read().strip()}")
+        yield dict(pair.split("=", 1) for pair in said.split())
+        script.stdin.close()
+        script.wait(60)
+
+
+class BrowserMissing(Exception):
+    """Pages cannot be shown on this machine; says why."""
+
+
+@contextmanager
+def skipped_without(*missing: type[Exception]) -> Iterator[None]:
+    """Skip a test that finds something missing on this machine, with the reason; in CI fail it."""
+    try:
+        yield
+    except missing as reason:
+        (pytest.fail if IN_CI else pytest.skip)(str(reason))
+
+
+def _of_session(name: str) -> Iterator[Reach]:
+    try:
+        with served(name) as reach:
+            yield reach
+    except ServerMissing as missing:
+        if IN_CI:
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Reach]:
+    """One PostgreSQL for all tests."""
+    yield from _of_session("postgresql")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Reach]:
+    """One Redis for all tests."""
+    yield from _of_session("redis")
+
+
+@pytest.fixture(scope="session")
+def neo4j_server() -> Iterator[Reach]:
+    """One Neo4j for all tests."""
+    yield from _of_session("neo4j")
+
+
+@contextmanager
+def new_database(server: Reach) -> Iterator[str]:
+    """Give the URL of an empty database that is dropped in the end."""
+    url = make_url(server["DATABASE_URL"])
+    name, admin = f"test_{uuid4().hex}", create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.dispose()
+
+
+@pytest.fixture
+def database_url(postgresql_server: Reach) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    with new_database(postgresql_server) as url:
+        yield url
+
+
+def auth_of(server: Reach) -> tuple[str, str]:
+    """Return user and password of a Neo4j."""
+    return server["NEO4J_USER"], server["NEO4J_PASSWORD"]
+
+
+def empty_graph(server: Reach) -> None:
+    """Remove all that a Neo4j holds; its Community edition has one database only, so tests take turns at it."""
+    with GraphDatabase.driver(server["NEO4J_URI"], auth=auth_of(server)) as driver:
+        driver.execute_query("MATCH (n) DETACH DELETE n")
+
+
+def open_neo4j(server: Reach) -> Neo4jGraph:
+    """Return the graph of a Neo4j; nobody else writes to it."""
+    return Neo4jGraph(server["NEO4J_URI"], auth_of(server), undisturbed)
+
+
+@contextmanager
+def undisturbed() -> Iterator[CheckLock]:
+    """Give a turn that nobody takes away, to tests of one writer."""
+    yield lambda: None
+
+
+@pytest.fixture
+def empty_neo4j(neo4j_server: Reach) -> Reach:
+    """Neo4j without a node."""
+    empty_graph(neo4j_server)
+    return neo4j_server
+
+
+@pytest.fixture(scope="session")
+def tesseract() -> Tesseract:
+    """The tesseract of this machine, and a font to write what it reads."""
+    with skipped_without(NoTesseract, MissingFont):
+        font(12)
+        return find_tesseract()
+
+
+@pytest.fixture(scope="session")
+def browser() -> None:
+    """The extra that shows pages, and a Chromium."""
+    with skipped_without(BrowserMissing):
+        if find_spec("crawl4ai") is None:
+            raise BrowserMissing("crawl4ai is not installed: make browser.")
+        if find_chromium() is None:
+            raise BrowserMissing("Chromium is not installed.")
+
+
+@pytest.fixture
+def qdrant() -> Iterator[Served]:
+    """The stand-in for Qdrant, empty."""
+    with qdrant_wire() as served:
+        yield served
+
+
+@pytest.fixture
+def servers(database_url: str, empty_neo4j: Reach, qdrant: Served) -> Reach:
+    """The variables that select a server for every store, all empty."""
+    return {"DATABASE_URL": database_url, "QDRANT_URL": qdrant.url, **empty_neo4j}

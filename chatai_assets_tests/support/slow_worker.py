@@ -1,0 +1,91 @@
+"""A process that works on a home whenever it is told to, slowly, and says what it does: one to stop and continue.
+
+``python -m chatai_assets_tests.support.slow_worker HOME [--server NAME VALUE]``: each line on stdin is a round; prints
+``stage STREAM STAGE`` when it begins one, ``lost STREAM STAGE N`` when N items were taken from it, ``idle`` at the end.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.domain.ids import STAGES, STREAMS
+from chatai_assets.observability import configure_logging
+from chatai_assets.services import Parts
+from chatai_assets_tests.support.crash_injection import Fate, make_mortal
+from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, scope_of
+
+DAWDLE_S = 0.15
+
+
+class Slow:
+    """A free model that takes its time before it answers, or after."""
+
+    def __init__(self, model: Any) -> None:
+        self._asked = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._asked, name)
+
+    def _slowly(self, ask: Any, questions: Sequence[Question]) -> Any:
+        time.sleep(random.uniform(0, DAWDLE_S))
+        answer = ask(questions)
+        time.sleep(random.uniform(0, DAWDLE_S))
+        return answer
+
+    def embed(self, questions: Sequence[Question]) -> Any:
+        return self._slowly(self._asked.embed, questions)
+
+    def tag(self, questions: Sequence[Question]) -> Any:
+        return self._slowly(self._asked.tag, questions)
+
+    def extract(self, questions: Sequence[Question]) -> Any:
+        return self._slowly(self._asked.extract, questions)
+
+
+def command(home: Path, servers: Sequence[tuple[str, str]], lease_s: float) -> list[str]:
+    """Return the command that runs this module on a home."""
+    chosen = [part for name, value in servers for part in ("--server", name, value)]
+    return [sys.executable, "-m", __name__, str(home), "--lease", str(lease_s), *chosen]
+
+
+@click.command()
+@click.argument("home", type=click.Path(path_type=Path))
+@click.option("--server", "servers", type=(str, str), multiple=True, help="A variable that selects a server.")
+@click.option("--lease", default=60.0, help="Seconds.")
+def main(home: Path, servers: tuple[tuple[str, str], ...], lease: float) -> None:
+    """Work round by round."""
+    configure_logging("ERROR")
+    with Parts(free_settings(home, dict(servers))) as parts:
+        make_mortal(parts, Fate(None, 1), DAWDLE_S)
+        for name in ("tagger", "embedder", "extractor"):
+            parts.__dict__[name] = Slow(getattr(parts, name))
+        _say("idle")
+        for _ in sys.stdin:
+            _round(parts, Limits(batch_items=40, projection_items=40, lease_s=lease))
+            _say("idle")
+
+
+def _round(parts: Parts, limits: Limits) -> None:
+    while due := [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]:
+        for stream, hour in due:
+            for stage in STAGES:
+                _say(f"stage {stream} {stage}")
+                if lost := run(stage, scope_of(stream, hour, limits), parts).lost:
+                    _say(f"lost {stream} {stage} {lost}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+"""A home that is worked on, crashes and starts again, and how it is compared with its model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Any
+
+from chatai_assets.adapters.models.base import Question
+from chatai_assets.domain.errors import AnswerRejected
+from chatai_assets.domain.ids import STAGES, Stage, post_key
+from chatai_assets.operations import status as overview
+from chatai_assets.services import Parts
+from chatai_assets.storage import leases as claims
+from chatai_assets.storage.schema import tables as schema
+from chatai_assets_tests.support.crash_injection import POINTS, Fate, MortalRecords, make_mortal
+from chatai_assets_tests.support.forked_workers import Life, Lives
+from chatai_assets_tests.support.pipeline import (
+    CHAT,
+    NOON,
+    due_hours,
+    free_settings,
+    ingest_posts,
+    message,
+    rows,
+    run,
+    scope_of,
+)
+from chatai_assets_tests.support.pipeline_model import POISON, Model, chunks_of, parts_of, points_of, tags_of
+
+BASE = 1_700_000_000
+ROUNDS = 30
+"""Runs after which nothing may be due any more."""
+KILLED_AT = (
+    *POINTS,
+    *(
+        f"posts {stage} {step}, {when} its commit"
+        for stage in STAGES
+        for step in ("claimed", "commit")
+        for when in ("before", "after")
+    ),
+)
+"""Where processes of their own are killed."""
+
+
+class Crash(BaseException):
+    """Stands for the end of a process: from its moment on nothing of it is committed."""
+
+
+class Crashing(Fate):
+    """Raises ``Crash`` at the n-th point that is passed, and ever after."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.until: int | None = None
+
+    def passes(self, point: str) -> None:  # noqa: ARG002 - any point will do
+        if self.until is not None:
+            self.until -= 1
+            if self.until < 0:
+                raise Crash
+
+
+class CrashingRecords(MortalRecords):
+    """A record store at whose commits a crash may happen, and which does nothing after one."""
+
+    def __init__(self, records: Any, fate: Crashing) -> None:
+        super().__init__(records, fate)
+        self._crashing = fate
+
+    def begin(self) -> AbstractContextManager[Any]:
+        if self._crashing.until is not None and self._crashing.until < 0:
+            raise Crash
+        return self._begun("transaction")
+
+
+class Moody:
+    """A tagger that refuses some texts while it is in the mood for it."""
+
+    def __init__(self, tagger: Any, refuses: Callable[[str], bool]) -> None:
+        self._tagger = tagger
+        self._refuses = refuses
+        self.model = tagger.model
+
+    def tag(self, questions: Sequence[Question]) -> list[Any]:
+        answers = self._tagger.tag(questions)
+        refusal = AnswerRejected("The tagger is in a mood.")
+        return [
+            refusal if self._refuses(question.text) else answer
+            for question, answer in zip(questions, answers, strict=True)
+        ]
+
+
+class World:
+    """A home under test; every method leaves it as a user would find it.
+
+    Attributes:
+        model: what must be.
+        now: the clock, in epoch seconds.
+        poisoned: whether texts with poison are refused.
+    """
+
+    def __init__(self, home: Path, lives: Lives) -> None:
+        self.model = Model()
+        self.now = NOON
+        self.poisoned = False
+        self._home = home
+        self._lives = lives
+        self._open()
+
+    def _open(self) -> None:
+        self._parts = Parts(free_settings(self._home))
+        self._fate = Crashing()
+        self._parts.__dict__["records"] = CrashingRecords(self._parts.records, self._fate)
+        make_mortal(self._parts, self._fate)
+        moody = Moody(self._parts.tagger, lambda text: self.poisoned and POISON in text)
+        self._parts.__dict__["tagger"] = moody
+
+    def close(self) -> None:
+        """Give all back."""
+        self._parts.close()
+
+    def arrive(self, tenant: str, number: int, text: str, date: int, crash: int | None) -> None:
+        """Take a revision in; who crashes at it, before or after the commit, tries again."""
+        update = message(number, text, date=BASE, edited=BASE + 1 + date)
+        self._fate.until = crash
+        try:
+            ingest_posts(self._parts, [update], tenant=tenant, now=self.now)
+        except Crash:
+            self._begin_again(by_lease=False)
+            ingest_posts(self._parts, [update], tenant=tenant, now=self.now)
+        self._fate.until = None
+        self.model.arrive(tenant, number, text, date, self.now)
+
+    def run_stage(self, stage: str) -> None:
+        """Do what is due of one stage, hour by hour."""
+        wanted: Stage = next(known for known in STAGES if known == stage)
+        for hour in due_hours(self._parts, "posts", self.now):
+            run(wanted, scope_of("posts", hour, now=self.now), self._parts)
+
+    def process(self) -> None:
+        """Do one run of all that is due."""
+        for hour in due_hours(self._parts, "posts", self.now):
+            for stage in STAGES:
+                run(stage, scope_of("posts", hour, now=self.now), self._parts)
+
+    def crash(self, moment: int, *, by_lease: bool) -> None:
+        """Process until the n-th point; claims go when their owner is found gone, or when their lease is over."""
+        self._fate.until = moment
+        with suppress(Crash):
+            self.process()
+        self._begin_again(by_lease=by_lease)
+
+    def _begin_again(self, *, by_lease: bool) -> None:
+        self.close()
+        self._open()
+        if by_lease:
+            self.now += 61.0
+        else:
+            self._free_claims()
+
+    def _free_claims(self) -> None:
+        with self._parts.records.begin() as connection:
+            claims.free_orphans(connection, lambda _owner: True)
+
+    def restart(self, point: str | None) -> None:
+        """Start anew; before that, let a process of its own work until it is killed at a point."""
+        if point:
+            life = Life(self._home, {}, [], ("posts",), point, self._home / "ledger.txt")
+            self._lives.live(life)
+        self._begin_again(by_lease=False)
+
+    def redo(self, tenant: str, number: int, moment: int) -> None:
+        """Do a post again from some stage on, if that has seen it."""
+        with suppress(overview.UnknownItem):
+            self._redo(tenant, post_key(CHAT, number), STAGES[moment % len(STAGES)])
+
+    def replay(self) -> None:
+        """Do again all that failed for good."""
+        for letter in rows(self._parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False)):
+            self._redo(letter["tenant_id"], letter["source_key"], letter["job_name"])
+
+    def _redo(self, tenant: str, source_key: str, stage: Stage) -> None:
+        overview.redo(self._parts.records, source_key, tenant_id=tenant, stage=stage, clock=lambda: self.now)
+
+    def settle(self) -> None:
+        """Work until nothing is due."""
+        self._free_claims()
+        for _ in range(ROUNDS):
+            if not due_hours(self._parts, "posts", self.now):
+                return
+            self.process()
+        raise AssertionError(f"After {ROUNDS} runs something is still due.")
+
+    def differences(self) -> list[str]:
+        """Return where the record store differs from the model, whatever is under way."""
+        return [*self._wrong_items(), *self._wrong_stages(), *self._said_of_other_words()]
+
+    def _wrong_items(self) -> Iterator[str]:
+        held = {(row["tenant_id"], row["source_key"]): row for row in rows(self._parts, schema.posts)}
+        for key, item in self.model.known.items():
+            row = held.pop(key, None)
+            if row is None:
+                yield f"lost: {key}"
+            elif (row["revised_at"], row["hour"]) != (BASE + 1 + item.date, item.hour):
+                yield f"of another revision or hour: {key}"
+        yield from (f"from nowhere: {key}" for key in held)
+
+    def _wrong_stages(self) -> Iterator[str]:
+        ledger = defaultdict[tuple[str, str], dict[str, Any]](dict)
+        for row in rows(self._parts, schema.index_ledger):
+            ledger[row["tenant_id"], row["source_key"]][row["projection"]] = row
+        texts = {(row["tenant_id"], row["source_key"]): row["text"] for row in rows(self._parts, schema.posts)}
+        for key, stages in self._stages().items():
+            item = self.model.known[key]
+            text = item.text or ""
+            done = {stage for stage, state in stages.items() if state in ("done", "failed")}
+            if "parse" not in stages:
+                yield f"no work: {key}"
+            if stages.get("tag") == "failed" and POISON not in text:
+                yield f"blamed: {key}"
+            if "parse" in done and texts[key] != text:
+                yield f"text: {key}"
+            vectors, graph = ledger[key].get("vectors"), ledger[key].get("graph")
+            if {"parse", "embed", "index"} <= done and _held(vectors) != points_of(key, text):
+                yield f"points of the ledger: {key}"
+            tagged = stages.get("tag") == "done"
+            if {*STAGES} <= done | {"index"} and _held(graph) != parts_of(key, text, tagged=tagged):
+                yield f"graph of the ledger: {key}"
+
+    def _said_of_other_words(self) -> Iterator[str]:
+        """Tags and names that stand in no text, or in another chunk: of a revision that was parsed over."""
+        texts = {(row["tenant_id"], row["source_key"]): row["text"] or "" for row in rows(self._parts, schema.posts)}
+        chunks = {
+            (row["tenant_id"], row["source_key"], row["ordinal"]): row["text"]
+            for row in rows(self._parts, schema.chunks)
+        }
+        for row in rows(self._parts, schema.post_enrichment):
+            key = row["tenant_id"], row["post_id"]
+            yield from (f"tag: {key} {tag}" for tag in row["value"]["tags"] if tag not in texts[key])
+        for row in rows(self._parts, schema.entities):
+            place = row["tenant_id"], row["source_key"], row["ordinal"]
+            if row["name"] not in chunks.get(place, ""):
+                yield f"name: {place} {row['name']}"
+
+    def _stages(self) -> dict[tuple[str, str], dict[str, str]]:
+        stages = defaultdict[tuple[str, str], dict[str, str]](dict)
+        for row in rows(self._parts, schema.work):
+            stages[row["tenant_id"], row["source_key"]][row["stage"]] = row["state"]
+        return {key: stages[key] for key in self.model.known}
+
+    def differences_at_rest(self) -> list[str]:
+        """Return where any store differs from the model when nothing is due."""
+        return [*self.differences(), *self._unfinished(), *self._wrong_points(), *self._wrong_graph()]
+
+    def _unfinished(self) -> Iterator[str]:
+        refused = set()
+        for key, stages in self._stages().items():
+            refused |= {key} if stages.get("tag") == "failed" else set()
+            if {*stages} != {*STAGES} or {*stages.values()} - {"done", "failed"}:
+                yield f"unfinished: {key} {stages}"
+        letters = rows(self._parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
+        if {(row["tenant_id"], row["source_key"]) for row in letters} != refused or len(letters) != len(refused):
+            yield "dead letters"
+        received = {
+            (row["tenant_id"], row["source_key"], row["revised_at"], row["content_hash"]) for row in self._inbox
+        }
+        expected = sum(len(item.seen) for item in self.model.known.values())
+        if not len(received) == len(self._inbox) == expected:
+            yield f"inbox: {len(received)} different of {len(self._inbox)} arrivals, {expected} expected"
+
+    @property
+    def _inbox(self) -> list[dict[str, Any]]:
+        return rows(self._parts, schema.inbox)
+
+    def _wrong_points(self) -> Iterator[str]:
+        stages, held = self._stages(), dict(self._parts.vectors.points())
+        for key, item in self.model.known.items():
+            text = item.text or ""
+            tags = [*tags_of(text)] if stages[key].get("tag") == "done" else []
+            for point in points_of(key, text):
+                payload = held.pop(point, None)
+                if payload is None or (payload["title"], payload["tags"]) != (text.partition("\n")[0], tags):
+                    yield f"point: {key} {payload and payload['tags']}"
+        yield from (f"stale point: {point}" for point in held)
+        chunks = rows(self._parts, schema.chunks)
+        if len(chunks) != sum(len(chunks_of(item.text or "")) for item in self.model.known.values()):
+            yield "chunks"
+
+    def _wrong_graph(self) -> Iterator[str]:
+        stages = self._stages()
+        expected = set[str]()
+        for key, item in self.model.known.items():
+            expected |= parts_of(key, item.text or "", tagged=stages[key].get("tag") == "done")
+        nodes = [f"{node.label} {node.id}" for node in self._parts.graph.nodes()]
+        edges = [f"{edge.type} {edge.id}" for edge in self._parts.graph.edges()]
+        if len(nodes) + len(edges) != len({*nodes, *edges}):
+            yield "a node or edge twice"
+        yield from (f"graph: {name}" for name in expected ^ {*nodes, *edges})
+
+
+def _held(entry: dict[str, Any] | None) -> frozenset[str] | None:
+    """Return what the ledger says a projection surely holds; None while something is under way."""
+    if entry is None:
+        return frozenset()
+    return None if entry["intended"] else frozenset(entry["confirmed"])
