@@ -13,15 +13,15 @@ from functools import cache, cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ProviderMisconfigured
 from chatai_assets.domain.ids import hour_of
-from chatai_assets.domain.rate_limits import Rules, limits_of, token_limits
+from chatai_assets.domain.rate_limits import RateLimitRules, limits_of, token_limits
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.settings import Settings
 from chatai_assets.storage.engine import Records, open_records
-from chatai_assets.storage.key_values import keep_checkpoint
-from chatai_assets.storage.writer_lock import turn
+from chatai_assets.storage.key_values import put_value_if_absent
+from chatai_assets.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever does not use a part does not wait for it
     from chatai_assets.adapters.crawler.base import PageReader
@@ -29,20 +29,20 @@ if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever doe
     from chatai_assets.adapters.models.base import Embedder, Extractor, Tagger
     from chatai_assets.adapters.models.provider import BackgroundLoop, Provider
     from chatai_assets.adapters.nlp.process_pool import ModelWorkers
-    from chatai_assets.adapters.notifier import Announcer
+    from chatai_assets.adapters.notifier import Notifier
     from chatai_assets.adapters.sandbox.pool import ParserPool
     from chatai_assets.adapters.vectors.base import VectorStore
-    from chatai_assets.llm.client import Desk
+    from chatai_assets.llm.client import LLMClient
     from chatai_assets.operations.audit.audit import Audited
     from chatai_assets.pipeline.document_reader import DocumentReader
-    from chatai_assets.pipeline.projections.recovery import Projected
+    from chatai_assets.pipeline.projections.recovery import ProjectionProbe
     from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
     from chatai_assets.storage.vector_indexes import Index
 
 FIRST_HOUR = "first_hour"
 
 
-class Parts:
+class Services:
     """Stores, models and parsers of one process; a context manager that closes what was opened.
 
     Args:
@@ -52,7 +52,7 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._opened = ExitStack()
-        self._desks: dict[str, Desk] = {}
+        self._desks: dict[str, LLMClient] = {}
         self._others: dict[int, tuple[VectorStore, tuple[Callable[[], Embedder], Callable[[], Embedder]]]] = {}
 
     def __enter__(self) -> Self:
@@ -81,11 +81,11 @@ class Parts:
         return records
 
     @cached_property
-    def announcer(self) -> Announcer:
+    def announcer(self) -> Notifier:
         """Tells people what they must know."""
-        from chatai_assets.adapters.notifier import Announcements
+        from chatai_assets.adapters.notifier import AppriseNotifier
 
-        return Announcements(self.settings.announce, self.settings.sentry_dsn)
+        return AppriseNotifier(self.settings.announce, self.settings.sentry_dsn)
 
     @cached_property
     def blobs(self) -> Blobs:
@@ -111,7 +111,7 @@ class Parts:
         from chatai_assets.pipeline.document_reader import DocumentReader
 
         wanted = self.settings.ocr
-        limits = OcrLimits(wanted.max_pages, wanted.page_s, wanted.patience_s) if wanted else None
+        limits = OcrLimits(wanted.max_pages, wanted.page_s, wanted.max_wait_s) if wanted else None
         return DocumentReader(self.parser, self.records, limits)
 
     @cached_property
@@ -120,10 +120,10 @@ class Parts:
         if not self.settings.crawl:
             return None
         from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
-        from chatai_assets.adapters.crawler.crawler import WebPages
+        from chatai_assets.adapters.crawler.crawler import Crawler
 
         browser = BrowserLimits() if self.settings.browser else None
-        return self._opened.enter_context(WebPages(self.parser, browser=browser))
+        return self._opened.enter_context(Crawler(self.parser, browser=browser))
 
     @cached_property
     def _workers(self) -> ModelWorkers:
@@ -137,7 +137,7 @@ class Parts:
 
         return self._opened.enter_context(BackgroundLoop())
 
-    def _desk(self, name: str, model: str = "", dimensions: int = 0) -> Desk:
+    def _desk(self, name: str, model: str = "", dimensions: int = 0) -> LLMClient:
         """The way to a provider; one for all that is asked of it, besides those to other embedding models of it.
 
         Args:
@@ -145,29 +145,29 @@ class Parts:
         """
         kept_under = f"{name}:{model}@{dimensions}" if model else name
         if kept_under not in self._desks:
-            from chatai_assets.llm.cache import KeptAnswers
-            from chatai_assets.llm.client import Desk
-            from chatai_assets.llm.rate_limiter import Turnstile
+            from chatai_assets.llm.cache import ResponseCache
+            from chatai_assets.llm.client import LLMClient
+            from chatai_assets.llm.rate_limiter import RateLimiter
 
             provider = self._provider(name, model, dimensions)
-            turnstile = Turnstile(self.records, name, self._rules(provider))
-            kept, given = KeptAnswers(self.records, name), self.settings
-            desk = Desk(
+            turnstile = RateLimiter(self.records, name, self._rules(provider))
+            kept, given = ResponseCache(self.records, name), self.settings
+            desk = LLMClient(
                 self._loop,
                 provider,
                 kept,
                 turnstile,
                 given.costs.tariff,
-                given.quota.patience_s,
+                given.quota.max_wait_s,
                 given.item_deadline_s,
             )
             self._opened.callback(desk.close)
             self._desks[kept_under] = desk
         return self._desks[kept_under]
 
-    def _rules(self, provider: Provider) -> Rules:
+    def _rules(self, provider: Provider) -> RateLimitRules:
         allowed = self.settings.quota
-        return Rules(
+        return RateLimitRules(
             calls=limits_of(allowed.per_minute, allowed.per_hour, allowed.per_day),
             tokens=token_limits(allowed.tokens_per_minute, allowed.tokens_per_day),
             budget=self.settings.costs.budget,
@@ -198,9 +198,9 @@ class Parts:
 
                 return PooledTagger(self._workers)
             case provider:
-                from chatai_assets.llm.models import AskedTagger
+                from chatai_assets.llm.models import LLMTagger
 
-                return AskedTagger(self._desk(provider))
+                return LLMTagger(self._desk(provider))
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -215,9 +215,9 @@ class Parts:
 
                 return PooledExtractor(self._workers)
             case provider:
-                from chatai_assets.llm.models import AskedExtractor
+                from chatai_assets.llm.models import LLMExtractor
 
-                return AskedExtractor(self._desk(provider))
+                return LLMExtractor(self._desk(provider))
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -238,7 +238,7 @@ class Parts:
 
     def _query_embedder(self, name: str) -> Embedder:
         """Return whoever embeds; made anew unless a provider is asked."""
-        wanted = read_embedder(name)
+        wanted = parse_embedding_model(name)
         match wanted.name:
             case "free":
                 from chatai_assets.adapters.models.fake import HashedEmbedder
@@ -250,18 +250,18 @@ class Parts:
 
                 return PooledEmbedder(self._opened.enter_context(ModelWorkers(0)))
             case provider:
-                from chatai_assets.llm.models import AskedEmbedder
+                from chatai_assets.llm.models import RemoteEmbedder
 
-                return AskedEmbedder(self._desk(provider, wanted.model, wanted.dimensions))
+                return RemoteEmbedder(self._desk(provider, wanted.model, wanted.dimensions))
 
-    def named(self, name: str) -> tuple[str, Embedder]:
+    def resolve_embedder(self, name: str) -> tuple[str, Embedder]:
         """Return who embeds, with all that the settings say of it, and that embedder.
 
         Raises:
             ValueError: the name is none, in one sentence.
             ProviderMisconfigured: there is no key for it.
         """
-        wanted, given = read_embedder(name), self.settings
+        wanted, given = parse_embedding_model(name), self.settings
         access = {"gigachat": given.gigachat, "openrouter": given.openrouter}.get(wanted.name)
         if access and not wanted.model:
             wanted = replace(wanted, model=access.embedding_model, dimensions=access.dimensions)
@@ -294,7 +294,7 @@ class Parts:
         """Let the settings say who embeds, in a home of which nothing is known."""
         from chatai_assets.storage.vector_indexes import add_index
 
-        name, embedder = self.named(self.settings.models.embedder)
+        name, embedder = self.resolve_embedder(self.settings.models.embedder)
         with self.records.begin() as connection:
             return add_index(connection, name, embedder.model, embedder.dimensions, "serving", now=time.time())
 
@@ -317,7 +317,7 @@ class Parts:
                 server.url,
                 about.dimensions,
                 about.model,
-                partial(turn, self.records, self._folder(number)),
+                partial(writer_lock, self.records, self._folder(number)),
                 api_key=server.api_key,
                 grpc_port=server.grpc_port,
                 number=number,
@@ -340,7 +340,7 @@ class Parts:
         if server:
             from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 
-            graph = Neo4jGraph(server.uri, (server.user, server.password), partial(turn, self.records, "graph"))
+            graph = Neo4jGraph(server.uri, (server.user, server.password), partial(writer_lock, self.records, "graph"))
             self._opened.callback(graph.close)
             return graph
         from chatai_assets.adapters.graph.ladybug import LadybugGraph
@@ -355,35 +355,37 @@ class Parts:
         return audited_vectors(self.records, self.indexes.serving()), audited_graph(self.graph)
 
     @property
-    def projections(self) -> Sequence[Projected]:
+    def projections(self) -> Sequence[ProjectionProbe]:
         """Vector indexes and graph, to be looked at for loss; embedded ones are not opened for that."""
-        from chatai_assets.adapters.graph.ladybug_generation import mark_of_graph
-        from chatai_assets.pipeline.projections.recovery import Projected, held_parts
+        from chatai_assets.adapters.graph.ladybug_generation import generation_of_graph
+        from chatai_assets.pipeline.projections.recovery import ProjectionProbe, held_parts
 
-        of_graph = self.graph.mark if self.settings.neo4j else partial(mark_of_graph, self.settings.home / "graph")
+        of_graph = (
+            self.graph.generation if self.settings.neo4j else partial(generation_of_graph, self.settings.home / "graph")
+        )
         vectors = (self._projected(about) for about in self.indexes.known())
-        return (*vectors, Projected("graph", of_graph, lambda: held_parts(self.graph)))
+        return (*vectors, ProjectionProbe("graph", of_graph, lambda: held_parts(self.graph)))
 
-    def _projected(self, about: Index) -> Projected:
-        from chatai_assets.adapters.vectors.edge_alias import mark_of_index
-        from chatai_assets.pipeline.projections.recovery import Projected, held_points
+    def _projected(self, about: Index) -> ProjectionProbe:
+        from chatai_assets.adapters.vectors.edge_alias import generation_of_index
+        from chatai_assets.pipeline.projections.recovery import ProjectionProbe, held_points
 
         def opened() -> VectorStore:
             return self._open_index(about).vectors
 
-        of_folder = partial(mark_of_index, self.settings.home / self._folder(about.number))
-        mark = opened().mark if self.settings.qdrant else of_folder
-        return Projected(about.projection, mark, lambda: held_points(opened()))
+        of_folder = partial(generation_of_index, self.settings.home / self._folder(about.number))
+        mark = opened().generation if self.settings.qdrant else of_folder
+        return ProjectionProbe(about.projection, mark, lambda: held_points(opened()))
 
 
-def open_parts(settings: Settings) -> Parts:
+def open_services(settings: Settings) -> Services:
     """Return the parts that the settings ask for; nothing is opened yet."""
-    return Parts(settings)
+    return Services(settings)
 
 
-def first_hour(parts: Parts) -> str:
+def first_hour(parts: Services) -> str:
     """Return the first partition: the setting's, or the hour in which this home was created."""
     if parts.settings.first_hour:
         return parts.settings.first_hour
     with parts.records.begin() as connection:
-        return str(keep_checkpoint(connection, FIRST_HOUR, hour_of(time.time())))
+        return str(put_value_if_absent(connection, FIRST_HOUR, hour_of(time.time())))

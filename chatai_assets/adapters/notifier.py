@@ -24,7 +24,7 @@ LEAST_S = 1.0
 """With less time left a channel is not begun."""
 
 
-class Announcer(Protocol):
+class Notifier(Protocol):
     """Whoever can tell people something."""
 
     def announce(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
@@ -38,7 +38,7 @@ class Announcer(Protocol):
         ...
 
 
-class Announcements:
+class AppriseNotifier:
     """Announcements through apprise.
 
     Args:

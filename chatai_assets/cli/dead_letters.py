@@ -13,10 +13,10 @@ from rich.table import Table
 
 from chatai_assets.cli.output import as_json, print_json
 from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
-from chatai_assets.operations.dead_letters import UnknownLetter, replay, resolve
-from chatai_assets.services import Parts
+from chatai_assets.operations.dead_letters import DeadLetterNotFound, replay, resolve
+from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 
 DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
@@ -42,10 +42,12 @@ def choice_of(
     error_class: str | None,
     since: datetime | None,
     **further: Any,
-) -> Choice:
+) -> DeadLetterFilter:
     """Return what the options choose."""
     moment = since.replace(tzinfo=UTC).timestamp() if since else None
-    return Choice(tenant_id=tenant_id, stream=stream, stage=stage, error_class=error_class, since=moment, **further)
+    return DeadLetterFilter(
+        tenant_id=tenant_id, stream=stream, stage=stage, error_class=error_class, since=moment, **further
+    )
 
 
 @click.group("dead-letters")
@@ -61,7 +63,7 @@ def letters_group() -> None:
 @as_json
 @click.pass_obj
 def list_command(
-    parts: Parts, /, include_resolved: bool, only_resolved: bool, limit: int, as_json: bool, **chosen: Any
+    parts: Services, /, include_resolved: bool, only_resolved: bool, limit: int, as_json: bool, **chosen: Any
 ) -> None:
     """List dead letters, the newest failure first."""
     resolved = True if only_resolved else None if include_resolved else False
@@ -81,12 +83,12 @@ def list_command(
 @click.argument("letter_id", metavar="ID", type=int)
 @as_json
 @click.pass_obj
-def show_command(parts: Parts, letter_id: int, as_json: bool) -> None:
+def show_command(parts: Services, letter_id: int, as_json: bool) -> None:
     """Show all that is known of one dead letter."""
     with parts.records.reading() as connection:
         found = dead_letters.find_letter(connection, letter_id)
     if found is None:
-        raise UnknownLetter(letter_id)
+        raise DeadLetterNotFound(letter_id)
     if as_json:
         print_json(dict(found))
         return
@@ -103,7 +105,7 @@ def show_command(parts: Parts, letter_id: int, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def replay_command(
-    parts: Parts, /, ids: tuple[int, ...], everything: bool, dry_run: bool, as_json: bool, **chosen: Any
+    parts: Services, /, ids: tuple[int, ...], everything: bool, dry_run: bool, as_json: bool, **chosen: Any
 ) -> None:
     """Make the items of open dead letters pending again; the next run does them."""
     if not (ids or everything or chosen["error_class"]):
@@ -124,7 +126,7 @@ def replay_command(
 @click.option("--note", required=True, help="What was done about it.")
 @as_json
 @click.pass_obj
-def resolve_command(parts: Parts, letter_id: int, note: str, as_json: bool) -> None:
+def resolve_command(parts: Services, letter_id: int, note: str, as_json: bool) -> None:
     """Close one dead letter by hand; its item stays as it is."""
     resolved = resolve(parts.records, letter_id, note)
     if as_json:

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from chatai_assets.cli.output import as_json, print_json, tenant
 from chatai_assets.domain.extraction import KINDS
-from chatai_assets.operations.entities import merge, show_entities, split, undo
-from chatai_assets.services import Parts
+from chatai_assets.operations.entities import merge, reset_override, show_entities, split
+from chatai_assets.services import Services
 
 of_kind = click.option("--kind", type=click.Choice(sorted(KINDS)), required=True, help="As what texts mention it.")
 with_note = click.option("--note", default="", help="Why.")
@@ -28,7 +28,7 @@ def entities_group() -> None:
 @tenant
 @as_json
 @click.pass_obj
-def show_command(parts: Parts, name: str, tenant: str | None, as_json: bool) -> None:
+def show_command(parts: Services, name: str, tenant: str | None, as_json: bool) -> None:
     """Show what a name may mean: each entity with all the forms that stand for it."""
     found = show_entities(parts.records, tenant or parts.settings.tenant_id, name)
     if as_json:
@@ -50,7 +50,7 @@ def show_command(parts: Parts, name: str, tenant: str | None, as_json: bool) -> 
 @tenant
 @as_json
 @click.pass_obj
-def split_command(parts: Parts, form: str, kind: str, note: str, tenant: str | None, as_json: bool) -> None:
+def split_command(parts: Services, form: str, kind: str, note: str, tenant: str | None, as_json: bool) -> None:
     """Let a form be an entity of its own."""
     _set(parts, tenant, as_json, lambda tenant_id: split(parts.records, tenant_id, kind, form, note=note))
 
@@ -63,7 +63,9 @@ def split_command(parts: Parts, form: str, kind: str, note: str, tenant: str | N
 @tenant
 @as_json
 @click.pass_obj
-def merge_command(parts: Parts, form: str, into: str, kind: str, note: str, tenant: str | None, as_json: bool) -> None:
+def merge_command(
+    parts: Services, form: str, into: str, kind: str, note: str, tenant: str | None, as_json: bool
+) -> None:
     """Let a form mean what another form means."""
     _set(parts, tenant, as_json, lambda tenant_id: merge(parts.records, tenant_id, kind, form, into, note=note))
 
@@ -74,12 +76,12 @@ def merge_command(parts: Parts, form: str, into: str, kind: str, note: str, tena
 @tenant
 @as_json
 @click.pass_obj
-def undo_command(parts: Parts, form: str, kind: str, tenant: str | None, as_json: bool) -> None:
+def undo_command(parts: Services, form: str, kind: str, tenant: str | None, as_json: bool) -> None:
     """Take back what was set for a form: the rules decide again."""
-    _set(parts, tenant, as_json, lambda tenant_id: undo(parts.records, tenant_id, kind, form))
+    _set(parts, tenant, as_json, lambda tenant_id: reset_override(parts.records, tenant_id, kind, form))
 
 
-def _set(parts: Parts, tenant: str | None, as_json: bool, change: Callable[[str], Any]) -> None:
+def _set(parts: Services, tenant: str | None, as_json: bool, change: Callable[[str], Any]) -> None:
     items = change(tenant or parts.settings.tenant_id)
     if as_json:
         print_json({"items": items})

@@ -10,7 +10,7 @@ import click
 from chatai_assets.cli.output import as_json, print_json, tenant
 from chatai_assets.domain.ids import document_key
 from chatai_assets.domain.revisions import Kind
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 
 if TYPE_CHECKING:
     from chatai_assets.operations.erasure import Stores
@@ -26,7 +26,7 @@ STORES = {"records": "record store", "vectors": "vector index", "graph": "graph"
 @as_json
 @click.pass_obj
 def forget_command(
-    parts: Parts, source: str, kind: Kind | None, also_vacuum: bool, tenant: str | None, as_json: bool
+    parts: Services, source: str, kind: Kind | None, also_vacuum: bool, tenant: str | None, as_json: bool
 ) -> None:
     """Erase one post or document from all stores, for good; a tombstone keeps the same content from coming back."""
     from chatai_assets.operations.erasure import forget
@@ -56,7 +56,7 @@ def forget_command(
 @click.command("vacuum")
 @as_json
 @click.pass_obj
-def vacuum_command(parts: Parts, as_json: bool) -> None:
+def vacuum_command(parts: Services, as_json: bool) -> None:
     """Leave no trace of forgotten items in any file: all stores are written anew, and locked meanwhile."""
     _vacuum(parts, {}, as_json=as_json)
 
@@ -67,7 +67,7 @@ def _named(source: str, kind: Kind | None) -> str:
     return document_key(source) if kind == "document" else f"tg/{source}"
 
 
-def _stores(parts: Parts) -> Stores:
+def _stores(parts: Services) -> Stores:
     from chatai_assets.operations.erasure import Stores
 
     return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
@@ -80,7 +80,7 @@ def _sentence(told: dict[str, Any]) -> str:
     return f"{told['source']} is forgotten; gone are {erased}. Files keep deleted bytes until `chatai vacuum`."
 
 
-def _vacuum(parts: Parts, told: dict[str, Any], *, as_json: bool) -> None:
+def _vacuum(parts: Services, told: dict[str, Any], *, as_json: bool) -> None:
     from chatai_assets.operations.vacuum import vacuum
 
     done = vacuum(_stores(parts), parts.settings.inbox_folder, parts.settings.tenant_id)

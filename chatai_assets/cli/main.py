@@ -31,11 +31,11 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import EVERY_STAGE, STAGES, Stage
 from chatai_assets.domain.revisions import Kind
 from chatai_assets.observability import configure_logging
-from chatai_assets.operations.dead_letters import UnknownLetter
-from chatai_assets.operations.entities import UnknownName
-from chatai_assets.operations.status import UnknownItem, paid, redo, show, status
+from chatai_assets.operations.dead_letters import DeadLetterNotFound
+from chatai_assets.operations.entities import EntityNotFound
+from chatai_assets.operations.status import ItemNotFound, cost_report, describe_item, redo, status
 from chatai_assets.pipeline.search import Found, search
-from chatai_assets.services import Parts, open_parts
+from chatai_assets.services import Services, open_services
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
 
@@ -48,7 +48,7 @@ def cli(context: click.Context) -> None:
     """Telegram posts and documents as searchable knowledge."""
     settings = read_settings()
     configure_logging("WARNING" if settings.log_level == "INFO" else settings.log_level)
-    context.obj = context.with_resource(open_parts(settings))
+    context.obj = context.with_resource(open_services(settings))
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(cli.main(standalone_mode=False))
-    except (ChatAIError, UnknownItem, UnknownLetter, UnknownName, InvalidSetting) as error:
+    except (ChatAIError, ItemNotFound, DeadLetterNotFound, EntityNotFound, InvalidSetting) as error:
         _end(str(error), 1)
     except click.ClickException as error:
         _end(error.format_message(), error.exit_code)
@@ -85,7 +85,7 @@ def _end(sentence: str, code: int) -> None:
 @tenant
 @as_json
 @click.pass_obj
-def ingest_command(parts: Parts, paths: tuple[Path, ...], tenant: str | None, as_json: bool) -> None:
+def ingest_command(parts: Services, paths: tuple[Path, ...], tenant: str | None, as_json: bool) -> None:
     """Take in posts from Telegram exports and documents from files and folders."""
     from chatai_assets.pipeline.ingest import Intake, ingest
 
@@ -113,14 +113,14 @@ def _deleted(posts: int) -> str:
 @cli.command("process")
 @as_json
 @click.pass_obj
-def process_command(parts: Parts, as_json: bool) -> None:
+def process_command(parts: Services, as_json: bool) -> None:
     """Materialize every hour with pending work, here and now, without a daemon."""
     with _loading():
         from chatai_assets.orchestration.build import build_defs
-        from chatai_assets.orchestration.local_runner import process, unhurried
+        from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 
     with progress("Processing") as tell:
-        outcome = process(parts, lambda: build_defs(unhurried(parts.settings), parts=parts), tell)
+        outcome = run_pending(parts, lambda: build_defs(with_larger_runs(parts.settings), parts=parts), tell)
     if as_json:
         print_json(outcome.figures)
     else:
@@ -140,7 +140,9 @@ def process_command(parts: Parts, as_json: bool) -> None:
 @tenant
 @as_json
 @click.pass_obj
-def search_command(parts: Parts, query: str, limit: int, kind: Kind | None, tenant: str | None, as_json: bool) -> None:
+def search_command(
+    parts: Services, query: str, limit: int, kind: Kind | None, tenant: str | None, as_json: bool
+) -> None:
     """Find the chunks that answer a question, by meaning and by words."""
     found = search(
         query,
@@ -171,7 +173,7 @@ def _print_hit(hit: Found) -> None:
 @cli.command("status")
 @as_json
 @click.pass_obj
-def status_command(parts: Parts, as_json: bool) -> None:
+def status_command(parts: Services, as_json: bool) -> None:
     """Say what there is, what is pending and what failed."""
     figures = status(parts.records, parts.indexes, parts.graph, parts.settings.probe_interval_s)
     if as_json:
@@ -211,9 +213,9 @@ def _paid(row: dict[str, Any]) -> str:
 @click.option("--tenant", default=None, help="Only of this organization.")
 @as_json
 @click.pass_obj
-def costs_command(parts: Parts, days: int, tenant: str | None, as_json: bool) -> None:
+def costs_command(parts: Services, days: int, tenant: str | None, as_json: bool) -> None:
     """Say what was paid to providers, by day, tenant, stage and provider."""
-    found = paid(parts.records, days, tenant, time.time())
+    found = cost_report(parts.records, days, tenant, time.time())
     if as_json:
         print_json(found)
         return
@@ -228,7 +230,7 @@ def costs_command(parts: Parts, days: int, tenant: str | None, as_json: bool) ->
 @cli.command("doctor")
 @as_json
 @click.pass_obj
-def doctor_command(parts: Parts, as_json: bool) -> None:
+def doctor_command(parts: Services, as_json: bool) -> None:
     """Say of each part which implementation is in use, whether it answers, and what to do if not."""
     from chatai_assets.orchestration.doctor import examine
 
@@ -251,9 +253,9 @@ def doctor_command(parts: Parts, as_json: bool) -> None:
 @tenant
 @as_json
 @click.pass_obj
-def show_command(parts: Parts, source: str, tenant: str | None, as_json: bool) -> None:
+def show_command(parts: Services, source: str, tenant: str | None, as_json: bool) -> None:
     """Show all that is known of one post or document, stage by stage."""
-    found = show(parts.records, source, tenant)
+    found = describe_item(parts.records, source, tenant)
     if as_json:
         print_json(found)
         return
@@ -283,7 +285,7 @@ def show_command(parts: Parts, source: str, tenant: str | None, as_json: bool) -
 @tenant
 @as_json
 @click.pass_obj
-def redo_command(parts: Parts, source: str, stage: Stage, tenant: str | None, as_json: bool) -> None:
+def redo_command(parts: Services, source: str, stage: Stage, tenant: str | None, as_json: bool) -> None:
     """Do one post or document again; the next run does it."""
     _, key, hour = redo(parts.records, source, tenant_id=tenant, stage=stage)
     if as_json:

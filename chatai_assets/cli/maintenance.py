@@ -14,18 +14,18 @@ from rich.table import Table
 
 from chatai_assets.cli.output import as_json, print_json, progress
 from chatai_assets.operations.audit.audit import AuditReport, audit
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 
 
 @click.command("audit")
 @click.option("--repair", is_flag=True, help="Write again what differs, and remove what belongs to nothing.")
 @as_json
 @click.pass_obj
-def audit_command(parts: Parts, repair: bool, as_json: bool) -> None:
+def audit_command(parts: Services, repair: bool, as_json: bool) -> None:
     """Compare vector index and graph with the record store; exit code 1 when they differ."""
     gc.freeze()  # what modules hold stays: it need not be looked through each time that rows are
     with progress("Auditing") as tell:
-        reports = [audit(parts.records, each, repair=repair, tell=tell or _silent) for each in parts.audited]
+        reports = [audit(parts.records, each, repair=repair, on_progress=tell or _silent) for each in parts.audited]
         after = _mended(parts, tell or _silent) if repair and not all(report.agrees for report in reports) else reports
     if as_json:
         print_json([_told(report, last) for report, last in zip(reports, after, strict=True)])
@@ -45,15 +45,15 @@ def _silent(_text: str) -> None:
     """Tell nobody."""
 
 
-def _mended(parts: Parts, tell: Callable[[str], None]) -> list[AuditReport]:
+def _mended(parts: Services, on_progress: Callable[[str], None]) -> list[AuditReport]:
     """Write what is pending again now, as the next runs would, and look once more."""
     from chatai_assets.orchestration.build import build_defs
-    from chatai_assets.orchestration.local_runner import process, unhurried
+    from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 
-    outcome = process(parts, lambda: build_defs(unhurried(parts.settings), parts=parts), tell)
+    outcome = run_pending(parts, lambda: build_defs(with_larger_runs(parts.settings), parts=parts), on_progress)
     if outcome.failures:
         raise click.ClickException(" ".join(outcome.failures))
-    return [audit(parts.records, each, tell=tell) for each in parts.audited]
+    return [audit(parts.records, each, on_progress=on_progress) for each in parts.audited]
 
 
 def _print(reports: list[AuditReport]) -> None:
@@ -72,7 +72,7 @@ def _print(reports: list[AuditReport]) -> None:
 @click.command("cleanup")
 @as_json
 @click.pass_obj
-def cleanup_command(parts: Parts, as_json: bool) -> None:
+def cleanup_command(parts: Services, as_json: bool) -> None:
     """Remove what has expired from all stores, and roll up or drop what is kept for a while only."""
     from chatai_assets.operations.expiry import expire
     from chatai_assets.operations.retention import retain

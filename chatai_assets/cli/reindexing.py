@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from chatai_assets.cli.output import as_json, print_json, progress
-from chatai_assets.domain.embedding_model import FORMS
+from chatai_assets.domain.embedding_model import SYNTAX
 from chatai_assets.domain.ids import EVERY_STAGE, Stage
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 
 RUN_ID = "chatai reindex"
 
 
 @click.command("reindex")
-@click.option("--to", default="", metavar="MODEL", help=f"Who shall embed: {FORMS}.")
+@click.option("--to", default="", metavar="MODEL", help=f"Who shall embed: {SYNTAX}.")
 @click.option("--back", is_flag=True, help="Let the model serve again that did before.")
 @click.option("--drop-old", is_flag=True, help="Drop the index that is kept for the way back.")
 @click.option("--give-up", is_flag=True, help="Stop filling, and drop what was filled.")
@@ -31,16 +31,18 @@ RUN_ID = "chatai reindex"
 @click.option("--seed", default=1, show_default=True, help="Of the questions that are drawn.")
 @as_json
 @click.pass_obj
-def reindex_command(parts: Parts, /, as_json: bool, questions: str | None, **wishes: Any) -> None:
+def reindex_command(parts: Services, /, as_json: bool, questions: str | None, **wishes: Any) -> None:
     """Fill an index by another model beside the one that serves, compare them, and let it serve.
 
     Killed or stopped, `chatai reindex` goes on. Exit code 1: it does not serve.
     """
-    from chatai_assets.orchestration.jobs.reindexing import Wish, carry_out, figures_of, sentence_of
+    from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, figures_of, sentence_of
     from chatai_assets.storage.vector_indexes import Index
 
     with progress("Reindexing") as tell:
-        done = carry_out(parts, Wish(questions=questions or "", **wishes), RUN_ID, tell=tell or (lambda _: None))
+        done = execute(
+            parts, ReindexRequest(questions=questions or "", **wishes), RUN_ID, on_progress=tell or (lambda _: None)
+        )
     if isinstance(done, Index):
         if as_json:
             print_json({"dropped": done.number, "embedder": done.embedder})
@@ -77,22 +79,22 @@ def _print(figures: dict[str, Any]) -> None:
 @click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Items at most, with --redo.")
 @as_json
 @click.pass_obj
-def stale_command(parts: Parts, stage: Stage | None, limit: int, as_json: bool) -> None:
+def stale_command(parts: Services, stage: Stage | None, limit: int, as_json: bool) -> None:
     """Say what was made with another model, prompt or code than is in use, and what doing it again would cost.
 
     None of it is done by itself. With --redo items are pending again, and the next runs do them.
     """
     from chatai_assets.operations.staleness import find_stale, redo_stale
-    from chatai_assets.orchestration.jobs.staleness import in_use_of
+    from chatai_assets.orchestration.jobs.staleness import active_versions
 
     if stage:
-        count = redo_stale(parts.records, in_use_of(parts), stage, limit)
+        count = redo_stale(parts.records, active_versions(parts), stage, limit)
         if as_json:
             print_json({"stage": stage, "reopened": count})
         else:
             click.echo(f"{count:,} items are pending again from {stage!r} on.")
         return
-    found = find_stale(parts.records, in_use_of(parts), parts.settings.costs.tariff)
+    found = find_stale(parts.records, active_versions(parts), parts.settings.costs.tariff)
     if as_json:
         print_json([asdict(each) | {"items": each.items} for each in found])
         return

@@ -19,7 +19,7 @@ from typing import Literal
 
 from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
 
-State = Literal["closed", "open", "half-open"]
+BreakerState = Literal["closed", "open", "half-open"]
 FIRST_PROBES_S = (60.0, 120.0, 240.0)
 """Seconds from one probe to the next: the first ones sooner, for most outages are short."""
 SETTLED_S = 120.0
@@ -28,7 +28,7 @@ RECORDS = "records"
 """The part that keeps everybody's state; of its own outage nothing can be written there."""
 PROBE_ITEMS = 20
 """Of a probe: enough to see whether the other side works, few enough to cost nothing."""
-NAMES = {
+DISPLAY_NAMES = {
     "gigachat": "GigaChat",
     "openrouter": "OpenRouter",
     "offline": "the offline model",
@@ -50,11 +50,11 @@ class Probes:
 
 
 @dataclass(frozen=True, slots=True)
-class Down:
+class OpenBreaker:
     """An outage: a breaker that opened.
 
     Attributes:
-        part: a key of ``NAMES``.
+        part: a key of ``DISPLAY_NAMES``.
         since: epoch seconds.
         reason: one sentence without private text.
         places: ``stream/stage`` that failed and did not succeed since.
@@ -67,14 +67,14 @@ class Down:
     part: str
     since: float
     reason: str
-    places: tuple[str, ...]
+    affected: tuple[str, ...]
     probes: Mapping[str, Probes] = field(default_factory=dict)
     closed_at: float | None = None
-    late: Mapping[str, int] = field(default_factory=dict)
+    delayed: Mapping[str, int] = field(default_factory=dict)
 
     def stages(self, stream: Stream) -> tuple[Stage, ...]:
         """Return the stages of a stream that wait for it, in their usual order."""
-        return tuple(stage for stage in EVERY_STAGE if place(stream, stage) in self.places)
+        return tuple(stage for stage in EVERY_STAGE if place(stream, stage) in self.affected)
 
 
 def place(stream: Stream, stage: Stage) -> str:
@@ -84,10 +84,10 @@ def place(stream: Stream, stage: Stage) -> str:
 
 def name_of(part: str) -> str:
     """Return what people call a part."""
-    return NAMES.get(part, part)
+    return DISPLAY_NAMES.get(part, part)
 
 
-def next_probe(down: Down, stream: Stream, longest_s: float) -> float:
+def next_probe(down: OpenBreaker, stream: Stream, longest_s: float) -> float:
     """Return from when on a run of a stream may try whether the part is back.
 
     Args:
@@ -98,7 +98,7 @@ def next_probe(down: Down, stream: Stream, longest_s: float) -> float:
     return (probes.asked_at if probes.asked else down.since) + min(delay, longest_s)
 
 
-def state_of(down: Down | None, stream: Stream, now: float, longest_s: float) -> State:
+def state_of(down: OpenBreaker | None, stream: Stream, now: float, longest_s: float) -> BreakerState:
     """Return the state of a part's breaker, as a stream meets it."""
     if down is None or down.closed_at is not None or not down.stages(stream):
         return "closed"
@@ -107,12 +107,12 @@ def state_of(down: Down | None, stream: Stream, now: float, longest_s: float) ->
     return "open" if probe_at - longest_s <= now < probe_at else "half-open"
 
 
-def first_probe(down: Down, longest_s: float) -> float:
+def first_probe(down: OpenBreaker, longest_s: float) -> float:
     """Return when the next probe of any stream that waits comes."""
     return min(next_probe(down, stream, longest_s) for stream in STREAMS if down.stages(stream))
 
 
-def blocked(downs: Iterable[Down], stream: Stream) -> dict[Stage, Down]:
+def is_blocked(downs: Iterable[OpenBreaker], stream: Stream) -> dict[Stage, OpenBreaker]:
     """Return the stages of a stream that wait for something, and for what."""
     return {stage: down for down in downs if down.closed_at is None for stage in down.stages(stream)}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from chatai_assets.domain.ocr import Recognition
+from chatai_assets.domain.ocr import OcrResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ParsedDocument:
     links: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     scans: tuple[int, ...] = ()
-    recognition: Recognition | None = None
+    recognition: OcrResult | None = None
 
     @property
     def has_text(self) -> bool:

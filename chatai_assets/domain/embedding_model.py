@@ -11,12 +11,12 @@ from dataclasses import dataclass
 FREE_DIMENSIONS = 256
 FREE_SIZES = tuple(2**power for power in range(1, 13))
 PROVIDERS = ("gigachat", "openrouter")
-FORMS = "offline, free, free:512, gigachat, openrouter, or with a model: openrouter:openai/text-embedding-3-large@3072"
-_FORM = re.compile(r"(?P<name>[a-z]+)(?::(?P<model>[^@\s]+)(?:@(?P<dimensions>[1-9][0-9]{0,4}))?)?")
+SYNTAX = "offline, free, free:512, gigachat, openrouter, or with a model: openrouter:openai/text-embedding-3-large@3072"
+_SYNTAX = re.compile(r"(?P<name>[a-z]+)(?::(?P<model>[^@\s]+)(?:@(?P<dimensions>[1-9][0-9]{0,4}))?)?")
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedderName:
+class EmbeddingModelRef:
     """Who embeds.
 
     Attributes:
@@ -35,14 +35,14 @@ class EmbedderName:
         return f"{self.name}:{self.model}@{self.dimensions}" if self.model else self.name
 
 
-def read_embedder(text: str) -> EmbedderName:
+def parse_embedding_model(text: str) -> EmbeddingModelRef:
     """Return who is meant; ``ValueError`` in one sentence where nobody is."""
-    match = _FORM.fullmatch(text.strip())
+    match = _SYNTAX.fullmatch(text.strip())
     name, model, dimensions = match.group("name", "model", "dimensions") if match else ("", "", "")
     if name == "offline" and not model:
-        return EmbedderName(name)
+        return EmbeddingModelRef(name)
     if name == "free" and not dimensions and (not model or model in map(str, FREE_SIZES)):
-        return EmbedderName(name, dimensions=int(model or FREE_DIMENSIONS))
+        return EmbeddingModelRef(name, dimensions=int(model or FREE_DIMENSIONS))
     if name in PROVIDERS and bool(model) == bool(dimensions):
-        return EmbedderName(name, model or "", int(dimensions or 0))
-    raise ValueError(f"{text!r} names no embedder: it must be one of {FORMS}.")
+        return EmbeddingModelRef(name, model or "", int(dimensions or 0))
+    raise ValueError(f"{text!r} names no embedder: it must be one of {SYNTAX}.")

@@ -1,39 +1,44 @@
-"""The three kinds of failure, and nothing else.
+"""Every failure this project raises on purpose: an item's own, a transient one, or an outage.
 
 ::
 
     ChatAIError
-    ├── PermanentError          the same input fails again: the item is quarantined
-    │   ├── UnreadableDocument  the file: corrupt, encrypted, empty, too large, of an unknown type
-    │   ├── BadRecord           a record of an export that cannot be read as a post
-    │   ├── ProviderRejected    the provider refuses this item (issued by us or by it)
-    │   │   └── TooLarge        413: less at once may pass
-    │   ├── AnswerRejected      a model's answer breaks the rules even after one repair
-    │   └── ProcessKilled       whoever works on the item dies of it
-    ├── TransientError          another attempt may succeed; carries ``retry_after``
-    │   ├── ProviderBusy        408, 425, 429, 5xx, timeout
-    │   │   └── ProviderOverloaded  429, 502-504, 52x, no connection: it would befall any item
-    │   ├── PageUnavailable     a linked page that may be there later
-    │   ├── ChildKilled         the system ended the child that read a file: three times, and it is the file
-    │   └── NotAsked            quota or time was used up before this item's turn: no attempt is used up either
-    │       ├── PagesLeft       a batch had no more time for the pages of a scan: the next one goes on with them
-    │       └── OverBudget      the tenant's budget of the day is spent: the item waits for the next one
-    └── Outage                  stop asking: the run fails, no item's attempts are used up
-        ├── StoreUnavailable    record store, vectors or graph cannot be reached or written
-        │   ├── StoreDamaged        what a store holds cannot be read any more
-        │   ├── ProjectionReplaced  a store is not the one that the ledger speaks of
-    │   └── IndexMoved          another vector index serves now, or the one that was filled is given up
-        ├── ProviderUnreachable nobody answers at the provider
-        ├── PaymentRequired     402
-        ├── BudgetSpent         all that waits belongs to tenants whose budget of the day is spent
-        ├── ProviderMisconfigured  404, a wrong certificate or dimension: a setting is wrong for every item
-        │   └── KeyRefused      401, 403
-        └── MassFailure         too many items of a batch fail alike: it is us, not them
+    ├── PermanentError              the same input fails again: the item is quarantined
+    │   ├── UnreadableDocument      the file: corrupt, encrypted, empty, too large, of an unknown type
+    │   ├── BadRecord               a record of an export that cannot be read as a post
+    │   ├── ProviderRejected        the provider refuses this item
+    │   │   └── PayloadTooLarge     413: a smaller request may pass
+    │   ├── InvalidModelResponse    a model's answer breaks the rules even after one repair
+    │   ├── ProcessKilled           every process that works on the item dies
+    │   └── UnexpectedFailure       an unforeseen exception while one item was worked on
+    ├── TransientError              another attempt may succeed; carries ``retry_after``
+    │   ├── ProviderBusy            408, 425, 429, 5xx, timeout
+    │   │   └── ProviderOverloaded  429, 502-504, 52x, no connection: any item would get this answer
+    │   ├── PageUnavailable         a linked page that may be there later
+    │   ├── ChildKilled             the system killed the child that read a file: after three times the file is to blame
+    │   └── Deferred                quota or time ran out before this item was tried: counts as no attempt
+    │       ├── OcrTimeBudgetExceeded  a batch ran out of time for the pages of a scan: the next one continues
+    │       └── BudgetExceeded      the tenant's budget of the day is spent: the item waits for the next day
+    ├── Outage                      stop: the run fails, no item's attempts are used up
+    │   ├── StoreUnavailable        record store, vectors or graph cannot be reached or written
+    │   │   ├── StoreDamaged        what a store holds cannot be read any more
+    │   │   ├── ProjectionMismatch  a store is not the one that the ledger describes
+    │   │   └── IndexSuperseded     the vector index changed its state while it was being worked on
+    │   ├── ProviderUnreachable     no connection to the provider
+    │   ├── PaymentRequired         402
+    │   ├── AllBudgetsExceeded      all that waits belongs to tenants whose budget of the day is spent
+    │   ├── ProviderMisconfigured   404, a wrong certificate or dimension: a setting is wrong for every item
+    │   │   └── AuthenticationFailed  401, 403
+    │   └── MassFailure             too many items of a batch fail alike: the cause is not the items
+    └── OperationRefused            what a person asked for cannot be done; says why
 
+Every class has a stable ``code``: the name under which it is stored and shown. Classes may be renamed, codes may not.
 Messages never carry the text of a post or document, a token, or a URL with a token.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from chatai_assets.domain.documents import sentence
 
@@ -41,14 +46,23 @@ from chatai_assets.domain.documents import sentence
 class ChatAIError(Exception):
     """Base of everything this project raises on purpose; ``str()`` is one sentence for a person."""
 
+    code: ClassVar[str] = "ChatAIError"
+    """The stable name of the class in stored rows, metadata, logs and messages."""
+
+    @property
+    def failure_class(self) -> str:
+        """The name under which failures are counted, grouped and shown."""
+        return self.code
+
 
 class PermanentError(ChatAIError):
     """The same input would fail again."""
 
-    speaks_of_file = False
+    code = "PermanentError"
+    is_item_fault = False
     """Whether the item itself is to blame; such failures never add up to a ``MassFailure``.
 
-    Known of a class, or of one error: see ``adapters.models.control``.
+    Known of a class, or of one error: see ``llm.canary``.
     """
 
 
@@ -56,34 +70,47 @@ class UnreadableDocument(PermanentError):
     """A file that no attempt can read.
 
     Args:
-        code: a stable key of ``domain.documents.FAULTS``, e.g. ``"encrypted"``.
+        reason: a stable key of ``domain.documents.FAULTS``, e.g. ``"encrypted"``; failures are counted under it.
         detail: what the parser saw, in English, without any text of the document.
     """
 
-    speaks_of_file = True
+    code = "UnreadableDocument"
+    is_item_fault = True
 
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{sentence(code, 'en')} ({detail})" if detail else sentence(code, "en"))
-        self.code = code
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{sentence(reason, 'en')} ({detail})" if detail else sentence(reason, "en"))
+        self.reason = reason
         self.detail = detail
+
+    @property
+    def failure_class(self) -> str:
+        """The reason: files fail for many reasons, and people fix each in its own way."""
+        return self.reason
 
 
 class BadRecord(PermanentError):
     """A record that claims to be a post and cannot be read as one."""
 
-    speaks_of_file = True
+    code = "BadRecord"
+    is_item_fault = True
 
 
 class ProviderRejected(PermanentError):
     """The provider refuses this item."""
 
+    code = "ProviderRejected"
 
-class TooLarge(ProviderRejected):
+
+class PayloadTooLarge(ProviderRejected):
     """A request is larger than the provider takes."""
 
+    code = "TooLarge"
 
-class AnswerRejected(PermanentError):
+
+class InvalidModelResponse(PermanentError):
     """A model's answer breaks the rules."""
+
+    code = "AnswerRejected"
 
 
 class ProcessKilled(PermanentError):
@@ -93,7 +120,8 @@ class ProcessKilled(PermanentError):
         losses: how many processes were lost.
     """
 
-    speaks_of_file = True
+    code = "ProcessKilled"
+    is_item_fault = True
 
     def __init__(self, losses: int) -> None:
         super().__init__(f"{losses} processes ended while they worked on this item, the last of them on nothing else.")
@@ -107,9 +135,10 @@ class TransientError(ChatAIError):
         retry_after: seconds to wait at least, where the other side said so.
     """
 
-    costs_attempt = True
+    code = "TransientError"
+    counts_as_attempt = True
     """Whether it counts towards the attempts after which an item is quarantined."""
-    most_attempts: int | None = None
+    max_attempts: int | None = None
     """After how many an item is quarantined, where that is less than the stage's own number."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -120,33 +149,45 @@ class TransientError(ChatAIError):
 class ChildKilled(TransientError):
     """The system ended the child process that read a file, probably for want of memory."""
 
-    most_attempts = 3
+    code = "ChildKilled"
+    max_attempts = 3
 
 
 class ProviderBusy(TransientError):
     """408, 425, 429, 5xx or a timeout."""
 
+    code = "ProviderBusy"
+
 
 class ProviderOverloaded(ProviderBusy):
     """429, 502-504, 52x or no connection: the provider would say so of any item."""
+
+    code = "ProviderOverloaded"
 
 
 class PageUnavailable(TransientError):
     """A linked page cannot be had now."""
 
+    code = "PageUnavailable"
 
-class NotAsked(TransientError):
+
+class Deferred(TransientError):
     """The tenant's quota, or the time of the batch, was used up before this item's turn came."""
 
-    costs_attempt = False
+    code = "NotAsked"
+    counts_as_attempt = False
 
 
-class PagesLeft(NotAsked):
+class OcrTimeBudgetExceeded(Deferred):
     """Pages of a scan are left for which the batch had no more time; those that were recognised are kept."""
 
+    code = "PagesLeft"
 
-class OverBudget(NotAsked):
+
+class BudgetExceeded(Deferred):
     """The tenant has spent its budget of the day."""
+
+    code = "OverBudget"
 
 
 class Outage(ChatAIError):
@@ -154,8 +195,10 @@ class Outage(ChatAIError):
 
     Args:
         message: one sentence.
-        part: what is down, where whoever raises it knows better than the stage it stops: see ``domain.breaker``.
+        part: the dependency that is down, if it is not the one the stage needs: see ``domain.circuit_breaker``.
     """
+
+    code = "Outage"
 
     def __init__(self, message: str = "", part: str = "") -> None:
         super().__init__(message)
@@ -165,38 +208,76 @@ class Outage(ChatAIError):
 class StoreUnavailable(Outage):
     """A store cannot be reached or written."""
 
+    code = "StoreUnavailable"
+
 
 class StoreDamaged(StoreUnavailable):
     """What a store holds cannot be read any more, however often one asks."""
 
+    code = "StoreDamaged"
 
-class ProjectionReplaced(StoreUnavailable):
+
+class ProjectionMismatch(StoreUnavailable):
     """A projection is not the one that the ledger speaks of: it was lost, or comes from another day or place."""
 
+    code = "ProjectionReplaced"
 
-class IndexMoved(StoreUnavailable):
+
+class IndexSuperseded(StoreUnavailable):
     """A vector index is not what it was when the work on it began: whoever serves has changed meanwhile."""
+
+    code = "IndexMoved"
 
 
 class ProviderUnreachable(Outage):
     """Nobody answers at the provider."""
 
+    code = "ProviderUnreachable"
+
 
 class PaymentRequired(Outage):
     """The provider wants money first."""
 
+    code = "PaymentRequired"
 
-class BudgetSpent(Outage):
+
+class AllBudgetsExceeded(Outage):
     """All that waits belongs to tenants whose budget of the day is spent."""
+
+    code = "BudgetSpent"
 
 
 class ProviderMisconfigured(Outage):
     """The provider will refuse every item until a setting is mended."""
 
+    code = "ProviderMisconfigured"
 
-class KeyRefused(ProviderMisconfigured):
+
+class AuthenticationFailed(ProviderMisconfigured):
     """The provider does not accept our key or token."""
+
+    code = "KeyRefused"
 
 
 class MassFailure(Outage):
     """Too many items of one batch fail alike."""
+
+    code = "MassFailure"
+
+
+class UnexpectedFailure(PermanentError):
+    """An unforeseen exception while one item was worked on: the item is quarantined, the batch continues."""
+
+    code = "UnexpectedFailure"
+
+
+class OperationRefused(ChatAIError):
+    """What a person asked for cannot be done; says why."""
+
+    code = "OperationRefused"
+
+
+def error_code(error: BaseException) -> str:
+    """Return the stable name of an error: its ``code``, or the class name of an exception that is not ours."""
+    code = getattr(type(error), "code", None)
+    return code if isinstance(code, str) else type(error).__name__

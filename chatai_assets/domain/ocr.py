@@ -14,7 +14,7 @@ LEAST_LETTERS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class OcrWord:
     """One word as an engine tells it.
 
     Attributes:
@@ -30,7 +30,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class RecognisedPage:
+class OcrPage:
     """What was recognised on one page.
 
     Attributes:
@@ -43,7 +43,7 @@ class RecognisedPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
+class OcrResult:
     """How the text of a document came about that was recognised on images.
 
     Attributes:
@@ -56,7 +56,7 @@ class Recognition:
     engine: str
     pages: Mapping[int, float]
     unread: Mapping[int, str] = field(default_factory=dict)
-    prints: tuple[str, ...] = ()
+    cache_keys: tuple[str, ...] = ()
 
     @property
     def told(self) -> dict[str, Any]:
@@ -69,18 +69,18 @@ class Recognition:
         }
 
 
-def page_of(words: list[Word]) -> RecognisedPage:
+def page_of(words: list[OcrWord]) -> OcrPage:
     """Return the text of a page, without words that are not sure; garbage as a whole is no text."""
     length = sum(len(word.text) for word in words)
     confidence = sum(word.confidence * len(word.text) for word in words) / length if length else 0.0
     sure = [word for word in words if word.confidence >= SURE_WORD]
     letters = sum(sign.isalpha() for word in sure for sign in word.text)
     if confidence < SURE_PAGE or letters < LEAST_LETTERS:
-        return RecognisedPage("", round(confidence, 1))
-    return RecognisedPage(_laid_out(sure), round(confidence, 1))
+        return OcrPage("", round(confidence, 1))
+    return OcrPage(_laid_out(sure), round(confidence, 1))
 
 
-def _laid_out(words: list[Word]) -> str:
+def _laid_out(words: list[OcrWord]) -> str:
     paragraphs: dict[int, dict[int, list[str]]] = {}
     for word in words:
         paragraphs.setdefault(word.paragraph, {}).setdefault(word.line, []).append(word.text)

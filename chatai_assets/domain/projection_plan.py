@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-UNSURE = ""
+UNKNOWN = ""
 """The fingerprint of an id whose content nobody knows; no content has it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class LedgerEntry:
     """What the ledger says a projection holds of one item.
 
     Attributes:
-        intended: the ids (-> ``UNSURE``) that were about to be written or removed; it may or may not have happened.
+        intended: the ids (-> ``UNKNOWN``) that were about to be written or removed; it may or may not have happened.
         confirmed: id -> fingerprint of what surely arrived.
     """
 
@@ -46,10 +46,10 @@ class Plan:
         Not the desired fingerprints: when what was intended happens to be what was confirmed once (an id deleted by
         the revision between, an edit taken back), a kill before confirmation would make the id look sure.
         """
-        return dict.fromkeys((*self.upserts, *self.deletes), UNSURE)
+        return dict.fromkeys((*self.upserts, *self.deletes), UNKNOWN)
 
 
-def plan_index(desired: Mapping[str, str], recorded: Recorded) -> Plan:
+def plan_index(desired: Mapping[str, str], recorded: LedgerEntry) -> Plan:
     """Return the writes that make a projection hold ``desired`` and nothing else of this item.
 
     An id whose intention was never confirmed may hold anything: it is written again if it is

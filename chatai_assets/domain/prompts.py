@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from chatai_assets.domain.errors import AnswerRejected
+from chatai_assets.domain.errors import InvalidModelResponse
 from chatai_assets.domain.extraction import (
     MENTIONED_WITH,
     Entity,
@@ -87,7 +87,7 @@ def facts_messages(chunk: str) -> Messages:
     return _messages(_FACTS, form, chunk)
 
 
-def repair_messages(messages: Messages, answer: str, fault: AnswerRejected) -> Messages:
+def repair_messages(messages: Messages, answer: str, fault: InvalidModelResponse) -> Messages:
     """Return the conversation with the answer that broke the rules, and what was wrong with it."""
     said = {"role": "assistant", "content": answer[:QUOTED_CHARS]}
     return [*messages, said, {"role": "user", "content": _REPAIR.format(reason=fault)}]
@@ -110,7 +110,7 @@ def read_tags(answer: str, text: str) -> list[str]:
     """
     tags = check_tags(_strings(_json(answer).get("tags"), "tags"), text)
     if not tags and has_usable_word(text):
-        raise AnswerRejected("None of the tags stands in the text.")
+        raise InvalidModelResponse("None of the tags stands in the text.")
     return list(tags)
 
 
@@ -134,7 +134,7 @@ def read_facts(answer: str, chunk: str, caseless: Callable[[str, str], str] = la
     relations = [_relation(row, forms, chunk) for row in _rows(found.get("relations"), "relations")]
     checked = check_extraction(Extraction(tuple(entities), tuple(relations)), chunk)
     if entities and not checked.entities:
-        raise AnswerRejected("None of the entities stands in the text.")
+        raise InvalidModelResponse("None of the entities stands in the text.")
     return checked
 
 
@@ -143,21 +143,21 @@ def _json(answer: str) -> dict[str, Any]:
     try:
         found = json.loads(bare)
     except (ValueError, RecursionError):
-        raise AnswerRejected("The answer is no JSON.") from None  # the parser's message quotes the answer
+        raise InvalidModelResponse("The answer is no JSON.") from None  # the parser's message quotes the answer
     if not isinstance(found, dict):
-        raise AnswerRejected("The answer is no JSON object.")
+        raise InvalidModelResponse("The answer is no JSON object.")
     return found
 
 
 def _strings(found: Any, name: str) -> list[str]:
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise AnswerRejected(f"The answer has no list of strings under {name!r}.")
+        raise InvalidModelResponse(f"The answer has no list of strings under {name!r}.")
     return found
 
 
 def _rows(found: Any, name: str) -> list[dict[str, str]]:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise AnswerRejected(f"The answer has no list of objects under {name!r}.")
+        raise InvalidModelResponse(f"The answer has no list of objects under {name!r}.")
     return [{key: value for key, value in row.items() if isinstance(value, str)} for row in found]
 
 

@@ -36,7 +36,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RateLimitRules:
     """What holds for the calls of a tenant to a provider.
 
     Attributes:
@@ -58,7 +58,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CurrentUsage:
     """How things stand with a tenant at a provider.
 
     Attributes:
@@ -77,7 +77,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Decision:
     """What a tenant gets.
 
     Attributes:
@@ -104,7 +104,7 @@ def token_limits(per_minute: int | None, per_day: int | None) -> tuple[Limit, ..
     return minute if per_day is None else (*minute, Limit(per_day, 86_400, 3_600, "tokens "))
 
 
-def grant(standing: Standing, rules: Rules, estimates: Sequence[Amount], now: float) -> Grant:
+def decide(standing: CurrentUsage, rules: RateLimitRules, estimates: Sequence[Amount], now: float) -> Decision:
     """Return how many of the first calls may begin now.
 
     Args:
@@ -120,7 +120,7 @@ def grant(standing: Standing, rules: Rules, estimates: Sequence[Amount], now: fl
     allowed = min(count for count, _ in by_limit)
     calls = int(min(allowed, standing.streams))
     waits = [wait for count, wait in by_limit if count == calls]
-    return Grant(
+    return Decision(
         calls=calls,
         wait_s=0.0 if calls == len(estimates) else max(waits, default=SOON_S),
         over_budget=bool(estimates) and rules.budget.is_spent(standing.spent),
@@ -149,11 +149,11 @@ def fit(
         return count, 0.0
     more = taken + min(sizes[count], largest)
     full = [limit for limit in limits if more > room[limit]]
-    wait = max((_free_at(min(live[limit], default=_grain(limit, now)), limit) - now for limit in full), default=SOON_S)
+    wait = max((_free_at(min(live[limit], default=_bucket(limit, now)), limit) - now for limit in full), default=SOON_S)
     return count, max(wait, SHORTEST_WAIT_S)
 
 
-def _within(standing: Standing, budget: Budget, estimates: Sequence[Amount]) -> int:
+def _within(standing: CurrentUsage, budget: Budget, estimates: Sequence[Amount]) -> int:
     """Return how many calls may begin: each while anything is left, for an estimate may be far too large."""
     amount = standing.spent.plus(standing.reserved)
     for count, estimate in enumerate(estimates):
@@ -163,12 +163,12 @@ def _within(standing: Standing, budget: Budget, estimates: Sequence[Amount]) -> 
     return len(estimates)
 
 
-def grains(limits: Iterable[Limit], now: float) -> tuple[str, ...]:
+def buckets(limits: Iterable[Limit], now: float) -> tuple[str, ...]:
     """Return the names of the grains in which something is counted now."""
-    return tuple(_name(limit, _grain(limit, now)) for limit in limits)
+    return tuple(_name(limit, _bucket(limit, now)) for limit in limits)
 
 
-def moves(limits: Iterable[Limit], began: Iterable[float], now: float) -> dict[str, int]:
+def rebucket(limits: Iterable[Limit], began: Iterable[float], now: float) -> dict[str, int]:
     """Return name of a grain -> by how much its count changes when calls ended now that are counted where they began.
 
     The provider may have counted a call as late as its end. Counted there, it makes no later minute too full; where it
@@ -177,7 +177,7 @@ def moves(limits: Iterable[Limit], began: Iterable[float], now: float) -> dict[s
     changes: Counter[str] = Counter()
     for limit in limits:
         for at in began:
-            then, here = _grain(limit, at), _grain(limit, now)
+            then, here = _bucket(limit, at), _bucket(limit, now)
             if then < here:
                 changes[_name(limit, here)] += 1
                 changes[_name(limit, then)] -= _free_at(then, limit) > now
@@ -201,7 +201,7 @@ def _free_at(start: int, limit: Limit) -> float:
     return start + limit.grain_s + limit.seconds + MARGIN_S
 
 
-def _grain(limit: Limit, now: float) -> int:
+def _bucket(limit: Limit, now: float) -> int:
     return math.floor(now / limit.grain_s) * limit.grain_s
 
 

@@ -8,43 +8,39 @@ from dataclasses import dataclass
 
 from chatai_assets.domain.errors import (
     ChatAIError,
+    Deferred,
     MassFailure,
-    NotAsked,
     PermanentError,
     ProviderBusy,
     ProviderOverloaded,
 )
 
-FIRST_DELAY_S = 30.0
-LONGEST_DELAY_S = 3_600.0
+FIRST_ITEM_BACKOFF_S = 30.0
+MAX_ITEM_BACKOFF_S = 3_600.0
 MASS_FAILURE_ITEMS = 10
 MASS_FAILURE_SHARE = 0.2
 
 CALL_ATTEMPTS = 4
 """Tries of one call within a batch, before the item is put off."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 20.0
+FIRST_CALL_BACKOFF_S = 0.5
+MAX_CALL_BACKOFF_S = 20.0
 """A provider that asks for more is asked in a later batch."""
-BUSY_IN_A_ROW = 10
+MAX_CONSECUTIVE_BUSY = 10
 """Items after which, none answered between them, it is the provider that is down."""
 
 
-class UnexpectedFailure(PermanentError):
-    """An exception nobody foresaw, while one item was worked on; the item is quarantined, the batch goes on."""
-
-
-def retry_delay(attempts: int, retry_after: float | None = None) -> float:
+def item_backoff_s(attempts: int, retry_after: float | None = None) -> float:
     """Return seconds to wait before the next attempt: doubling, bounded, never less than the other side asked for.
 
     Args:
         attempts: how often it was tried so far, at least 1.
         retry_after: seconds the other side asked for.
     """
-    delay = FIRST_DELAY_S * 2.0 ** min(attempts - 1, 20)
-    return max(min(delay, LONGEST_DELAY_S), retry_after or 0.0)
+    delay = FIRST_ITEM_BACKOFF_S * 2.0 ** min(attempts - 1, 20)
+    return max(min(delay, MAX_ITEM_BACKOFF_S), retry_after or 0.0)
 
 
-def pause_s(tries: int, retry_after: float | None, chance: float) -> float | None:
+def call_backoff_s(tries: int, retry_after: float | None, chance: float) -> float | None:
     """Return seconds until the next try of one call; None when the item must be put off instead.
 
     Args:
@@ -52,13 +48,13 @@ def pause_s(tries: int, retry_after: float | None, chance: float) -> float | Non
         retry_after: seconds the other side asked for.
         chance: between 0 and 1; calls that failed together come back apart.
     """
-    if tries >= CALL_ATTEMPTS or (retry_after or 0.0) > LONGEST_PAUSE_S:
+    if tries >= CALL_ATTEMPTS or (retry_after or 0.0) > MAX_CALL_BACKOFF_S:
         return None
-    return (retry_after or FIRST_PAUSE_S * 2.0 ** (tries - 1)) + chance * FIRST_PAUSE_S
+    return (retry_after or FIRST_CALL_BACKOFF_S * 2.0 ** (tries - 1)) + chance * FIRST_CALL_BACKOFF_S
 
 
 @dataclass(slots=True)
-class Streak:
+class ConsecutiveFailures:
     """How the items of a batch fared, as they finish: whether it is still them, or the provider.
 
     Attributes:
@@ -73,7 +69,7 @@ class Streak:
 
     def note(self, fault: ChatAIError | None) -> None:
         """Take note of one more item; of those that were not asked there is nothing to note."""
-        if isinstance(fault, NotAsked):
+        if isinstance(fault, Deferred):
             return
         if not isinstance(fault, ProviderBusy):
             self.answered, self.in_a_row = self.answered + 1, 0
@@ -84,12 +80,12 @@ class Streak:
 
     def is_outage(self, *, at_end: bool) -> bool:
         """Return whether the provider is down: too many busy items in a row, or nothing else in the whole batch."""
-        if self.in_a_row >= BUSY_IN_A_ROW:
+        if self.in_a_row >= MAX_CONSECUTIVE_BUSY:
             return True
         return at_end and not self.answered and 0 < self.busy == self.overloaded
 
 
-def guard_against_mass_failure(failures: Collection[ChatAIError], batch_size: int, *, probing: bool = False) -> None:
+def check_mass_failure(failures: Collection[ChatAIError], batch_size: int, *, probing: bool = False) -> None:
     """Refuse to quarantine a batch that fails alike for a reason that is ours or the provider's.
 
     A wrong model name or a bug would otherwise dead-letter a whole hour while it shows green; forty
@@ -101,8 +97,8 @@ def guard_against_mass_failure(failures: Collection[ChatAIError], batch_size: in
     Raises:
         MassFailure: more than ten items and a fifth of the batch fail with one class that does not speak of the file.
     """
-    ours = [error for error in failures if isinstance(error, PermanentError) and not error.speaks_of_file]
-    for name, count in Counter(type(error).__name__ for error in ours).items():
+    ours = [error for error in failures if isinstance(error, PermanentError) and not error.is_item_fault]
+    for name, count in Counter(error.code for error in ours).items():
         many = count > MASS_FAILURE_ITEMS and count > MASS_FAILURE_SHARE * batch_size
         if many or (probing and count == batch_size):
             raise MassFailure(

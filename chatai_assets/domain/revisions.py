@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from chatai_assets.domain.ids import digest
 
-Outcome = Literal["latest", "superseded", "unchanged", "skipped"]
+ArrivalOutcome = Literal["latest", "superseded", "unchanged", "skipped"]
 Kind = Literal["post", "document"]
 
 
@@ -37,7 +37,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownRevision:
     """The latest revision of an item that the record store knows.
 
     Attributes:
@@ -47,10 +47,10 @@ class Known:
     seq: int
     revised_at: int
     content_hash: str
-    gone: bool = False
+    erased: bool = False
 
 
-def judge(arrival: Arrival, known: Known | None) -> Outcome:
+def classify_arrival(arrival: Arrival, known: KnownRevision | None) -> ArrivalOutcome:
     """Return whether an arrival is the item's latest revision.
 
     ``unchanged`` has the content of the latest one, whichever door it came through; ``superseded``
@@ -62,23 +62,23 @@ def judge(arrival: Arrival, known: Known | None) -> Outcome:
         return "latest" if arrival.has_words else "skipped"
     if arrival.content_hash == known.content_hash:
         return "unchanged"
-    if known.gone and not arrival.has_words:
+    if known.erased and not arrival.has_words:
         return "skipped"
-    older = arrival.revised_at < known.revised_at or (known.gone and arrival.revised_at == known.revised_at)
+    older = arrival.revised_at < known.revised_at or (known.erased and arrival.revised_at == known.revised_at)
     return "superseded" if arrival.kind == "post" and older else "latest"
 
 
-def known_after(arrival: Arrival, known: Known | None, outcome: Outcome) -> Known | None:
+def known_after(arrival: Arrival, known: KnownRevision | None, outcome: ArrivalOutcome) -> KnownRevision | None:
     """Return the latest revision once an arrival was judged; one that is not stored yet has no ``seq`` of its own."""
     if outcome == "latest":
-        return Known(known.seq if known else 0, arrival.revised_at, arrival.content_hash)
+        return KnownRevision(known.seq if known else 0, arrival.revised_at, arrival.content_hash)
     if outcome == "unchanged" and known and arrival.content_hash == known.content_hash:
         # Only the date moved: a revision between the two dates must stay superseded.
         return replace(known, revised_at=max(known.revised_at, arrival.revised_at))
     return known
 
 
-def idempotency_key(arrival: Arrival, known: Known | None) -> str:
+def idempotency_key(arrival: Arrival, known: KnownRevision | None) -> str:
     """Return what makes the same arrival brought twice one row of the inbox.
 
     A post carries its edit date, so that an edit back to old words is a new revision. A file has

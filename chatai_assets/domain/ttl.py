@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Lifetime:
+class TTLPolicy:
     """How long the items of a stream are kept, counted from the arrival of their latest revision.
 
     Attributes:
@@ -24,4 +24,4 @@ class Lifetime:
         return None if seconds is None else int(received_at) + seconds
 
 
-FOR_EVER = Lifetime()
+NEVER_EXPIRES = TTLPolicy()

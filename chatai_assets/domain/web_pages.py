@@ -30,12 +30,12 @@ FAULTS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Stable codes of ``Page.fault``; stored, so never rename one."""
-PASSING = frozenset({"too_slow", "unreachable", "unavailable", "not_asked"})
+TRANSIENT = frozenset({"too_slow", "unreachable", "unavailable", "not_asked"})
 """Faults after which another attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class WebLink:
     """A page to read, and what is known of it from the last time.
 
     Attributes:
@@ -50,7 +50,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class WebPage:
     """What came of a link.
 
     Attributes:
@@ -61,7 +61,7 @@ class Page:
     """
 
     url: str
-    fault: str | None = None
+    error_code: str | None = None
     unchanged: bool = False
     text: str = ""
     title: str | None = None

@@ -14,7 +14,7 @@ from tempfile import mkstemp
 from typing import BinaryIO
 
 from chatai_assets.domain.errors import StoreUnavailable, UnreadableDocument
-from chatai_assets.files.os_errors import refusal
+from chatai_assets.files.os_errors import describe_errno
 
 BLOCK_BYTES = 1 << 20
 INCOMING = ".incoming-"
@@ -117,4 +117,4 @@ def _keeping() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"Uploaded bytes cannot be kept: {refusal(error.errno)}.") from error
+        raise StoreUnavailable(f"Uploaded bytes cannot be kept: {describe_errno(error.errno)}.") from error

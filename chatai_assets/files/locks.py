@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.os_errors import refusal
+from chatai_assets.files.os_errors import describe_errno
 
 POLL_S = 0.005
 """Between attempts of everybody but a writer of the vector index."""
@@ -55,7 +55,9 @@ class _LockFiles:
             self._folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreUnavailable(f"the lock of the {self._store} cannot be taken: {refusal(error.errno)}") from error
+            raise StoreUnavailable(
+                f"the lock of the {self._store} cannot be taken: {describe_errno(error.errno)}"
+            ) from error
         try:
             yield handle
         finally:

@@ -14,12 +14,12 @@ ADVICE = {
 }
 
 
-def refusal(number: int | None) -> str:
+def describe_errno(number: int | None) -> str:
     """Return what the system says, and what to do, for a number of ``errno``: without a name of a file."""
     said = os.strerror(number) if number else "the system refused"
     return f"{said}; {ADVICE[number]}" if number in ADVICE else said
 
 
-def number_in(message: str) -> int | None:
+def errno_in(message: str) -> int | None:
     """Return the number of ``errno`` of which a library's message has the system's words, of those with an advice."""
     return next((number for number in ADVICE if os.strerror(number) in message), None)

@@ -11,11 +11,11 @@ from pathlib import Path
 from shutil import rmtree
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.os_errors import refusal
+from chatai_assets.files.os_errors import describe_errno
 from chatai_assets.observability import STORE_SET_ASIDE, log
 
 
-def set_aside(folder: Path, files: Iterable[Path], store: str, reason: str) -> None:
+def quarantine_files(folder: Path, files: Iterable[Path], store: str, reason: str) -> None:
     """Move files into ``lost-<UTC time>`` within the folder, in place of those lost before.
 
     Only while the store is held alone.
@@ -35,7 +35,7 @@ def set_aside(folder: Path, files: Iterable[Path], store: str, reason: str) -> N
         for file in files:
             file.rename(lost / file.name)
     except OSError as error:
-        raise StoreUnavailable(f"the damaged {store} cannot be set aside: {refusal(error.errno)}") from error
+        raise StoreUnavailable(f"the damaged {store} cannot be set aside: {describe_errno(error.errno)}") from error
     log.error(
         STORE_SET_ASIDE,
         store=store,

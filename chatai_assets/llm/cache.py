@@ -8,18 +8,18 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.ids import fingerprint
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.llm_responses import find_results, keep_results
 
 MEMORY_ENTRIES = 10_000
 MEMORY_S = 86_400.0
-Place = tuple[str, str]
+CacheKey = tuple[str, str]
 """Tenant and fingerprint."""
 
 
-class Memory:
+class TTLCache:
     """The latest answers, each for a limited time; safe to share between threads.
 
     Args:
@@ -34,13 +34,13 @@ class Memory:
         self._entries = entries
         self._seconds = seconds
         self._clock = clock
-        self._kept: OrderedDict[Place, tuple[float, Any]] = OrderedDict()
+        self._kept: OrderedDict[CacheKey, tuple[float, Any]] = OrderedDict()
         self._turn = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, place: Place) -> Any:
+    def find(self, place: CacheKey) -> Any:
         """Return an answer, or None."""
         with self._turn:
             until, answer = self._kept.get(place, (0.0, None))
@@ -58,7 +58,7 @@ class Memory:
             for place in [place for place in self._kept if place[0] == tenant_id]:
                 del self._kept[place]
 
-    def keep(self, place: Place, answer: Any) -> None:
+    def keep(self, place: CacheKey, answer: Any) -> None:
         """Keep an answer."""
         with self._turn:
             self._kept[place] = (self._clock() + self._seconds, answer)
@@ -67,17 +67,17 @@ class Memory:
                 self._kept.popitem(last=False)
 
 
-class KeptAnswers:
+class ResponseCache:
     """Answers of one provider, by fingerprint of what was asked.
 
     Attributes:
         figures: ``memory_hits``, ``store_hits`` and ``misses`` since the beginning.
     """
 
-    def __init__(self, records: Records, provider: str, memory: Memory | None = None) -> None:
+    def __init__(self, records: Records, provider: str, memory: TTLCache | None = None) -> None:
         self._records = records
         self._provider = provider
-        self._memory = Memory() if memory is None else memory
+        self._memory = TTLCache() if memory is None else memory
         self.figures: Counter[str] = Counter()
 
     @property
@@ -85,9 +85,9 @@ class KeptAnswers:
         """Entries in memory."""
         return len(self._memory)
 
-    def find(self, model: str, questions: Iterable[Question]) -> dict[Question, Any]:
+    def find(self, model: str, questions: Iterable[ModelInput]) -> dict[ModelInput, Any]:
         """Return the answers of a model that are kept."""
-        places = {question: _place(model, question) for question in questions}
+        places = {question: _cache_key(model, question) for question in questions}
         found = {question: answer for question, place in places.items() if (answer := self._memory.find(place))}
         self.figures["memory_hits"] += len(found)
         stored = self._stored({question: place for question, place in places.items() if question not in found})
@@ -97,7 +97,7 @@ class KeptAnswers:
             self._memory.keep(places[question], answer)
         return found | stored
 
-    def _stored(self, places: Mapping[Question, Place]) -> dict[Question, Any]:
+    def _stored(self, places: Mapping[ModelInput, CacheKey]) -> dict[ModelInput, Any]:
         by_tenant: dict[str, list[str]] = {}
         for tenant_id, made_from in places.values():
             by_tenant.setdefault(tenant_id, []).append(made_from)
@@ -115,16 +115,16 @@ class KeptAnswers:
         """Forget a tenant's answers in memory; those in the record store belong to items (``provider_results``)."""
         self._memory.forget(tenant_id)
 
-    def remember(self, model: str, answers: Mapping[Question, Any]) -> None:
+    def remember(self, model: str, answers: Mapping[ModelInput, Any]) -> None:
         """Keep answers in memory."""
         for question, answer in answers.items():
-            self._memory.keep(_place(model, question), answer)
+            self._memory.keep(_cache_key(model, question), answer)
 
-    def store(self, model: str, answers: Mapping[Question, Any]) -> None:
+    def store(self, model: str, answers: Mapping[ModelInput, Any]) -> None:
         """Keep answers, which are JSON, in the record store."""
         now, rows = time.time(), []
         for question, answer in answers.items():
-            tenant_id, made_from = _place(model, question)
+            tenant_id, made_from = _cache_key(model, question)
             rows.append(
                 {
                     "tenant_id": tenant_id,
@@ -138,10 +138,10 @@ class KeptAnswers:
             keep_results(connection, rows)
 
 
-def kept_as(model: str, question: Question) -> str:
+def cache_key(model: str, question: ModelInput) -> str:
     """Return the fingerprint under which a model's answer to a question is kept."""
     return fingerprint(model, question.text)
 
 
-def _place(model: str, question: Question) -> Place:
-    return question.tenant_id, kept_as(model, question)
+def _cache_key(model: str, question: ModelInput) -> CacheKey:
+    return question.tenant_id, cache_key(model, question)

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from chatai_assets.domain.errors import AnswerRejected, MassFailure, ProviderRejected, TransientError
+from chatai_assets.domain.errors import InvalidModelResponse, MassFailure, ProviderRejected, TransientError
 from chatai_assets.domain.retry import MASS_FAILURE_ITEMS, MASS_FAILURE_SHARE
 
 T = TypeVar("T")
-Ask = Callable[[str], Awaitable[T]]
+AskCanary = Callable[[str], Awaitable[T]]
 """Text -> what a model's answer to it comes to."""
 
-PLAIN_TEXTS = (
+CANARY_TEXTS = (
     "Вчера поезд из Москвы прибыл в Казань на час раньше расписания.",
     "Библиотека на улице Пушкина открывает новый читальный зал для школьников.",
     "Учёные измерили глубину озера Байкал и составили карту его дна.",
@@ -28,7 +28,7 @@ PLAIN_TEXTS = (
 )
 
 
-class Control:
+class Canary:
     """Watches the answers to one set of questions; used from one event loop."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Control:
         self._look_at = MASS_FAILURE_ITEMS + 1
         self._trusted = False
 
-    async def watch(self, ask: Ask[T], text: str) -> T:
+    async def run(self, ask: AskCanary[T], text: str) -> T:
         """Return what asking comes to.
 
         Raises:
@@ -46,7 +46,7 @@ class Control:
         """
         try:
             answer = await ask(text)
-        except (AnswerRejected, ProviderRejected):
+        except (InvalidModelResponse, ProviderRejected):
             self._refused += 1
             if self._refused == self._look_at and not self._trusted:
                 self._look_at *= 2
@@ -55,22 +55,22 @@ class Control:
         self._answered += 1
         return answer
 
-    async def _look_into(self, ask: Ask[Any]) -> None:
+    async def _look_into(self, ask: AskCanary[Any]) -> None:
         try:
-            for text in PLAIN_TEXTS:
+            for text in CANARY_TEXTS:
                 await ask(text)
             self._trusted = True
         except TransientError:
             return  # nobody knows; looked into again when there are twice as many
-        except (AnswerRejected, ProviderRejected) as fault:
+        except (InvalidModelResponse, ProviderRejected) as fault:
             if self._refused > MASS_FAILURE_SHARE * (self._answered + self._refused):
                 raise MassFailure(
                     f"The model breaks the rules or refuses to answer, even where it is asked about plain texts "
-                    f"({type(fault).__name__}): look at the model's name in the settings, and at its answers."
+                    f"({fault.code}): look at the model's name in the settings, and at its answers."
                 ) from None
 
-    def judged(self, outcome: T) -> T:
+    def classify(self, outcome: T) -> T:
         """Return an outcome; a bad one speaks of its item if the model answers plain texts well."""
-        if self._trusted and isinstance(outcome, AnswerRejected | ProviderRejected):
-            outcome.speaks_of_file = True
+        if self._trusted and isinstance(outcome, InvalidModelResponse | ProviderRejected):
+            outcome.is_item_fault = True
         return outcome

@@ -14,34 +14,34 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatai_assets.adapters.models.base import Question
-from chatai_assets.adapters.models.provider import BackgroundLoop, Charge, Provider
+from chatai_assets.adapters.models.base import ModelInput
+from chatai_assets.adapters.models.provider import BackgroundLoop, OnUsage, Provider
 from chatai_assets.domain.costs import CHARS_PER_TOKEN, SEARCHING, Account, Amount, Cost, Tariff, Usage, amount_of
-from chatai_assets.domain.errors import ChatAIError, NotAsked, Outage, OverBudget, ProviderBusy, ProviderUnreachable
-from chatai_assets.domain.retry import Streak, pause_s
-from chatai_assets.llm.cache import KeptAnswers
-from chatai_assets.llm.rate_limiter import Turnstile
+from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, Deferred, Outage, ProviderBusy, ProviderUnreachable
+from chatai_assets.domain.retry import ConsecutiveFailures, call_backoff_s
+from chatai_assets.llm.cache import ResponseCache
+from chatai_assets.llm.rate_limiter import RateLimiter
 from chatai_assets.observability import PROVIDER_BATCH, log
 
-KEPT_AT_ONCE = 50
+CACHE_WRITE_BATCH = 50
 """Answers of one write to the record store: what a kill can lose, besides the calls under way."""
 
 Outcome = Any | ChatAIError
-Call = Callable[[Callable[[Charge], Awaitable[Any]]], Awaitable[Any]]
+Call = Callable[[Callable[[OnUsage], Awaitable[Any]]], Awaitable[Any]]
 """Makes one call to the provider: in its turn, and again while the provider is busy."""
-Ask = Callable[[Sequence[Question], Call], Awaitable[Sequence[Outcome]]]
+CallProvider = Callable[[Sequence[ModelInput], Call], Awaitable[Sequence[Outcome]]]
 """Questions of one request -> what they come to."""
-Pack = Callable[[Sequence[Question]], Iterable[Sequence[Question]]]
+Batcher = Callable[[Sequence[ModelInput]], Iterable[Sequence[ModelInput]]]
 """Questions -> requests, each of one tenant."""
 
 
-def one_by_one(questions: Sequence[Question]) -> Iterator[Sequence[Question]]:
+def single(questions: Sequence[ModelInput]) -> Iterator[Sequence[ModelInput]]:
     """Yield each question as a request of its own."""
     return ([question] for question in questions)
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class BatchSpec:
     """How questions are asked.
 
     Attributes:
@@ -58,14 +58,14 @@ class Errand:
     stage: str
     model: str
     priced_as: str
-    ask: Ask
-    pack: Pack = one_by_one
+    ask: CallProvider
+    pack: Batcher = single
     keep: bool = True
     extra_tokens: int = 0
 
 
 @dataclass(slots=True)
-class _Shift:
+class _BatchState:
     """One set of questions while it is worked on.
 
     Attributes:
@@ -74,21 +74,21 @@ class _Shift:
         over_budget: tenants of whom nothing more is asked.
     """
 
-    errand: Errand
+    errand: BatchSpec
     until: float
-    outcomes: dict[Question, Outcome] = field(default_factory=dict)
-    fresh: dict[Question, Any] = field(default_factory=dict)
-    streak: Streak = field(default_factory=Streak)
-    over_budget: dict[str, OverBudget] = field(default_factory=dict)
+    outcomes: dict[ModelInput, Outcome] = field(default_factory=dict)
+    fresh: dict[ModelInput, Any] = field(default_factory=dict)
+    streak: ConsecutiveFailures = field(default_factory=ConsecutiveFailures)
+    over_budget: dict[str, BudgetExceeded] = field(default_factory=dict)
     outage: Outage | None = None
 
 
-class Desk:
+class LLMClient:
     """All questions of a process to one provider.
 
     Args:
         tariff: what its models cost.
-        patience_s: seconds that questions asked together may take; those whose turn did not come are ``NotAsked``.
+        patience_s: seconds that questions asked together may take; those whose turn did not come are ``Deferred``.
         item_deadline_s: seconds that one request may take, with all its retries.
     """
 
@@ -96,8 +96,8 @@ class Desk:
         self,
         loop: BackgroundLoop,
         provider: Provider,
-        kept: KeptAnswers,
-        turnstile: Turnstile,
+        kept: ResponseCache,
+        turnstile: RateLimiter,
         tariff: Tariff,
         patience_s: float,
         item_deadline_s: float,
@@ -126,13 +126,13 @@ class Desk:
         tokens = amount_of(self._paid).tokens
         return {"provider_tokens": tokens, **{f"provider_{name}": self._paid[name] for name in names}}
 
-    def take_figures(self) -> Counter[str]:
+    def pop_usage(self) -> Counter[str]:
         """Return what was counted since the last time; see ``Metered``."""
         now, before = self.figures, self._taken
         self._taken = now
         return Counter({name: count - before[name] for name, count in now.items()})
 
-    def answers(self, questions: Sequence[Question], errand: Errand) -> list[Outcome]:
+    def answers(self, questions: Sequence[ModelInput], errand: BatchSpec) -> list[Outcome]:
         """Return what the questions come to, in order; equal ones are asked once.
 
         Raises:
@@ -143,7 +143,7 @@ class Desk:
         missing = [question for question in unique if question not in known]
         if unique:
             self._loop.run(self._count(unique, known, errand.stage))
-            known |= self._loop.run(self._work(errand.pack(missing), _Shift(errand, self._until())))
+            known |= self._loop.run(self._work(errand.pack(missing), _BatchState(errand, self._until())))
         self._tell(errand.model, len(questions))
         return [known[question] for question in questions]
 
@@ -160,7 +160,7 @@ class Desk:
         """Ask the provider for something free; raises ``ChatAIError`` where it does not answer."""
         self._loop.run(self.provider.check())
 
-    async def _count(self, asked: Iterable[Question], known: Collection[Question], stage: str) -> None:
+    async def _count(self, asked: Iterable[ModelInput], known: Collection[ModelInput], stage: str) -> None:
         """Write down which answers were kept and which must be paid for."""
         for question in asked:
             found = "hits" if question in known else "misses"
@@ -169,7 +169,7 @@ class Desk:
     def _until(self) -> float:
         return time.monotonic() + self._patience_s
 
-    async def _work(self, requests: Iterable[Sequence[Question]], shift: _Shift) -> dict[Question, Outcome]:
+    async def _work(self, requests: Iterable[Sequence[ModelInput]], shift: _BatchState) -> dict[ModelInput, Outcome]:
         tasks = [asyncio.create_task(self._serve(request, shift)) for request in requests]
         whole = False
         try:
@@ -185,7 +185,7 @@ class Desk:
             raise shift.outage or self._down(shift)
         return shift.outcomes
 
-    async def _serve(self, request: Sequence[Question], shift: _Shift) -> None:
+    async def _serve(self, request: Sequence[ModelInput], shift: _BatchState) -> None:
         """Ask one request; what befalls it becomes the outcome of its questions."""
         async with self._streams:
             if shift.outage:
@@ -202,10 +202,10 @@ class Desk:
             except ChatAIError as error:
                 outcomes = [error] * len(request)
         self._note(request, outcomes, shift)
-        if len(shift.fresh) >= KEPT_AT_ONCE:
+        if len(shift.fresh) >= CACHE_WRITE_BATCH:
             await self._store(shift)
 
-    def _note(self, request: Sequence[Question], outcomes: Sequence[Outcome], shift: _Shift) -> None:
+    def _note(self, request: Sequence[ModelInput], outcomes: Sequence[Outcome], shift: _BatchState) -> None:
         shift.outcomes.update(zip(request, outcomes, strict=True))
         answers = {q: said for q, said in zip(request, outcomes, strict=True) if not isinstance(said, ChatAIError)}
         self._kept.remember(shift.errand.model, answers)
@@ -216,31 +216,33 @@ class Desk:
             shift.outage = self._down(shift)
 
     async def _persist(
-        self, request: Sequence[Question], call: Callable[[Charge], Awaitable[Any]], shift: _Shift
+        self, request: Sequence[ModelInput], call: Callable[[OnUsage], Awaitable[Any]], shift: _BatchState
     ) -> Any:
         """Make a call in the tenant's turn, and again while the provider is busy and there is time."""
         tries = 0
         while True:
             tries += 1
             if time.monotonic() > shift.until:
-                raise NotAsked("The time of the batch is used up before this item's turn.", 0.0)
+                raise Deferred("The time of the batch is used up before this item's turn.", 0.0)
             try:
                 return await self._call(request, call, shift)
             except ProviderBusy as error:
-                pause = pause_s(tries, error.retry_after, random.random())  # noqa: S311 - spreads calls
+                pause = call_backoff_s(tries, error.retry_after, random.random())  # noqa: S311 - spreads calls
                 if pause is None or shift.outage or time.monotonic() + pause > shift.until:
                     raise
                 self._retries += 1
                 await asyncio.sleep(pause)
 
-    async def _call(self, request: Sequence[Question], call: Callable[[Charge], Awaitable[Any]], shift: _Shift) -> Any:
+    async def _call(
+        self, request: Sequence[ModelInput], call: Callable[[OnUsage], Awaitable[Any]], shift: _BatchState
+    ) -> Any:
         """Make a call in the tenant's turn, and have written down what it cost, whatever came of it."""
         account, usages = _account(request[0], shift.errand.stage), list[Usage]()
         if refused := shift.over_budget.get(account.tenant_id):
             raise refused
         try:
-            turn = await self._turnstile.enter(account.tenant_id, shift.until, self._estimate(request, shift.errand))
-        except OverBudget as error:
+            turn = await self._turnstile.acquire(account.tenant_id, shift.until, self._estimate(request, shift.errand))
+        except BudgetExceeded as error:
             shift.over_budget[account.tenant_id] = error
             raise
         begun = not shift.outage
@@ -253,16 +255,16 @@ class Desk:
             self._paid.update(cost)
             self._turnstile.leave(turn, account, cost)
 
-    def _estimate(self, request: Sequence[Question], errand: Errand) -> Amount:
+    def _estimate(self, request: Sequence[ModelInput], errand: BatchSpec) -> Amount:
         tokens = errand.extra_tokens + sum(len(question.text) for question in request) // CHARS_PER_TOKEN + 1
         return Amount(tokens, self._tariff.money_nano(errand.priced_as, Usage(prompt=tokens)) or 0)
 
-    async def _store(self, shift: _Shift, *, always: bool = False) -> None:
+    async def _store(self, shift: _BatchState, *, always: bool = False) -> None:
         if shift.fresh and (shift.errand.keep or always):
             fresh, shift.fresh = shift.fresh, {}
             await asyncio.to_thread(self._kept.store, shift.errand.model, fresh)
 
-    def _down(self, shift: _Shift) -> ProviderUnreachable:
+    def _down(self, shift: _BatchState) -> ProviderUnreachable:
         said = next((str(o) for o in reversed(shift.outcomes.values()) if isinstance(o, ProviderBusy)), "")
         items = "1 item" if shift.streak.busy == 1 else f"{shift.streak.busy} items"
         return ProviderUnreachable(f"{items} got no answer: {said}")
@@ -274,6 +276,6 @@ class Desk:
         self._told = now
 
 
-def _account(question: Question, stage: str) -> Account:
+def _account(question: ModelInput, stage: str) -> Account:
     stream, hour = question.purpose
     return Account(question.tenant_id, stream, stage if hour else SEARCHING, hour)

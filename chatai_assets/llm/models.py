@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chatai_assets.adapters.models.base import Question, Vector
+from chatai_assets.adapters.models.base import ModelInput, Vector
 from chatai_assets.adapters.nlp.russian import name_form
 from chatai_assets.domain import prompts
-from chatai_assets.domain.errors import AnswerRejected, ChatAIError, TooLarge
+from chatai_assets.domain.errors import ChatAIError, InvalidModelResponse, PayloadTooLarge
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.search.sparse import windows
 from chatai_assets.domain.tagging import has_usable_word
 from chatai_assets.domain.text.transliteration import is_cyrillic
-from chatai_assets.llm.cache import kept_as
-from chatai_assets.llm.canary import Control
-from chatai_assets.llm.client import Call, Desk, Errand, Outcome
+from chatai_assets.llm.cache import cache_key
+from chatai_assets.llm.canary import Canary
+from chatai_assets.llm.client import BatchSpec, Call, LLMClient, Outcome
 
 TEXTS_AT_ONCE = 32
 CHARS_AT_ONCE = 100_000
@@ -34,12 +34,12 @@ TOKENS_OF_PROMPT = 700
 T = TypeVar("T")
 
 
-class AskedTagger:
+class LLMTagger:
     """Tags from a chat model."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LLMClient) -> None:
         self._desk = desk
-        self.take_figures = desk.take_figures
+        self.pop_usage = desk.pop_usage
         self.check = desk.check
 
     @property
@@ -48,39 +48,39 @@ class AskedTagger:
         provider = self._desk.provider
         return f"{provider.name}:{provider.chat_model}:{prompts.TAGS_PROMPT}"
 
-    def kept_as(self, question: Question) -> str | None:
+    def cache_key(self, question: ModelInput) -> str | None:
         """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
-        return kept_as(self.model, question) if has_usable_word(question.text) else None
+        return cache_key(self.model, question) if has_usable_word(question.text) else None
 
-    def tag(self, questions: Sequence[Question]) -> list[Sequence[str] | ChatAIError]:
+    def tag(self, questions: Sequence[ModelInput]) -> list[Sequence[str] | ChatAIError]:
         """Return the tags of each text that stand in it; a text without words is not asked about.
 
         Raises:
             Outage: the provider answers nobody.
         """
-        worth, control = [question for question in questions if has_usable_word(question.text)], Control()
+        worth, control = [question for question in questions if has_usable_word(question.text)], Canary()
         found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
-        return [control.judged(found.get(question, ())) for question in questions]
+        return [control.classify(found.get(question, ())) for question in questions]
 
-    def _errand(self, control: Control) -> Errand:
+    def _errand(self, control: Canary) -> BatchSpec:
         ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
-        return Errand("tag", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+        return BatchSpec("tag", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
 
-    async def _ask(self, control: Control, request: Sequence[Question], call: Call) -> list[Outcome]:
+    async def _ask(self, control: Canary, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
         (question,) = request
-        return [await control.watch(partial(self._tags, call), question.text)]
+        return [await control.run(partial(self._tags, call), question.text)]
 
     async def _tags(self, call: Call, text: str) -> list[str]:
         messages, read = prompts.tags_messages(text), partial(prompts.read_tags, text=text)
         return await _conversation(self._desk, call, messages, prompts.TAGS_SCHEMA, read)
 
 
-class AskedExtractor:
+class LLMExtractor:
     """Entities and relations from a chat model."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LLMClient) -> None:
         self._desk = desk
-        self.take_figures = desk.take_figures
+        self.pop_usage = desk.pop_usage
         self.check = desk.check
 
     @property
@@ -89,27 +89,27 @@ class AskedExtractor:
         provider = self._desk.provider
         return f"{provider.name}:{provider.chat_model}:{prompts.FACTS_PROMPT}"
 
-    def kept_as(self, question: Question) -> str | None:
+    def cache_key(self, question: ModelInput) -> str | None:
         """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
-        return kept_as(self.model, question) if has_usable_word(question.text) else None
+        return cache_key(self.model, question) if has_usable_word(question.text) else None
 
-    def extract(self, questions: Sequence[Question]) -> list[Extraction | ChatAIError]:
+    def extract(self, questions: Sequence[ModelInput]) -> list[Extraction | ChatAIError]:
         """Return what each chunk says and bears out; a chunk without words is not asked about.
 
         Raises:
             Outage: the provider answers nobody.
         """
-        worth, control = [question for question in questions if has_usable_word(question.text)], Control()
+        worth, control = [question for question in questions if has_usable_word(question.text)], Canary()
         found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
-        return [_extraction(control.judged(found.get(question, {}))) for question in questions]
+        return [_extraction(control.classify(found.get(question, {}))) for question in questions]
 
-    def _errand(self, control: Control) -> Errand:
+    def _errand(self, control: Canary) -> BatchSpec:
         ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
-        return Errand("enrich", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+        return BatchSpec("enrich", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
 
-    async def _ask(self, control: Control, request: Sequence[Question], call: Call) -> list[Outcome]:
+    async def _ask(self, control: Canary, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
         (question,) = request
-        return [await control.watch(partial(self._facts, call), question.text)]
+        return [await control.run(partial(self._facts, call), question.text)]
 
     async def _facts(self, call: Call, chunk: str) -> dict[str, Any]:
         messages, read = prompts.facts_messages(chunk), partial(prompts.read_facts, chunk=chunk, caseless=_caseless)
@@ -128,7 +128,7 @@ def _extraction(kept: Any) -> Extraction | ChatAIError:
 
 
 async def _conversation(
-    desk: Desk, call: Call, messages: prompts.Messages, schema: prompts.Schema, read: Callable[[str], T]
+    desk: LLMClient, call: Call, messages: prompts.Messages, schema: prompts.Schema, read: Callable[[str], T]
 ) -> T:
     """Ask, read, and ask once more where the answer broke the rules.
 
@@ -138,17 +138,17 @@ async def _conversation(
     said = await call(partial(desk.provider.chat, messages, schema))
     try:
         return read(said)
-    except AnswerRejected as fault:
+    except InvalidModelResponse as fault:
         messages = prompts.repair_messages(messages, said, fault)
     return read(await call(partial(desk.provider.chat, messages, schema)))
 
 
-class AskedEmbedder:
+class RemoteEmbedder:
     """Vectors from a provider; a text longer than its model reads is the mean of its windows."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LLMClient) -> None:
         self._desk = desk
-        self.take_figures = desk.take_figures
+        self.pop_usage = desk.pop_usage
         self.check = desk.check
 
     @property
@@ -162,7 +162,7 @@ class AskedEmbedder:
         """Length of each vector."""
         return self._desk.provider.dimensions
 
-    def embed(self, questions: Sequence[Question]) -> list[Vector | ChatAIError]:
+    def embed(self, questions: Sequence[ModelInput]) -> list[Vector | ChatAIError]:
         """Return one unit-length vector per text; an empty text has one too.
 
         Raises:
@@ -171,7 +171,7 @@ class AskedEmbedder:
         parts = [[each._replace(text=part) for part in self._windows(each.text)] for each in questions]
         asked = list(dict.fromkeys(part for windows_ in parts for part in windows_))
         priced_as = self._desk.provider.embedding_model
-        errand = Errand("embed", self.model, priced_as, self._ask, requests_of, keep=False)
+        errand = BatchSpec("embed", self.model, priced_as, self._ask, embedding_requests, keep=False)
         found = dict(zip(asked, self._desk.answers(asked, errand), strict=True))
         return [_mean([found[part] for part in windows_]) for windows_ in parts]
 
@@ -180,12 +180,12 @@ class AskedEmbedder:
         cut = [part.strip()[: words * WINDOW_CHARS_PER_WORD] for part in windows(text, words)]
         return [part for part in cut if part] or ["-"]  # nobody embeds nothing
 
-    async def _ask(self, request: Sequence[Question], call: Call) -> list[Outcome]:
+    async def _ask(self, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
         """Ask for the vectors of a request; of one that is too large, for each half."""
         texts = [question.text for question in request]
         try:
             vectors = await call(partial(self._desk.provider.embed, texts))
-        except TooLarge:
+        except PayloadTooLarge:
             if len(request) == 1:
                 raise
             middle = len(request) // 2
@@ -193,9 +193,9 @@ class AskedEmbedder:
         return [b64encode(vector.tobytes()).decode("ascii") for vector in vectors]
 
 
-def requests_of(questions: Sequence[Question]) -> Iterator[list[Question]]:
+def embedding_requests(questions: Sequence[ModelInput]) -> Iterator[list[ModelInput]]:
     """Yield the questions in requests of one tenant each, within the limits of count and size."""
-    request: list[Question] = []
+    request: list[ModelInput] = []
     chars = 0
     for question in sorted(questions, key=lambda question: question.tenant_id):
         full = len(request) == TEXTS_AT_ONCE or chars + len(question.text) > CHARS_AT_ONCE

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from chatai_assets.domain.costs import NOTHING, Account, Amount, Cost, next_day
-from chatai_assets.domain.errors import NotAsked, OverBudget, StoreUnavailable
-from chatai_assets.domain.rate_limits import Rules
+from chatai_assets.domain.errors import BudgetExceeded, Deferred, StoreUnavailable
+from chatai_assets.domain.rate_limits import RateLimitRules
 from chatai_assets.observability import QUOTA_WAIT, log
 from chatai_assets.storage import rate_limits
 from chatai_assets.storage import rate_limits as quota
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.rate_limits import Admission, Caller, Ended, Turn
+from chatai_assets.storage.rate_limits import Admission, Caller, FinishedCalls, Permit
 
 LOOK_AGAIN_S = 1.0
 """A turn may come free earlier than planned: others do not use all that they could."""
@@ -38,40 +38,42 @@ WORTH_TELLING_S = 1.0
 class _Waiter:
     """Whoever waits, until when (``time.monotonic``), what the call may cost, and the id that it will have."""
 
-    turn: asyncio.Future[Turn]
+    turn: asyncio.Future[Permit]
     until: float
     estimate: Amount
     call_id: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(slots=True)
-class _Gate:
+class _TenantQueue:
     """The queue of one tenant."""
 
     tenant_id: str
     waiting: deque[_Waiter] = field(default_factory=deque)
-    ended: Ended = field(default_factory=Ended)
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
-    porter: asyncio.Task[None] | None = None
+    ended: FinishedCalls = field(default_factory=FinishedCalls)
+    wakeup: asyncio.Event = field(default_factory=asyncio.Event)
+    drain_task: asyncio.Task[None] | None = None
 
 
-class Turnstile:
+class RateLimiter:
     """Quotas, budgets and streams of all tenants at one provider; used from one event loop only.
 
     Attributes:
         figures: ``provider_calls`` that passed, ``quota_waits`` and ``quota_waited_ms`` of those that had to wait.
     """
 
-    def __init__(self, records: Records, provider: str, rules: Rules, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, records: Records, provider: str, rules: RateLimitRules, clock: Callable[[], float] = time.time
+    ) -> None:
         self._records = records
         self._provider = provider
         self._rules = rules
         self._clock = clock
         self._holder = uuid4().hex
-        self._gates: dict[str, _Gate] = {}
+        self._gates: dict[str, _TenantQueue] = {}
         self.figures: Counter[str] = Counter()
 
-    async def enter(self, tenant_id: str, until: float, estimate: Amount = NOTHING) -> Turn:
+    async def acquire(self, tenant_id: str, until: float, estimate: Amount = NOTHING) -> Permit:
         """Wait for a turn of a tenant; return it; the call must ``leave`` with it.
 
         Args:
@@ -87,15 +89,15 @@ class Turnstile:
         gate.waiting.append(_Waiter(coming, until, estimate))
         self._wake(gate)
         try:
-            turn: Turn = await coming
+            turn: Permit = await coming
         except asyncio.CancelledError:
             if coming.done() and not coming.cancelled() and not coming.exception():
-                gate.ended.turns.append(coming.result())
+                gate.ended.permits.append(coming.result())
             raise
         self.figures["provider_calls"] += 1
         return turn
 
-    def leave(self, turn: Turn | None, account: Account, cost: Cost) -> None:
+    def leave(self, turn: Permit | None, account: Account, cost: Cost) -> None:
         """Tell that a call ended and what it cost, or what was found without a call."""
         gate = self._gate(account.tenant_id)
         gate.ended.add(turn, account, cost)
@@ -115,66 +117,66 @@ class Turnstile:
         with self._records.begin() as connection:
             rate_limits.release_client(connection, self._holder)
 
-    def _gate(self, tenant_id: str) -> _Gate:
-        return self._gates.setdefault(tenant_id, _Gate(tenant_id))
+    def _gate(self, tenant_id: str) -> _TenantQueue:
+        return self._gates.setdefault(tenant_id, _TenantQueue(tenant_id))
 
-    def _wake(self, gate: _Gate) -> None:
+    def _wake(self, gate: _TenantQueue) -> None:
         if gate.waiting:
-            gate.bell.set()
-        if gate.porter is None:
-            gate.porter = asyncio.create_task(self._let_in(gate))
+            gate.wakeup.set()
+        if gate.drain_task is None:
+            gate.drain_task = asyncio.create_task(self._drain(gate))
 
-    async def _let_in(self, gate: _Gate) -> None:
+    async def _drain(self, gate: _TenantQueue) -> None:
         """Serve a queue until it is empty and all that ended is written down."""
         try:
             while _has_waiters(gate) or gate.ended:
                 if not gate.waiting:
-                    gate.bell.clear()
+                    gate.wakeup.clear()
                     await _rung(gate, GATHER_S)
                 waiting = [*gate.waiting]
                 admission = await self._ask(gate, waiting)
-                for waiter, turn in zip(waiting, admission.turns, strict=False):
+                for waiter, turn in zip(waiting, admission.permits, strict=False):
                     gate.waiting.remove(waiter)
                     _admit(waiter, turn, gate)
-                if admission.grant.over_budget:
+                if admission.decision.over_budget:
                     self._send_away(gate, self._over_budget(gate, admission))
-                elif admission.grant.wait_s:
-                    await self._rest(gate, admission.grant.wait_s)
+                elif admission.decision.wait_s:
+                    await self._rest(gate, admission.decision.wait_s)
         except Exception as error:  # noqa: BLE001 - raised again by each of those who wait
             self._send_away(gate, error)
         finally:
-            gate.porter = None
+            gate.drain_task = None
 
-    async def _ask(self, gate: _Gate, waiting: Sequence[_Waiter]) -> Admission:
-        gate.bell.clear()
-        ended, gate.ended = gate.ended, Ended()
+    async def _ask(self, gate: _TenantQueue, waiting: Sequence[_Waiter]) -> Admission:
+        gate.wakeup.clear()
+        ended, gate.ended = gate.ended, FinishedCalls()
         wanted = {waiter.call_id: waiter.estimate for waiter in waiting}
         try:
             return await asyncio.to_thread(self._take, gate.tenant_id, wanted, ended)
         except StoreUnavailable:  # perhaps after its commit: what it granted must not count until its lease is over
-            gate.ended.take_over(ended)
-            gate.ended.unsure += wanted
+            gate.ended.merge(ended)
+            gate.ended.unacknowledged += wanted
             raise
 
-    def _take(self, tenant_id: str, wanted: Mapping[str, Amount], ended: Ended) -> Admission:
+    def _take(self, tenant_id: str, wanted: Mapping[str, Amount], ended: FinishedCalls) -> Admission:
         caller = Caller(tenant_id, self._provider, self._holder, CALL_LEASE_S)
         with self._records.begin() as connection:
-            return quota.take(connection, caller, self._rules, wanted, ended, self._clock())
+            return quota.admit(connection, caller, self._rules, wanted, ended, self._clock())
 
-    def _over_budget(self, gate: _Gate, admission: Admission) -> OverBudget:
+    def _over_budget(self, gate: _TenantQueue, admission: Admission) -> BudgetExceeded:
         now = self._clock()
-        return OverBudget(self._rules.budget.sentence(gate.tenant_id, admission.spent, now), next_day(now) - now)
+        return BudgetExceeded(self._rules.budget.sentence(gate.tenant_id, admission.spent, now), next_day(now) - now)
 
-    def _send_away(self, gate: _Gate, error: Exception) -> None:
+    def _send_away(self, gate: _TenantQueue, error: Exception) -> None:
         while gate.waiting:
             _refuse(gate.waiting.popleft(), error)
 
-    async def _rest(self, gate: _Gate, wait_s: float) -> None:
+    async def _rest(self, gate: _TenantQueue, wait_s: float) -> None:
         """Send those away who would wait in vain, and wait with the others."""
         free_at = time.monotonic() + wait_s
         for waiter in [waiter for waiter in gate.waiting if waiter.until < free_at]:
             gate.waiting.remove(waiter)
-            _refuse(waiter, NotAsked("The quota of the tenant is used up for now.", min(wait_s, LONGEST_REST_S)))
+            _refuse(waiter, Deferred("The quota of the tenant is used up for now.", min(wait_s, LONGEST_REST_S)))
         if not _has_waiters(gate):
             return
         waiting, began = len(gate.waiting), time.monotonic()
@@ -187,25 +189,25 @@ class Turnstile:
         self.figures.update(quota_waits=waiting, quota_waited_ms=waited_ms)
 
 
-async def _rung(gate: _Gate, seconds: float) -> None:
+async def _rung(gate: _TenantQueue, seconds: float) -> None:
     """Wait until somebody comes or goes, or the time is over."""
     try:
         async with asyncio.timeout(seconds):
-            await gate.bell.wait()
+            await gate.wakeup.wait()
     except TimeoutError:
         return
 
 
-def _has_waiters(gate: _Gate) -> bool:
+def _has_waiters(gate: _TenantQueue) -> bool:
     """Forget those who went away; return whether somebody is left."""
     for waiter in [waiter for waiter in gate.waiting if waiter.turn.done()]:
         gate.waiting.remove(waiter)
     return bool(gate.waiting)
 
 
-def _admit(waiter: _Waiter, turn: Turn, gate: _Gate) -> None:
+def _admit(waiter: _Waiter, turn: Permit, gate: _TenantQueue) -> None:
     if waiter.turn.done():
-        gate.ended.turns.append(turn)  # it went away while its turn came
+        gate.ended.permits.append(turn)  # it went away while its turn came
     else:
         waiter.turn.set_result(turn)
 

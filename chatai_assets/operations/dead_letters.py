@@ -14,7 +14,7 @@ from chatai_assets.pipeline.engine import DONE_NOTE
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records
 
 LETTERS_A_TRANSACTION = 500
@@ -23,7 +23,7 @@ GONE = "the item is no longer there, or an earlier stage does it again"
 Outcome = Literal["replayed", "waiting", "closed"]
 
 
-class UnknownLetter(LookupError):
+class DeadLetterNotFound(LookupError):
     """There is no dead letter of this id."""
 
     def __init__(self, letter_id: int) -> None:
@@ -31,7 +31,7 @@ class UnknownLetter(LookupError):
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayResult:
     """What became of the letters that were chosen.
 
     Attributes:
@@ -61,8 +61,8 @@ class Replay:
 
 
 def replay(
-    records: Records, choice: Choice, *, dry_run: bool = False, clock: Callable[[], float] = time.time
-) -> Replay:
+    records: Records, choice: DeadLetterFilter, *, dry_run: bool = False, clock: Callable[[], float] = time.time
+) -> ReplayResult:
     """Make the items of open dead letters pending again, all attempts before them; doing so twice changes nothing.
 
     A letter stays open until its stage succeeds, so nothing is forgotten meanwhile.
@@ -73,9 +73,9 @@ def replay(
     with records.reading() as connection:
         _check_ids(connection, choice.ids)
         ids = dead_letters.ids_of(connection, choice)
-    report = Replay(dry_run=dry_run)
+    report = ReplayResult(dry_run=dry_run)
     for start in range(0, len(ids), LETTERS_A_TRANSACTION):
-        some = Choice(ids=ids[start : start + LETTERS_A_TRANSACTION])
+        some = DeadLetterFilter(ids=ids[start : start + LETTERS_A_TRANSACTION])
         with records.reading() if dry_run else records.begin() as connection:
             _replay_some(connection, dead_letters.list_letters(connection, some), report, clock())
     return report
@@ -93,13 +93,13 @@ def resolve(records: Records, letter_id: int, note: str) -> bool:
 
 
 def _check_ids(connection: Connection, ids: Sequence[int]) -> None:
-    known = set(dead_letters.ids_of(connection, Choice(ids=ids, resolved=None))) if ids else set()
+    known = set(dead_letters.ids_of(connection, DeadLetterFilter(ids=ids, resolved=None))) if ids else set()
     missing = sorted(set(ids) - known)
     if missing:
-        raise UnknownLetter(missing[0])
+        raise DeadLetterNotFound(missing[0])
 
 
-def _replay_some(connection: Connection, letters: Sequence[RowMapping], report: Replay, now: float) -> None:
+def _replay_some(connection: Connection, letters: Sequence[RowMapping], report: ReplayResult, now: float) -> None:
     for stage in sorted({letter["stage"] for letter in letters}):
         mine = [letter for letter in letters if letter["stage"] == stage]
         rows = work.rows_of(connection, stage, [(letter["tenant_id"], letter["source"]) for letter in mine])
@@ -126,5 +126,5 @@ def _verdict(letter: RowMapping, row: RowMapping | None) -> tuple[Outcome, str |
 
 def _open_again(connection: Connection, stage: Stage, letters: Sequence[RowMapping], now: float) -> None:
     keys = [(letter["tenant_id"], letter["source"]) for letter in letters]
-    work.reopen(connection, stage, keys, now=now)
-    content.wait_again(connection, keys)
+    work.requeue(connection, stage, keys, now=now)
+    content.reset_failed(connection, keys)

@@ -19,7 +19,7 @@ from chatai_assets.storage.engine import Records
 ITEMS_AT_ONCE = 1_000
 
 
-class UnknownName(LookupError):
+class EntityNotFound(LookupError):
     """No item of the tenant mentions this form, or nobody set what it means."""
 
 
@@ -45,7 +45,7 @@ def show_entities(records: Records, tenant_id: str, name: str) -> list[dict[str,
                 set_by_hand = overrides.find_override(connection, tenant_id, (each["kind"], each["form"]))
                 each["note"] = set_by_hand["note"] if set_by_hand else None
     if not found:
-        raise UnknownName(f"No post or document of {tenant_id!r} mentions {name!r}.")
+        raise EntityNotFound(f"No post or document of {tenant_id!r} mentions {name!r}.")
     return [{"kind": kind, "key": key, "name": shown(kind, key), "forms": found[kind, key]} for kind, key in found]
 
 
@@ -61,7 +61,7 @@ def split(
         form = _mentioned(connection, tenant_id, kind, name)
         named = (kind, form)
         overrides.set_override(connection, tenant_id, named, split_off(kind, form), note=note, now=clock())
-    return spread(records, clock)
+    return propagate_overrides(records, clock)
 
 
 def merge(
@@ -83,10 +83,12 @@ def merge(
         form, other = (_mentioned(connection, tenant_id, kind, each) for each in (name, into))
         means = resolved(kind, other, overrides.overrides_of(connection, tenant_id))[:2]
         overrides.set_override(connection, tenant_id, (kind, form), means, note=note, now=clock())
-    return spread(records, clock)
+    return propagate_overrides(records, clock)
 
 
-def undo(records: Records, tenant_id: str, kind: str, name: str, *, clock: Callable[[], float] = time.time) -> int:
+def reset_override(
+    records: Records, tenant_id: str, kind: str, name: str, *, clock: Callable[[], float] = time.time
+) -> int:
     """Take back what somebody set; return how many items the next run draws again.
 
     Raises:
@@ -95,23 +97,23 @@ def undo(records: Records, tenant_id: str, kind: str, name: str, *, clock: Calla
     named = (kind, plain_form(name))
     with records.begin() as connection:
         if overrides.find_override(connection, tenant_id, named) is None:
-            raise UnknownName(f"Nobody set what {name!r} means as {kind}.")
+            raise EntityNotFound(f"Nobody set what {name!r} means as {kind}.")
         overrides.set_override(connection, tenant_id, named, None, note="", now=clock())
-    return spread(records, clock)
+    return propagate_overrides(records, clock)
 
 
-def spread(records: Records, clock: Callable[[], float] = time.time) -> int:
+def propagate_overrides(records: Records, clock: Callable[[], float] = time.time) -> int:
     """Make the graph's stage pending for all items that must learn of an override; return how many rows that were.
 
     A kill in between loses nothing: whoever calls this next goes on.
     """
     items = 0
-    while (told := _tell_some(records, clock())) is not None:
+    while (told := _propagate_some(records, clock())) is not None:
         items += told
     return items
 
 
-def _tell_some(records: Records, now: float) -> int | None:
+def _propagate_some(records: Records, now: float) -> int | None:
     """Tell the next items of an override, in one transaction; None when all items know of all overrides."""
     with records.reading() as connection:  # usually there is nothing to do, and no reason to hold up writers
         if overrides.all_told(connection):
@@ -122,7 +124,7 @@ def _tell_some(records: Records, now: float) -> int | None:
             return None
         tenant_id, named = override["tenant_id"], (override["kind"], override["form"])
         keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"], ITEMS_AT_ONCE)
-        work.reopen(connection, "link", [(tenant_id, key) for key in keys], now=now)
+        work.requeue(connection, "link", [(tenant_id, key) for key in keys], now=now)
         overrides.told(connection, override, keys[-1] if len(keys) == ITEMS_AT_ONCE else None)
     return len(keys)
 
@@ -130,7 +132,7 @@ def _tell_some(records: Records, now: float) -> int | None:
 def _mentioned(connection: Connection, tenant_id: str, kind: str, name: str) -> str:
     form = plain_form(name)
     if not overrides.items_mentioning(connection, tenant_id, (kind, form), "", 1):
-        raise UnknownName(
+        raise EntityNotFound(
             f"No post or document of {tenant_id!r} mentions {name!r} as {kind}: "
             f"`chatai entities show` lists the forms of a name."
         )

@@ -1,7 +1,7 @@
 """Forgetting one post or document: erased from the record store at once, then index and graph let go of it.
 
 First a tombstone says that the item is leaving, and nobody works on it any more; then its text and bytes go, so that
-search gives nothing of it; then the stores let go of it (``stages.erasing``). Killed in between, or with a store down,
+search gives nothing of it; then vector index and graph drop it. Killed in between, or with a store down,
 whoever comes next finds the tombstone and does the rest.
 """
 
@@ -20,17 +20,17 @@ from chatai_assets.domain.errors import Outage
 from chatai_assets.domain.graph.changes import EDGE_TYPES
 from chatai_assets.domain.ids import stream_of
 from chatai_assets.files.blobs import Blobs
-from chatai_assets.operations.status import UnknownItem, find
-from chatai_assets.pipeline.projections.recovery import projected_graph, projected_vectors, recovering
+from chatai_assets.operations.status import ItemNotFound, resolve_item
+from chatai_assets.pipeline.projections.recovery import probe_graph, probe_vectors, with_rebuild
 from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
-from chatai_assets.pipeline.projections.writes import Changes, announce_leaving
+from chatai_assets.pipeline.projections.writes import PendingWrites, record_delete_intent
 from chatai_assets.pipeline.stages.link import write_changes
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.erasure import Erased, erase
-from chatai_assets.storage.projection_ledger import Projection, confirm_mark
-from chatai_assets.storage.tombstones import Leaving
+from chatai_assets.storage.projection_ledger import Projection, confirm_generation
+from chatai_assets.storage.tombstones import PendingErasures
 from chatai_assets.storage.work_queue import Key
 
 ITEMS = 1_000
@@ -38,7 +38,7 @@ ITEMS = 1_000
 
 
 @dataclass(slots=True)
-class Forgotten:
+class ForgetResult:
     """What became of an item that is to be forgotten.
 
     Attributes:
@@ -55,14 +55,14 @@ class Forgotten:
 
 def forget(
     stores: Stores, source_key: str, *, tenant_id: str | None = None, clock: Callable[[], float] = time.time
-) -> Forgotten:
+) -> ForgetResult:
     """Erase one item from all stores; one that cannot be reached lets go of it later.
 
     Raises:
         UnknownItem: there is no such item, or the tenant must be named.
         StoreUnavailable: the record store cannot be written.
     """
-    forgotten = erase_item(stores, source_key, tenant_id=tenant_id, clock=clock)
+    forgotten = erase_from_store(stores, source_key, tenant_id=tenant_id, clock=clock)
     try:
         forgotten.erased += finish(stores, [forgotten.key], clock=clock)
     except Outage as error:
@@ -70,9 +70,9 @@ def forget(
     return forgotten
 
 
-def erase_item(
+def erase_from_store(
     stores: Stores, source_key: str, *, tenant_id: str | None = None, clock: Callable[[], float] = time.time
-) -> Forgotten:
+) -> ForgetResult:
     """Erase one item from the record store, with its bytes; index and graph are left to ``finish``.
 
     Raises:
@@ -80,15 +80,17 @@ def erase_item(
     """
     key = _item(stores.records, source_key, tenant_id)
     with stores.records.begin() as connection:
-        there = tombstones.condemn(connection, stream_of(source_key), [key], "forgotten", now=clock(), until=None)
+        there = tombstones.mark_for_erasure(
+            connection, stream_of(source_key), [key], "forgotten", now=clock(), until=None
+        )
         if not there:
-            tombstones.entomb(connection, key[0], [source_key], now=clock())
-        going = tombstones.leaving_of(connection, [key])
+            tombstones.write_tombstones(connection, key[0], [source_key], now=clock())
+        going = tombstones.pending_erasure_of(connection, [key])
     with stores.records.begin() as connection:
         erased = erase(connection, going, now=clock(), let_go=False)
         for digest in erased.blobs:
             stores.blobs.remove(digest)
-    return Forgotten(key, again=not there, erased=+erased.counts)
+    return ForgetResult(key, again=not there, erased=+erased.counts)
 
 
 def finish(stores: Stores, keys: list[Key] | None = None, *, clock: Callable[[], float] = time.time) -> Counter[str]:
@@ -103,25 +105,29 @@ def finish(stores: Stores, keys: list[Key] | None = None, *, clock: Callable[[],
     gone: Counter[str] = Counter()
     while True:
         with stores.records.reading() as connection:
-            some = tombstones.leaving(connection, ITEMS) if keys is None else tombstones.leaving_of(connection, keys)
+            some = (
+                tombstones.pending_erasures(connection, ITEMS)
+                if keys is None
+                else tombstones.pending_erasure_of(connection, keys)
+            )
         if not some:
             return gone
-        gone += let_go(stores, some, now=clock()).counts
+        gone += erase_from_projections(stores, some, now=clock()).counts
 
 
-def is_leaving(records: Records) -> bool:
+def has_pending_erasures(records: Records) -> bool:
     """Return whether any item was condemned and is not wholly gone."""
     with records.reading() as connection:
-        return bool(tombstones.leaving(connection, 1))
+        return bool(tombstones.pending_erasures(connection, 1))
 
 
 def _item(records: Records, source_key: str, tenant_id: str | None) -> Key:
     """Return the key of an item that is there, or of one that was."""
     try:
-        return find(records, source_key, tenant_id)[1]
-    except UnknownItem:
+        return resolve_item(records, source_key, tenant_id)[1]
+    except ItemNotFound:
         with records.reading() as connection:
-            tenants = tombstones.tenants_of_stones(connection, source_key)
+            tenants = tombstones.tenants_of_tombstones(connection, source_key)
         if tenant_id is None and len(tenants) == 1:
             return tenants[0], source_key
         if tenant_id is not None and tenant_id in tenants:
@@ -139,8 +145,12 @@ class Stores:
     graph: GraphStore
 
 
-def let_go(
-    stores: Stores, items: Leaving, *, now: float, then: Callable[[Connection, Erased], None] = lambda _c, _e: None
+def erase_from_projections(
+    stores: Stores,
+    items: PendingErasures,
+    *,
+    now: float,
+    then: Callable[[Connection, Erased], None] = lambda _c, _e: None,
 ) -> Erased:
     """Remove condemned items from all stores; return what was erased of those that are leaving still.
 
@@ -151,18 +161,18 @@ def let_go(
         StoreUnavailable: a store cannot be written; the items stay condemned.
     """
     records = stores.records
-    made: dict[Projection, Changes] = {}
+    made: dict[Projection, PendingWrites] = {}
     for index in stores.indexes.all():
         leave = partial(_leave_vectors, stores, index, items)
-        made[index.projection] = recovering(leave, records, projected_vectors(index))
+        made[index.projection] = with_rebuild(leave, records, probe_vectors(index))
     points = sum(changes.deleted for changes in made.values())
-    parts = recovering(lambda: _leave_graph(stores, items), records, projected_graph(stores.graph))
+    parts = with_rebuild(lambda: _leave_graph(stores, items), records, probe_graph(stores.graph))
     made["graph"] = parts
     with records.begin() as connection:
         erased = erase(connection, items, now=now)
         for projection, changes in made.items():
-            if changes.mark:
-                confirm_mark(connection, projection, changes.mark)
+            if changes.generation:
+                confirm_generation(connection, projection, changes.generation)
         erased.counts.update(points=points, edges=_edges(parts))
         for digest in erased.blobs:
             stores.blobs.remove(digest)
@@ -170,31 +180,31 @@ def let_go(
     return erased
 
 
-def _leave_vectors(stores: Stores, index: OpenIndex, items: Leaving) -> Changes:
+def _leave_vectors(stores: Stores, index: OpenIndex, items: PendingErasures) -> PendingWrites:
     if not _holds(stores.records, index.projection, items):
-        return Changes({})
+        return PendingWrites({})
     with index.vectors.writing() as writer:
-        changes = announce_leaving(stores.records, index.projection, items, writer.mark)
+        changes = record_delete_intent(stores.records, index.projection, items, writer.generation)
         writer.delete([point for plan in changes.plans.values() for point in plan.deletes])
-        if changes.mark:
-            writer.sign(changes.mark)
+        if changes.generation:
+            writer.write_generation(changes.generation)
     return changes
 
 
-def _leave_graph(stores: Stores, items: Leaving) -> Changes:
+def _leave_graph(stores: Stores, items: PendingErasures) -> PendingWrites:
     if not _holds(stores.records, "graph", items):
-        return Changes({})
+        return PendingWrites({})
     with stores.graph.writing() as writer:
-        changes = announce_leaving(stores.records, "graph", items, writer.mark)
+        changes = record_delete_intent(stores.records, "graph", items, writer.generation)
         write_changes(writer, changes, {})
     return changes
 
 
-def _holds(records: Records, projection: Projection, items: Leaving) -> bool:
+def _holds(records: Records, projection: Projection, items: PendingErasures) -> bool:
     """Return whether a projection may hold anything of items; opening it for nothing would cost a second."""
     with records.reading() as connection:
         return ledger.holds_any(connection, list(items), projection)
 
 
-def _edges(changes: Changes) -> int:
+def _edges(changes: PendingWrites) -> int:
     return sum(part.partition(" ")[0] in EDGE_TYPES for plan in changes.plans.values() for part in plan.deletes)

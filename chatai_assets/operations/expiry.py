@@ -16,11 +16,11 @@ from sqlalchemy import Connection
 
 from chatai_assets.domain.ids import STREAMS
 from chatai_assets.observability import ITEMS_EXPIRED, log
-from chatai_assets.operations.erasure import Stores, let_go
+from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.erasure import Erased
-from chatai_assets.storage.key_values import forget_checkpoint, read_checkpoint, write_checkpoint
-from chatai_assets.storage.tombstones import Leaving
+from chatai_assets.storage.key_values import delete_value, get_value, put_value
+from chatai_assets.storage.tombstones import PendingErasures
 
 CHECKPOINT = "expiry"
 BATCH_ITEMS = 2_000
@@ -88,10 +88,12 @@ def expire(
         if not batch:
             sweep.complete = True
             break
-        let_go(stores, batch, now=clock(), then=lambda connection, erased: _note(connection, sweep, erased))
+        erase_from_projections(
+            stores, batch, now=clock(), then=lambda connection, erased: _note(connection, sweep, erased)
+        )
     if sweep.complete:
         with stores.records.begin() as connection:
-            forget_checkpoint(connection, CHECKPOINT)
+            delete_value(connection, CHECKPOINT)
     log.info(ITEMS_EXPIRED, items=sweep.items, points=sweep.counts["points"], complete=sweep.complete)
     return sweep
 
@@ -99,24 +101,24 @@ def expire(
 def _begun(stores: Stores, now: float) -> Sweep:
     """Return the sweep that was stopped, or a new one."""
     with stores.records.reading() as connection:
-        told = read_checkpoint(connection, CHECKPOINT)
+        told = get_value(connection, CHECKPOINT)
     if not told:
         return Sweep(now)
     return Sweep(told["until"], Counter(told["counts"]), Counter(told["tenants"]), told["resumed"] + 1)
 
 
-def _next_batch(stores: Stores, sweep: Sweep, limit: int, now: float) -> Leaving:
+def _next_batch(stores: Stores, sweep: Sweep, limit: int, now: float) -> PendingErasures:
     """Return what is condemned and not erased; where there is nothing, condemn what is next."""
     with stores.records.begin() as connection:
-        batch = tombstones.leaving(connection, limit)
+        batch = tombstones.pending_erasures(connection, limit)
         for stream in () if batch else STREAMS:
             keys = tombstones.expired_keys(connection, stream, sweep.until, limit)
-            if keys and tombstones.condemn(connection, stream, keys, "expired", now=now, until=sweep.until):
-                write_checkpoint(connection, CHECKPOINT, sweep.checkpoint)
-                return tombstones.leaving(connection, limit)
+            if keys and tombstones.mark_for_erasure(connection, stream, keys, "expired", now=now, until=sweep.until):
+                put_value(connection, CHECKPOINT, sweep.checkpoint)
+                return tombstones.pending_erasures(connection, limit)
     return batch
 
 
 def _note(connection: Connection, sweep: Sweep, erased: Erased) -> None:
     sweep.add(erased)
-    write_checkpoint(connection, CHECKPOINT, sweep.checkpoint)
+    put_value(connection, CHECKPOINT, sweep.checkpoint)

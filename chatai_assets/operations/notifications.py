@@ -8,34 +8,34 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from chatai_assets.adapters.notifier import Announcer
-from chatai_assets.domain.circuit_breaker import SETTLED_S, Down, clock_time, first_probe, lasted, name_of
+from chatai_assets.adapters.notifier import Notifier
+from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, clock_time, first_probe, lasted, name_of
 from chatai_assets.operations.outages import capitalized, sentence_of, waiting_for
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import notifications as announcements
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.key_values import get_value, put_value
 
 LOST_NOTHING = "Nothing is lost: no attempt was used up and no item was given up because of it."
 
 
-def tell_outages(records: Records, announcer: Announcer, now: float, longest_s: float) -> list[str]:
+def notify_outages(records: Records, announcer: Notifier, now: float, longest_s: float) -> list[str]:
     """Tell what people were not told yet; return the titles of what was told now."""
     with records.reading() as connection:
         downs = outages.unsettled(connection)
     told = []
     for down in downs:
         title, body = began(down, waiting_for(records, down), longest_s)
-        told += [title] if tell_once(records, announcer, f"outage/{down.id}/began", title, body, now) else []
+        told += [title] if notify_once(records, announcer, f"outage/{down.id}/began", title, body, now) else []
         if down.closed_at is not None and not now - SETTLED_S < down.closed_at <= now:
             title, body = ended(down)
             name = f"outage/{down.id}/ended"
-            told += [title] if tell_once(records, announcer, name, title, body, now) else []
+            told += [title] if notify_once(records, announcer, name, title, body, now) else []
             _settle_if_told(records, down)
     return told
 
 
-def tell_once(records: Records, announcer: Announcer, name: str, title: str, body: str, now: float) -> bool:
+def notify_once(records: Records, announcer: Notifier, name: str, title: str, body: str, now: float) -> bool:
     """Tell something unless it was told already; return whether it was told now.
 
     Killed between telling and noting it, somebody tells it again: that people hear of it comes first.
@@ -44,25 +44,25 @@ def tell_once(records: Records, announcer: Announcer, name: str, title: str, bod
         name: names the announcement for good, e.g. ``outage/7/began``.
     """
     with records.begin() as connection:
-        turn = announcements.take(connection, name, now)
+        turn = announcements.claim(connection, name, now)
     if turn.state != "mine":
         return False
     left = announcer.announce(title, body, only=turn.only)
     with records.begin() as connection:
-        announcements.told(connection, name, left, now)
+        announcements.mark_notified(connection, name, left, now)
     return True
 
 
-def began(down: Down, waits: Mapping[str, int], longest_s: float) -> tuple[str, str]:
+def began(down: OpenBreaker, waits: Mapping[str, int], longest_s: float) -> tuple[str, str]:
     """Return title and text of the announcement of an outage."""
     title = f"chatai_assets: {name_of(down.part)} is down"
     return title, sentence_of(down, waits, first_probe(down, longest_s) if down.closed_at is None else None)
 
 
-def ended(down: Down) -> tuple[str, str]:
+def ended(down: OpenBreaker) -> tuple[str, str]:
     """Return title and text of the announcement that an outage is over."""
     end = down.closed_at or down.since
-    counts = sorted(((stream, count) for stream, count in down.late.items() if count), reverse=True)
+    counts = sorted(((stream, count) for stream, count in down.delayed.items() if count), reverse=True)
     late = " and ".join(f"{count:,} {stream}" for stream, count in counts)
     body = (
         f"{capitalized(name_of(down.part))} works again after {lasted(end - down.since)} "
@@ -72,7 +72,7 @@ def ended(down: Down) -> tuple[str, str]:
     return f"chatai_assets: {name_of(down.part)} works again", body
 
 
-def _settle_if_told(records: Records, down: Down) -> None:
+def _settle_if_told(records: Records, down: OpenBreaker) -> None:
     with records.begin() as connection:
         if all(announcements.is_done(connection, f"outage/{down.id}/{what}") for what in ("began", "ended")):
             outages.settle(connection, down.id)
@@ -88,7 +88,7 @@ GROUPS_SHOWN = 10
 NEWEST_SHOWN = 5
 
 
-def tell_of_letters(records: Records, announcer: Announcer, now: float) -> str | None:
+def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> str | None:
     """Tell of the dead letters that nobody was told of yet; return what was said, or None.
 
     Killed between telling and noting it, the next one tells it again: that people hear of it comes first.
@@ -97,11 +97,11 @@ def tell_of_letters(records: Records, announcer: Announcer, now: float) -> str |
         now: epoch seconds.
     """
     with records.reading() as connection:
-        last: dict[str, Any] = read_checkpoint(connection, TOLD) or {"at": 0.0, "left": []}
+        last: dict[str, Any] = get_value(connection, TOLD) or {"at": 0.0, "left": []}
     if last["left"] and now < last["at"] + GIVE_UP_S:
         last["left"] = list(announcer.announce(last["title"], last["body"], only=last["left"]))
         with records.begin() as connection:
-            write_checkpoint(connection, TOLD, last)
+            put_value(connection, TOLD, last)
     if last["at"] <= now < last["at"] + PAUSE_S:  # a clock that was ahead must not silence us
         return None
     with records.reading() as connection:
@@ -112,7 +112,7 @@ def tell_of_letters(records: Records, announcer: Announcer, now: float) -> str |
     left = announcer.announce(title, body)
     with records.begin() as connection:
         dead_letters.mark_announced(connection, fresh)
-        write_checkpoint(connection, TOLD, {"at": now, "left": list(left), "title": title, "body": body})
+        put_value(connection, TOLD, {"at": now, "left": list(left), "title": title, "body": body})
     return body
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from chatai_assets.domain.circuit_breaker import (
     RECORDS,
-    Down,
-    blocked,
+    OpenBreaker,
     clock_time,
     first_probe,
+    is_blocked,
     name_of,
     next_probe,
     place,
 )
-from chatai_assets.domain.errors import BudgetSpent, Outage, StoreUnavailable
+from chatai_assets.domain.errors import AllBudgetsExceeded, Outage, StoreUnavailable, error_code
 from chatai_assets.domain.ids import STREAMS, Stage, Stream
 from chatai_assets.observability import BREAKER_CLOSED, BREAKER_OPEN, log
 from chatai_assets.settings.models import ModelSettings
@@ -24,7 +24,7 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
 
 
-def part_needed(stage: Stage, models: ModelSettings) -> str:
+def dependency_of(stage: Stage, models: ModelSettings) -> str:
     """Return what a stage needs besides the record store."""
     needed: dict[Stage, str] = {
         "parse": "parser",
@@ -39,35 +39,35 @@ def part_needed(stage: Stage, models: ModelSettings) -> str:
     return needed[stage]
 
 
-def in_the_way(records: Records, stream: Stream, stage: Stage) -> Down | None:
+def open_breaker_for(records: Records, stream: Stream, stage: Stage) -> OpenBreaker | None:
     """Return the outage that a stage waits for, if any."""
     with records.reading() as connection:
-        return blocked(outages.open_outages(connection), stream).get(stage)
+        return is_blocked(outages.open_outages(connection), stream).get(stage)
 
 
-def note_outage(
+def open_breaker(
     opened: Callable[[], Records], stream: Stream, stage: Stage, part: str, error: Outage, now: float
-) -> Down | None:
+) -> OpenBreaker | None:
     """Open the breaker of what is down; return the outage, or None if that could not be written down.
 
     Of an outage of the record store itself nothing can: whoever cannot reach it sees that without being told. And a
     tenant's spent budget stops that tenant alone.
     """
     part = error.part or part
-    if part == RECORDS or isinstance(error, BudgetSpent):
+    if part == RECORDS or isinstance(error, AllBudgetsExceeded):
         return None
     try:
         with opened().begin() as connection:
-            outages.open_at(connection, part, place(stream, stage), str(error), type(error).__name__, now)
+            outages.open_at(connection, part, place(stream, stage), str(error), error_code(error), now)
             down = next(down for down in outages.open_outages(connection) if down.part == part)
     except StoreUnavailable:
         return None
-    log.error(BREAKER_OPEN, part=part, stream=stream, stage=stage, error_class=type(error).__name__)
+    log.error(BREAKER_OPEN, part=part, stream=stream, stage=stage, error_class=error_code(error))
     return down
 
 
-def note_success(
-    records: Records, down: Down, stream: Stream, stage: Stage, late: Mapping[str, int], now: float
+def record_success(
+    records: Records, down: OpenBreaker, stream: Stream, stage: Stage, late: Mapping[str, int], now: float
 ) -> None:
     """Note that a stage that waited for a part has got on; the last one closes its breaker.
 
@@ -75,40 +75,40 @@ def note_success(
         late: stream -> items that waited for the part before any got on.
     """
     with records.begin() as connection:
-        idle = [each for each in down.places if not _waits(connection, each)]
+        idle = [each for each in down.affected if not _waits(connection, each)]
         closed = outages.leave(connection, down.part, {place(stream, stage), *idle}, now, late)
     if closed:
         log.warning(BREAKER_CLOSED, part=down.part, seconds=round(now - down.since))
 
 
-def drop_idle(records: Records, now: float) -> None:
+def close_idle(records: Records, now: float) -> None:
     """Close the breakers for which nothing waits any more, as when all of it was done or withdrawn by hand."""
     with records.begin() as connection:
         for down in outages.open_outages(connection):
-            if not any(_waits(connection, each) for each in down.places):
-                outages.leave(connection, down.part, down.places, now, {})
+            if not any(_waits(connection, each) for each in down.affected):
+                outages.leave(connection, down.part, down.affected, now, {})
 
 
-def ask_probe(records: Records, downs: Sequence[Down], stream: Stream, now: float) -> None:
+def record_probe(records: Records, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
     """Note that a probe is about to be asked for, before it is: a crash in between costs one probe."""
     with records.begin() as connection:
         outages.ask_probe(connection, downs, stream, now)
 
 
-def waiting_for(records: Records, down: Down) -> dict[str, int]:
+def waiting_for(records: Records, down: OpenBreaker) -> dict[str, int]:
     """Return stream -> items that wait for a part."""
     with records.reading() as connection:
         return {stream: work.waiting(connection, stream, down.stages(stream)) for stream in _streams(down)}
 
 
-def sentence_of(down: Down, waits: Mapping[str, int], probe_at: float | None = None) -> str:
+def sentence_of(down: OpenBreaker, waits: Mapping[str, int], probe_at: float | None = None) -> str:
     """Return what is down, since when, what waits and when somebody tries again."""
     who = " and ".join(f"{count:,} {stream}" for stream, count in waits.items()) or "nothing"
     probe = "" if probe_at is None else f" The next probe is at {clock_time(probe_at)} UTC."
     return f"{down_since(down)}: {down.reason.rstrip('.')}. {capitalized(who)} wait; nothing is lost.{probe}"
 
 
-def down_since(down: Down) -> str:
+def down_since(down: OpenBreaker) -> str:
     """Return what is down, and since when: ``GigaChat is down since 2026-11-26 03:37 UTC``."""
     return f"{capitalized(name_of(down.part))} is down since {clock_time(down.since)} UTC"
 
@@ -129,7 +129,7 @@ def told_outages(records: Records, longest_s: float) -> list[dict[str, Any]]:
     ]
 
 
-def down_for(records: Records, downs: Sequence[Down], stream: Stream, longest_s: float | None = None) -> str:
+def down_for(records: Records, downs: Sequence[OpenBreaker], stream: Stream, longest_s: float | None = None) -> str:
     """Return in a few sentences what a stream waits for; "" where nothing is down for it.
 
     Args:
@@ -150,7 +150,7 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _streams(down: Down) -> list[Stream]:
+def _streams(down: OpenBreaker) -> list[Stream]:
     return [stream for stream in STREAMS if down.stages(stream)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from chatai_assets.observability import CLAIMS_FREED, CLOCK_AHEAD, log
-from chatai_assets.pipeline.engine import free_lost_claims
+from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.pipeline.worker_id import is_running
 from chatai_assets.storage import items as content
 from chatai_assets.storage import leases
@@ -19,7 +19,7 @@ CERTAINLY_FAR = 2
 
 
 @dataclass(frozen=True, slots=True)
-class GivenBack:
+class Reclaimed:
     """What was given back.
 
     Attributes:
@@ -39,7 +39,7 @@ class GivenBack:
         )
 
 
-class Silence:
+class StalledDetector:
     """Notices what is said to be good until far in the future, by a clock that was ahead, and is not renewed.
 
     Whose clock is wrong makes no difference: whoever lives says something new within a lease.
@@ -52,7 +52,7 @@ class Silence:
         self._clock = clock
         self._heard: dict[str, tuple[float, float]] = {}
 
-    def of(self, said: Mapping[str, float], lease_s: float) -> dict[str, float]:
+    def stalled(self, said: Mapping[str, float], lease_s: float) -> dict[str, float]:
         """Return those that have said the same for a lease; all others that are told of are listened to."""
         now, before = self._clock(), self._heard
         self._heard = {
@@ -62,7 +62,7 @@ class Silence:
         return {name: until for name, (until, since) in self._heard.items() if now - since >= lease_s}
 
 
-def put_clocks_right(records: Records, now: float, first_hour: str) -> int:
+def fix_clock_skew(records: Records, now: float, first_hour: str) -> int:
     """Move what a clock that was ahead wrote to where this one can see it; return how many rows of work that were.
 
     Args:
@@ -70,34 +70,34 @@ def put_clocks_right(records: Records, now: float, first_hour: str) -> int:
         first_hour: the first partition.
     """
     with records.begin() as connection:
-        moved = leases.bring_back_hours(connection, now, first_hour) + leases.shorten_pauses(connection, now)
+        moved = leases.clamp_future_hours(connection, now, first_hour) + leases.clamp_future_delays(connection, now)
     if moved:
         log.warning(CLOCK_AHEAD, rows=moved, advice="Look at the clocks of the machines.")
     return moved
 
 
-def free_silent(records: Records, silence: Silence, now: float, lease_s: float) -> int:
+def reclaim_stalled(records: Records, silence: StalledDetector, now: float, lease_s: float) -> int:
     """Give back claims whose lease was written by a clock that was ahead, and that nobody has renewed for a lease."""
     with records.begin() as connection:
-        far = claims.far_leases(connection, now + CERTAINLY_FAR * lease_s)
-        freed = claims.free_silent(connection, silence.of(far, lease_s))
+        far = claims.leases_beyond(connection, now + CERTAINLY_FAR * lease_s)
+        freed = claims.reclaim_stalled(connection, silence.stalled(far, lease_s))
     if freed:
         log.warning(CLAIMS_FREED, silent=freed)
     return freed
 
 
-def rest_documents(records: Records) -> int:
+def reset_idle_documents(records: Records) -> int:
     """Show as pending what nobody works on at the moment; return how many documents that were."""
     with records.begin() as connection:
-        return content.rest_documents(connection)
+        return content.reset_idle_documents(connection)
 
 
-def give_back(records: Records) -> GivenBack:
+def reclaim_abandoned(records: Records) -> Reclaimed:
     """Free the claims of processes that are gone or were not heard of for a lease, and the documents they had."""
-    owners = free_lost_claims(records)
+    owners = reclaim_dead_leases(records)
     with records.begin() as connection:
-        lapsed = claims.free_lapsed(connection, time.time(), is_running)
-        documents = content.rest_documents(connection)
+        lapsed = claims.reclaim_expired(connection, time.time(), is_running)
+        documents = content.reset_idle_documents(connection)
     if lapsed or documents:
         log.info(CLAIMS_FREED, lapsed=lapsed, documents=documents)
-    return GivenBack(owners, lapsed, documents)
+    return Reclaimed(owners, lapsed, documents)

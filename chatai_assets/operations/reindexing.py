@@ -2,7 +2,7 @@
 
 Everything stands in the record store, so whoever is killed is gone on from: which index is filled, what of each item is
 done, and which one serves. That changes in one transaction, which finds nothing left to fill; whoever was writing to
-the other index commits nothing (``records.indexes.hold``) and does it again in this one. The old index is kept for a
+the other index commits nothing (``storage.vector_indexes.require_state``) and does it again in this one. The old index is kept for a
 way back, which is filling it with what came since.
 """
 
@@ -17,11 +17,11 @@ from functools import partial
 from sqlalchemy import Connection
 
 from chatai_assets.adapters.models.base import Embedder
-from chatai_assets.domain.errors import ChatAIError, IndexMoved
+from chatai_assets.domain.errors import IndexSuperseded, OperationRefused
 from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.observability import INDEX_SERVES, log
-from chatai_assets.operations.relevance import Asked, Comparison, compare
-from chatai_assets.pipeline.engine import Scope, StageReport
+from chatai_assets.operations.relevance import EvalQuery, RelevanceComparison, compare
+from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
 from chatai_assets.pipeline.stages.embed import Stems
 from chatai_assets.pipeline.stages.embed import fingerprint_of as embedded_by
@@ -31,8 +31,8 @@ from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import reindexing as filling
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
-from chatai_assets.storage.projection_ledger import forget_marks
+from chatai_assets.storage.key_values import get_value, put_value
+from chatai_assets.storage.projection_ledger import forget_generations
 from chatai_assets.storage.vector_indexes import Index
 from chatai_assets.storage.work_queue import due_hours
 
@@ -42,18 +42,20 @@ POLL_S = 0.5
 TELL_EVERY_S = 2.0
 """Counting what is left takes a moment."""
 REFUSED = "index that was refused"
-ROUNDS = 1_000
+MAX_SWAP_ATTEMPTS = 1_000
 """How often in a row something may come between the last item and the swap."""
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
-class CannotReindex(ChatAIError):
-    """What is asked for cannot be, or must not be done; says why and what to do."""
+class CannotReindex(OperationRefused):
+    """What is asked of an index cannot, or must not, be done; says why and what to do."""
+
+    code = "CannotReindex"
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ReindexContext:
     """What filling an index needs.
 
     Attributes:
@@ -64,14 +66,14 @@ class Means:
     records: Records
     indexes: Indexes
     stems: Stems
-    scope: Callable[[Stream, str], Scope]
+    scope: Callable[[Stream, str], StageRunConfig]
     ends: float = float("inf")
-    tell: Tell = lambda _: None
+    on_progress: OnProgress = lambda _: None
     clock: Callable[[], float] = time.time
 
 
 @dataclass(slots=True)
-class Filled:
+class BuildProgress:
     """What filling came to.
 
     Attributes:
@@ -94,7 +96,7 @@ class Filled:
 
 
 @dataclass(slots=True)
-class Reindexing:
+class ReindexResult:
     """What a reindexing did so far; holds no text.
 
     Attributes:
@@ -104,14 +106,14 @@ class Reindexing:
     """
 
     index: Index
-    filled: Filled = field(default_factory=Filled)
-    comparison: Comparison | None = None
+    filled: BuildProgress = field(default_factory=BuildProgress)
+    comparison: RelevanceComparison | None = None
     serves: bool = False
     refused: str = ""
     seconds: float = 0.0
 
 
-def begin(means: Means, name: str, embedder: Embedder) -> Index:
+def start(means: ReindexContext, name: str, embedder: Embedder) -> Index:
     """Begin to fill an index by another embedder, or go on with it; an index of that model that is kept is taken up.
 
     Args:
@@ -120,7 +122,7 @@ def begin(means: Means, name: str, embedder: Embedder) -> Index:
     Raises:
         CannotReindex: it serves already, or another one is being filled.
     """
-    settle(means)
+    clean_up(means)
     serving = means.indexes.serving_now()
     wanted = embedder.model, embedder.dimensions
     if wanted == (serving.model, serving.dimensions):
@@ -130,7 +132,7 @@ def begin(means: Means, name: str, embedder: Embedder) -> Index:
 
 
 def _begun(connection: Connection, name: str, wanted: tuple[str, int], now: float) -> Index:
-    indexes.lock_indexes(connection)
+    indexes.lock_exclusively(connection)
     known, kept = indexes.index_of(connection, "filling"), indexes.index_of(connection, "kept")
     if known:
         if wanted != (known.model, known.dimensions):
@@ -147,11 +149,11 @@ def _begun(connection: Connection, name: str, wanted: tuple[str, int], now: floa
     return index
 
 
-def begin_way_back(means: Means) -> Index:
+def start_rollback(means: ReindexContext) -> Index:
     """Take up the index that served before; raises ``CannotReindex`` where none is kept."""
-    settle(means)
+    clean_up(means)
     with means.records.begin() as connection:
-        indexes.lock_indexes(connection)
+        indexes.lock_exclusively(connection)
         known, kept = indexes.index_of(connection, "filling"), indexes.index_of(connection, "kept")
         if kept is None:
             raise CannotReindex("No index is kept that served before.")
@@ -166,7 +168,7 @@ def _take_up(connection: Connection, kept: Index, now: float) -> Index:
     return kept
 
 
-def fill(means: Means, index: Index, filled: Filled) -> None:
+def build(means: ReindexContext, index: Index, filled: BuildProgress) -> None:
     """Fill an index until nothing is left, time is up, or what is left must wait.
 
     Raises:
@@ -182,28 +184,28 @@ def fill(means: Means, index: Index, filled: Filled) -> None:
             if time.monotonic() >= means.ends:
                 break
             if time.monotonic() >= told + TELL_EVERY_S:
-                means.tell(f"{_look(means, filled):,} items left")
+                means.on_progress(f"{_look(means, filled):,} items left")
                 told = time.monotonic()
         _look(means, filled)
         if filled.complete or not (due or _wait(means, filled)):
             return
 
 
-def _is_open(means: Means, index: Index) -> bool:
+def _is_open(means: ReindexContext, index: Index) -> bool:
     """Open all items for an index that is being filled; return whether there was time for that."""
     items = 0
     while time.monotonic() < means.ends:
         with means.records.begin() as connection:
-            indexes.hold(connection, index.number, "filling")
-            opened = filling.open_some(connection, index.number, now=means.clock())
+            indexes.require_state(connection, index.number, "filling")
+            opened = filling.enqueue_some(connection, index.number, now=means.clock())
         if not opened:
             return True
         items += opened
-        means.tell(f"{items:,} items to look at")
+        means.on_progress(f"{items:,} items to look at")
     return False
 
 
-def _due(means: Means) -> Sequence[tuple[Stream, str]]:
+def _due(means: ReindexContext) -> Sequence[tuple[Stream, str]]:
     with means.records.reading() as connection:
         return [
             (stream, hour)
@@ -212,7 +214,7 @@ def _due(means: Means) -> Sequence[tuple[Stream, str]]:
         ]
 
 
-def _look(means: Means, filled: Filled) -> int:
+def _look(means: ReindexContext, filled: BuildProgress) -> int:
     with means.records.reading() as connection:
         states = filling.open_states(connection)
         filled.until = filling.next_attempt(connection)
@@ -221,7 +223,7 @@ def _look(means: Means, filled: Filled) -> int:
     return filled.left
 
 
-def _wait(means: Means, filled: Filled) -> bool:
+def _wait(means: ReindexContext, filled: BuildProgress) -> bool:
     """Wait a moment for what is left; return whether that is worth while."""
     worth = filled.until is None or filled.until <= means.clock() + WAIT_S
     if worth:
@@ -230,8 +232,12 @@ def _wait(means: Means, filled: Filled) -> bool:
 
 
 def reindex(
-    means: Means, filled_index: Index, asked: Callable[[], Sequence[Asked]] | None, *, even_if_worse: bool = False
-) -> Reindexing:
+    means: ReindexContext,
+    filled_index: Index,
+    asked: Callable[[], Sequence[EvalQuery]] | None,
+    *,
+    even_if_worse: bool = False,
+) -> ReindexResult:
     """Fill an index, compare what it finds with what the serving one finds, and let it serve.
 
     Args:
@@ -242,40 +248,40 @@ def reindex(
         IndexMoved: somebody has given it up. Where another process has let it serve, that is as good.
         Outage: a store or the provider is down; the next time goes on from there.
     """
-    started, done = time.monotonic(), Reindexing(filled_index)
+    started, done = time.monotonic(), ReindexResult(filled_index)
     try:
-        fill(means, done.index, done.filled)
+        build(means, done.index, done.filled)
         if done.filled.complete:
             _decide(means, done, asked, even_if_worse=even_if_worse)
-    except IndexMoved:
+    except IndexSuperseded:
         done.serves = means.indexes.serving_now().number == done.index.number
         if not done.serves:
             raise
-    settle(means)
+    clean_up(means)
     done.seconds = time.monotonic() - started
     return done
 
 
 def _decide(
-    means: Means, done: Reindexing, asked: Callable[[], Sequence[Asked]] | None, *, even_if_worse: bool
+    means: ReindexContext, done: ReindexResult, asked: Callable[[], Sequence[EvalQuery]] | None, *, even_if_worse: bool
 ) -> None:
     if asked is not None:
         other = means.indexes.opened(done.index)
-        done.comparison = compare(asked(), means.indexes.serving(), other, means.stems, means.tell)
+        done.comparison = compare(asked(), means.indexes.serving(), other, means.stems, means.on_progress)
         done.refused = "; ".join(done.comparison.worse)
     if done.filled.failed:
         done.refused = "; ".join(filter(None, (done.refused, f"{done.filled.failed} items could not be taken over")))
     if done.refused and not even_if_worse:
         with means.records.begin() as connection:
-            write_checkpoint(connection, REFUSED, done.index.number)
+            put_value(connection, REFUSED, done.index.number)
         return
     done.refused = ""
-    for _ in range(ROUNDS):
+    for _ in range(MAX_SWAP_ATTEMPTS):
         with means.records.begin() as connection:
             done.serves = _swap(connection, done.index, even_if_worse=even_if_worse, now=means.clock())
         if done.serves or time.monotonic() >= means.ends:
             break
-        fill(means, done.index, done.filled)
+        build(means, done.index, done.filled)
         if not done.filled.complete or (done.filled.failed and not even_if_worse):
             break
     if done.serves:
@@ -284,9 +290,9 @@ def _decide(
 
 def _swap(connection: Connection, index: Index, *, even_if_worse: bool, now: float) -> bool:
     """Let an index serve if nothing is left to fill; else open what was overlooked, and return False."""
-    serving = next(known for known in indexes.lock_indexes(connection) if known.state == "serving")
-    indexes.hold(connection, index.number, "filling")
-    overlooked = filling.overlooked(connection, serving.projection, index.projection)
+    serving = next(known for known in indexes.lock_exclusively(connection) if known.state == "serving")
+    indexes.require_state(connection, index.number, "filling")
+    overlooked = filling.missed_items(connection, serving.projection, index.projection)
     filling.open_items(connection, overlooked, now=now)
     states = filling.open_states(connection)
     if states.get("pending") or states.get("working") or (states.get("failed") and not even_if_worse):
@@ -295,28 +301,28 @@ def _swap(connection: Connection, index: Index, *, even_if_worse: bool, now: flo
     return True
 
 
-def is_to_fill(records: Records) -> bool:
+def is_building(records: Records) -> bool:
     """Return whether an index is being filled of which anything is left, or that was not compared since."""
     with records.reading() as connection:
         index = indexes.index_of(connection, "filling")
         if index is None:
             return False
         states = filling.open_states(connection)
-        refused = read_checkpoint(connection, REFUSED) == index.number
+        refused = get_value(connection, REFUSED) == index.number
         return not refused or bool(states.get("pending") or states.get("working"))
 
 
-def settle(means: Means) -> None:
+def clean_up(means: ReindexContext) -> None:
     """Let others reach what serves, and clear away what was work of filling and what is to be dropped."""
-    means.indexes.serving().vectors.serve()
+    means.indexes.serving().vectors.promote()
     _repeat(means.records, _clear_some)
-    drop_dropped(means)
+    drop_retired(means)
 
 
 def _clear_some(connection: Connection) -> int:
     """Clear away some of the work of filling unless there is any to do; of items that were filled, say by whom."""
     # Not their rows: whoever commits to an index waits for these, and holds work that is cleared here.
-    known = {index.state: index for index in indexes.leave_indexes(connection)}
+    known = {index.state: index for index in indexes.lock_for_change(connection)}
     if "filling" in known:
         return 0
     serving, before = known["serving"], known.get("kept")
@@ -326,40 +332,40 @@ def _clear_some(connection: Connection) -> int:
     return filling.clear_some(connection, {"embed": of_embed, "index": of_index})
 
 
-def give_up(means: Means) -> Index:
+def abort(means: ReindexContext) -> Index:
     """Stop filling and drop what was filled; raises ``CannotReindex`` where nothing is being filled."""
     return _let_go(means, "filling", "No index is being filled.")
 
 
-def drop_old(means: Means) -> Index:
+def drop_old(means: ReindexContext) -> Index:
     """Drop the index that served before; raises ``CannotReindex`` where none is kept."""
     return _let_go(means, "kept", "No index is kept that served before.")
 
 
-def _let_go(means: Means, state: indexes.State, otherwise: str) -> Index:
+def _let_go(means: ReindexContext, state: indexes.State, otherwise: str) -> Index:
     with means.records.begin() as connection:
-        indexes.lock_indexes(connection)
+        indexes.lock_exclusively(connection)
         going = indexes.index_of(connection, state)
         if going is None:
             raise CannotReindex(otherwise)
         indexes.set_states(connection, [(going.number, "dropping")], now=means.clock())
-    settle(means)
+    clean_up(means)
     return going
 
 
-def drop_dropped(means: Means) -> None:
+def drop_retired(means: ReindexContext) -> None:
     """Remove what is left of indexes that are to go: the store, what the ledger says of it, vectors nobody needs."""
     with means.records.reading() as connection:
         known = indexes.every_index(connection)
     needed = {index.model for index in known if index.state != "dropping"}
     for going in (index for index in known if index.state == "dropping"):
-        means.tell(f"Dropping the index of {going.embedder}")
+        means.on_progress(f"Dropping the index of {going.embedder}")
         means.indexes.opened(going).vectors.remove()
         _repeat(means.records, partial(ledger.forget_some, projection=going.projection))
         if going.model not in needed:
             _repeat(means.records, partial(filling.drop_vectors_of, model=going.model))
         with means.records.begin() as connection:
-            forget_marks(connection, going.projection)
+            forget_generations(connection, going.projection)
             indexes.remove_index(connection, going.number)
 
 

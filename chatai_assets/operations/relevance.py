@@ -17,7 +17,7 @@ from typing import Any
 from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.vectors.base import Query, Sparse
 from chatai_assets.domain.errors import BadRecord
-from chatai_assets.domain.search.relevance import PLACES, Figures, figures_of, place_of, worse
+from chatai_assets.domain.search.relevance import PLACES, Figures, figures_of, place_of, regressions
 from chatai_assets.domain.search.sparse import query_terms
 from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
 from chatai_assets.pipeline.search import meanings
@@ -32,11 +32,11 @@ DEEP = 4
 """Chunks looked at per place: several may be of one source."""
 AT_ONCE = 20
 """Questions that an embedded index is opened for; nobody can write to it meanwhile."""
-WAYS = ("meaning and words", "meaning alone")
+MODES = ("meaning and words", "meaning alone")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EvalQuery:
     """A question, and the source key of what answers it."""
 
     tenant_id: str
@@ -45,7 +45,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RelevanceComparison:
     """What two indexes found; holds no text.
 
     Attributes:
@@ -60,10 +60,10 @@ class Comparison:
     @property
     def worse(self) -> list[str]:
         """What the other index does worse, in words; empty if nothing."""
-        return worse(self.before, self.after)
+        return regressions(self.before, self.after)
 
 
-def read_questions(file: Path, tenant_id: str) -> list[Asked]:
+def read_questions(file: Path, tenant_id: str) -> list[EvalQuery]:
     """Return the questions of a JSONL file of ``{"question", "source"}``, some perhaps with ``tenant``.
 
     Args:
@@ -76,10 +76,10 @@ def read_questions(file: Path, tenant_id: str) -> list[Asked]:
     return [_read(number, line, tenant_id) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _read(number: int, line: str, tenant_id: str) -> Asked:
+def _read(number: int, line: str, tenant_id: str) -> EvalQuery:
     try:
         told: Any = json.loads(line)
-        asked = Asked(told.get("tenant") or tenant_id, told["question"], told["source"])
+        asked = EvalQuery(told.get("tenant") or tenant_id, told["question"], told["source"])
         if all(isinstance(each, str) and each for each in (asked.tenant_id, asked.question, asked.source)):
             return asked
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -87,12 +87,12 @@ def _read(number: int, line: str, tenant_id: str) -> Asked:
     raise BadRecord(f'Line {number} of the questions is not like {{"question": "...", "source": "tg/1/2"}}.')
 
 
-def draw_questions(records: Records, seed: int, count: int = DRAWN) -> list[Asked]:
+def sample_queries(records: Records, seed: int, count: int = DRAWN) -> list[EvalQuery]:
     """Return questions drawn from chunks of items that are indexed, always the same ones of the same home."""
     dice = Random(seed)  # noqa: S311 - chance, not secrecy
     with records.reading() as connection:
         chunks = reindexing.sample_chunks(connection, [f"{dice.getrandbits(32):08x}" for _ in range(count)])
-    return [Asked(tenant_id, _run_of_words(dice, text), source) for tenant_id, source, text in chunks]
+    return [EvalQuery(tenant_id, _run_of_words(dice, text), source) for tenant_id, source, text in chunks]
 
 
 def _run_of_words(dice: Random, text: str) -> str:
@@ -102,29 +102,29 @@ def _run_of_words(dice: Random, text: str) -> str:
 
 
 def compare(
-    asked: Sequence[Asked], serving: OpenIndex, other: OpenIndex, stems: Stems, tell: Callable[[str], None]
-) -> Comparison:
+    asked: Sequence[EvalQuery], serving: OpenIndex, other: OpenIndex, stems: Stems, on_progress: Callable[[str], None]
+) -> RelevanceComparison:
     """Ask both indexes all questions, in both ways.
 
     Raises:
         ChatAIError: a question cannot be embedded, or an index not be searched.
     """
-    tell(f"Asking both indexes {len(asked)} questions")
-    return Comparison(len(asked), _figures(asked, serving, stems), _figures(asked, other, stems))
+    on_progress(f"Asking both indexes {len(asked)} questions")
+    return RelevanceComparison(len(asked), _figures(asked, serving, stems), _figures(asked, other, stems))
 
 
-def _figures(asked: Sequence[Asked], index: OpenIndex, stems: Stems) -> dict[str, Figures]:
-    places: dict[str, list[int | None]] = {way: [] for way in WAYS}
+def _figures(asked: Sequence[EvalQuery], index: OpenIndex, stems: Stems) -> dict[str, Figures]:
+    places: dict[str, list[int | None]] = {way: [] for way in MODES}
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]
         dense = meanings(index, [(each.tenant_id, each.question) for each in some])
-        for way in WAYS:
+        for way in MODES:
             hits = index.vectors.search_all([*map(partial(_query, way, stems), some, dense)])
             for each, ranking in zip(some, hits, strict=True):
                 places[way].append(place_of(each.source, [hit.payload["source"] for hit in ranking]))
     return {way: figures_of(found) for way, found in places.items()}
 
 
-def _query(way: str, stems: Stems, asked: Asked, dense: Vector) -> Query:
-    words = Sparse(*query_terms(stems(asked.question))) if way == WAYS[0] else Sparse((), ())
+def _query(way: str, stems: Stems, asked: EvalQuery, dense: Vector) -> Query:
+    words = Sparse(*query_terms(stems(asked.question))) if way == MODES[0] else Sparse((), ())
     return Query(dense, words, PLACES * DEEP, {"tenant_id": asked.tenant_id})

@@ -27,7 +27,7 @@ ITEMS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class InUse:
+class ActiveVersions:
     """What is in use now.
 
     Attributes:
@@ -38,7 +38,7 @@ class InUse:
     tagger: str
     extractor: str
     embedder: str
-    priced: Mapping[Stage, str]
+    priced_models: Mapping[Stage, str]
 
     def fingerprint(self, stream: Stream, stage: Stage) -> str:
         """Return with what a stage computes now."""
@@ -75,16 +75,16 @@ class Stale:
         return self.posts + self.documents
 
 
-def find_stale(records: Records, in_use: InUse, tariff: Tariff) -> list[Stale]:
+def find_stale(records: Records, in_use: ActiveVersions, tariff: Tariff) -> list[Stale]:
     """Return what is stale, stage by stage, also where that is nothing."""
     with records.reading() as connection:
         return [_stale(connection, stage, in_use, tariff) for stage in EVERY_STAGE]
 
 
-def _stale(connection: Connection, stage: Stage, in_use: InUse, tariff: Tariff) -> Stale:
+def _stale(connection: Connection, stage: Stage, in_use: ActiveVersions, tariff: Tariff) -> Stale:
     current = {stream: in_use.fingerprint(stream, stage) for stream in STREAMS}
     posts, documents = (stale.count_stale(connection, stream, stage, current[stream]) for stream in STREAMS)
-    model = in_use.priced.get(stage)
+    model = in_use.priced_models.get(stage)
     if model is None or not posts + documents:
         return Stale(stage, posts, documents, 0, 0.0)
     usages = [_usage(connection, stream, stage, current[stream], in_use) for stream in STREAMS]
@@ -93,7 +93,7 @@ def _stale(connection: Connection, stage: Stage, in_use: InUse, tariff: Tariff) 
     return Stale(stage, posts, documents, usage.tokens, None if nano is None else nano / NANO)
 
 
-def _usage(connection: Connection, stream: Stream, stage: Stage, current: str, in_use: InUse) -> Usage:
+def _usage(connection: Connection, stream: Stream, stage: Stage, current: str, in_use: ActiveVersions) -> Usage:
     if stage == "embed":
         chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
         return Usage(embedding=chars // CHARS_PER_TOKEN)
@@ -105,7 +105,7 @@ def _usage(connection: Connection, stream: Stream, stage: Stage, current: str, i
 
 
 def redo_stale(
-    records: Records, in_use: InUse, stage: Stage, limit: int, clock: Callable[[], float] = time.time
+    records: Records, in_use: ActiveVersions, stage: Stage, limit: int, clock: Callable[[], float] = time.time
 ) -> int:
     """Make stale items pending again from a stage on, the oldest first; return how many.
 

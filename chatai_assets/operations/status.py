@@ -12,14 +12,14 @@ from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STREAMS, Stage, Stream, hour_of, stream_of
 from chatai_assets.operations.outages import told_outages
-from chatai_assets.pipeline.projections.recovery import is_lost, projected_graph, projected_vectors
+from chatai_assets.pipeline.projections.recovery import is_lost, probe_graph, probe_vectors
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
 from chatai_assets.storage import costs, dead_letters, enrichment, tombstones
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import web_pages as pages
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.vector_indexes import Index
 from chatai_assets.storage.work_queue import Key
@@ -32,7 +32,7 @@ REDO_NOTE = "done again by hand"
 T = TypeVar("T")
 
 
-class UnknownItem(LookupError):
+class ItemNotFound(LookupError):
     """No tenant, or more than one, has an item of this source key; says what to do."""
 
 
@@ -45,7 +45,7 @@ def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval
     """
     opened, size = indexes.all(), _or_none(graph.count)
     points = next(_or_none(index.vectors.count) for index in opened if index.about.state == "serving")
-    projections = (*map(projected_vectors, opened), projected_graph(graph))
+    projections = (*map(probe_vectors, opened), probe_graph(graph))
     lost = [projected.name for projected in projections if _or_none(partial(is_lost, records, projected))]
     with records.reading() as connection:
         streams: dict[str, Any] = {
@@ -92,7 +92,7 @@ def total(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def paid(records: Records, days: int, tenant_id: str | None, now: float) -> dict[str, Any]:
+def cost_report(records: Records, days: int, tenant_id: str | None, now: float) -> dict[str, Any]:
     """Return what was paid to providers in the last days of UTC, today among them.
 
     Args:
@@ -106,7 +106,7 @@ def paid(records: Records, days: int, tenant_id: str | None, now: float) -> dict
     return {"costs": rows, "total": total(rows), "kept_answers": kept}
 
 
-def find(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stream, Key]:
+def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stream, Key]:
     """Return the stream and key of an item.
 
     Args:
@@ -118,31 +118,31 @@ def find(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stre
     try:
         stream = stream_of(source_key)
     except ValueError as error:
-        raise UnknownItem(f"{error}.") from error
+        raise ItemNotFound(f"{error}.") from error
     with records.reading() as connection:
         tenants = content.tenants_of(connection, source_key, stream)
     if tenant_id is None and len(tenants) > 1:
-        raise UnknownItem(f"{source_key} belongs to {len(tenants)} tenants: name one with --tenant.")
+        raise ItemNotFound(f"{source_key} belongs to {len(tenants)} tenants: name one with --tenant.")
     tenant_id = tenant_id or next(iter(tenants), None)
     if tenant_id is None or tenant_id not in tenants:
         if gone := _gone(records, source_key, tenant_id):
-            raise UnknownItem(f"{source_key} {gone}: nothing is left of it but a tombstone.")
-        raise UnknownItem(f"There is no {source_key}: `chatai status` shows what there is.")
+            raise ItemNotFound(f"{source_key} {gone}: nothing is left of it but a tombstone.")
+        raise ItemNotFound(f"There is no {source_key}: `chatai status` shows what there is.")
     return stream, (tenant_id, source_key)
 
 
 def _gone(records: Records, source_key: str, tenant_id: str | None) -> str:
     """Return how an item left, "" if it never came."""
     with records.reading() as connection:
-        for tenant in [tenant_id] if tenant_id else tombstones.tenants_of_stones(connection, source_key):
-            if stone := tombstones.stone_of(connection, (tenant, source_key)):
+        for tenant in [tenant_id] if tenant_id else tombstones.tenants_of_tombstones(connection, source_key):
+            if stone := tombstones.tombstone_of(connection, (tenant, source_key)):
                 return "was forgotten" if stone["reason"] == "forgotten" else "expired"
     return ""
 
 
-def show(records: Records, source_key: str, tenant_id: str | None) -> dict[str, Any]:
-    """Return all that is known of one item, stage by stage; raises ``UnknownItem``."""
-    stream, key = find(records, source_key, tenant_id)
+def describe_item(records: Records, source_key: str, tenant_id: str | None) -> dict[str, Any]:
+    """Return all that is known of one item, stage by stage; raises ``ItemNotFound``."""
+    stream, key = resolve_item(records, source_key, tenant_id)
     with records.reading() as connection:
         item = content.find_item(connection, stream, *key)
         stages = {row["stage"]: dict(row) for row in work.stages_of(connection, key)}
@@ -156,7 +156,7 @@ def show(records: Records, source_key: str, tenant_id: str | None) -> dict[str, 
             "entities": [dict(row) for row in enrichment.entities_of_item(connection, key)],
             "holds": {name: sorted(entry.confirmed) for name, entry in holdings.items()},
             "dead_letters": [
-                dict(row) for row in dead_letters.list_letters(connection, Choice(item=key, resolved=None))
+                dict(row) for row in dead_letters.list_letters(connection, DeadLetterFilter(item=key, resolved=None))
             ],
         }
     return found
@@ -180,11 +180,11 @@ def redo(
     Raises:
         UnknownItem: there is no such item, the tenant must be named, or the stage never saw the item.
     """
-    stream, key = find(records, source_key, tenant_id)
+    stream, key = resolve_item(records, source_key, tenant_id)
     with records.begin() as connection:
         hour = work.redo(connection, key, stage, now=clock())
         if hour is None:
-            raise UnknownItem(f"{source_key} has not come to the stage {stage!r} yet: redo it from an earlier one.")
+            raise ItemNotFound(f"{source_key} has not come to the stage {stage!r} yet: redo it from an earlier one.")
         again = (stage, *work.DOWNSTREAM[stage])
         dead_letters.resolve_items(connection, key[0], [source_key], REDO_NOTE, stages=again)
     return stream, key, hour

@@ -10,16 +10,16 @@ from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
 
-from chatai_assets.adapters.telegram_exports.reader import ExportRecord, read_export, sniff_export
+from chatai_assets.adapters.telegram_exports.reader import ExportRecord, detect_export_format, read_export
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.telegram.formats import NotAPost, read_post
 from chatai_assets.operations.erasure import Stores, finish
-from chatai_assets.pipeline.blob_cleanup import remove_all_spare
+from chatai_assets.pipeline.blob_cleanup import delete_all_unreferenced
 from chatai_assets.pipeline.inbox_folder import DONE
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.erasure import erase_orphans, has_bytes
-from chatai_assets.storage.leases import nobody_works
+from chatai_assets.storage.leases import is_idle
 from chatai_assets.storage.vacuum import vacuum as vacuum_records
 
 HALF_WRITTEN_S = 86_400.0
@@ -53,13 +53,13 @@ def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> Vacuumed:
     """
     done = Vacuumed(erased=finish(stores))
     done.busy = not _erase_orphans(stores.records, done.erased)
-    done.erased["blobs"] += remove_all_spare(stores.records, stores.blobs)
+    done.erased["blobs"] += delete_all_unreferenced(stores.records, stores.blobs)
     stores.blobs.clear_incoming(HALF_WRITTEN_S)
-    done.erased["originals"] = remove_originals(stores.records, inbox_folder, tenant_id)
+    done.erased["originals"] = delete_originals(stores.records, inbox_folder, tenant_id)
     vacuum_records(stores.records)
     done.rewritten.append("records")
-    scrubbed = [index.vectors.scrub() for index in stores.indexes.all()]
-    for name, is_anew in (("vectors", all(scrubbed)), ("graph", stores.graph.scrub())):
+    scrubbed = [index.vectors.compact() for index in stores.indexes.all()]
+    for name, is_anew in (("vectors", all(scrubbed)), ("graph", stores.graph.compact())):
         (done.rewritten if is_anew else done.left_to_servers).append(name)
     return done
 
@@ -67,7 +67,7 @@ def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> Vacuumed:
 def _erase_orphans(records: Records, erased: Counter[str]) -> bool:
     """Erase what tenants that forgot anything keep for nobody; return whether nothing can come after."""
     with records.begin() as connection:
-        idle = nobody_works(connection)
+        idle = is_idle(connection)
         for tenant_id in tombstones.forgotten_tenants(connection) if idle else ():
             erased.update(erase_orphans(connection, tenant_id, now=time.time()))
     return idle
@@ -76,7 +76,7 @@ def _erase_orphans(records: Records, erased: Counter[str]) -> bool:
 POSTS_AT_ONCE = 500
 
 
-def remove_originals(records: Records, folder: Path, tenant_id: str) -> int:
+def delete_originals(records: Records, folder: Path, tenant_id: str) -> int:
     """Remove the files under ``done/`` that hold a forgotten post or are a document that left; return how many.
 
     Args:
@@ -91,7 +91,7 @@ def remove_originals(records: Records, folder: Path, tenant_id: str) -> int:
 
 
 def _holds_forgotten(records: Records, file: Path, tenant_id: str) -> bool:
-    if sniff_export(file):
+    if detect_export_format(file):
         return _export_holds_forgotten(records, file, tenant_id)
     with file.open("rb") as content:
         sha256 = file_digest(content, "sha256").hexdigest()

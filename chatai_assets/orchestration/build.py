@@ -20,11 +20,11 @@ from chatai_assets.orchestration.partitions import arrival_hours
 from chatai_assets.orchestration.resources import Clock, resources_of
 from chatai_assets.orchestration.schedules import schedules, upkeep_jobs
 from chatai_assets.orchestration.sensors import sensors
-from chatai_assets.services import Parts, first_hour, open_parts
+from chatai_assets.services import Services, first_hour, open_services
 from chatai_assets.settings import Settings
 
 
-def build_defs(settings: Settings, *, parts: Parts | None = None, clock: Clock = time.time) -> dg.Definitions:
+def build_defs(settings: Settings, *, parts: Services | None = None, clock: Clock = time.time) -> dg.Definitions:
     """Return the definitions.
 
     Args:
@@ -54,5 +54,5 @@ def build_defs(settings: Settings, *, parts: Parts | None = None, clock: Clock =
 
 def _first_hour_of_home(settings: Settings) -> str:
     """Read the one store value that definitions need."""
-    with open_parts(settings) as parts:
+    with open_services(settings) as parts:
         return first_hour(parts)

@@ -12,10 +12,10 @@ from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.operations.outages import down_for
 from chatai_assets.orchestration.assets.stages import asset_key
 from chatai_assets.orchestration.metadata import LISTED, hours_table, letters_table
-from chatai_assets.orchestration.resources import Part
+from chatai_assets.orchestration.resources import Lazy
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records
 
 NAMED = 3
@@ -38,7 +38,7 @@ def hour_complete(stream: Stream) -> dg.AssetChecksDefinition:
         "its hour; the sensor asks for the rest.",
         op_tags=AFTER_ALL_STAGES,
     )
-    def check(records: dg.ResourceParam[Part[Records]]) -> dg.AssetCheckResult:
+    def check(records: dg.ResourceParam[Lazy[Records]]) -> dg.AssetCheckResult:
         store = records()
         with store.reading() as connection:
             open_hours, downs = work.open_hours(connection, stream), outages.open_outages(connection)
@@ -77,7 +77,7 @@ def no_dead_letters(stream: Stream) -> dg.AssetChecksDefinition:
         "`chatai dead-letters list` shows them all, `chatai dead-letters replay` does them again.",
         op_tags=AFTER_ALL_STAGES,
     )
-    def check(records: dg.ResourceParam[Part[Records]]) -> dg.AssetCheckResult:
+    def check(records: dg.ResourceParam[Lazy[Records]]) -> dg.AssetCheckResult:
         return given_up(records(), stream)
 
     return check
@@ -88,7 +88,7 @@ def given_up(records: Records, stream: Stream) -> dg.AssetCheckResult:
     with records.reading() as connection:
         classes = dead_letters.open_classes(connection, stream)
         stages = dead_letters.open_stages(connection, stream)
-        newest = dead_letters.list_letters(connection, Choice(stream=stream), limit=LISTED)
+        newest = dead_letters.list_letters(connection, DeadLetterFilter(stream=stream), limit=LISTED)
     if not classes:
         return dg.AssetCheckResult(
             passed=True, description=f"None of the {stream} was given up.", metadata={"dead_letters": 0}

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from chatai_assets.adapters.crawler.browser.limits import NotShown
+from chatai_assets.adapters.crawler.browser.limits import RenderError
 from chatai_assets.adapters.crawler.browser.process import check_browser, find_chromium
-from chatai_assets.adapters.models.base import Question, Reachable
+from chatai_assets.adapters.models.base import HealthCheck, ModelInput
 from chatai_assets.adapters.parsers.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
 from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
 from chatai_assets.orchestration.instance import home_instance
-from chatai_assets.services import Parts, open_parts
+from chatai_assets.services import Services, open_services
 from chatai_assets.settings import Settings
 
 ANSWER_S = 8.0
@@ -56,7 +56,7 @@ class Finding:
 class _Check:
     part: str
     implementation: str
-    ask: Callable[[Parts], object]
+    ask: Callable[[Services], object]
     advice: str
     is_loaded: bool = False
     needed: bool = True
@@ -96,7 +96,7 @@ class _Answer:
 
     def _ask(self) -> None:
         try:
-            with open_parts(self._settings) as parts:
+            with open_services(self._settings) as parts:
                 said = self._check.ask(parts)
                 self._said, self._ended = said if isinstance(said, str) else "", time.monotonic()
         except ChatAIError as error:
@@ -151,14 +151,14 @@ def _stores(settings: Settings) -> Sequence[_Check]:
     ]
 
 
-def _ask_vectors(parts: Parts) -> str:
+def _ask_vectors(parts: Services) -> str:
     """Ask the index that serves, and say what else there is, and whether the settings would have it otherwise."""
     index = parts.indexes.serving()
     index.vectors.count()
     words = {"serving": "serves", "filling": "is being filled: `chatai reindex` goes on", "kept": "is kept"}
     known = parts.indexes.known()
     said = [f"{each.embedder} {words[each.state]}." for each in known] if len(known) > 1 else []
-    wanted, _ = parts.named(parts.settings.models.embedder)
+    wanted, _ = parts.resolve_embedder(parts.settings.models.embedder)
     if wanted != index.about.embedder and not any(each.state == "filling" for each in known):
         said.append(
             f"The settings say {wanted}, but {index.about.embedder} embeds what is searched: "
@@ -168,7 +168,7 @@ def _ask_vectors(parts: Parts) -> str:
 
 
 def _models(settings: Settings) -> Sequence[_Check]:
-    question = [Question(settings.tenant_id, WORDS)]
+    question = [ModelInput(settings.tenant_id, WORDS)]
     models = settings.models
     return [
         _model("tagger", models.tagger, lambda parts: parts.tagger, lambda parts: parts.tagger.tag(question)),
@@ -187,14 +187,14 @@ def _models(settings: Settings) -> Sequence[_Check]:
     ]
 
 
-def _model(part: str, name: str, model: Callable[[Parts], object], try_out: Callable[[Parts], object]) -> _Check:
+def _model(part: str, name: str, model: Callable[[Services], object], try_out: Callable[[Services], object]) -> _Check:
     """Return the check of a model: a provider is asked for something that costs nothing, all others are tried out."""
     if name in {"offline", "free"}:
         return _Check(part, name, try_out, "Install the project again: `make setup`.", is_loaded=True)
 
-    def ask(parts: Parts) -> None:
+    def ask(parts: Services) -> None:
         found = model(parts)
-        if isinstance(found, Reachable):
+        if isinstance(found, HealthCheck):
             found.check()
 
     key = f"{name.upper()}_API_KEY"
@@ -202,7 +202,7 @@ def _model(part: str, name: str, model: Callable[[Parts], object], try_out: Call
 
 
 def _dagster(settings: Settings) -> _Check:
-    def ask(_parts: Parts) -> None:
+    def ask(_parts: Services) -> None:
         with home_instance(settings) as instance:
             instance.get_runs(dg.RunsFilter(), limit=1)
 
@@ -222,7 +222,7 @@ def _ocr(settings: Settings) -> Sequence[_Check]:
     return [_Check("ocr", f"{PROGRAM} with {LANGUAGES}", _find_ocr, advice, needed=False)]
 
 
-def _find_ocr(_parts: Parts) -> None:
+def _find_ocr(_parts: Services) -> None:
     try:
         find_tesseract()
     except NoTesseract as reason:
@@ -238,10 +238,10 @@ def _browser(settings: Settings) -> Sequence[_Check]:
     return [_Check("browser", f"crawl4ai with {program}", _start_browser, advice, is_loaded=True, needed=False)]
 
 
-def _start_browser(_parts: Parts) -> None:
+def _start_browser(_parts: Services) -> None:
     try:
         asyncio.run(check_browser())
-    except NotShown as reason:
+    except RenderError as reason:
         raise ProviderMisconfigured(f"{str(reason).capitalize()}.") from reason
 
 

@@ -9,27 +9,27 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from chatai_assets.domain.circuit_breaker import Down, blocked, state_of
+from chatai_assets.domain.circuit_breaker import OpenBreaker, is_blocked, state_of
 from chatai_assets.domain.ids import EVERY_STAGE, Stage, Stream, hour_of
-from chatai_assets.operations.outages import ask_probe, down_for
+from chatai_assets.operations.outages import down_for, record_probe
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.metadata import quiet_metadata
-from chatai_assets.orchestration.runs import ASKED_TAG, Backoff, backoffs, materialized_hours, open_hours_of_runs
+from chatai_assets.orchestration.runs import TRIGGER_TAG, Backoff, backoffs, materialized_hours, open_hours_of_runs
 from chatai_assets.storage import outages
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
 
 RUNS_A_TICK = 20
 """Submitting a run takes about a second; more would not fit into a tick."""
-QUIET_HOURS_A_TICK = 24
-QUIET_AFTER_S = 300
+EMPTY_HOURS_A_TICK = 24
+EMPTY_AFTER_S = 300
 HOUR_S = 3_600
 LIVE_PRIORITY = "10"
 """Of runs of the live hour in the run queue; all others have 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueHours:
     """What a tick asks for, and why not for more.
 
     Attributes:
@@ -47,7 +47,7 @@ class Due:
     running: Sequence[str] = ()
     waiting: dict[str, Backoff] = field(default_factory=dict)
     later: int = 0
-    downs: Sequence[Down] = ()
+    downs: Sequence[OpenBreaker] = ()
     probe: str | None = None
 
 
@@ -58,7 +58,7 @@ def due_now(
     hours: dg.PartitionsDefinition[str],
     now: float,
     probe_interval_s: float,
-) -> Due:
+) -> DueHours:
     """Return which hours of a stream need a run now: those with work that nothing stands in the way of.
 
     Args:
@@ -67,7 +67,7 @@ def due_now(
     """
     with records.reading() as connection:
         downs = outages.open_outages(connection)
-        stopped = blocked(downs, stream)
+        stopped = is_blocked(downs, stream)
         going: list[Stage] = [stage for stage in EVERY_STAGE if stage not in stopped]
         due = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=going)]
         held = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=list(stopped))]
@@ -92,13 +92,13 @@ def _to_run(
     hours: dg.PartitionsDefinition[str],
     due: Sequence[str],
     now: float,
-) -> Due:
+) -> DueHours:
     known = [hour for hour in due if hours.has_partition_key(hour)]
     busy = {hour for busy_stream, hour in open_hours_of_runs(instance) if busy_stream == stream} if known else set()
     free = [hour for hour in known if hour not in busy]
     waiting = backoffs(instance, stream, free, now) if free else {}
     wanted = [hour for hour in free if hour not in waiting]
-    return Due(
+    return DueHours(
         hours=wanted[:RUNS_A_TICK],
         unknown=[hour for hour in due if hour not in set(known)],
         running=[hour for hour in known if hour in busy],
@@ -107,29 +107,29 @@ def _to_run(
     )
 
 
-def run_requests(due: Due, now: float) -> list[dg.RunRequest]:
+def run_requests(due: DueHours, now: float) -> list[dg.RunRequest]:
     """Return one request per hour, without a run key: a used key is never asked for again, even if its run failed."""
     live = hour_of(now)
     hours = [hour for hour in due.hours if hour != due.probe]
     first = {"dagster/priority": LIVE_PRIORITY}
-    probe = [dg.RunRequest(partition_key=due.probe, tags={ASKED_TAG: "probe"} | first)] if due.probe else []
+    probe = [dg.RunRequest(partition_key=due.probe, tags={TRIGGER_TAG: "probe"} | first)] if due.probe else []
     return probe + [
-        dg.RunRequest(partition_key=hour, tags={ASKED_TAG: "due"} | (first if hour == live else {})) for hour in hours
+        dg.RunRequest(partition_key=hour, tags={TRIGGER_TAG: "due"} | (first if hour == live else {})) for hour in hours
     ]
 
 
-def begin_probe(due: Due, stream: Stream, records: Records, now: float) -> None:
+def take_probe(due: DueHours, stream: Stream, records: Records, now: float) -> None:
     """Note that the probe is asked for; one run tries all that is down for the stream."""
     if due.probe:
-        ask_probe(records, due.downs, stream, now)
+        record_probe(records, due.downs, stream, now)
 
 
-def held_up(due: Due, stream: Stream, records: Records, probe_interval_s: float) -> str:
+def outage_summary(due: DueHours, stream: Stream, records: Records, probe_interval_s: float) -> str:
     """Return in a few sentences what is down for a stream, what waits and when somebody tries again."""
     return down_for(records, due.downs, stream, probe_interval_s)
 
 
-def explanation(due: Due, stream: Stream) -> str:
+def explanation(due: DueHours, stream: Stream) -> str:
     """Return in a few sentences what keeps hours with due work from being asked for; "" when nothing does."""
     said = []
     if due.running:
@@ -152,7 +152,7 @@ def _list(hours: Sequence[str]) -> str:
     return ", ".join(hours[:5]) + more
 
 
-class QuietHours:
+class EmptyHours:
     """Reports hours of a stream in which nothing arrived as materialized with 0 items, so that missing means trouble.
 
     Remembers up to which hour everything is settled, so that most ticks ask nothing; a new process looks again.
@@ -172,7 +172,7 @@ class QuietHours:
 
     def events(self, records: Records, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:
         """Return what to report: at most 24 hours, each once per asset that was never materialized in it."""
-        newest_closed = hour_of(self._clock() - HOUR_S - QUIET_AFTER_S)
+        newest_closed = hour_of(self._clock() - HOUR_S - EMPTY_AFTER_S)
         closed = [hour for hour in self._hours() if self._settled < hour <= newest_closed]
         if not closed:
             return []
@@ -181,7 +181,7 @@ class QuietHours:
             open_hours = work.open_hours(connection, self._stream)
         missing = [hour for hour in closed if any(hour not in done for done in materialized.values())]
         self._settled = max((hour for hour in closed if not missing or hour < missing[0]), default=self._settled)
-        quiet = [hour for hour in missing if hour not in open_hours][:QUIET_HOURS_A_TICK]
+        quiet = [hour for hour in missing if hour not in open_hours][:EMPTY_HOURS_A_TICK]
         return [
             dg.AssetMaterialization(key, partition=hour, metadata=quiet_metadata(stage))
             for hour in quiet

@@ -5,7 +5,7 @@ what was raised        what becomes of the step
 =====================  ==========================================================================
 ``StoreUnavailable``   tried again once after a few seconds, in the same run; then failed
 any other ``Outage``   failed: asking again at once would not help
-``DeadlinePassed``     failed: what was claimed is given back
+``DeadlineExceeded``     failed: what was claimed is given back
 anything unforeseen    failed, with the class and the stack; the message may quote private text
 =====================  ==========================================================================
 
@@ -20,18 +20,18 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from chatai_assets.domain.circuit_breaker import Down
-from chatai_assets.domain.errors import BudgetSpent, ChatAIError, StoreUnavailable
+from chatai_assets.domain.circuit_breaker import OpenBreaker
+from chatai_assets.domain.errors import AllBudgetsExceeded, ChatAIError, StoreUnavailable, error_code
 from chatai_assets.domain.ids import Stage, Stream
 from chatai_assets.operations.outages import down_since
-from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed
+from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded
 
 STORE_RETRIES = 1
 STORE_RETRY_DELAY_S = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FailureContext:
     """Where a failure happened.
 
     Attributes:
@@ -45,14 +45,14 @@ class Place:
     hour: str
     waiting: int | None
     retries: int
-    down: Down | None = None
+    down: OpenBreaker | None = None
 
 
 def is_ours_to_explain(error: BaseException) -> bool:
     """Return whether an exception is a failure of the stage, not Dagster's own control flow or an interruption."""
     if isinstance(error, dg.Failure | dg.RetryRequested):
         return False
-    return isinstance(error, Exception | DeadlinePassed)
+    return isinstance(error, Exception | DeadlineExceeded)
 
 
 def is_tried_again(error: BaseException, retries: int) -> bool:
@@ -64,7 +64,7 @@ def is_tried_again(error: BaseException, retries: int) -> bool:
     return isinstance(error, StoreUnavailable) and retries < STORE_RETRIES
 
 
-def failure_of(error: BaseException, place: Place) -> dg.Failure | dg.RetryRequested:
+def failure_of(error: BaseException, place: FailureContext) -> dg.Failure | dg.RetryRequested:
     """Return what to raise towards Dagster instead of an error."""
     if is_tried_again(error, place.retries):
         return dg.RetryRequested(max_retries=STORE_RETRIES, seconds_to_wait=STORE_RETRY_DELAY_S)
@@ -75,8 +75,8 @@ def failure_of(error: BaseException, place: Place) -> dg.Failure | dg.RetryReque
 
 
 def _details(error: BaseException) -> dict[str, dg.MetadataValue]:
-    details: dict[str, dg.MetadataValue] = {"error_class": dg.MetadataValue.text(type(error).__name__)}
-    if not isinstance(error, ChatAIError | DeadlinePassed):
+    details: dict[str, dg.MetadataValue] = {"error_class": dg.MetadataValue.text(error_code(error))}
+    if not isinstance(error, ChatAIError | DeadlineExceeded):
         stack = "".join(traceback.format_tb(error.__traceback__))
         details["stack"] = dg.MetadataValue.md(f"```\n{stack}\n```")
     return details
@@ -90,7 +90,7 @@ def failure_of_upkeep(error: BaseException, retries: int) -> dg.Failure | dg.Ret
     return dg.Failure(said, _details(error), allow_retries=False)
 
 
-def sentence_of(error: BaseException, place: Place) -> str:
+def sentence_of(error: BaseException, place: FailureContext) -> str:
     """Return what is wrong, how much waits for it, and what to do, in words for whoever watches the runs."""
     return (
         f"{_cause(error, down=place.down)} {_waits(place)} at the stage {place.stage!r} of {place.hour}; nothing is "
@@ -98,14 +98,14 @@ def sentence_of(error: BaseException, place: Place) -> str:
     )
 
 
-def _waits(place: Place) -> str:
+def _waits(place: FailureContext) -> str:
     if place.waiting is None:
         return f"An unknown number of {place.stream} wait"
     return f"1 of the {place.stream} waits" if place.waiting == 1 else f"{place.waiting:,} {place.stream} wait"
 
 
-def _cause(error: BaseException, what: str = "stage", down: Down | None = None) -> str:
-    if isinstance(error, ChatAIError | DeadlinePassed):
+def _cause(error: BaseException, what: str = "stage", down: OpenBreaker | None = None) -> str:
+    if isinstance(error, ChatAIError | DeadlineExceeded):
         text = str(error).strip() or type(error).__name__
         said = f"{down_since(down)}: {text}" if down else text
         return said if said.endswith((".", "!", "?")) else f"{said}."
@@ -113,12 +113,12 @@ def _cause(error: BaseException, what: str = "stage", down: Down | None = None) 
 
 
 def _advice(error: BaseException) -> str:
-    if isinstance(error, BudgetSpent):
+    if isinstance(error, AllBudgetsExceeded):
         return "Other tenants go on; what waits goes on by itself."
     if isinstance(error, ChatAIError):
         return (
             "The sensor asks again by itself, later each time; once the cause is gone, materialize the hour to ask now."
         )
-    if isinstance(error, DeadlinePassed):
+    if isinstance(error, DeadlineExceeded):
         return "The sensor asks again by itself; if it happens again, raise CHATAI_STAGE_DEADLINE_S or look at the log."
     return "The stack, in this failure's metadata, says where; the sensor asks again by itself, later each time."

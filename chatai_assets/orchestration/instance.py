@@ -10,9 +10,9 @@ import dagster as dg
 from dagster._core.instance import InstanceRef
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.os_errors import refusal
+from chatai_assets.files.os_errors import describe_errno
 from chatai_assets.settings import PROJECT, Settings
-from chatai_assets.storage.engine import store_errors
+from chatai_assets.storage.engine import translate_errors
 
 NOTHING_CAPTURED = {
     "module": "dagster._core.storage.noop_compute_log_manager",
@@ -38,10 +38,10 @@ def home_instance(settings: Settings) -> dg.DagsterInstance:
 def keeping_history() -> Iterator[None]:
     """Turn what Dagster raises where it cannot read or write its history into ``StoreUnavailable``."""
     try:
-        with store_errors("Dagster's history", part=""):
+        with translate_errors("Dagster's history", part=""):
             yield
     except OSError as error:
-        raise StoreUnavailable(f"Dagster's history cannot be kept: {refusal(error.errno)}.") from error
+        raise StoreUnavailable(f"Dagster's history cannot be kept: {describe_errno(error.errno)}.") from error
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

@@ -13,22 +13,22 @@ import dagster as dg
 
 from chatai_assets.domain.errors import Outage
 from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stream
-from chatai_assets.operations.entities import spread
-from chatai_assets.operations.erasure import finish, is_leaving
-from chatai_assets.operations.recovery import give_back, put_clocks_right
+from chatai_assets.operations.entities import propagate_overrides
+from chatai_assets.operations.erasure import finish, has_pending_erasures
+from chatai_assets.operations.recovery import fix_clock_skew, reclaim_abandoned
 from chatai_assets.orchestration.instance import home_instance, keeping_history
 from chatai_assets.orchestration.jobs.erasure import stores_of
 from chatai_assets.orchestration.jobs.streams import run_hour_here
-from chatai_assets.orchestration.projection_monitor import Lookout
-from chatai_assets.orchestration.runs import ASKED_TAG, end_lost_runs
+from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
+from chatai_assets.orchestration.runs import TRIGGER_TAG, end_lost_runs
 from chatai_assets.orchestration.watchdog.client import watchdog
-from chatai_assets.pipeline.budgets import resume
-from chatai_assets.services import Parts, first_hour
+from chatai_assets.pipeline.budgets import resume_deferred
+from chatai_assets.services import Services, first_hour
 from chatai_assets.settings import Settings
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.heartbeat import beating
+from chatai_assets.storage.heartbeat import heartbeat
 
 TELL_EVERY_S = 1.0
 SHARE = 5
@@ -48,8 +48,8 @@ class ProcessOutcome:
     failures: list[str] = field(default_factory=list)
 
 
-def process(
-    parts: Parts, define: Callable[[], dg.Definitions], tell: Callable[[str], None] | None = None
+def run_pending(
+    parts: Services, define: Callable[[], dg.Definitions], on_progress: Callable[[str], None] | None = None
 ) -> ProcessOutcome:
     """Run every hour with due work until nothing is due or a run makes no headway.
 
@@ -58,24 +58,24 @@ def process(
 
     Args:
         define: makes the definitions with these parts; called only if there is something to do.
-        tell: called about once a second with what is left; counting costs time, so leave it out where nobody looks.
+        on_progress: called about once a second with what is left; counting costs time: None where nobody looks.
     """
     started, runs, failures = time.monotonic(), 0, list[str]()
-    give_back(parts.records)
-    put_clocks_right(parts.records, time.time(), first_hour(parts))
-    spread(parts.records)
+    reclaim_abandoned(parts.records)
+    fix_clock_skew(parts.records, time.time(), first_hour(parts))
+    propagate_overrides(parts.records)
     for stream in STREAMS:
-        resume(parts.records, stream, parts.settings.costs.budget, time.time())
-    Lookout().look(parts)
+        resume_deferred(parts.records, stream, parts.settings.costs.budget, time.time())
+    ProjectionMonitor().check(parts)
     open_before, letters_before = _open_items(parts.records), _letters(parts.records)
     if _due(parts.records):
         definitions = define()
-        _spare_collector()
-        telling = _telling(parts.records, tell) if tell else nullcontext()
+        freeze_gc()
+        telling = _telling(parts.records, on_progress) if on_progress else nullcontext()
         with keeping_history(), home_instance(parts.settings) as instance, telling, watchdog().hearing():
             end_lost_runs(instance, parts.records)
             runs, failures = _run_all(parts.records, definitions, instance)
-    failures += _finished(parts)
+    failures += _finish_erasures(parts)
     pending = _open_items(parts.records)
     figures = {
         "runs": runs,
@@ -87,9 +87,9 @@ def process(
     return ProcessOutcome(figures, failures)
 
 
-def _finished(parts: Parts) -> list[str]:
+def _finish_erasures(parts: Services) -> list[str]:
     """Have the stores let go of what is leaving; return why they did not."""
-    if not is_leaving(parts.records):
+    if not has_pending_erasures(parts.records):
         return []
     try:
         finish(stores_of(parts))
@@ -98,14 +98,14 @@ def _finished(parts: Parts) -> list[str]:
     return []
 
 
-def unhurried(settings: Settings) -> Settings:
+def with_larger_runs(settings: Settings) -> Settings:
     """Return the settings with larger runs: a run costs half a second whatever it does."""
     posts = replace(settings.posts, run_items=settings.posts.run_items * SHARE)
     documents = replace(settings.documents, run_items=settings.documents.run_items * SHARE)
     return replace(settings, posts=posts, documents=documents)
 
 
-def _spare_collector() -> None:
+def freeze_gc() -> None:
     """Keep the garbage collector from walking through half a million objects of Dagster that never become garbage.
 
     Measured: an eighth of all time, with batches of thousands of rows; nor is it to walk through every portion of the
@@ -119,16 +119,16 @@ def _run_all(records: Records, definitions: dg.Definitions, instance: dg.Dagster
     runs, failures, stuck = 0, dict[tuple[Stream, str], str](), set[tuple[Stream, str]]()
     while due := [place for place in _due(records) if place not in stuck]:
         for stream, hour in due:
-            before = _settled(records, stream, hour)
+            before = _finished_items(records, stream, hour)
             # The first run that fails has tried what is down; the others do what needs none of it.
-            tags = {ASKED_TAG: "due"} if failures else {}
+            tags = {TRIGGER_TAG: "due"} if failures else {}
             outcome = run_hour_here(definitions, stream, hour, instance, tags)
             if watchdog().told_to_stop:  # in a run Dagster takes the signal, fails the run and goes on
                 raise KeyboardInterrupt
             runs += 1
             if outcome.failure:
                 failures[stream, hour] = outcome.failure
-            if outcome.failure or _settled(records, stream, hour) <= before:
+            if outcome.failure or _finished_items(records, stream, hour) <= before:
                 stuck.add((stream, hour))
     return runs, list(failures.values())
 
@@ -139,7 +139,7 @@ def _due(records: Records) -> list[tuple[Stream, str]]:
         return [(stream, hour) for stream in STREAMS for hour, _ in work.due_hours(connection, stream, now=now)]
 
 
-def _settled(records: Records, stream: Stream, hour: str) -> int:
+def _finished_items(records: Records, stream: Stream, hour: str) -> int:
     """Return what grows when a run makes headway: the rows of an hour on which nothing is left to do."""
     with records.reading() as connection:
         states = [work.hour_states(connection, stream, stage, hour) for stage in EVERY_STAGE]
@@ -156,6 +156,6 @@ def _letters(records: Records) -> int:
         return dead_letters.count_open(connection)
 
 
-def _telling(records: Records, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+def _telling(records: Records, on_progress: Callable[[str], None]) -> AbstractContextManager[None]:
     """Tell now and then how many items are left, until the block ends."""
-    return beating(lambda: tell(f"{_open_items(records)} items left"), TELL_EVERY_S, "progress")
+    return heartbeat(lambda: on_progress(f"{_open_items(records)} items left"), TELL_EVERY_S, "progress")

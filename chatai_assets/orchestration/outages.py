@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass, replace
 
 import dagster as dg
 
-from chatai_assets.adapters.notifier import Announcer
+from chatai_assets.adapters.notifier import Notifier
 from chatai_assets.domain.circuit_breaker import RECORDS, clock_time, lasted, name_of
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.operations.notifications import LOST_NOTHING, tell_outages
-from chatai_assets.operations.outages import drop_idle, sentence_of, waiting_for
+from chatai_assets.operations.notifications import LOST_NOTHING, notify_outages
+from chatai_assets.operations.outages import close_idle, sentence_of, waiting_for
 from chatai_assets.orchestration.resources import Clock
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage import notifications as announcements
 from chatai_assets.storage import outages
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.key_values import write_checkpoint
+from chatai_assets.storage.key_values import put_value
 
 INTERVAL_S = 30
 SURE_AFTER_S = 45.0
@@ -43,7 +43,7 @@ class StoreDown:
     tries: int = 0
 
 
-def outage_sensor(opened: Callable[[], Parts], clock: Clock) -> dg.SensorDefinition:
+def outage_sensor(opened: Callable[[], Services], clock: Clock) -> dg.SensorDefinition:
     """Return the sensor that announces outages and their end."""
     watch = StoreWatch()
 
@@ -57,11 +57,11 @@ def outage_sensor(opened: Callable[[], Parts], clock: Clock) -> dg.SensorDefinit
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         parts, now = opened(), clock()
         announcer = parts.announcer
-        said, cursor = watch.look(lambda: parts.records, announcer, context.cursor, now)
+        said, cursor = watch.check(lambda: parts.records, announcer, context.cursor, now)
         context.update_cursor(cursor)
         if cursor:
             return dg.SkipReason(said)
-        told = tell_outages(parts.records, announcer, now, parts.settings.probe_interval_s)
+        told = notify_outages(parts.records, announcer, now, parts.settings.probe_interval_s)
         return dg.SkipReason(" ".join([said, *(f"Told: {title}." for title in told)]))
 
     return sensor
@@ -77,15 +77,15 @@ class StoreWatch:
     def __init__(self) -> None:
         self._down: StoreDown | None = None
 
-    def look(
-        self, opened: Callable[[], Records], announcer: Announcer, cursor: str | None, now: float
+    def check(
+        self, opened: Callable[[], Records], announcer: Notifier, cursor: str | None, now: float
     ) -> tuple[str, str]:
         """Return what to say, and the new cursor: "" while the store works."""
         down = self._down or _read(cursor)
         try:
             with opened().begin() as connection:
-                write_checkpoint(connection, LOOKED_AT, now)
-            drop_idle(opened(), now)
+                put_value(connection, LOOKED_AT, now)
+            close_idle(opened(), now)
         except StoreUnavailable as error:
             self._down = _told_down(down or StoreDown(now), str(error), announcer, now)
             return f"{error} Down since {clock_time(self._down.since)} UTC.", json.dumps(asdict(self._down))
@@ -102,7 +102,7 @@ def _read(cursor: str | None) -> StoreDown | None:
     return StoreDown(kept["since"], kept["told"], tuple(kept["left"]), kept["tries"])
 
 
-def _told_down(down: StoreDown, reason: str, announcer: Announcer, now: float) -> StoreDown:
+def _told_down(down: StoreDown, reason: str, announcer: Notifier, now: float) -> StoreDown:
     """Announce that the record store is down, once it is sure, and to channels that did not take it some more times."""
     if now - down.since < SURE_AFTER_S or down.tries >= announcements.TRIES or (down.told and not down.left):
         return down
@@ -115,7 +115,7 @@ def _told_down(down: StoreDown, reason: str, announcer: Announcer, now: float) -
     return replace(down, told=True, left=tuple(left), tries=down.tries + 1)
 
 
-def _tell_up(down: StoreDown, announcer: Announcer, now: float) -> None:
+def _tell_up(down: StoreDown, announcer: Notifier, now: float) -> None:
     body = (
         f"The record store works again after {lasted(now - down.since)} ({clock_time(down.since)} to {clock_time(now)} "
         f"UTC). Whatever was due in this time was late and is asked for by itself. {LOST_NOTHING}"

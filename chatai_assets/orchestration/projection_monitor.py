@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.pipeline.projections.recovery import Projected, recover
-from chatai_assets.services import Parts
+from chatai_assets.pipeline.projections.recovery import ProjectionProbe, rebuild
+from chatai_assets.services import Services
 
 SERVER_INTERVAL_S = 60.0
 
 
-class Lookout:
+class ProjectionMonitor:
     """Has projections written again that were lost, though nothing else may be due.
 
     Args:
@@ -24,7 +24,7 @@ class Lookout:
         self._clock = clock
         self._server_at = -SERVER_INTERVAL_S
 
-    def look(self, parts: Parts) -> list[str]:
+    def check(self, parts: Services) -> list[str]:
         """Return one sentence per projection that is written again from now on; a store that is down says nothing."""
         now, servers = self._clock(), {"vectors": parts.settings.qdrant, "graph": parts.settings.neo4j}
         skipped = {name for name, server in servers.items() if server and now < self._server_at + SERVER_INTERVAL_S}
@@ -38,8 +38,8 @@ class Lookout:
         return list(filter(None, told))
 
 
-def _told(parts: Parts, projected: Projected) -> str:
+def _told(parts: Services, projected: ProjectionProbe) -> str:
     with suppress(StoreUnavailable):  # whoever writes to it will say so
-        if items := recover(parts.records, projected):
+        if items := rebuild(parts.records, projected):
             return f"The {projected.name} were lost or replaced: {items} items are written again."
     return ""

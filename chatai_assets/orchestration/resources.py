@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.operations.recovery import rest_documents
+from chatai_assets.operations.recovery import reset_idle_documents
 from chatai_assets.orchestration.watchdog.client import watchdog
-from chatai_assets.orchestration.watchdog.crash_reporter import words_for
-from chatai_assets.orchestration.watchdog.heartbeat import end_pulse
-from chatai_assets.services import Parts, open_parts
+from chatai_assets.orchestration.watchdog.crash_reporter import report_context
+from chatai_assets.orchestration.watchdog.heartbeat import end_heartbeat
+from chatai_assets.services import Services, open_services
 from chatai_assets.settings import Settings
 
 T = TypeVar("T")
 
-Part = Callable[[], T]
+Lazy = Callable[[], T]
 """A part on call. It is opened inside the step that uses it, so that a store that is down fails that step, with a
 sentence of its own, and not the start of the run."""
 
@@ -37,10 +37,10 @@ NAMES = (
     "graph",
     "audited",
 )
-"""The parts of ``Parts`` that assets may name."""
+"""The parts of ``Services`` that assets may name."""
 
 
-def resources_of(settings: Settings, parts: Parts | None, clock: Clock) -> dict[str, Any]:
+def resources_of(settings: Settings, parts: Services | None, clock: Clock) -> dict[str, Any]:
     """Return the resources of all assets, by name.
 
     Args:
@@ -50,41 +50,41 @@ def resources_of(settings: Settings, parts: Parts | None, clock: Clock) -> dict[
     return resources | {name: _on_call(name) for name in NAMES}
 
 
-def _parts(settings: Settings, given: Parts | None) -> dg.ResourceDefinition:
-    def of_this_run(context: dg.InitResourceContext) -> Iterator[Parts]:
-        with attended(context, settings), nullcontext(given) if given else open_parts(settings) as parts:
+def _parts(settings: Settings, given: Services | None) -> dg.ResourceDefinition:
+    def of_this_run(context: dg.InitResourceContext) -> Iterator[Services]:
+        with watchdog_scope(context, settings), nullcontext(given) if given else open_services(settings) as parts:
             try:
                 yield parts
             finally:
-                leave(parts, context)
+                release_run(parts, context)
 
     return dg.ResourceDefinition(of_this_run, description="All stores, models and parsers of one run.")
 
 
 @contextmanager
-def attended(context: dg.InitResourceContext, settings: Settings) -> Iterator[None]:
+def watchdog_scope(context: dg.InitResourceContext, settings: Settings) -> Iterator[None]:
     """Let the watchdog speak and tidy up for this run should its process end within the block."""
     if context.run is None:
         yield
         return
-    words = words_for(context.run.run_id, context.instance, settings.database_url)
-    with watchdog().attending(context.run.run_id, words):
+    words = report_context(context.run.run_id, context.instance, settings.database_url)
+    with watchdog().watching(context.run.run_id, words):
         yield
 
 
-def leave(parts: Parts, context: dg.InitResourceContext) -> None:
+def release_run(parts: Services, context: dg.InitResourceContext) -> None:
     """Say that this run works on nothing any more, however it ends."""
     if context.run is None or "records" not in parts.__dict__:
         return
     with suppress(StoreUnavailable):  # then the sensor ``upkeep`` does it, once the store is there again
-        end_pulse(parts.records, context.run.run_id)
-        rest_documents(parts.records)
+        end_heartbeat(parts.records, context.run.run_id)
+        reset_idle_documents(parts.records)
 
 
 def _on_call(name: str) -> dg.ResourceDefinition:
-    def part(context: dg.InitResourceContext) -> Part[Any]:
-        parts: Parts = context.resources.parts
+    def part(context: dg.InitResourceContext) -> Lazy[Any]:
+        parts: Services = context.resources.parts
         return lambda: getattr(parts, name)
 
-    description = (getattr(Parts, name).__doc__ or name).strip()
+    description = (getattr(Services, name).__doc__ or name).strip()
     return dg.ResourceDefinition(part, required_resource_keys={"parts"}, description=description)

@@ -22,7 +22,7 @@ PAGE = 500
 """Runs read at a time."""
 AT_MOST = 2_000
 """Runs of one go, the oldest first."""
-Place = tuple[dg.AssetKey, str | None]
+AssetPartition = tuple[dg.AssetKey, str | None]
 """An asset, and one of its partitions if it has any."""
 
 
@@ -33,7 +33,7 @@ def delete_old_runs(instance: dg.DagsterInstance, before: float, *, at_most: int
         before: epoch seconds.
     """
     # Only when the walk is over: it goes on from the last run it has seen.
-    oldest_first = list(_needless(instance, before))[::-1][:at_most]
+    oldest_first = list(_deletable(instance, before))[::-1][:at_most]
     for run_id in oldest_first:
         instance.compute_log_manager.delete_logs(prefix=[run_id])
         instance.delete_run(run_id)
@@ -41,9 +41,9 @@ def delete_old_runs(instance: dg.DagsterInstance, before: float, *, at_most: int
     return len(oldest_first)
 
 
-def _needless(instance: dg.DagsterInstance, before: float) -> Iterator[str]:
+def _deletable(instance: dg.DagsterInstance, before: float) -> Iterator[str]:
     """Yield the ids of old runs that nothing rests on, the newest first."""
-    materialized: set[Place] = set()
+    materialized: set[AssetPartition] = set()
     for record in _newest_first(instance):
         run = record.dagster_run
         places = _places(run)
@@ -61,7 +61,7 @@ def _newest_first(instance: dg.DagsterInstance) -> Iterator[dg.RunRecord]:
         cursor = page[-1].dagster_run.run_id
 
 
-def _places(run: dg.DagsterRun) -> set[Place]:
+def _places(run: dg.DagsterRun) -> set[AssetPartition]:
     """Return what a run materializes if it is good; nothing for a run that does single items."""
     picked = set(run.asset_selection or ())
     if not picked:

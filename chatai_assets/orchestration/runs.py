@@ -11,16 +11,16 @@ from typing import Literal
 import dagster as dg
 
 from chatai_assets.domain.ids import STREAMS, Stream
-from chatai_assets.operations.recovery import Silence
-from chatai_assets.orchestration.watchdog.heartbeat import has_pulse, heard_until
-from chatai_assets.pipeline.worker_id import is_elsewhere, is_gone, new_owner
+from chatai_assets.operations.recovery import StalledDetector
+from chatai_assets.orchestration.watchdog.heartbeat import alive_until, is_alive
+from chatai_assets.pipeline.worker_id import is_dead, is_remote, new_lease_token
 from chatai_assets.storage.engine import Records
 
 STREAM_TAG = "chatai/stream"
 WORKER_TAG = ".dagster/chatai_worker"
 """Dagster shows no tag of this beginning; it would fill half of the list of runs and tells people nothing."""
 PARTITION_TAG = "dagster/partition"
-ASKED_TAG = "chatai/asked"
+TRIGGER_TAG = "chatai/asked"
 """``due`` or ``probe`` on runs that a sensor asked for."""
 UPKEEP_JOBS = {
     job: dg.AssetKey(["upkeep", name])
@@ -55,7 +55,7 @@ OPEN = (
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 LOST = "The process that worked on this run is gone; what it had claimed is free again."
 
-Asked = Literal["due", "probe", "by hand"]
+Trigger = Literal["due", "probe", "by hand"]
 StreamHour = tuple[Stream, str]
 
 
@@ -72,15 +72,15 @@ class Backoff:
     until: float
 
 
-def sign(instance: dg.DagsterInstance, run_id: str) -> None:
+def tag_worker(instance: dg.DagsterInstance, run_id: str) -> None:
     """Write on a run which process works on it, so that a run whose process was killed is known to be lost."""
     # A retried run inherits the tags of the lost one, hence the run's own id in the signature.
-    instance.add_run_tags(run_id, {WORKER_TAG: f"{run_id}@{new_owner()}"})
+    instance.add_run_tags(run_id, {WORKER_TAG: f"{run_id}@{new_lease_token()}"})
 
 
-def asked_of(tags: Mapping[str, str]) -> Asked:
+def trigger_of(tags: Mapping[str, str]) -> Trigger:
     """Return who asked for a run; one that was begun again, by hand or by Dagster, counts as asked for by hand."""
-    asked = tags.get(ASKED_TAG)
+    asked = tags.get(TRIGGER_TAG)
     if RETRY_TAG in tags or asked is None:
         return "by hand"
     return "probe" if asked == "probe" else "due"
@@ -92,7 +92,7 @@ def note_outage_of(instance: dg.DagsterInstance, run_id: str, part: str) -> None
 
 
 def end_lost_runs(
-    instance: dg.DagsterInstance, records: Records, silence: Silence | None = None, lease_s: float = 60.0
+    instance: dg.DagsterInstance, records: Records, silence: StalledDetector | None = None, lease_s: float = 60.0
 ) -> list[str]:
     """Fail started runs whose process no longer exists, or was not heard of for a lease; return their ids.
 
@@ -102,8 +102,8 @@ def end_lost_runs(
         silence: who was heard of before, for machines whose clock was ahead when they were lost.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    elsewhere = {run.run_id: heard_until(records, run.run_id) for run in started if _is_elsewhere(run)}
-    silent = silence.of(elsewhere, lease_s) if silence else {}
+    elsewhere = {run.run_id: alive_until(records, run.run_id) for run in started if _is_elsewhere(run)}
+    silent = silence.stalled(elsewhere, lease_s) if silence else {}
     lost = [run for run in started if run.run_id in silent or _is_lost(run, records)]
     for run in lost:
         instance.report_run_failed(run, LOST)
@@ -114,12 +114,12 @@ def _is_lost(run: dg.DagsterRun, records: Records) -> bool:
     owner = _worker_of(run)
     if not owner:
         return False
-    return not has_pulse(records, run.run_id) if is_elsewhere(owner) else is_gone(owner)
+    return not is_alive(records, run.run_id) if is_remote(owner) else is_dead(owner)
 
 
 def _is_elsewhere(run: dg.DagsterRun) -> bool:
     owner = _worker_of(run)
-    return bool(owner) and is_elsewhere(owner)
+    return bool(owner) and is_remote(owner)
 
 
 def _worker_of(run: dg.DagsterRun) -> str:

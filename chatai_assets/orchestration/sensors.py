@@ -11,22 +11,29 @@ import dagster as dg
 from chatai_assets.domain.costs import Budget
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STREAMS, Stream
-from chatai_assets.operations.entities import spread
-from chatai_assets.operations.recovery import Silence, free_silent, give_back, put_clocks_right
-from chatai_assets.orchestration.due_hours import QuietHours, begin_probe, due_now, explanation, held_up, run_requests
+from chatai_assets.operations.entities import propagate_overrides
+from chatai_assets.operations.recovery import StalledDetector, fix_clock_skew, reclaim_abandoned, reclaim_stalled
+from chatai_assets.orchestration.due_hours import (
+    EmptyHours,
+    due_now,
+    explanation,
+    outage_summary,
+    run_requests,
+    take_probe,
+)
 from chatai_assets.orchestration.jobs.dead_letters import letters_sensor
 from chatai_assets.orchestration.jobs.erasure import forgetting_sensor
-from chatai_assets.orchestration.jobs.reindexing import filling_sensor
+from chatai_assets.orchestration.jobs.reindexing import reindex_sensor
 from chatai_assets.orchestration.outages import LOOKED_AT, outage_sensor
-from chatai_assets.orchestration.projection_monitor import Lookout
+from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.orchestration.resources import Clock
 from chatai_assets.orchestration.runs import end_lost_runs
-from chatai_assets.pipeline.budgets import resume
+from chatai_assets.pipeline.budgets import resume_deferred
 from chatai_assets.pipeline.inbox_folder import FolderReport, take_folder, take_samples
 from chatai_assets.pipeline.ingest import Intake
-from chatai_assets.services import Parts, first_hour, open_parts
+from chatai_assets.services import Services, first_hour, open_services
 from chatai_assets.settings import PROJECT, Settings
-from chatai_assets.storage.key_values import write_checkpoint
+from chatai_assets.storage.key_values import put_value
 
 DUE_INTERVAL_S = 10
 FOLDER_INTERVAL_S = 10
@@ -35,11 +42,11 @@ FOLDER_WAIT_S = 30.0
 """Seconds a tick waits for the files at hand; Dagster gives up on a tick after 60."""
 SAMPLES = PROJECT / "chatai_assets" / "samples"
 
-Opened = Callable[[], Parts]
+Opened = Callable[[], Services]
 
 
 def sensors(
-    settings: Settings, hours: dg.PartitionsDefinition[str], parts: Parts | None, clock: Clock
+    settings: Settings, hours: dg.PartitionsDefinition[str], parts: Services | None, clock: Clock
 ) -> list[dg.SensorDefinition]:
     """Return all sensors; they are on by default.
 
@@ -48,20 +55,25 @@ def sensors(
     """
 
     @cache
-    def opened() -> Parts:
-        return parts or open_parts(settings)
+    def opened() -> Services:
+        return parts or open_services(settings)
 
-    lookout, budget = Lookout(), settings.costs.budget
+    lookout, budget = ProjectionMonitor(), settings.costs.budget
     due = (due_sensor(stream, hours, budget, opened, lookout, clock) for stream in STREAMS)
     others = (outage_sensor(opened, clock), letters_sensor(opened), upkeep_sensor(opened, clock))
-    return [*due, folder_sensor(settings, opened), forgetting_sensor(opened), filling_sensor(opened), *others]
+    return [*due, folder_sensor(settings, opened), forgetting_sensor(opened), reindex_sensor(opened), *others]
 
 
 def due_sensor(
-    stream: Stream, hours: dg.PartitionsDefinition[str], budget: Budget, opened: Opened, lookout: Lookout, clock: Clock
+    stream: Stream,
+    hours: dg.PartitionsDefinition[str],
+    budget: Budget,
+    opened: Opened,
+    lookout: ProjectionMonitor,
+    clock: Clock,
 ) -> dg.SensorDefinition:
     """Return the sensor that asks for the hours of a stream in which something is due."""
-    quiet = QuietHours(stream, hours.get_partition_keys, clock)
+    quiet = EmptyHours(stream, hours.get_partition_keys, clock)
 
     @dg.sensor(
         name=f"{stream}_due",
@@ -76,17 +88,17 @@ def due_sensor(
         try:
             records = parts.records
             with records.begin() as connection:
-                write_checkpoint(connection, f"{LOOKED_AT}/{stream}", now)  # a full disk lets itself be read
+                put_value(connection, f"{LOOKED_AT}/{stream}", now)  # a full disk lets itself be read
         except StoreUnavailable as error:
             return dg.SensorResult(skip_reason=f"{error} Nothing is asked for until it works again.")
-        paused = resume(records, stream, budget, now)
-        for loss in lookout.look(parts):
+        paused = resume_deferred(records, stream, budget, now)
+        for loss in lookout.check(parts):
             context.log.warning(loss)
         interval_s = parts.settings.probe_interval_s
         due = due_now(stream, records, context.instance, hours, now, interval_s)
-        begin_probe(due, stream, records, now)
+        take_probe(due, stream, records, now)
         requests = run_requests(due, now)
-        said = (held_up(due, stream, records, interval_s), explanation(due, stream), told_paused(paused))
+        said = (outage_summary(due, stream, records, interval_s), explanation(due, stream), told_paused(paused))
         reason = " ".join(filter(None, said))
         if requests and reason:
             context.log.info(reason)
@@ -110,7 +122,7 @@ def told_paused(paused: Mapping[str, int]) -> str:
 
 def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
     """Return the sensor that gives back what nobody works on any more, and puts right what wrong clocks wrote."""
-    of_runs, of_claims = Silence(), Silence()
+    of_runs, of_claims = StalledDetector(), StalledDetector()
 
     @dg.sensor(
         name="upkeep",
@@ -124,17 +136,17 @@ def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
         records, lease_s = parts.records, parts.settings.lease_s
         for run_id in end_lost_runs(context.instance, records, of_runs, lease_s):
             context.log.warning("The process of run %s is gone; the run was failed.", run_id)
-        put_clocks_right(records, clock(), first_hour(parts))
-        free_silent(records, of_claims, clock(), lease_s)
-        spread(records)
-        return dg.SkipReason(str(give_back(records)))
+        fix_clock_skew(records, clock(), first_hour(parts))
+        reclaim_stalled(records, of_claims, clock(), lease_s)
+        propagate_overrides(records)
+        return dg.SkipReason(str(reclaim_abandoned(records)))
 
     return sensor
 
 
 def folder_sensor(settings: Settings, opened: Opened) -> dg.SensorDefinition:
     """Return the sensor that takes in what lies in the inbox folder, and the bundled samples of a new home."""
-    taking = Taking()
+    taking = BackgroundIngest()
 
     @dg.sensor(
         name="inbox_folder",
@@ -144,12 +156,12 @@ def folder_sensor(settings: Settings, opened: Opened) -> dg.SensorDefinition:
         "done/ or rejected/, with a sentence why. Starts no run: the other sensors see what arrived.",
     )
     def sensor(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        return dg.SkipReason(taking.tick(lambda: take_arrivals(settings, opened()), FOLDER_WAIT_S))
+        return dg.SkipReason(taking.poll(lambda: take_arrivals(settings, opened()), FOLDER_WAIT_S))
 
     return sensor
 
 
-def take_arrivals(settings: Settings, parts: Parts) -> str:
+def take_arrivals(settings: Settings, parts: Services) -> str:
     """Take in samples and files; return in one sentence what was done."""
     intake = Intake(
         records=parts.records,
@@ -175,7 +187,7 @@ def told(report: FolderReport, folder: Path) -> str:
     )
 
 
-class Taking:
+class BackgroundIngest:
     """Takes in files in a thread of its own, so that a large file outlives its tick and is not begun twice."""
 
     def __init__(self) -> None:
@@ -184,7 +196,7 @@ class Taking:
         self._said = ""
         self._error: BaseException | None = None
 
-    def tick(self, take: Callable[[], str], wait_s: float) -> str:
+    def poll(self, take: Callable[[], str], wait_s: float) -> str:
         """Begin unless it is still going on, wait a while, and return what there is to say.
 
         Raises:

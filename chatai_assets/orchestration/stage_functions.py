@@ -1,7 +1,7 @@
 """Which function does which stage, and with which parts."""
 
 from chatai_assets.domain.ids import Stage
-from chatai_assets.pipeline.engine import Scope, StageReport
+from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.stages.crawl import crawl_hour
 from chatai_assets.pipeline.stages.embed import embed_hour
 from chatai_assets.pipeline.stages.enrich import enrich_hour
@@ -10,10 +10,10 @@ from chatai_assets.pipeline.stages.link import link_hour
 from chatai_assets.pipeline.stages.parse import parse_documents, parse_posts
 from chatai_assets.pipeline.stages.reindex import reindex_hour
 from chatai_assets.pipeline.stages.tag import tag_hour
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 
 
-def do_stage(stage: Stage, scope: Scope, parts: Parts) -> StageReport:
+def do_stage(stage: Stage, scope: StageRunConfig, parts: Services) -> StageReport:
     """Do one stage with whatever parts it needs."""
     records = parts.records
     match stage:

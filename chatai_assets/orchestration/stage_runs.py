@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 import dagster as dg
 from sqlalchemy import RowMapping
 
-from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, Down, clock_time, name_of
-from chatai_assets.domain.errors import Outage, StoreUnavailable
+from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, OpenBreaker, clock_time, name_of
+from chatai_assets.domain.errors import Outage, StoreUnavailable, error_code
 from chatai_assets.domain.ids import STREAMS, Stage, Stream
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
-from chatai_assets.operations.outages import in_the_way, note_outage, note_success, part_needed, waiting_for
-from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain, is_tried_again
+from chatai_assets.operations.outages import dependency_of, open_breaker, open_breaker_for, record_success, waiting_for
+from chatai_assets.orchestration.failures import FailureContext, failure_of, is_ours_to_explain, is_tried_again
 from chatai_assets.orchestration.metadata import LISTED, materialization_metadata
-from chatai_assets.orchestration.resources import Clock, Part
-from chatai_assets.orchestration.runs import Asked, asked_of, note_outage_of, sign
+from chatai_assets.orchestration.resources import Clock, Lazy
+from chatai_assets.orchestration.runs import Trigger, note_outage_of, tag_worker, trigger_of
 from chatai_assets.orchestration.watchdog.client import expect_end, watchdog
-from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed, deadline
-from chatai_assets.orchestration.watchdog.heartbeat import pulse
-from chatai_assets.pipeline.engine import Scope, StageReport
+from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded, deadline
+from chatai_assets.orchestration.watchdog.heartbeat import run_heartbeat
+from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.settings import Settings
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.work_queue import Key
 
@@ -47,15 +47,15 @@ class StageRun:
     """
 
     stage: Stage
-    scope: Scope
-    records: Part[Records]
+    scope: StageRunConfig
+    records: Lazy[Records]
     part: str
-    asked: Asked = "by hand"
-    down: Down | None = None
-    late: Mapping[str, int] = field(default_factory=dict)
+    asked: Trigger = "by hand"
+    down: OpenBreaker | None = None
+    delayed: Mapping[str, int] = field(default_factory=dict)
     done: StageReport | None = None
 
-    def do(self, work_on: Callable[[Scope], StageReport]) -> None:
+    def do(self, work_on: Callable[[StageRunConfig], StageReport]) -> None:
         """Work on the scope, unless what the stage needs is down and nobody asked to try it."""
         if self.down and self.asked == "due":
             self.done = StageReport(self.stage, self.scope.stream, self.scope.hour)
@@ -65,9 +65,9 @@ class StageRun:
 
     def meet_breaker(self) -> None:
         """Look whether what the stage needs is down; a probe then takes a few items only."""
-        self.down = in_the_way(self.records(), self.scope.stream, self.stage)
+        self.down = open_breaker_for(self.records(), self.scope.stream, self.stage)
         if self.down:
-            self.late = waiting_for(self.records(), self.down)
+            self.delayed = waiting_for(self.records(), self.down)
             few = PROBE_ITEMS if self.asked == "probe" else self.scope.run_items
             self.scope = replace(self.scope, probing=True, run_items=min(few, self.scope.run_items))
 
@@ -75,7 +75,7 @@ class StageRun:
         """Note that what was down let the stage get on."""
         if self.down and self.done and self.done.done:
             scope = self.scope
-            note_success(self.records(), self.down, scope.stream, self.stage, self.late, scope.clock())
+            record_success(self.records(), self.down, scope.stream, self.stage, self.delayed, scope.clock())
 
     @property
     def report(self) -> StageReport:
@@ -100,11 +100,11 @@ class StageRun:
 
 @contextmanager
 def stage_run(
-    context: dg.AssetExecutionContext, stage: Stage, settings: Settings, records: Part[Records], clock: Clock
+    context: dg.AssetExecutionContext, stage: Stage, settings: Settings, records: Lazy[Records], clock: Clock
 ) -> Iterator[StageRun]:
     """Run one stage of the asset's stream and of the partition's hour; see ``watched``."""
     scope = scope_of(settings, _stream_of(context.asset_key), stage, context.partition_key, context.run.run_id)
-    part, asked = part_needed(stage, settings.models), asked_of(context.run.tags)
+    part, asked = dependency_of(stage, settings.models), trigger_of(context.run.tags)
     run = StageRun(stage, replace(scope, clock=clock), records, part, asked)
     with watched(context.op_execution_context, run, settings):
         yield run
@@ -123,29 +123,29 @@ def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -
         raise dg.DagsterExecutionInterruptedError
     try:
         with deadline(limit_s, name, context.run_id, watchdog(), grace_s=settings.grace_s):
-            sign(context.instance, context.run_id)
-            with pulse(run.records(), context.run_id, settings.lease_s):
+            tag_worker(context.instance, context.run_id)
+            with run_heartbeat(run.records(), context.run_id, settings.lease_s):
                 run.meet_breaker()
                 yield run
                 run.close_breaker()
     except BaseException as error:
         if not is_ours_to_explain(error):
             raise
-        if isinstance(error, DeadlinePassed):
+        if isinstance(error, DeadlineExceeded):
             expect_end(context.run_id)
         _log_failed(run, error)
         down = None if is_tried_again(error, context.retry_number) else _open_breaker(context, run, error)
-        place = Place(run.scope.stream, run.stage, run.scope.hour, _waiting(run), context.retry_number, down)
+        place = FailureContext(run.scope.stream, run.stage, run.scope.hour, _waiting(run), context.retry_number, down)
         raise failure_of(error, place) from None  # the cause may quote private text
     _log_complete(run)
 
 
 def scope_of(
     settings: Settings, stream: Stream, stage: Stage, hour: str, run_id: str, only: Key | None = None
-) -> Scope:
+) -> StageRunConfig:
     """Return what a stage of a run works on, within the limits of the settings."""
     limits = settings.limits(stream)
-    return Scope(
+    return StageRunConfig(
         stream=stream,
         hour=hour,
         run_id=run_id,
@@ -159,11 +159,11 @@ def scope_of(
     )
 
 
-def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: BaseException) -> Down | None:
+def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: BaseException) -> OpenBreaker | None:
     """Tell all processes what is down; the breaker then says when the hour is asked for again, not its failed runs."""
     if not isinstance(error, Outage):
         return None
-    down = note_outage(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock())
+    down = open_breaker(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock())
     if down:
         note_outage_of(context.instance, context.run_id, down.part)
     return down
@@ -190,7 +190,7 @@ def _waiting(run: StageRun) -> int | None:
 def _letters_of_run(run: StageRun) -> Sequence[RowMapping]:
     """Return the newest dead letters that this run wrote at this stage."""
     with run.records().reading() as connection:
-        newest = dead_letters.list_letters(connection, Choice(stream=run.scope.stream), limit=10 * LISTED)
+        newest = dead_letters.list_letters(connection, DeadLetterFilter(stream=run.scope.stream), limit=10 * LISTED)
     return [letter for letter in newest if (letter["run_id"], letter["stage"]) == (run.scope.run_id, run.stage)]
 
 
@@ -218,5 +218,5 @@ def _log_failed(run: StageRun, error: BaseException) -> None:
         stage=run.stage,
         hour=scope.hour,
         run_id=scope.run_id,
-        error_class=type(error).__name__,
+        error_class=error_code(error),
     )

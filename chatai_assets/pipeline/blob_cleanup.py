@@ -7,7 +7,7 @@ from chatai_assets.storage.engine import Records
 from chatai_assets.storage.erasure import has_bytes, spare_blob
 
 
-def remove_spare(records: Records, blobs: Blobs, sha256: str) -> bool:
+def delete_unreferenced(records: Records, blobs: Blobs, sha256: str) -> bool:
     """Remove bytes unless an arrival that is not erased brought them; return whether they were removed."""
     with records.reading() as connection:
         if has_bytes(connection, sha256):
@@ -20,6 +20,6 @@ def remove_spare(records: Records, blobs: Blobs, sha256: str) -> bool:
     return spare
 
 
-def remove_all_spare(records: Records, blobs: Blobs) -> int:
+def delete_all_unreferenced(records: Records, blobs: Blobs) -> int:
     """Remove all bytes that nobody has; return how many files that were."""
-    return sum(remove_spare(records, blobs, sha256) for sha256 in blobs.digests())
+    return sum(delete_unreferenced(records, blobs, sha256) for sha256 in blobs.digests())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from chatai_assets.domain.costs import Budget, day_of
-from chatai_assets.domain.errors import BudgetSpent, OverBudget
+from chatai_assets.domain.errors import AllBudgetsExceeded, BudgetExceeded
 from chatai_assets.domain.ids import Stage, Stream
 from chatai_assets.storage import costs
 from chatai_assets.storage import work_queue as work
@@ -13,22 +13,22 @@ from chatai_assets.storage.engine import Records
 
 PAID_STAGES: tuple[Stage, ...] = ("tag", "enrich", "embed")
 NAMED = 3
-_NAME = OverBudget.__name__
+_NAME = BudgetExceeded.code
 
 
-def is_known(connection: Connection, stream: Stream, stage: Stage, hour: str, now: float) -> bool:
+def pause_already_reported(connection: Connection, stream: Stream, stage: Stage, hour: str, now: float) -> bool:
     """Return whether a run has already said that items of an hour wait for a budget."""
-    return work.puts_off(connection, stream, stage, hour, _NAME, now=now)
+    return work.has_deferred(connection, stream, stage, hour, _NAME, now=now)
 
 
-def budget_spent(paused: dict[str, str]) -> BudgetSpent:
+def all_budgets_exceeded(paused: dict[str, str]) -> AllBudgetsExceeded:
     """Return the outage of tenants, each with what is to be said of it."""
     said = [paused[tenant_id] for tenant_id in sorted(paused)]
     more = f" {len(said) - NAMED} more tenants wait likewise." if len(said) > NAMED else ""
-    return BudgetSpent(" ".join(said[:NAMED]) + more)
+    return AllBudgetsExceeded(" ".join(said[:NAMED]) + more)
 
 
-def resume(records: Records, stream: Stream, budget: Budget, now: float) -> dict[str, int]:
+def resume_deferred(records: Records, stream: Stream, budget: Budget, now: float) -> dict[str, int]:
     """Make due what was put off for a budget that is spent no longer; return tenant -> items that still wait.
 
     Args:
@@ -36,10 +36,10 @@ def resume(records: Records, stream: Stream, budget: Budget, now: float) -> dict
         now: epoch seconds.
     """
     with records.reading() as connection:
-        waiting = work.put_off_for(connection, stream, PAID_STAGES, _NAME, now=now)
+        waiting = work.count_deferred(connection, stream, PAID_STAGES, _NAME, now=now)
     if not waiting:
         return {}
     with records.begin() as connection:
         free = [tenant for tenant in waiting if not budget.is_spent(costs.spent(connection, tenant, day_of(now)))]
-        work.make_due(connection, stream, PAID_STAGES, free, _NAME)
+        work.release_deferred(connection, stream, PAID_STAGES, free, _NAME)
     return {tenant: count for tenant, count in waiting.items() if tenant not in free}

@@ -16,16 +16,11 @@ from chatai_assets.observability import DEAD_LETTER, log
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.leases import KILLER_AFTER
+from chatai_assets.storage.leases import POISON_AFTER
 from chatai_assets.storage.work_queue import Key
 
 SHOWN_FINGERPRINT = 12
 """Hex digits of a stage's fingerprint: enough to tell models and prompts apart."""
-
-
-def class_of(error: ChatAIError) -> str:
-    """Return the name under which failures of this kind are counted."""
-    return getattr(error, "code", None) or type(error).__name__
 
 
 def code_version(stage_fingerprint: str) -> str:
@@ -41,7 +36,7 @@ def _release() -> str:
         return "0"
 
 
-def letters_of(
+def build_dead_letters(
     connection: Connection,
     stream: Stream,
     stage: Stage,
@@ -55,7 +50,7 @@ def letters_of(
         code: see ``code_version``.
         failed: item -> its row of work, its error, and where in our code it happened.
     """
-    labels = content.labels(connection, stream, failed.keys())
+    labels = content.content_hashes_and_urls(connection, stream, failed.keys())
     return [
         {
             "tenant_id": key[0],
@@ -64,7 +59,7 @@ def letters_of(
             "job_id": f"{key[1]}@{row['seq']}",
             "job_data": {"source": key[1], "seq": row["seq"], "hour": row["hour"], "run_id": run_id},
             "source_key": key[1],
-            "error_class": class_of(error),
+            "error_class": error.failure_class,
             "error_message": str(error),
             "error_stack": stack,
             "attempts": max(row["attempts"] + 1, row["losses"]),
@@ -76,29 +71,34 @@ def letters_of(
     ]
 
 
-def news(records: Records, stage: Stage, failures: Mapping[Key, ChatAIError]) -> list[ChatAIError]:
+def not_yet_recorded(records: Records, stage: Stage, failures: Mapping[Key, ChatAIError]) -> list[ChatAIError]:
     """Return the failures that no open letter tells of: a replay that fails again is no flood."""
     if not failures:
         return []
     with records.reading() as connection:
         known = dead_letters.open_failures(connection, stage, failures.keys())
-    return [error for key, error in failures.items() if (*key, class_of(error)) not in known]
+    return [error for key, error in failures.items() if (*key, error.failure_class) not in known]
 
 
 def log_failures(stage: Stage, run_id: str, failed: Mapping[Key, ChatAIError]) -> None:
     """Write a line for each item that was given up."""
     for (tenant_id, source_key), error in failed.items():
         log.warning(
-            DEAD_LETTER, stage=stage, tenant=tenant_id, source=source_key, run_id=run_id, error_class=class_of(error)
+            DEAD_LETTER,
+            stage=stage,
+            tenant=tenant_id,
+            source=source_key,
+            run_id=run_id,
+            error_class=error.failure_class,
         )
 
 
-MOST_AN_HOUR = 10
+MAX_POISON_ITEMS_AN_HOUR = 10
 """Killers of one stage; if there seem to be more, something else ends the processes."""
 HOUR_S = 3_600
 
 
-def killers_of(records: Records, owner: str, stage: Stage, now: float) -> dict[Key, ProcessKilled]:
+def poison_items(records: Records, owner: str, stage: Stage, now: float) -> dict[Key, ProcessKilled]:
     """Return the items of a claim that must not be worked on again, for their processes were lost too often.
 
     Args:
@@ -108,11 +108,11 @@ def killers_of(records: Records, owner: str, stage: Stage, now: float) -> dict[K
         MassFailure: so many were found within an hour that it cannot be the items.
     """
     with records.reading() as connection:
-        suspects = [row for row in content.claimed_work(connection, owner) if row["losses"] >= KILLER_AFTER]
+        suspects = [row for row in content.claimed_work(connection, owner) if row["losses"] >= POISON_AFTER]
         if not suspects:
             return {}
-        lately = dead_letters.count_since(connection, stage, ProcessKilled.__name__, now - HOUR_S)
-    if lately >= MOST_AN_HOUR:
+        lately = dead_letters.count_since(connection, stage, ProcessKilled.code, now - HOUR_S)
+    if lately >= MAX_POISON_ITEMS_AN_HOUR:
         raise MassFailure(
             f"{lately} items in an hour seem to kill their process: something else ends the processes of this stage, "
             "too little memory perhaps, so no more are given up."

@@ -13,14 +13,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import OcrLimits, ParserLimits
 from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
 from chatai_assets.adapters.sandbox.pool import ParserPool, answer_in, textless
 from chatai_assets.domain.documents import ParsedDocument
-from chatai_assets.domain.errors import ChatAIError, PagesLeft, UnreadableDocument
+from chatai_assets.domain.errors import ChatAIError, OcrTimeBudgetExceeded, UnreadableDocument
 from chatai_assets.domain.ids import fingerprint
-from chatai_assets.domain.ocr import RecognisedPage, Recognition
+from chatai_assets.domain.ocr import OcrPage, OcrResult
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.llm_responses import find_results, keep_results
 
@@ -30,7 +30,7 @@ NOT_READ = "left_out"
 """Code of pages that are not looked at, after too many."""
 LOST = frozenset({"timeout", "memory_limit", "parser_crashed"})
 """Codes of pages that cost time or a child."""
-BLANK = RecognisedPage("", 0.0)
+BLANK = OcrPage("", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Upload:
 
 
 @dataclass(slots=True)
-class Patience:
+class TimeBudget:
     """How long the scans of one batch may take together.
 
     Attributes:
@@ -86,10 +86,10 @@ class DocumentReader:
         Raises:
             Outage: no child can be started, or recognised pages cannot be kept.
         """
-        patience = Patience(time.monotonic() + (self._ocr.patience_s if self._ocr else 0.0))
+        patience = TimeBudget(time.monotonic() + (self._ocr.max_wait_s if self._ocr else 0.0))
         return self._pool.each(partial(self.read, upload, patience) for upload in uploads)
 
-    def read(self, upload: Upload, patience: Patience) -> ParsedDocument:
+    def read(self, upload: Upload, patience: TimeBudget) -> ParsedDocument:
         """Return what a file says.
 
         Raises:
@@ -139,7 +139,7 @@ class _Pages:
         self._document = document
         self._prints: list[str] = []
 
-    def read(self, patience: Patience) -> ParsedDocument:
+    def read(self, patience: TimeBudget) -> ParsedDocument:
         """Return the document with what its scans say."""
         document, most = self._document, self._limits.max_pages
         unread = dict.fromkeys(document.scans[most:], NOT_READ)
@@ -148,27 +148,25 @@ class _Pages:
         told = {number: page.confidence for number, page in read.items() if page.text}
         if not told and not document.has_text:
             raise UnreadableDocument("no_text_recognised", _counts(len(read), unread))
-        recognition = Recognition(self._engine.name, told, unread, tuple(self._prints)) if told or unread else None
+        recognition = OcrResult(self._engine.name, told, unread, tuple(self._prints)) if told or unread else None
         return replace(with_texts(document, read), recognition=recognition)
 
-    def _recognise(
-        self, numbers: Sequence[int], unread: dict[int, str], patience: Patience
-    ) -> dict[int, RecognisedPage]:
+    def _recognise(self, numbers: Sequence[int], unread: dict[int, str], patience: TimeBudget) -> dict[int, OcrPage]:
         """Return number -> page; adds to ``unread`` those that cannot be read."""
-        read: dict[int, RecognisedPage] = {}
+        read: dict[int, OcrPage] = {}
         for number in numbers:
             if patience.is_over:
-                raise PagesLeft(f"{len(numbers) - len(read)} pages of a scan wait for the next batch.")
+                raise OcrTimeBudgetExceeded(f"{len(numbers) - len(read)} pages of a scan wait for the next batch.")
             if sum(code in LOST for code in unread.values()) >= self._limits.max_lost:
                 unread[number] = NOT_READ
                 continue
             try:
                 read[number] = self._page(number, patience)
             except UnreadableDocument as fault:
-                unread[number] = fault.code
+                unread[number] = fault.reason
         return read
 
-    def _page(self, number: int, patience: Patience) -> RecognisedPage:
+    def _page(self, number: int, patience: TimeBudget) -> OcrPage:
         image = self._ask(number, 0)["image"]
         if image is None:
             return BLANK
@@ -185,12 +183,12 @@ class _Pages:
         request = {"path": str(self._upload.path.absolute()), "format": self._document.format}
         return self._pool.ask(request | {"page": number, "cpu_s": cpu_s}, self._limits.page_s, _sound)
 
-    def _kept(self, made_from: str) -> RecognisedPage | None:
+    def _kept(self, made_from: str) -> OcrPage | None:
         with self._records.reading() as connection:
             found = find_results(connection, self._upload.tenant_id, [made_from])
         return page_in(found[made_from]) if found else None
 
-    def _keep(self, made_from: str, page: RecognisedPage) -> None:
+    def _keep(self, made_from: str, page: OcrPage) -> None:
         row = {
             "tenant_id": self._upload.tenant_id,
             "fingerprint": made_from,
@@ -202,9 +200,9 @@ class _Pages:
             keep_results(connection, [row])
 
 
-def page_in(answer: dict[str, Any]) -> RecognisedPage:
+def page_in(answer: dict[str, Any]) -> OcrPage:
     """Return the page in an answer."""
-    return RecognisedPage(str(answer["text"]), float(answer["confidence"]))
+    return OcrPage(str(answer["text"]), float(answer["confidence"]))
 
 
 def _sound(answer: dict[str, Any]) -> dict[str, Any]:
@@ -218,13 +216,13 @@ def _counts(empty: int, unread: dict[int, str]) -> str:
     return ", ".join([f"pages without text: {empty}", *counts])
 
 
-def with_texts(document: ParsedDocument, read: dict[int, RecognisedPage]) -> ParsedDocument:
+def with_texts(document: ParsedDocument, read: dict[int, OcrPage]) -> ParsedDocument:
     """Return a document with the text of its scans; all offsets move along.
 
     Raises:
         UnreadableDocument: ``too_much_text``.
     """
-    whole = Composition(ParserLimits())
+    whole = DocumentBuilder(ParserLimits())
     moved: list[tuple[int, int]] = []
     for page in document.pages:
         text = read[page.number].text if page.number in read else document.text[page.start : page.end]

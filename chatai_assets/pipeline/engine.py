@@ -1,6 +1,6 @@
 """How every stage works: claim, compute, commit results and state together, batch by batch.
 
-A stage is a ``StageWork``: it computes a batch of claimed items outside any transaction and says
+A stage is a ``StageHandler``: it computes a batch of claimed items outside any transaction and says
 what to write. What becomes of items that fail is decided here, once, for all stages.
 """
 
@@ -16,20 +16,26 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from chatai_assets.domain.errors import ChatAIError, OverBudget, TransientError
+from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, TransientError
 from chatai_assets.domain.ids import Stage, Stream
-from chatai_assets.domain.retry import guard_against_mass_failure, retry_delay
+from chatai_assets.domain.retry import check_mass_failure, item_backoff_s
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
 from chatai_assets.pipeline import budgets
-from chatai_assets.pipeline.dead_lettering import class_of, code_version, killers_of, letters_of, log_failures, news
-from chatai_assets.pipeline.worker_id import is_gone, is_running, new_owner
+from chatai_assets.pipeline.dead_lettering import (
+    build_dead_letters,
+    code_version,
+    log_failures,
+    not_yet_recorded,
+    poison_items,
+)
+from chatai_assets.pipeline.worker_id import is_dead, is_running, new_lease_token
 from chatai_assets.storage import costs, dead_letters, work_queue
 from chatai_assets.storage import items as content
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.heartbeat import beating
+from chatai_assets.storage.heartbeat import heartbeat
 from chatai_assets.storage.work_queue import Key
 
 PREVIEW_ROWS = 10
@@ -37,7 +43,7 @@ DONE_NOTE = "the stage succeeded later"
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class StageRunConfig:
     """What a run works on.
 
     Attributes:
@@ -106,7 +112,7 @@ class StageReport:
     @property
     def is_paused(self) -> bool:
         """Whether nothing came of it but that budgets are spent."""
-        return bool(self.paused) and self.taken == self.retried[OverBudget.__name__]
+        return bool(self.paused) and self.taken == self.retried[BudgetExceeded.code]
 
 
 @dataclass(slots=True)
@@ -123,15 +129,15 @@ class BatchResult:
 
     write: Callable[[Connection, set[Key]], None]
     failures: dict[Key, ChatAIError] = field(default_factory=dict)
-    stacks: dict[Key, str] = field(default_factory=dict)
-    follow: Sequence[Stage] = ()
-    reopen: dict[Stage, list[Key]] = field(default_factory=dict)
+    tracebacks: dict[Key, str] = field(default_factory=dict)
+    enqueue: Sequence[Stage] = ()
+    requeue: dict[Stage, list[Key]] = field(default_factory=dict)
     unchanged: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     preview: list[dict[str, Any]] = field(default_factory=list)
 
 
-class StageWork(Protocol):
+class StageHandler(Protocol):
     """One stage's own part."""
 
     @property
@@ -145,16 +151,16 @@ class StageWork(Protocol):
         ...
 
     @property
-    def withdraws(self) -> Sequence[Stage]:
+    def invalidates_on_failure(self) -> Sequence[Stage]:
         """Stages that must look again at an item that fails here for good, if a projection holds some of it."""
         ...
 
     @property
-    def done_without(self) -> Sequence[Stage]:
+    def continues_without(self) -> Sequence[Stage]:
         """Stages that are done, or done again, for an item without what failed here for good."""
         ...
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Write what failing for good means to the items themselves (a document's status, what an earlier one said)."""
         ...
 
@@ -163,7 +169,9 @@ class StageWork(Protocol):
         ...
 
 
-def run_stage(scope: Scope, records: Records, stage_work: StageWork, *, batch_items: int | None = None) -> StageReport:
+def run_stage(
+    scope: StageRunConfig, records: Records, stage_work: StageHandler, *, batch_items: int | None = None
+) -> StageReport:
     """Do what is due of one stage in one hour, at most ``scope.run_items`` items.
 
     Raises:
@@ -172,54 +180,56 @@ def run_stage(scope: Scope, records: Records, stage_work: StageWork, *, batch_it
     """
     report = StageReport(stage_work.stage, scope.stream, scope.hour)
     started = time.monotonic()
-    free_lost_claims(records)
+    reclaim_dead_leases(records)
     with records.reading() as connection:
-        known = budgets.is_known(connection, scope.stream, stage_work.stage, scope.hour, scope.clock())
+        known = budgets.pause_already_reported(connection, scope.stream, stage_work.stage, scope.hour, scope.clock())
     while report.taken < scope.run_items and time.monotonic() - started < scope.budget_s:
         limit = min(batch_items or scope.batch_items, scope.run_items - report.taken)
         if not _run_batch(scope, records, stage_work, limit, report):
             break
     report.seconds = time.monotonic() - started
     if report.is_paused and not known:
-        raise budgets.budget_spent(report.paused)
+        raise budgets.all_budgets_exceeded(report.paused)
     with records.reading() as connection:
         report.hour_states = work.hour_states(connection, scope.stream, stage_work.stage, scope.hour)
         report.hour_costs = costs.costs_of_hour(connection, scope.stream, stage_work.stage, scope.hour)
     return report
 
 
-def _run_batch(scope: Scope, records: Records, stage_work: StageWork, limit: int, report: StageReport) -> bool:
+def _run_batch(
+    scope: StageRunConfig, records: Records, stage_work: StageHandler, limit: int, report: StageReport
+) -> bool:
     started = time.monotonic()
-    with _claimed(scope, records, stage_work.stage, limit) as (owner, size):
+    with _claim(scope, records, stage_work.stage, limit) as (owner, size):
         if not size:
             return False
-        result = _computed(scope, records, stage_work, owner, size)
+        result = _process(scope, records, stage_work, owner, size)
         _commit(scope, records, stage_work, owner, size, result, report, started)
     return True
 
 
-def _computed(scope: Scope, records: Records, stage_work: StageWork, owner: str, size: int) -> BatchResult:
+def _process(scope: StageRunConfig, records: Records, stage_work: StageHandler, owner: str, size: int) -> BatchResult:
     # What may be a killer is claimed alone.
-    killers = killers_of(records, owner, stage_work.stage, scope.clock()) if size == 1 else {}
+    killers = poison_items(records, owner, stage_work.stage, scope.clock()) if size == 1 else {}
     if killers:
         return BatchResult(write=lambda _connection, _keys: None, failures=dict(killers))
     result = stage_work.compute(owner)
-    fresh = news(records, stage_work.stage, result.failures)
-    guard_against_mass_failure(fresh, size, probing=scope.probing)
+    fresh = not_yet_recorded(records, stage_work.stage, result.failures)
+    check_mass_failure(fresh, size, probing=scope.probing)
     return result
 
 
 @contextmanager
-def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterator[tuple[str, int]]:
+def _claim(scope: StageRunConfig, records: Records, stage: Stage, limit: int) -> Iterator[tuple[str, int]]:
     """Claim a batch, keep the claim alive, and give back whatever is still held at the end."""
-    owner, now = new_owner(), scope.clock()
+    owner, now = new_lease_token(), scope.clock()
     wanted = claims.Claim(
         owner, scope.stream, stage, scope.hour, limit, now, now + scope.lease_s, scope.run_id, scope.only
     )
     with records.begin() as connection:
         size = claims.claim(connection, wanted, is_running)
         if size and scope.stream == "documents" and stage != "reindex":
-            content.begin_documents(connection, owner)
+            content.mark_processing(connection, owner)
     if not size:
         yield owner, 0
         return
@@ -228,7 +238,7 @@ def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterat
         with records.begin() as connection:
             claims.renew(connection, owner, scope.clock() + scope.lease_s)
 
-    with beating(renew, scope.lease_s / 4, "lease heartbeat"):
+    with heartbeat(renew, scope.lease_s / 4, "lease heartbeat"):
         try:
             yield owner, size
         except BaseException:
@@ -238,9 +248,9 @@ def _claimed(scope: Scope, records: Records, stage: Stage, limit: int) -> Iterat
 
 
 def _commit(
-    scope: Scope,
+    scope: StageRunConfig,
     records: Records,
-    stage_work: StageWork,
+    stage_work: StageHandler,
     owner: str,
     size: int,
     result: BatchResult,
@@ -250,26 +260,26 @@ def _commit(
     """Write results, state, follow-up work and stats in one transaction, for what is still the owner's."""
     now = scope.clock()
     with records.begin() as connection:
-        held = claims.held(connection, owner)
+        held = claims.still_owned(connection, owner)
         work_rows = content.claimed_work(connection, owner) if result.failures else ()
         rows = {(row["tenant_id"], row["source_key"]): row for row in work_rows}
         failed, retried = _sort_failures(scope, result, held, rows)
-        _give_back(connection, owner, result, retried, now)
+        _reschedule(connection, owner, result, retried, now)
         result.write(connection, held - result.failures.keys())
-        stage_work.write_failed(connection, failed)
-        _withdraw(connection, owner, stage_work, failed, now)
-        work.fail(connection, owner, [(key, type(error).__name__) for key, error in failed.items()], now=now)
-        why = {key: (rows[key], error, result.stacks.get(key)) for key, error in failed.items()}
+        stage_work.on_permanent_failure(connection, failed)
+        _invalidate_projections(connection, owner, stage_work, failed, now)
+        work.mark_failed(connection, owner, [(key, error.code) for key, error in failed.items()], now=now)
+        why = {key: (rows[key], error, result.tracebacks.get(key)) for key, error in failed.items()}
         code = code_version(stage_work.fingerprint)
-        letters = letters_of(connection, scope.stream, stage_work.stage, scope.run_id, code, why)
-        dead_letters.bury(connection, letters, now=now)
-        work.follow(connection, owner, result.follow, now=now)
+        letters = build_dead_letters(connection, scope.stream, stage_work.stage, scope.run_id, code, why)
+        dead_letters.record(connection, letters, now=now)
+        work.enqueue(connection, owner, result.enqueue, now=now)
         whole = None if result.failures else owner
-        for stage, keys in result.reopen.items():
+        for stage, keys in result.requeue.items():
             mine = [key for key in keys if key in held and key not in retried]
-            work.reopen(connection, stage, mine, now=now, owner=whole)
+            work.requeue(connection, stage, mine, now=now, owner=whole)
         dead_letters.resolve_done(connection, owner, stage_work.stage, DONE_NOTE)
-        done = work.finish(connection, owner, fingerprint=stage_work.fingerprint, now=now)
+        done = work.mark_done(connection, owner, fingerprint=stage_work.fingerprint, now=now)
         work_queue.add_stats(
             connection,
             _stats_row(scope, stage_work.stage, done, result, failed, retried, now, time.monotonic() - started),
@@ -278,41 +288,41 @@ def _commit(
     log_failures(stage_work.stage, scope.run_id, failed)
 
 
-def _give_back(
+def _reschedule(
     connection: Connection, owner: str, result: BatchResult, retried: Mapping[Key, tuple[str, float]], now: float
 ) -> None:
     """Leave items to a later batch; those that were not even tried have used up no attempt."""
     later = {key: (key, name, now + delay) for key, (name, delay) in retried.items()}
-    untried = {key for key in later if not _was_tried(result.failures[key])}
-    work.postpone(connection, owner, [row for key, row in later.items() if key not in untried], now=now)
-    work.put_off(connection, owner, [row for key, row in later.items() if key in untried], now=now)
+    untried = {key for key in later if not _counts_as_attempt(result.failures[key])}
+    work.reschedule(connection, owner, [row for key, row in later.items() if key not in untried], now=now)
+    work.defer(connection, owner, [row for key, row in later.items() if key in untried], now=now)
 
 
-def _was_tried(error: ChatAIError) -> bool:
-    return not isinstance(error, TransientError) or error.costs_attempt
+def _counts_as_attempt(error: ChatAIError) -> bool:
+    return not isinstance(error, TransientError) or error.counts_as_attempt
 
 
-def _withdraw(
-    connection: Connection, owner: str, stage_work: StageWork, failed: Mapping[Key, ChatAIError], now: float
+def _invalidate_projections(
+    connection: Connection, owner: str, stage_work: StageHandler, failed: Mapping[Key, ChatAIError], now: float
 ) -> None:
     """Have the projections let go of what a failed item does not say now, whichever revision they hold of it."""
     if not failed:
         return
-    for stage in stage_work.done_without:
-        _look_again(connection, owner, stage, list(failed), now)
-    if stage_work.withdraws:
+    for stage in stage_work.continues_without:
+        _requeue_stage(connection, owner, stage, list(failed), now)
+    if stage_work.invalidates_on_failure:
         stale = [key for key in ledger.projected(connection, owner) if key in failed]
-        for stage in stage_work.withdraws:
-            _look_again(connection, owner, stage, stale, now)
+        for stage in stage_work.invalidates_on_failure:
+            _requeue_stage(connection, owner, stage, stale, now)
 
 
-def _look_again(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key], now: float) -> None:
-    work.follow(connection, owner, (stage,), now=now, keys=keys)
-    work.reopen(connection, stage, keys, now=now)
+def _requeue_stage(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key], now: float) -> None:
+    work.enqueue(connection, owner, (stage,), now=now, keys=keys)
+    work.requeue(connection, stage, keys, now=now)
 
 
 def _sort_failures(
-    scope: Scope, result: BatchResult, held: set[Key], rows: Mapping[Key, Any]
+    scope: StageRunConfig, result: BatchResult, held: set[Key], rows: Mapping[Key, Any]
 ) -> tuple[dict[Key, ChatAIError], dict[Key, tuple[str, float]]]:
     """Return the items that failed for good, and those to try again with class and delay."""
     failed: dict[Key, ChatAIError] = {}
@@ -321,19 +331,19 @@ def _sort_failures(
         if key not in held:
             continue
         attempts = rows[key]["attempts"] + 1
-        if isinstance(error, TransientError) and not error.costs_attempt:
-            retried[key] = (type(error).__name__, error.retry_after or 0.0)
+        if isinstance(error, TransientError) and not error.counts_as_attempt:
+            retried[key] = (error.code, error.retry_after or 0.0)
         elif isinstance(error, TransientError) and attempts < min(
-            scope.max_attempts, error.most_attempts or scope.max_attempts
+            scope.max_attempts, error.max_attempts or scope.max_attempts
         ):
-            retried[key] = (type(error).__name__, retry_delay(attempts, error.retry_after))
+            retried[key] = (error.code, item_backoff_s(attempts, error.retry_after))
         else:
             failed[key] = error
     return failed, retried
 
 
 def _stats_row(
-    scope: Scope,
+    scope: StageRunConfig,
     stage: Stage,
     done: int,
     result: BatchResult,
@@ -366,23 +376,23 @@ def _add_to(
 ) -> None:
     report.done += done
     report.unchanged += result.unchanged
-    report.failed.update(class_of(error) for error in failed.values())
+    report.failed.update(error.failure_class for error in failed.values())
     report.retried.update(name for name, _ in retried.values())
     report.lost += lost
-    report.paused |= {key[0]: str(error) for key, error in result.failures.items() if isinstance(error, OverBudget)}
+    report.paused |= {key[0]: str(error) for key, error in result.failures.items() if isinstance(error, BudgetExceeded)}
     report.counts.update(result.counts)
     report.preview.extend(result.preview[: PREVIEW_ROWS - len(report.preview)])
     if lost:
         log.info(CLAIM_LOST, stage=report.stage, hour=report.hour, items=lost)
 
 
-def free_lost_claims(records: Records) -> int:
+def reclaim_dead_leases(records: Records) -> int:
     """Take back claims of processes of this machine that no longer run; return of how many owners.
 
     What they held is due only after this: whoever asks which hours are due right after a crash calls it first.
     """
     with records.begin() as connection:
-        freed = claims.free_orphans(connection, is_gone)
+        freed = claims.reclaim_dead(connection, is_dead)
     if freed:
         log.info(CLAIMS_FREED, owners=freed)
     return freed

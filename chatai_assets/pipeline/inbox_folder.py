@@ -20,7 +20,7 @@ from sqlalchemy import exists, select
 from chatai_assets.observability import REJECTED as REFUSED
 from chatai_assets.observability import log
 from chatai_assets.pipeline.ingest import HIDDEN, IngestReport, Intake, Rejected, ingest, ingest_file
-from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.schema.tables import inbox
 
 DONE = "done"
@@ -106,12 +106,12 @@ def take_folder(
 def take_samples(samples: Path, intake: Intake) -> IngestReport | None:
     """Take in the bundled samples, once, into a home in which nothing ever arrived; None if there was nothing to do."""
     with intake.records.reading() as connection:
-        if read_checkpoint(connection, SAMPLES):
+        if get_value(connection, SAMPLES):
             return None
         empty = not connection.execute(select(exists(select(inbox.c.seq)))).scalar_one()
     report = ingest([samples], replace(intake, door=SAMPLES)) if empty else None
     with intake.records.begin() as connection:
-        write_checkpoint(connection, SAMPLES, "taken")
+        put_value(connection, SAMPLES, "taken")
     return report
 
 

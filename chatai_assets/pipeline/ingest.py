@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.telegram_exports.reader import ExportFault, ExportRecord, read_export, sniff_export
+from chatai_assets.adapters.telegram_exports.reader import ExportFault, ExportRecord, detect_export_format, read_export
 from chatai_assets.domain.documents import sentence
 from chatai_assets.domain.errors import BadRecord, UnreadableDocument
 from chatai_assets.domain.ids import document_id_of, document_key
@@ -21,11 +21,11 @@ from chatai_assets.domain.telegram.deletions import deleted_posts
 from chatai_assets.domain.telegram.formats import NotAPost, read_post
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.observability import INGESTED, REJECTED, log
-from chatai_assets.pipeline.blob_cleanup import remove_spare
+from chatai_assets.pipeline.blob_cleanup import delete_unreferenced
 from chatai_assets.storage import inbox
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.erasure import forget_posts, keep_blobs
-from chatai_assets.storage.sql import portions
+from chatai_assets.storage.sql import batched
 
 T = TypeVar("T")
 BATCH = 1_000
@@ -120,12 +120,12 @@ def files_of(path: Path) -> list[Path]:
 def ingest_file(path: Path, intake: Intake, report: IngestReport) -> None:
     """Take in one file, adding to the report what became of it."""
     try:
-        if sniff_export(path):
+        if detect_export_format(path):
             _ingest_export(path, intake, report)
         else:
             _ingest_document(path, intake, report)
     except UnreadableDocument as error:
-        _reject(report, path, sentence(error.code, "en"))
+        _reject(report, path, sentence(error.reason, "en"))
     except OSError as error:
         _reject(report, path, f"The file cannot be read: {error.strerror or type(error).__name__}.")
 
@@ -147,7 +147,7 @@ def _receive(connection: Connection, news: Sequence[Arrival | Deletion], intake:
     now = intake.clock()
     keys = [key for each in news if isinstance(each, Deletion) for key in each.source_keys]
     if keys:
-        deleted = sum(forget_posts(connection, intake.tenant_id, some, now=now) for some in portions(keys))
+        deleted = sum(forget_posts(connection, intake.tenant_id, some, now=now) for some in batched(keys))
         return Counter(deleted=deleted, skipped=len(keys) - deleted)
     arrivals = [each for each in news if isinstance(each, Arrival)]
     return Counter(inbox.receive(connection, intake.tenant_id, "post", arrivals, now=now))
@@ -208,7 +208,7 @@ def _ingest_document(path: Path, intake: Intake, report: IngestReport) -> None:
     report.documents += outcome == "latest"
     report.duplicates += outcome != "latest"
     if outcome != "latest":
-        remove_spare(intake.records, intake.blobs, blob.sha256)
+        delete_unreferenced(intake.records, intake.blobs, blob.sha256)
 
 
 def _reject(report: IngestReport, path: Path, reason: str) -> None:

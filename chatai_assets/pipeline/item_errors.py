@@ -9,8 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from chatai_assets.domain.documents import sentence
-from chatai_assets.domain.errors import ChatAIError, Outage, UnreadableDocument
-from chatai_assets.domain.retry import UnexpectedFailure
+from chatai_assets.domain.errors import ChatAIError, Outage, UnexpectedFailure, UnreadableDocument
 from chatai_assets.pipeline.engine import BatchResult
 from chatai_assets.storage import items as content
 from chatai_assets.storage.work_queue import Key
@@ -79,7 +78,7 @@ def note_failure(error: Exception, key: Key, result: BatchResult) -> None:
         return
     # The message may quote private text: only the class and the place go into the letter.
     result.failures[key] = UnexpectedFailure(f"An unforeseen {type(error).__name__}; the stack says where.")
-    result.stacks[key] = "".join(traceback.format_tb(error.__traceback__))
+    result.tracebacks[key] = "".join(traceback.format_tb(error.__traceback__))
 
 
 INTERNAL = "internal"
@@ -90,7 +89,7 @@ def fail_documents(connection: Connection, failures: Mapping[Key, ChatAIError]) 
     """Set status ``failed`` with a stable code and a sentence in Russian and English."""
     rows = []
     for (tenant_id, source_key), error in failures.items():
-        code = error.code if isinstance(error, UnreadableDocument) else INTERNAL
+        code = error.reason if isinstance(error, UnreadableDocument) else INTERNAL
         rows.append(
             {
                 "tenant_id": tenant_id,

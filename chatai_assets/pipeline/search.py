@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatai_assets.adapters.models.base import Question, Vector
+from chatai_assets.adapters.models.base import ModelInput, Vector
 from chatai_assets.adapters.vectors.base import Hit, Query, Sparse
 from chatai_assets.domain.errors import ChatAIError, StoreUnavailable
 from chatai_assets.domain.revisions import Kind
@@ -95,7 +95,7 @@ def meanings(index: OpenIndex, questions: Sequence[tuple[str, str]]) -> list[Vec
     """
     embedder = index.query_embedder
     check_model(index, embedder)
-    answers = embedder.embed([Question(tenant_id, question) for tenant_id, question in questions])
+    answers = embedder.embed([ModelInput(tenant_id, question) for tenant_id, question in questions])
     for answer in answers:
         if isinstance(answer, ChatAIError):
             raise answer

@@ -30,25 +30,25 @@ def _started(pid: int) -> str:
     return ""
 
 
-def new_owner() -> str:
+def new_lease_token() -> str:
     """Return a fresh fencing token of this process."""
     return f"{_machine()}/{os.getpid()}/{_started(os.getpid())}/{uuid4().hex}"
 
 
-def is_elsewhere(owner: str) -> bool:
+def is_remote(owner: str) -> bool:
     """Return whether a token is of another machine, on whose processes we cannot look."""
     return owner.rsplit("/", 3)[0] != _machine()
 
 
 def is_running(owner: str) -> bool:
     """Return whether a token's process is known to run; False for other machines."""
-    return not is_elsewhere(owner) and not is_gone(owner)
+    return not is_remote(owner) and not is_dead(owner)
 
 
-def is_gone(owner: str) -> bool:
+def is_dead(owner: str) -> bool:
     """Return whether a token's process surely no longer runs; False for other machines, which only leases judge."""
     _, pid, started, _ = owner.rsplit("/", 3)
-    if is_elsewhere(owner):
+    if is_remote(owner):
         return False
     try:
         os.kill(int(pid), 0)

@@ -79,7 +79,7 @@ class OcrSettings:
 
     max_pages: int = 200
     page_s: int = 60
-    patience_s: int = 120
+    max_wait_s: int = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +249,6 @@ def _read_ocr(env: Mapping[str, str]) -> OcrSettings | None:
     wanted = OcrSettings(
         number(env, "CHATAI_OCR_PAGES", usual.max_pages),
         number(env, "CHATAI_OCR_PAGE_DEADLINE_S", usual.page_s),
-        number(env, "CHATAI_OCR_PATIENCE_S", usual.patience_s),
+        number(env, "CHATAI_OCR_PATIENCE_S", usual.max_wait_s),
     )
     return wanted if choice(env, "CHATAI_OCR", ("auto", "off")) == "auto" else None

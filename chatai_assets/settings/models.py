@@ -73,7 +73,7 @@ class QuotaSettings:
     per_minute: int = 100
     per_hour: int = 5_000
     per_day: int = 100_000
-    patience_s: float = 120.0
+    max_wait_s: float = 120.0
     tokens_per_minute: int | None = None
     tokens_per_day: int | None = None
 
@@ -85,7 +85,7 @@ class ModelSettings:
     Attributes:
         tagger: ``CHATAI_TAGGER``; by default GigaChat if its key is set, else OpenRouter, else offline.
         embedder: ``CHATAI_EMBEDDER``; likewise. Of a home that has no vectors yet: from then on its record store says
-            who embeds (``records.indexes``).
+            who embeds (``storage.vector_indexes``).
         extractor: ``CHATAI_EXTRACTOR``; by default OpenRouter if its key is set, else GigaChat, else offline.
     """
 

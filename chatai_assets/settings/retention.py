@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chatai_assets.domain.ttl import FOR_EVER, Lifetime
+from chatai_assets.domain.ttl import NEVER_EXPIRES, TTLPolicy
 from chatai_assets.settings.values import InvalidSetting, number
 
 DAY_S = 86_400
@@ -27,8 +27,8 @@ class RetentionSettings:
         runs_s: runs of Dagster, unless an hour's status rests on them (``CHATAI_KEEP_RUNS_DAYS``).
     """
 
-    posts: Lifetime = FOR_EVER
-    documents: Lifetime = FOR_EVER
+    posts: TTLPolicy = NEVER_EXPIRES
+    documents: TTLPolicy = NEVER_EXPIRES
     stats_s: int | None = None
     letters_s: int | None = None
     answers_s: int | None = None
@@ -59,7 +59,7 @@ def _seconds(env: Mapping[str, str], name: str, default: int) -> int | None:
     return number(env, name, default, least=0, most=LONGEST_DAYS) * DAY_S or None
 
 
-def _lifetime(env: Mapping[str, str], name: str, default: int) -> Lifetime:
+def _lifetime(env: Mapping[str, str], name: str, default: int) -> TTLPolicy:
     """Return the lifetime of a list like ``30,acme=90,globex=0``: days, and those of tenants that have others."""
     entries = [entry.strip() for entry in (env.get(name) or str(default)).split(",") if entry.strip()]
     usual = [entry for entry in entries if "=" not in entry]
@@ -67,4 +67,4 @@ def _lifetime(env: Mapping[str, str], name: str, default: int) -> Lifetime:
     if len(usual) > 1 or not all(tenant_id.strip() for tenant_id, _, _ in named):
         raise InvalidSetting(f"{name} must be days, and tenants with theirs, like 30,acme=90,globex=0.")
     of_tenants = {tenant_id.strip(): _seconds({name: days}, name, 0) for tenant_id, _, days in named}
-    return Lifetime(_seconds({name: usual[0]} if usual else {}, name, default), of_tenants)
+    return TTLPolicy(_seconds({name: usual[0]} if usual else {}, name, default), of_tenants)

@@ -15,7 +15,7 @@ from chatai_assets.storage.sql import insert_into
 _KEY = ["tenant_id", "queue_name", "job_name", "job_id"]
 
 
-def bury(connection: Connection, letters: Sequence[Mapping[str, Any]], *, now: float) -> None:
+def record(connection: Connection, letters: Sequence[Mapping[str, Any]], *, now: float) -> None:
     """Write dead letters; the same item, stage and revision failing again updates its letter and opens it again.
 
     Args:
@@ -76,7 +76,7 @@ def resolve_done(connection: Connection, owner: str, stage: Stage, note: str) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DeadLetterFilter:
     """Which dead letters; what is left out chooses all.
 
     Attributes:
@@ -117,7 +117,9 @@ class Choice:
         return conditions
 
 
-def list_letters(connection: Connection, choice: Choice = Choice(), *, limit: int = 1_000) -> Sequence[RowMapping]:
+def list_letters(
+    connection: Connection, choice: DeadLetterFilter = DeadLetterFilter(), *, limit: int = 1_000
+) -> Sequence[RowMapping]:
     """Return dead letters, the newest failure first, as ``id stage stream source tenant_id error_class ...``."""
     letter = worker_dlq.c
     names = ("error_class", "error_message", "attempts", "first_failed_at", "last_failed_at")
@@ -142,7 +144,7 @@ def find_letter(connection: Connection, letter_id: int) -> RowMapping | None:
     return connection.execute(select(worker_dlq).where(worker_dlq.c.id == letter_id)).mappings().first()
 
 
-def ids_of(connection: Connection, choice: Choice) -> list[int]:
+def ids_of(connection: Connection, choice: DeadLetterFilter) -> list[int]:
     """Return the ids of dead letters, oldest first."""
     return list(
         connection.execute(select(worker_dlq.c.id).where(*choice.conditions).order_by(worker_dlq.c.id)).scalars()
@@ -182,7 +184,7 @@ def open_stages(connection: Connection, stream: Stream) -> dict[str, int]:
 
 def unannounced(connection: Connection, limit: int) -> Sequence[RowMapping]:
     """Return open dead letters that nobody was told of, the newest failure first."""
-    return list_letters(connection, Choice(announced=False), limit=limit)
+    return list_letters(connection, DeadLetterFilter(announced=False), limit=limit)
 
 
 def mark_announced(connection: Connection, told: Sequence[RowMapping]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
-from chatai_assets.storage.items import Place, Rows, of_owner
+from chatai_assets.storage.items import ChunkKey, Rows, claimed_by
 from chatai_assets.storage.schema.tables import chunks, vectors, work
-from chatai_assets.storage.sql import each_of, upsert
+from chatai_assets.storage.sql import json_values_table, upsert
 
 
 def unembedded(connection: Connection, owner: str, model: str) -> Rows:
@@ -20,7 +20,7 @@ def unembedded(connection: Connection, owner: str, model: str) -> Rows:
         vectors.c.text_hash == chunks.c.text_hash,
     )
     columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.text_hash, chunks.c.text)
-    statement = of_owner(chunks, *columns, owner=owner).outerjoin(vectors, known).where(vectors.c.text_hash.is_(None))
+    statement = claimed_by(chunks, *columns, owner=owner).outerjoin(vectors, known).where(vectors.c.text_hash.is_(None))
     return connection.execute(statement.order_by(work.c.seq, chunks.c.ordinal)).mappings().all()
 
 
@@ -35,21 +35,21 @@ def keep_vectors(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> N
 def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tuple[str, str], Any]:
     """Return (tenant, text hash) -> vector row for the chunks of a claim."""
     statement = (
-        of_owner(chunks, vectors, owner=owner)
+        claimed_by(chunks, vectors, owner=owner)
         .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
         .where(vectors.c.model == model)
     )
     return {(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
 
 
-def vectors_of_chunks(connection: Connection, places: Sequence[Place], model: str) -> dict[Place, Any]:
+def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model: str) -> dict[ChunkKey, Any]:
     """Return chunk -> its ``text_hash dense sparse_indices sparse_values``, of those that have them.
 
     Args:
         places: as JSON and PostgreSQL take them: no NUL in a text, no number beyond 32 bits.
     """
     # Joined, since SQLite reads a whole table for a list of rows after IN.
-    listed = each_of(connection, places)
+    listed = json_values_table(connection, places)
     tenant_id, source_key, part = (listed.c.value[number].as_string() for number in range(3))
     place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
     is_listed = and_(
@@ -72,7 +72,7 @@ def vectors_of_chunks(connection: Connection, places: Sequence[Place], model: st
 def embedded_texts(connection: Connection, owner: str, model: str) -> set[tuple[str, str]]:
     """Return (tenant, text hash) of the chunks of a claim for which a vector is kept."""
     statement = (
-        of_owner(chunks, vectors.c.tenant_id, vectors.c.text_hash, owner=owner)
+        claimed_by(chunks, vectors.c.tenant_id, vectors.c.text_hash, owner=owner)
         .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
         .where(vectors.c.model == model)
     )

@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from chatai_assets.domain.circuit_breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.os_errors import refusal
-from chatai_assets.storage.sql import exclude_others
+from chatai_assets.files.os_errors import describe_errno
+from chatai_assets.storage.sql import advisory_lock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0012"
@@ -78,13 +78,13 @@ class Records:
         Raises:
             StoreUnavailable: the database cannot be reached, read or written.
         """
-        with store_errors(), self.engine.begin() as connection:
+        with translate_errors(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that only reads; on SQLite it neither waits for a writer nor holds one up."""
-        with store_errors(), self.engine.connect() as connection:
+        with translate_errors(), self.engine.connect() as connection:
             reader = connection.execution_options(chatai_reading=True)
             with reader.begin():
                 yield reader
@@ -113,7 +113,7 @@ def open_records(url: str) -> Records:
 
 
 @contextmanager
-def store_errors(store: str = "The record store", part: str = RECORDS) -> Iterator[None]:
+def translate_errors(store: str = "The record store", part: str = RECORDS) -> Iterator[None]:
     """Translate what SQLAlchemy raises about a store itself; statements that are wrong stay what they are.
 
     Args:
@@ -135,7 +135,7 @@ def _is_current(engine: Engine) -> bool:
     if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").is_file():
         return False
     reading = engine.execution_options(chatai_reading=True)
-    with store_errors(), reading.connect() as connection:
+    with translate_errors(), reading.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
@@ -151,18 +151,18 @@ def migrate(engine: Engine) -> None:
     from alembic.config import Config
 
     try:
-        with store_errors(), _migration_lock(engine.url):
+        with translate_errors(), _migration_lock(engine.url):
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             with engine.begin() as connection:
                 wait_at_most(connection, MIGRATION_LOCK_S)
-                exclude_others(connection, "migrations")
+                advisory_lock(connection, "migrations")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
     except Timeout as error:
         raise StoreUnavailable("Another process has been migrating the record store for too long.", RECORDS) from error
     except OSError as error:
-        raise StoreUnavailable(f"The record store cannot be made: {refusal(error.errno)}.", RECORDS) from error
+        raise StoreUnavailable(f"The record store cannot be made: {describe_errno(error.errno)}.", RECORDS) from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"The record store cannot be migrated: {type(error).__name__}.", RECORDS) from error
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
 
 from chatai_assets.domain.ids import canonical_json, digest
-from chatai_assets.domain.ocr import Recognition
+from chatai_assets.domain.ocr import OcrResult
 from chatai_assets.domain.tagging import tags_hash
-from chatai_assets.storage.items import Rows, of_owner, owned_keys
+from chatai_assets.storage.items import Rows, claimed_by, claimed_keys
 from chatai_assets.storage.schema.tables import entities, post_enrichment, relations, work
 from chatai_assets.storage.sql import upsert
 from chatai_assets.storage.work_queue import Key
@@ -58,7 +58,7 @@ def forget_tags(connection: Connection, keys: Collection[Key]) -> None:
     _forget(connection, keys, TAGS)
 
 
-def write_recognition(connection: Connection, recognised: Mapping[Key, Recognition], *, now: float) -> None:
+def write_recognition(connection: Connection, recognised: Mapping[Key, OcrResult], *, now: float) -> None:
     """Write how the text of items was recognised, where it is not what is written already."""
     table = post_enrichment.c
     mine = (tuple_(table.tenant_id, table.post_id).in_(recognised), table.kind == OCR)
@@ -86,7 +86,7 @@ def forget_recognition(connection: Connection, keys: Collection[Key]) -> None:
 
 
 def recognition_of_item(connection: Connection, key: Key) -> dict[str, Any] | None:
-    """Return how the text of one item was recognised (``domain.scans.Recognition.told``); None if it was not."""
+    """Return how the text of one item was recognised (``domain.ocr.OcrResult.told``); None if it was not."""
     table = post_enrichment.c
     mine = (table.tenant_id == key[0], table.post_id == key[1], table.kind == OCR)
     value: dict[str, Any] | None = connection.execute(select(table.value).where(*mine)).scalar()
@@ -110,15 +110,15 @@ def replace_facts(
 ) -> None:
     """Let the items of a claim have these entities and relations and no others."""
     for table, rows in ((entities, names), (relations, ties)):
-        connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(owned_keys(owner))))
+        connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(claimed_keys(owner))))
         if rows:
             connection.execute(insert(table), rows)
 
 
 def facts_of_owner(connection: Connection, owner: str) -> tuple[Rows, Rows]:
     """Return the entities and the relations of the items of a claim, in a fixed order."""
-    names = of_owner(entities, *entities.c, owner=owner).order_by(*entities.primary_key.columns)
-    ties = of_owner(relations, *relations.c, owner=owner).order_by(*relations.primary_key.columns)
+    names = claimed_by(entities, *entities.c, owner=owner).order_by(*entities.primary_key.columns)
+    ties = claimed_by(relations, *relations.c, owner=owner).order_by(*relations.primary_key.columns)
     return connection.execute(names).mappings().all(), connection.execute(ties).mappings().all()
 
 

@@ -28,9 +28,9 @@ from chatai_assets.storage.schema.tables import (
     relations,
     vectors,
 )
-from chatai_assets.storage.sql import beside_others, exclude_others, portions
-from chatai_assets.storage.tombstones import Leaving
-from chatai_assets.storage.web_pages import CRAWL, Place, page_place
+from chatai_assets.storage.sql import advisory_lock, advisory_lock_shared, batched
+from chatai_assets.storage.tombstones import PendingErasures
+from chatai_assets.storage.web_pages import CRAWL, PageKey, page_place
 from chatai_assets.storage.work_queue import Key
 
 BLOBS = "blobs"
@@ -56,7 +56,7 @@ class Erased:
     blobs: list[str] = field(default_factory=list)
 
 
-def erase(connection: Connection, items: Leaving, *, now: float, let_go: bool = True) -> Erased:
+def erase(connection: Connection, items: PendingErasures, *, now: float, let_go: bool = True) -> Erased:
     """Erase those of the items that are still leaving.
 
     The caller removes ``Erased.blobs`` before the transaction ends: nothing that brings these bytes arrives meanwhile.
@@ -65,12 +65,12 @@ def erase(connection: Connection, items: Leaving, *, now: float, let_go: bool = 
         let_go: whether the stores have let go of the items. If not, what the ledger says of them stays, and they are
             leaving still.
     """
-    tombstones.close_doors(connection, items)
-    erased = Erased(tombstones.still_leaving(connection, items))
+    tombstones.lock_inboxes(connection, items)
+    erased = Erased(tombstones.still_pending(connection, items))
     texts: set[Text] = set()
-    places: dict[Place, str | None] = {}
+    places: dict[PageKey, str | None] = {}
     hashes: set[str] = set()
-    for keys in portions(erased.keys):
+    for keys in batched(erased.keys):
         texts |= _texts(connection, keys)
         places |= _pages(connection, keys)
         hashes |= _blobs(connection, keys)
@@ -93,24 +93,26 @@ def forget_posts(connection: Connection, tenant_id: str, source_keys: Sequence[s
     The stores let go of them later. Of posts that never came a tombstone is left as well: news may overtake them.
     """
     keys = [(tenant_id, key) for key in dict.fromkeys(source_keys)]
-    tombstones.close_door(connection, tenant_id, "post")
-    there = tombstones.condemn(connection, "posts", keys, "forgotten", now=now, until=None)
-    going = tombstones.leaving_of(connection, keys)
+    tombstones.lock_inbox(connection, tenant_id, "post")
+    there = tombstones.mark_for_erasure(connection, "posts", keys, "forgotten", now=now, until=None)
+    going = tombstones.pending_erasure_of(connection, keys)
     erase(connection, going, now=now, let_go=False)
-    tombstones.entomb(connection, tenant_id, [key for _, key in keys if (tenant_id, key) not in going], now=now)
+    tombstones.write_tombstones(
+        connection, tenant_id, [key for _, key in keys if (tenant_id, key) not in going], now=now
+    )
     return there
 
 
 def keep_blobs(connection: Connection) -> None:
     """Let no bytes be removed until the transaction ends."""
-    beside_others(connection, BLOBS)
+    advisory_lock_shared(connection, BLOBS)
 
 
 def erase_vectors(connection: Connection, texts: Collection[Text]) -> int:
     """Delete the vectors of those texts that no chunk has; return how many those were."""
     if not texts:
         return 0
-    exclude_others(connection, TEXTS)
+    advisory_lock(connection, TEXTS)
     used = exists().where(chunks.c.tenant_id == vectors.c.tenant_id, chunks.c.text_hash == vectors.c.text_hash)
     gone = 0
     for tenant_id, some in _by_tenant(texts):
@@ -135,7 +137,7 @@ def _texts(connection: Connection, keys: Sequence[Key]) -> set[Text]:
     return {(tenant_id, text_hash) for tenant_id, text_hash in rows}
 
 
-def _pages(connection: Connection, keys: Sequence[Key]) -> dict[Place, str | None]:
+def _pages(connection: Connection, keys: Sequence[Key]) -> dict[PageKey, str | None]:
     """Return which pages items link to -> the part that their chunks are, if they have text."""
     table = post_enrichment.c
     mine = and_(tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == CRAWL)
@@ -152,9 +154,9 @@ def _used_parts(connection: Connection, parts: Collection[Text], texts: Collecti
     return used
 
 
-def _erase_pages(connection: Connection, places: dict[Place, str | None], used: Collection[Text]) -> int:
+def _erase_pages(connection: Connection, places: dict[PageKey, str | None], used: Collection[Text]) -> int:
     lonely = [place for place, part in places.items() if part is None or (place[0], part) not in used]
-    found = (tuple_(pages.c.tenant_id, pages.c.url_hash).in_(some) for some in portions(lonely))
+    found = (tuple_(pages.c.tenant_id, pages.c.url_hash).in_(some) for some in batched(lonely))
     return sum(connection.execute(delete(pages).where(these)).rowcount for these in found)
 
 
@@ -167,14 +169,14 @@ def _unused_blobs(connection: Connection, hashes: Collection[str]) -> list[str]:
     """Return which bytes no arrival brought, of those that some arrival did which is erased."""
     if not hashes:
         return []
-    exclude_others(connection, BLOBS)
+    advisory_lock(connection, BLOBS)
     mine = (inbox.c.kind == "document", inbox.c.content_hash.in_(hashes))
     return sorted({*hashes} - set(connection.execute(select(inbox.c.content_hash).where(*mine)).scalars()))
 
 
 def spare_blob(connection: Connection, sha256: str) -> bool:
     """Return whether nobody has some bytes, and let nobody bring them until the transaction ends."""
-    exclude_others(connection, BLOBS)
+    advisory_lock(connection, BLOBS)
     return not has_bytes(connection, sha256)
 
 
@@ -190,11 +192,11 @@ def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Coun
 
     Stages that were at work on what was erased meanwhile keep what they paid for; so does work that broke off.
     """
-    exclude_others(connection, TEXTS)
+    advisory_lock(connection, TEXTS)
     mine = (chunks.c.tenant_id == tenant_id, chunks.c.part != BODY)
     parts = set(connection.execute(select(chunks.c.part).where(*mine).distinct()).scalars())
     kept = connection.execute(select(pages.c.url_hash, pages.c.page_hash).where(pages.c.tenant_id == tenant_id))
-    lonely: dict[Place, str | None] = {(tenant_id, place): None for place, part in kept if part not in parts}
+    lonely: dict[PageKey, str | None] = {(tenant_id, place): None for place, part in kept if part not in parts}
     used = exists().where(chunks.c.tenant_id == vectors.c.tenant_id, chunks.c.text_hash == vectors.c.text_hash)
     gone = connection.execute(delete(vectors).where(vectors.c.tenant_id == tenant_id, ~used)).rowcount
     return Counter(
@@ -208,4 +210,4 @@ def _by_tenant(texts: Collection[Text]) -> Iterator[tuple[str, list[str]]]:
     by_tenant: defaultdict[str, list[str]] = defaultdict(list)
     for tenant_id, text_hash in sorted(texts):
         by_tenant[tenant_id].append(text_hash)
-    return ((tenant_id, some) for tenant_id, hashes in by_tenant.items() for some in portions(hashes))
+    return ((tenant_id, some) for tenant_id, hashes in by_tenant.items() for some in batched(hashes))

@@ -10,7 +10,7 @@ from chatai_assets.domain.errors import StoreUnavailable
 
 
 @contextmanager
-def beating(beat: Callable[[], None], every_s: float, name: str) -> Iterator[None]:
+def heartbeat(beat: Callable[[], None], every_s: float, name: str) -> Iterator[None]:
     """Beat from a thread of its own until the block ends, first after ``every_s`` seconds.
 
     A beat that cannot reach the record store is left out: the next may still be in time.

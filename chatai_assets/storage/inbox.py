@@ -9,12 +9,20 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 
 from chatai_assets.domain.ids import hour_of
-from chatai_assets.domain.revisions import Arrival, Kind, Known, Outcome, idempotency_key, judge, known_after
+from chatai_assets.domain.revisions import (
+    Arrival,
+    ArrivalOutcome,
+    Kind,
+    KnownRevision,
+    classify_arrival,
+    idempotency_key,
+    known_after,
+)
 from chatai_assets.storage import dead_letters, tombstones
-from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets.storage.schema.tables import documents, inbox, posts, work
-from chatai_assets.storage.sql import exclude_others, lock_rows, upsert
+from chatai_assets.storage.sql import advisory_lock, lock_rows, upsert
 
 NEWEST_HOUR = "newest_hour"
 SUPERSEDED_NOTE = "a newer revision arrived"
@@ -28,7 +36,7 @@ class _Verdict:
     """What an arrival is; ``new`` if the inbox shall keep it."""
 
     arrival: Arrival
-    outcome: Outcome
+    outcome: ArrivalOutcome
     key: str
     new: bool
 
@@ -40,7 +48,7 @@ def table_of(kind: Kind) -> Table:
 
 def receive(
     connection: Connection, tenant_id: str, kind: Kind, arrivals: Sequence[Arrival], *, now: float
-) -> list[Outcome]:
+) -> list[ArrivalOutcome]:
     """Store a batch of arrivals and make the latest revisions pending.
 
     Everything happens in the caller's transaction: after it, an arrival is either stored with its
@@ -53,7 +61,7 @@ def receive(
     Returns:
         what each arrival turned out to be, in order.
     """
-    tombstones.close_door(connection, tenant_id, kind)
+    tombstones.lock_inbox(connection, tenant_id, kind)
     hour = arrival_hour(connection, now)
     before = _known_items(connection, tenant_id, kind, {arrival.source_key for arrival in arrivals})
     after = dict(before)
@@ -73,11 +81,11 @@ def receive(
 
 def arrival_hour(connection: Connection, now: float) -> str:
     """Return the hour of an arrival: the clock's, or the newest one stored if the clock was set back."""
-    hour, newest = hour_of(now), str(read_checkpoint(connection, NEWEST_HOUR) or "")
+    hour, newest = hour_of(now), str(get_value(connection, NEWEST_HOUR) or "")
     if hour > newest:
-        exclude_others(connection, NEWEST_HOUR)
-        newest = str(read_checkpoint(connection, NEWEST_HOUR) or "")
-        write_checkpoint(connection, NEWEST_HOUR, max(hour, newest))
+        advisory_lock(connection, NEWEST_HOUR)
+        newest = str(get_value(connection, NEWEST_HOUR) or "")
+        put_value(connection, NEWEST_HOUR, max(hour, newest))
     return max(hour, newest)
 
 
@@ -87,7 +95,7 @@ def document_key_of(connection: Connection, tenant_id: str, own: str, file_name:
     Args:
         own: the key that follows from where the file lies.
     """
-    tombstones.close_door(connection, tenant_id, "document")
+    tombstones.lock_inbox(connection, tenant_id, "document")
     if _known_items(connection, tenant_id, "document", {own}):
         return own
     twin = select(documents.c.source_key).where(
@@ -96,15 +104,15 @@ def document_key_of(connection: Connection, tenant_id: str, own: str, file_name:
         documents.c.content_hash == content_hash,
     )
     found = connection.execute(twin.order_by(documents.c.seq)).scalar()
-    return found or tombstones.forgotten_twin(connection, tenant_id, file_name, content_hash) or own
+    return found or tombstones.matching_tombstone(connection, tenant_id, file_name, content_hash) or own
 
 
-def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, Known]:
+def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, KnownRevision]:
     """Return source key -> latest known revision, of those items that are known, be it that they are gone."""
     table = table_of(kind)
     columns = (table.c.source_key, table.c.seq, table.c.revised_at, table.c.content_hash)
     rows = connection.execute(select(*columns).where(table.c.tenant_id == tenant_id, table.c.source_key.in_(keys)))
-    found = {key: Known(seq, revised_at, content_hash) for key, seq, revised_at, content_hash in rows}
+    found = {key: KnownRevision(seq, revised_at, content_hash) for key, seq, revised_at, content_hash in rows}
     return found | tombstones.known_gone(connection, tenant_id, keys)
 
 
@@ -116,7 +124,7 @@ def _seen_keys(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
     return set(connection.execute(select(inbox.c.idempotency_key).where(inbox.c.idempotency_key.in_(wanted))).scalars())
 
 
-def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known], seen: set[str]) -> list[_Verdict]:
+def _judge_all(arrivals: Sequence[Arrival], known: dict[str, KnownRevision], seen: set[str]) -> list[_Verdict]:
     """Judge each arrival against what the store and the arrivals before it in this batch said.
 
     Args:
@@ -127,7 +135,7 @@ def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known], seen: set[s
     for arrival in arrivals:
         before = known.get(arrival.source_key)
         key = idempotency_key(arrival, before)
-        outcome: Outcome = "unchanged" if key in seen else judge(arrival, before)
+        outcome: ArrivalOutcome = "unchanged" if key in seen else classify_arrival(arrival, before)
         new = key not in seen and _is_kept(arrival, before, outcome)
         after = known_after(arrival, before, outcome)
         if after:
@@ -138,14 +146,14 @@ def _judge_all(arrivals: Sequence[Arrival], known: dict[str, Known], seen: set[s
     return verdicts
 
 
-def _is_kept(arrival: Arrival, known: Known | None, outcome: Outcome) -> bool:
+def _is_kept(arrival: Arrival, known: KnownRevision | None, outcome: ArrivalOutcome) -> bool:
     """Return whether the inbox keeps an arrival: not if it makes no work and its item is gone.
 
     A post that says the old words under a new date is kept, so that a second arrival of it is known.
     """
     if outcome == "latest":
         return True
-    if known is not None and known.gone:
+    if known is not None and known.erased:
         return False
     return outcome == "superseded" or (arrival.kind == "post" and outcome == "unchanged")
 
@@ -210,7 +218,11 @@ def _set_latest(connection: Connection, kind: Kind, fresh: Mapping[str, _Fresh],
 
 
 def _redate(
-    connection: Connection, tenant_id: str, kind: Kind, before: Mapping[str, Known], after: Mapping[str, Known]
+    connection: Connection,
+    tenant_id: str,
+    kind: Kind,
+    before: Mapping[str, KnownRevision],
+    after: Mapping[str, KnownRevision],
 ) -> None:
     """Move the dates of items of which nothing but the date changed."""
     moved = [

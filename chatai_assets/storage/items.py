@@ -22,12 +22,12 @@ from sqlalchemy import (
 )
 
 from chatai_assets.domain.ids import Stream
-from chatai_assets.domain.text.chunking import BODY, Earlier
+from chatai_assets.domain.text.chunking import BODY, PreviousChunks
 from chatai_assets.storage.schema.tables import chunks, documents, inbox, posts, work
-from chatai_assets.storage.sql import beside_others
+from chatai_assets.storage.sql import advisory_lock_shared
 
 Rows = Sequence[RowMapping]
-Place = tuple[str, str, str, int]
+ChunkKey = tuple[str, str, str, int]
 """Tenant, source key, part and ordinal: what names a chunk."""
 KEPT = {"error", "error_code"}
 """Columns that may be empty but are no result of parsing."""
@@ -40,7 +40,7 @@ def items_table(stream: Stream) -> Table:
     return posts if stream == "posts" else documents
 
 
-def of_owner(table: Table, *columns: Any, owner: str) -> Select[Any]:
+def claimed_by(table: Table, *columns: Any, owner: str) -> Select[Any]:
     """Return a select over the rows of a table that belong to the items of a claim."""
     return (
         select(*columns)
@@ -50,7 +50,7 @@ def of_owner(table: Table, *columns: Any, owner: str) -> Select[Any]:
     )
 
 
-def owned_keys(owner: str) -> Select[Any]:
+def claimed_keys(owner: str) -> Select[Any]:
     """Return a select over the keys of the items of a claim."""
     return select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner)
 
@@ -62,7 +62,7 @@ def claimed_work(connection: Connection, owner: str) -> Rows:
     return connection.execute(statement.order_by(work.c.seq)).mappings().all()
 
 
-def labels(
+def content_hashes_and_urls(
     connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[str, str | None]]:
     """Return item -> hash of its content and, once it was parsed, its address."""
@@ -99,7 +99,7 @@ def claimed_items(connection: Connection, stream: Stream, owner: str, *names: st
     table = items_table(stream)
     columns = [table.c[name] for name in ("tenant_id", "source_key", *names) if name in table.c]
     text = (func.substr(table.c.text, 1, text_chars).label("head"), (func.length(table.c.text) > 0).label("has_text"))
-    statement = of_owner(table, *columns, *text, owner=owner).order_by(table.c.seq)
+    statement = claimed_by(table, *columns, *text, owner=owner).order_by(table.c.seq)
     return connection.execute(statement).mappings().all()
 
 
@@ -110,22 +110,22 @@ def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True
         pages: whether those of linked pages are among them.
     """
     columns = [column for column in chunks.c if with_text or column.name != "text"]
-    statement = of_owner(chunks, *columns, owner=owner)
+    statement = claimed_by(chunks, *columns, owner=owner)
     statement = statement if pages else statement.where(chunks.c.part == BODY)
     order = (work.c.seq, chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
     return connection.execute(statement.order_by(*order)).mappings().all()
 
 
-def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[tuple[str, str], Earlier]:
+def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[tuple[str, str], PreviousChunks]:
     """Return how the documents of a claim were cut before, those that were parsed by this code."""
     columns = (documents.c.tenant_id, documents.c.source_key, documents.c.text)
-    texts = connection.execute(of_owner(documents, *columns, owner=owner).where(documents.c.parsed_by == parsed_by))
+    texts = connection.execute(claimed_by(documents, *columns, owner=owner).where(documents.c.parsed_by == parsed_by))
     found = {(tenant_id, source_key): text for tenant_id, source_key, text in texts}
     spans: dict[tuple[str, str], list[tuple[int, int]]] = {key: [] for key in found}
     for row in claimed_chunks(connection, owner, with_text=False, pages=False) if found else ():
         if (key := (row["tenant_id"], row["source_key"])) in spans:
             spans[key].append((row["start"], row["end"]))
-    return {key: Earlier(text, spans[key]) for key, text in found.items()}
+    return {key: PreviousChunks(text, spans[key]) for key, text in found.items()}
 
 
 def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -147,13 +147,13 @@ def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[s
     )
 
 
-def begin_documents(connection: Connection, owner: str) -> None:
+def mark_processing(connection: Connection, owner: str) -> None:
     """Show that the documents of a claim are worked on."""
-    mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(owned_keys(owner))
+    mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(claimed_keys(owner))
     connection.execute(update(documents).where(mine, documents.c.status == "pending").values(status="processing"))
 
 
-def rest_documents(connection: Connection) -> int:
+def reset_idle_documents(connection: Connection) -> int:
     """Show as pending the documents of hours in which nobody works on anything; return how many that were."""
     working = select(work.c.hour).where(work.c.stream == "documents", work.c.state == "working")
     processing = documents.c.status == literal_column("'processing'")  # written out, so that the index serves
@@ -161,7 +161,7 @@ def rest_documents(connection: Connection) -> int:
     return connection.execute(resting).rowcount
 
 
-def wait_again(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+def reset_failed(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
     """Show failed documents as pending."""
     if keys:
         mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
@@ -189,7 +189,7 @@ def arrival_moments(
     return {(tenant_id, source_key): received_at for tenant_id, source_key, received_at in rows}
 
 
-def hide_documents(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+def reset_completed(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
     """Let documents that search finds no more be ``processing`` again, until they are indexed."""
     mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
     connection.execute(update(documents).where(mine, documents.c.status == "completed").values(status="processing"))
@@ -197,13 +197,13 @@ def hide_documents(connection: Connection, keys: Collection[tuple[str, str]]) ->
 
 def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Let the items of a claim have these chunks and no others."""
-    connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(owned_keys(owner))))
+    connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(claimed_keys(owner))))
     if rows:
-        beside_others(connection, TEXTS)
+        advisory_lock_shared(connection, TEXTS)
         connection.execute(insert(chunks), rows)
 
 
-def texts_of_points(connection: Connection, keys: Sequence[Place]) -> dict[Place, str]:
+def texts_of_points(connection: Connection, keys: Sequence[ChunkKey]) -> dict[ChunkKey, str]:
     """Return chunk texts by ``(tenant_id, source_key, part, ordinal)``."""
     if not keys:
         return {}

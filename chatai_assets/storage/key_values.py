@@ -10,22 +10,22 @@ from chatai_assets.storage.schema.tables import checkpoints
 from chatai_assets.storage.sql import upsert
 
 
-def read_checkpoint(connection: Connection, name: str) -> Any:
+def get_value(connection: Connection, name: str) -> Any:
     """Return a stored value, or None."""
     return connection.execute(select(checkpoints.c.value).where(checkpoints.c.name == name)).scalar()
 
 
-def write_checkpoint(connection: Connection, name: str, value: Any) -> None:
+def put_value(connection: Connection, name: str, value: Any) -> None:
     """Store a value."""
     upsert(connection, checkpoints, [{"name": name, "value": value}])
 
 
-def forget_checkpoint(connection: Connection, name: str) -> None:
+def delete_value(connection: Connection, name: str) -> None:
     """Remove a value, if there is one."""
     connection.execute(delete(checkpoints).where(checkpoints.c.name == name))
 
 
-def keep_checkpoint(connection: Connection, name: str, value: Any) -> Any:
+def put_value_if_absent(connection: Connection, name: str, value: Any) -> Any:
     """Store a value unless there is one; return the one that stands."""
     upsert(connection, checkpoints, [{"name": name, "value": value}], update=())
-    return read_checkpoint(connection, name)
+    return get_value(connection, name)

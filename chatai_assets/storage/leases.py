@@ -16,14 +16,14 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from chatai_assets.domain.ids import ALL_WORK, STREAMS, Stage, Stream, hour_of
 from chatai_assets.storage.inbox import NEWEST_HOUR
-from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.schema.tables import documents, posts, work
-from chatai_assets.storage.sql import exclude_others
+from chatai_assets.storage.sql import advisory_lock
 from chatai_assets.storage.work_queue import FREE, Key, is_due
 
-ALONE_AFTER = 2
+ISOLATE_AFTER = 2
 """Lost claims after which an item is claimed by itself; after the first it comes in small groups."""
-KILLER_AFTER = ALONE_AFTER + 3
+POISON_AFTER = ISOLATE_AFTER + 3
 """Lost claims, the last three of them with nothing else in hand, after which it is the item that kills."""
 
 
@@ -59,16 +59,16 @@ def claim(connection: Connection, wanted: Claim, is_running: Callable[[str], boo
     Args:
         is_running: whether an owner's process is known to run still; a lease of it that ran out is no loss.
     """
-    exclude_others(connection, f"claim {wanted.stream} {wanted.stage} {wanted.hour}")
+    advisory_lock(connection, f"claim {wanted.stream} {wanted.stage} {wanted.hour}")
     here = (work.c.stream == wanted.stream, work.c.stage == wanted.stage, work.c.hour == wanted.hour)
-    free_lapsed(connection, wanted.now, is_running, *here)
+    reclaim_expired(connection, wanted.now, is_running, *here)
     size = _take(connection, wanted, work.c.losses == 0, wanted.limit)
     if size:
         return size
     least = connection.execute(_due(wanted, func.min(work.c.losses))).scalar()
     if least is None:
         return 0
-    return _take(connection, wanted, work.c.losses == least, 1 if least >= ALONE_AFTER else isqrt(wanted.limit))
+    return _take(connection, wanted, work.c.losses == least, 1 if least >= ISOLATE_AFTER else isqrt(wanted.limit))
 
 
 def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], limit: int) -> int:
@@ -117,7 +117,7 @@ def _due(wanted: Claim, *columns: Any) -> Select[Any]:
     return statement
 
 
-def held(connection: Connection, owner: str) -> set[Key]:
+def still_owned(connection: Connection, owner: str) -> set[Key]:
     """Return the items that are still the owner's, and keep them so until the transaction ends."""
     rows = connection.execute(
         select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).order_by(work.c.seq).with_for_update()
@@ -140,12 +140,12 @@ def release(connection: Connection, owner: str) -> None:
     connection.execute(update(work).where(work.c.owner == owner).values(state="pending", **FREE))
 
 
-def nobody_works(connection: Connection) -> bool:
+def is_idle(connection: Connection) -> bool:
     """Return whether no stage is at work on anything."""
     return connection.execute(select(work.c.seq).where(work.c.owner.is_not(None)).limit(1)).first() is None
 
 
-def free_orphans(connection: Connection, is_gone: Callable[[str], bool]) -> int:
+def reclaim_dead(connection: Connection, is_gone: Callable[[str], bool]) -> int:
     """Give back the claims whose owner is known to be gone, as lost with it; return how many owners those were."""
     owners = connection.execute(select(work.c.owner).where(work.c.owner.is_not(None)).distinct()).scalars().all()
     gone = [owner for owner in owners if owner and is_gone(owner)]
@@ -155,7 +155,7 @@ def free_orphans(connection: Connection, is_gone: Callable[[str], bool]) -> int:
     return len(gone)
 
 
-def free_lapsed(
+def reclaim_expired(
     connection: Connection, now: float, is_running: Callable[[str], bool], *where: ColumnElement[bool]
 ) -> int:
     """Give back what was claimed under leases that have run out; return how many rows that were.
@@ -168,17 +168,17 @@ def free_lapsed(
     owners = connection.execute(select(work.c.owner).where(lapsed).distinct()).scalars().all()
     running = [owner for owner in owners if owner and is_running(owner)]
     gone = [owner for owner in owners if owner and owner not in running]
-    return sum(_free(connection, lapsed, named, lost) for named, lost in ((running, 0), (gone, 1)) if named)
+    return sum(_reclaim(connection, lapsed, named, lost) for named, lost in ((running, 0), (gone, 1)) if named)
 
 
-def far_leases(connection: Connection, beyond: float) -> dict[str, float]:
+def leases_beyond(connection: Connection, beyond: float) -> dict[str, float]:
     """Return owner -> end of its lease, of those that lie further ahead than a clock that is right could say."""
     far = and_(work.c.state == "working", work.c.lease_until > beyond, work.c.owner.is_not(None))
     rows = connection.execute(select(work.c.owner, func.max(work.c.lease_until)).where(far).group_by(work.c.owner))
     return {owner: lease_until for owner, lease_until in rows if owner}
 
 
-def free_silent(connection: Connection, leases: Mapping[str, float]) -> int:
+def reclaim_stalled(connection: Connection, leases: Mapping[str, float]) -> int:
     """Give back the claims of owners that were not heard of, unless a lease was renewed just now."""
     silent = [and_(work.c.owner == owner, work.c.lease_until <= lease_until) for owner, lease_until in leases.items()]
     if not silent:
@@ -187,7 +187,7 @@ def free_silent(connection: Connection, leases: Mapping[str, float]) -> int:
     return connection.execute(given_back).rowcount
 
 
-def _free(connection: Connection, lapsed: ColumnElement[bool], owners: Sequence[str], lost: int) -> int:
+def _reclaim(connection: Connection, lapsed: ColumnElement[bool], owners: Sequence[str], lost: int) -> int:
     theirs = and_(lapsed, work.c.owner.in_(owners))
     # Whoever commits or renews such a row at this moment still has it.
     free = select(work.c.tenant_id, work.c.source_key, work.c.stage).where(theirs).with_for_update(skip_locked=True)
@@ -196,29 +196,29 @@ def _free(connection: Connection, lapsed: ColumnElement[bool], owners: Sequence[
     return connection.execute(given_back).rowcount
 
 
-AHEAD_S = 300.0
+MAX_CLOCK_SKEW_S = 300.0
 """Machines whose clocks differ by less are left to themselves."""
 PENDING = (work.c.stream.in_(STREAMS), work.c.stage.in_(ALL_WORK), work.c.state == "pending")
 """Stream and stage choose nothing, but let an index be used."""
 
 
-def shorten_pauses(connection: Connection, now: float) -> int:
+def clamp_future_delays(connection: Connection, now: float) -> int:
     """Let pauses that began in the future begin now, each as long as it is; return how many there were."""
-    future = (work.c.next_attempt_at > now, work.c.changed_at > now + AHEAD_S)
+    future = (work.c.next_attempt_at > now, work.c.changed_at > now + MAX_CLOCK_SKEW_S)
     pause_s = work.c.next_attempt_at - work.c.changed_at
     begun_now = update(work).where(*PENDING, *future).values(next_attempt_at=now + pause_s, changed_at=now)
     return connection.execute(begun_now).rowcount
 
 
-def bring_back_hours(connection: Connection, now: float, first_hour: str) -> int:
+def clamp_future_hours(connection: Connection, now: float, first_hour: str) -> int:
     """Let what arrived in hours that have not begun belong to the running one; return how many rows of work that were.
 
     An hour that has not begun is no partition, so nobody would work on it before it has; nor on one before the first.
     """
-    running, latest = max(hour_of(now), first_hour), max(hour_of(now + AHEAD_S), first_hour)
-    if str(read_checkpoint(connection, NEWEST_HOUR) or "") > latest:
-        exclude_others(connection, NEWEST_HOUR)
-        write_checkpoint(connection, NEWEST_HOUR, running)
+    running, latest = max(hour_of(now), first_hour), max(hour_of(now + MAX_CLOCK_SKEW_S), first_hour)
+    if str(get_value(connection, NEWEST_HOUR) or "") > latest:
+        advisory_lock(connection, NEWEST_HOUR)
+        put_value(connection, NEWEST_HOUR, running)
     strange = or_(work.c.hour > latest, work.c.hour < first_hour)
     hours = connection.execute(select(work.c.hour).where(*PENDING, strange).distinct()).scalars().all()
     if not hours:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, select, update
 
 from chatai_assets.storage.schema.tables import announcements
-from chatai_assets.storage.sql import exclude_others, upsert
+from chatai_assets.storage.sql import advisory_lock, upsert
 
 HELD_S = 90.0
 """Longer than an announcement may take."""
@@ -20,7 +20,7 @@ TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class NotificationClaim:
     """What is left to do for an announcement.
 
     Attributes:
@@ -37,16 +37,16 @@ def is_done(connection: Connection, name: str) -> bool:
     return _is_done(_row(connection, name))
 
 
-def take(connection: Connection, name: str, now: float) -> Turn:
+def claim(connection: Connection, name: str, now: float) -> NotificationClaim:
     """Take an announcement, unless it was told or somebody else is about to tell it."""
-    exclude_others(connection, f"announcement|{name}")
+    advisory_lock(connection, f"announcement|{name}")
     row = _row(connection, name)
     if _is_done(row):
-        return Turn("done")
+        return NotificationClaim("done")
     if row and now < row["held_until"] <= now + HELD_S:  # later than that only a clock that was ahead says
-        return Turn("held")
+        return NotificationClaim("held")
     upsert(connection, announcements, [{"name": name, "held_until": now + HELD_S, "left": []}], update=["held_until"])
-    return Turn("mine", row["left"] if row and row["told_at"] is not None else None)
+    return NotificationClaim("mine", row["left"] if row and row["told_at"] is not None else None)
 
 
 def _row(connection: Connection, name: str) -> RowMapping | None:
@@ -57,7 +57,7 @@ def _is_done(row: RowMapping | None) -> bool:
     return bool(row and (row["tries"] >= TRIES or (row["told_at"] is not None and not row["left"])))
 
 
-def told(connection: Connection, name: str, left: Sequence[str], now: float) -> None:
+def mark_notified(connection: Connection, name: str, left: Sequence[str], now: float) -> None:
     """Note that an announcement was told, except to some channels."""
     changes = {"told_at": now, "held_until": now, "left": list(left), "tries": announcements.c.tries + 1}
     connection.execute(update(announcements).where(announcements.c.name == name).values(**changes))

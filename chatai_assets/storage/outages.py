@@ -8,21 +8,21 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from chatai_assets.domain.circuit_breaker import SETTLED_S, Down, Probes
+from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, Probes
 from chatai_assets.domain.ids import Stream
 from chatai_assets.storage.schema.tables import outages
-from chatai_assets.storage.sql import exclude_others
+from chatai_assets.storage.sql import advisory_lock
 
 LONGEST_REASON = 2_000
 
 
-def open_outages(connection: Connection) -> list[Down]:
+def open_outages(connection: Connection) -> list[OpenBreaker]:
     """Return the outages that last, the oldest first."""
     rows = connection.execute(select(outages).where(outages.c.closed_at.is_(None)).order_by(outages.c.id))
     return [_down(row) for row in rows.mappings()]
 
 
-def unsettled(connection: Connection) -> list[Down]:
+def unsettled(connection: Connection) -> list[OpenBreaker]:
     """Return the outages of which people were not told everything yet, the oldest first."""
     rows = connection.execute(select(outages).where(outages.c.settled.is_(False)).order_by(outages.c.id))
     return [_down(row) for row in rows.mappings()]
@@ -38,7 +38,7 @@ def open_at(connection: Connection, part: str, place: str, reason: str, error_cl
 
     One that was closed a moment ago is opened again instead: it is the same outage.
     """
-    exclude_others(connection, "outages")
+    advisory_lock(connection, "outages")
     found = _latest(connection, part)
     if found is None or (found["closed_at"] is not None and found["closed_at"] <= now - SETTLED_S):
         row = {"part": part, "since": now, "places": [place], "probes": {}, "late": {}, "settled": False}
@@ -53,12 +53,12 @@ def leave(connection: Connection, part: str, places: Collection[str], now: float
     """Note that a part works again at some places; when none is left its breaker closes.
 
     Args:
-        late: what waited for it; see ``Down``.
+        late: what waited for it; see ``OpenBreaker``.
 
     Returns:
         Whether it was closed by this.
     """
-    exclude_others(connection, "outages")
+    advisory_lock(connection, "outages")
     found = _latest(connection, part)
     if found is None or found["closed_at"] is not None:
         return False
@@ -69,9 +69,9 @@ def leave(connection: Connection, part: str, places: Collection[str], now: float
     return not left
 
 
-def ask_probe(connection: Connection, downs: Sequence[Down], stream: Stream, now: float) -> None:
+def ask_probe(connection: Connection, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
     """Note that a probe of a stream is asked for, which tries all of these parts."""
-    exclude_others(connection, "outages")
+    advisory_lock(connection, "outages")
     for down in downs:
         row = connection.execute(select(outages).where(outages.c.id == down.id)).mappings().one()
         before = _down(row).probes.get(stream, Probes())
@@ -89,14 +89,14 @@ def _latest(connection: Connection, part: str) -> RowMapping | None:
     return connection.execute(newest).mappings().one_or_none()
 
 
-def _down(row: RowMapping) -> Down:
-    return Down(
+def _down(row: RowMapping) -> OpenBreaker:
+    return OpenBreaker(
         id=row["id"],
         part=row["part"],
         since=row["since"],
         reason=row["reason"],
-        places=tuple(row["places"]),
+        affected=tuple(row["places"]),
         probes={stream: Probes(**probes) for stream, probes in row["probes"].items()},
         closed_at=row["closed_at"],
-        late=row["late"],
+        delayed=row["late"],
     )

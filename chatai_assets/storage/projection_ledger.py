@@ -6,43 +6,45 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, and_, delete, select, tuple_
 
-from chatai_assets.domain.projection_plan import UNSURE, Recorded
-from chatai_assets.storage.items import of_owner
-from chatai_assets.storage.key_values import forget_checkpoint, read_checkpoint, write_checkpoint
+from chatai_assets.domain.projection_plan import UNKNOWN, LedgerEntry
+from chatai_assets.storage.items import claimed_by
+from chatai_assets.storage.key_values import delete_value, get_value, put_value
 from chatai_assets.storage.schema.tables import checkpoints, index_ledger
-from chatai_assets.storage.sql import portions, upsert
+from chatai_assets.storage.sql import batched, upsert
 from chatai_assets.storage.work_queue import Key
 
 Projection = str
 """``graph``, or a vector index: ``vectors`` is the first, ``vectors/2`` the second that there ever was."""
 FORGOTTEN_AT_ONCE = 2_000
-NOTHING = Recorded(intended={}, confirmed={})
+NOTHING = LedgerEntry(intended={}, confirmed={})
 
 
-def recorded(connection: Connection, owner: str, projection: Projection) -> dict[Key, Recorded]:
+def recorded(connection: Connection, owner: str, projection: Projection) -> dict[Key, LedgerEntry]:
     """Return what the ledger says of the items of a claim; unknown ones are left out."""
     entry = index_ledger.c
-    statement = of_owner(index_ledger, entry.tenant_id, entry.source_key, entry.intended, entry.confirmed, owner=owner)
+    statement = claimed_by(
+        index_ledger, entry.tenant_id, entry.source_key, entry.intended, entry.confirmed, owner=owner
+    )
     rows = connection.execute(statement.where(entry.projection == projection))
-    return {(tenant, key): Recorded(intended, confirmed) for tenant, key, intended, confirmed in rows}
+    return {(tenant, key): LedgerEntry(intended, confirmed) for tenant, key, intended, confirmed in rows}
 
 
-def recorded_of(connection: Connection, keys: Sequence[Key], projection: Projection) -> dict[Key, Recorded]:
+def recorded_of(connection: Connection, keys: Sequence[Key], projection: Projection) -> dict[Key, LedgerEntry]:
     """Return what the ledger says of items; unknown ones are left out."""
-    entry, found = index_ledger.c, dict[Key, Recorded]()
-    for some in portions(keys):
+    entry, found = index_ledger.c, dict[Key, LedgerEntry]()
+    for some in batched(keys):
         mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
         rows = connection.execute(
             select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed).where(*mine)
         )
-        found.update({(tenant, key): Recorded(intended, confirmed) for tenant, key, intended, confirmed in rows})
+        found.update({(tenant, key): LedgerEntry(intended, confirmed) for tenant, key, intended, confirmed in rows})
     return found
 
 
 def holds_any(connection: Connection, keys: Sequence[Key], projection: Projection) -> bool:
     """Return whether a projection holds or may hold anything of some items."""
     entry = index_ledger.c
-    for some in portions(keys):
+    for some in batched(keys):
         mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
         if connection.execute(select(entry.source_key).where(*mine).limit(1)).first():
             return True
@@ -53,18 +55,20 @@ def intend(
     connection: Connection,
     projection: Projection,
     intentions: Mapping[Key, Mapping[str, str]],
-    before: Mapping[Key, Recorded],
+    before: Mapping[Key, LedgerEntry],
 ) -> None:
     """Record what is about to be written; what is confirmed stays as it was."""
-    _write(connection, projection, {key: Recorded(wanted, before[key].confirmed) for key, wanted in intentions.items()})
+    _write(
+        connection, projection, {key: LedgerEntry(wanted, before[key].confirmed) for key, wanted in intentions.items()}
+    )
 
 
 def confirm(connection: Connection, projection: Projection, holdings: Mapping[Key, Mapping[str, str]]) -> None:
     """Record what a projection surely holds now, and that nothing else is under way."""
-    _write(connection, projection, {key: Recorded({}, held) for key, held in holdings.items()})
+    _write(connection, projection, {key: LedgerEntry({}, held) for key, held in holdings.items()})
 
 
-def _write(connection: Connection, projection: Projection, entries: Mapping[Key, Recorded]) -> None:
+def _write(connection: Connection, projection: Projection, entries: Mapping[Key, LedgerEntry]) -> None:
     rows = [
         {
             "tenant_id": key[0],
@@ -89,14 +93,14 @@ def some_keys(connection: Connection, projection: Projection, limit: int) -> lis
 
 def entries(
     connection: Connection, projection: Projection, after: Key | None, limit: int
-) -> list[tuple[Key, Recorded]]:
+) -> list[tuple[Key, LedgerEntry]]:
     """Return the next entries after a key, in the order of keys; those of items that were let go are empty."""
     entry = index_ledger.c
     place = tuple_(entry.tenant_id, entry.source_key)
     statement = select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed)
     statement = statement.where(entry.projection == projection).order_by(entry.tenant_id, entry.source_key).limit(limit)
     rows = connection.execute(statement if after is None else statement.where(place > after))
-    return [((tenant, key), Recorded(intended, confirmed)) for tenant, key, intended, confirmed in rows]
+    return [((tenant, key), LedgerEntry(intended, confirmed)) for tenant, key, intended, confirmed in rows]
 
 
 def forget(connection: Connection, projection: Projection, keys: Sequence[Key]) -> None:
@@ -115,7 +119,7 @@ def forget_some(connection: Connection, projection: Projection) -> int:
     return len(keys)
 
 
-def suspect(connection: Connection, projection: Projection, found: Mapping[Key, Collection[str]]) -> None:
+def mark_unknown(connection: Connection, projection: Projection, found: Mapping[Key, Collection[str]]) -> None:
     """Record ids that were found in a projection, of unknown content, beside those recorded already."""
     entry = index_ledger.c
     rows = connection.execute(
@@ -124,51 +128,51 @@ def suspect(connection: Connection, projection: Projection, found: Mapping[Key, 
         )
     )
     before: dict[Key, dict[str, str]] = {(tenant, key): intended for tenant, key, intended in rows}
-    holdings = {key: Recorded(before.get(key, {}) | dict.fromkeys(ids, UNSURE), {}) for key, ids in found.items()}
+    holdings = {key: LedgerEntry(before.get(key, {}) | dict.fromkeys(ids, UNKNOWN), {}) for key, ids in found.items()}
     _write(connection, projection, holdings)
 
 
 def projected(connection: Connection, owner: str) -> set[Key]:
     """Return the items of a claim of which some projection holds or may hold something."""
     entry = index_ledger.c
-    rows = connection.execute(of_owner(index_ledger, entry.tenant_id, entry.source_key, owner=owner).distinct())
+    rows = connection.execute(claimed_by(index_ledger, entry.tenant_id, entry.source_key, owner=owner).distinct())
     return {(tenant, key) for tenant, key in rows}
 
 
-def holdings_of_item(connection: Connection, key: Key) -> dict[str, Recorded]:
+def holdings_of_item(connection: Connection, key: Key) -> dict[str, LedgerEntry]:
     """Return projection -> what it holds of one item."""
     entry = index_ledger.c
     mine = and_(entry.tenant_id == key[0], entry.source_key == key[1])
     rows = connection.execute(select(entry.projection, entry.intended, entry.confirmed).where(mine))
-    return {projection: Recorded(intended, confirmed) for projection, intended, confirmed in rows}
+    return {projection: LedgerEntry(intended, confirmed) for projection, intended, confirmed in rows}
 
 
-Marks = tuple[str | None, str | None]
+Generations = tuple[str | None, str | None]
 """What the last turn found, or left if it was confirmed; and what it was about to leave."""
 
 
-def expected_marks(connection: Connection, projection: Projection) -> Marks:
+def expected_generations(connection: Connection, projection: Projection) -> Generations:
     """Return the two marks the projection may have; None is that of a new store."""
-    known, coming = read_checkpoint(connection, _name(projection)) or (None, None)
+    known, coming = get_value(connection, _name(projection)) or (None, None)
     return known, coming
 
 
-def set_marks(connection: Connection, projection: Projection, known: str | None, coming: str | None) -> None:
+def set_generations(connection: Connection, projection: Projection, known: str | None, coming: str | None) -> None:
     """Record what a turn found and what it is about to leave; while the store is held, or being recovered."""
-    write_checkpoint(connection, _name(projection), [known, coming])
+    put_value(connection, _name(projection), [known, coming])
 
 
-def confirm_mark(connection: Connection, projection: Projection, mark: str) -> None:
+def confirm_generation(connection: Connection, projection: Projection, mark: str) -> None:
     """Record that a mark was left, unless another turn has come since, which has seen it itself."""
     name = _name(projection)
     connection.execute(select(checkpoints.c.name).where(checkpoints.c.name == name).with_for_update())
-    if expected_marks(connection, projection)[1] == mark:
-        set_marks(connection, projection, mark, mark)
+    if expected_generations(connection, projection)[1] == mark:
+        set_generations(connection, projection, mark, mark)
 
 
-def forget_marks(connection: Connection, projection: Projection) -> None:
+def forget_generations(connection: Connection, projection: Projection) -> None:
     """Forget a projection that is no more."""
-    forget_checkpoint(connection, _name(projection))
+    delete_value(connection, _name(projection))
 
 
 def _name(projection: Projection) -> str:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from chatai_assets.domain.costs import NOTHING, Account, Amount, Cost, amount_of, day_of
-from chatai_assets.domain.rate_limits import Grant, Rules, Standing, grains, grant, moves, stale
+from chatai_assets.domain.rate_limits import CurrentUsage, Decision, RateLimitRules, buckets, decide, rebucket, stale
 from chatai_assets.storage import costs
 from chatai_assets.storage.schema.tables import calls_under_way, quota
-from chatai_assets.storage.sql import exclude_others, insert_into, upsert
+from chatai_assets.storage.sql import advisory_lock, insert_into, upsert
 
 WAITER_LEASE_S = 3.0
 """Whoever waits looks again ten times a second; who does not come back is waited for no longer than this."""
@@ -37,11 +37,11 @@ class Caller:
 
     tenant_id: str
     provider: str
-    holder: str
+    client_id: str
     lease_s: float
 
 
-class Turn(NamedTuple):
+class Permit(NamedTuple):
     """A call that may be made: its id, and when (epoch seconds) it was counted."""
 
     id: str
@@ -49,7 +49,7 @@ class Turn(NamedTuple):
 
 
 @dataclass(slots=True)
-class Ended:
+class FinishedCalls:
     """Calls of one tenant that ended.
 
     Attributes:
@@ -59,25 +59,25 @@ class Ended:
         costs: what they cost, and whatever else is to be written down.
     """
 
-    turns: list[Turn] = field(default_factory=list)
-    unsure: list[str] = field(default_factory=list)
+    permits: list[Permit] = field(default_factory=list)
+    unacknowledged: list[str] = field(default_factory=list)
     tokens: int = 0
     costs: dict[Account, Cost] = field(default_factory=dict)
 
-    def add(self, turn: Turn | None, account: Account, cost: Cost) -> None:
+    def add(self, turn: Permit | None, account: Account, cost: Cost) -> None:
         """Add a call, or what was found without one."""
         if turn:
-            self.turns.append(turn)
+            self.permits.append(turn)
         self.tokens += amount_of(cost).tokens
         self.costs.setdefault(account, Cost()).update(cost)
 
     def __bool__(self) -> bool:
-        return bool(self.turns or self.unsure or self.costs)
+        return bool(self.permits or self.unacknowledged or self.costs)
 
-    def take_over(self, other: Ended) -> None:
+    def merge(self, other: FinishedCalls) -> None:
         """Add what could not be written down."""
-        self.turns += other.turns
-        self.unsure += other.unsure
+        self.permits += other.permits
+        self.unacknowledged += other.unacknowledged
         self.tokens += other.tokens
         for account, cost in other.costs.items():
             self.costs.setdefault(account, Cost()).update(cost)
@@ -92,27 +92,32 @@ class Admission:
         spent: of today's budget.
     """
 
-    grant: Grant
-    turns: Sequence[Turn]
+    decision: Decision
+    permits: Sequence[Permit]
     spent: Amount
 
 
-def take(
-    connection: Connection, caller: Caller, rules: Rules, wanted: Mapping[str, Amount], ended: Ended, now: float
+def admit(
+    connection: Connection,
+    caller: Caller,
+    rules: RateLimitRules,
+    wanted: Mapping[str, Amount],
+    ended: FinishedCalls,
+    now: float,
 ) -> Admission:
     """Settle what ended, and begin as many of the wanted calls as the rules allow now.
 
     Args:
         wanted: id of each call that waits -> what it may cost.
-        now: epoch seconds; machines that share a quota must agree on them within ``domain.quotas.MARGIN_S``.
+        now: epoch seconds; machines that share a quota must agree on them within ``domain.rate_limits.MARGIN_S``.
     """
-    exclude_others(connection, f"quota|{caller.tenant_id}")
+    advisory_lock(connection, f"quota|{caller.tenant_id}")
     if rules.streams is not None:
-        exclude_others(connection, f"streams|{caller.provider}")
-    _settle(connection, caller, rules, ended, now)
+        advisory_lock(connection, f"streams|{caller.provider}")
+    _record_finished(connection, caller, rules, ended, now)
     used = _used(connection, caller)
     rows = in_flight(connection, now) if rules.reserve else ()
-    standing = Standing(
+    standing = CurrentUsage(
         used=used,
         spent=costs.spent(connection, caller.tenant_id, day_of(now)) if rules.budget else NOTHING,
         reserved=reserved_amount(rows, caller, everywhere=True),
@@ -120,32 +125,34 @@ def take(
         streams=math.inf if rules.streams is None else free_slots(rows, caller, rules.streams),
     )
     estimates = [*wanted.values()]
-    granted = grant(standing, rules, estimates, now)
+    granted = decide(standing, rules, estimates, now)
     ids = [*wanted][: granted.calls]
     if ids:
-        _count(connection, caller, dict.fromkeys(grains(rules.calls, now), len(ids)))
+        _count(connection, caller, dict.fromkeys(buckets(rules.calls, now), len(ids)))
     if rules.reserve:
         add_calls(connection, caller, ids, estimates[: len(ids)], now)
     _queue(connection, caller, granted, rows, now)
     _forget(connection, caller, stale(used, (*rules.calls, *rules.tokens), now))
-    return Admission(granted, [Turn(call_id, now) for call_id in ids], standing.spent)
+    return Admission(granted, [Permit(call_id, now) for call_id in ids], standing.spent)
 
 
-def _settle(connection: Connection, caller: Caller, rules: Rules, ended: Ended, now: float) -> None:
+def _record_finished(
+    connection: Connection, caller: Caller, rules: RateLimitRules, ended: FinishedCalls, now: float
+) -> None:
     if rules.reserve:
-        remove_calls(connection, caller.tenant_id, [*(turn.id for turn in ended.turns), *ended.unsure])
-    _count(connection, caller, moves(rules.calls, [turn.at for turn in ended.turns], now))
+        remove_calls(connection, caller.tenant_id, [*(turn.id for turn in ended.permits), *ended.unacknowledged])
+    _count(connection, caller, rebucket(rules.calls, [turn.at for turn in ended.permits], now))
     costs.add_costs(connection, caller.provider, day_of(now), ended.costs)
     if ended.tokens and rules.tokens:
-        _count(connection, caller, dict.fromkeys(grains(rules.tokens, now), ended.tokens))
+        _count(connection, caller, dict.fromkeys(buckets(rules.tokens, now), ended.tokens))
 
 
-def _queue(connection: Connection, caller: Caller, granted: Grant, rows: Sequence[RowMapping], now: float) -> None:
+def _queue(connection: Connection, caller: Caller, granted: Decision, rows: Sequence[RowMapping], now: float) -> None:
     """Be one of those who wait for a stream, or be so no longer."""
     if granted.short_of_streams and not granted.over_budget:
         wait_for_slot(connection, caller, rows, now, anew=granted.calls > 0)
-    elif any(row["id"] == caller.holder for row in rows):
-        remove_calls(connection, caller.tenant_id, [caller.holder])
+    elif any(row["id"] == caller.client_id for row in rows):
+        remove_calls(connection, caller.tenant_id, [caller.client_id])
 
 
 def _used(connection: Connection, caller: Caller) -> dict[str, int]:
@@ -191,7 +198,7 @@ def free_slots(rows: Iterable[RowMapping], caller: Caller, streams: int) -> int:
     """Return how many calls a caller may begin; one stream is left to each who has been waiting for longer."""
     at_provider = [row for row in rows if row["provider"] == caller.provider]
     taken: int = sum(not row["waiting"] for row in at_provider)
-    mine = (caller.tenant_id, caller.holder)
+    mine = (caller.tenant_id, caller.client_id)
     waiting = {(row["tenant_id"], row["holder"]): row["since"] for row in at_provider if row["waiting"]}
     since = waiting.pop(mine, None)
     before: int = sum(since is None or other < since for other in waiting.values())
@@ -222,14 +229,14 @@ def wait_for_slot(
     connection: Connection, caller: Caller, rows: Iterable[RowMapping], now: float, *, anew: bool
 ) -> None:
     """Stay in the queue for a stream; who got one goes to its end."""
-    place = next((row["since"] for row in rows if row["id"] == caller.holder and row["waiting"]), now)
-    row = _row(caller, caller.holder, now if anew else place, now + WAITER_LEASE_S)
+    place = next((row["since"] for row in rows if row["id"] == caller.client_id and row["waiting"]), now)
+    row = _row(caller, caller.client_id, now if anew else place, now + WAITER_LEASE_S)
     upsert(connection, calls_under_way, [{**row, **NOTHING._asdict(), "waiting": True}])
 
 
 def release_client(connection: Connection, holder: str) -> None:
     """Forget all of a holder that ends."""
-    connection.execute(delete(calls_under_way).where(calls_under_way.c.holder == holder))
+    connection.execute(delete(calls_under_way).where(calls_under_way.c.client_id == holder))
 
 
 def _row(caller: Caller, call_id: str, since: float, lease_until: float) -> dict[str, Any]:
@@ -237,7 +244,7 @@ def _row(caller: Caller, call_id: str, since: float, lease_until: float) -> dict
         "tenant_id": caller.tenant_id,
         "id": call_id,
         "provider": caller.provider,
-        "holder": caller.holder,
+        "holder": caller.client_id,
         "since": since,
         "lease_until": lease_until,
     }

@@ -11,8 +11,8 @@ from chatai_assets.domain.ids import STREAMS, Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.dead_letters import Choice
-from chatai_assets.storage.key_values import forget_checkpoint, read_checkpoint, write_checkpoint
+from chatai_assets.storage.dead_letters import DeadLetterFilter
+from chatai_assets.storage.key_values import delete_value, get_value, put_value
 from chatai_assets.storage.projection_ledger import Projection
 from chatai_assets.storage.schema.tables import chunks, index_ledger, vectors
 from chatai_assets.storage.schema.tables import work as rows
@@ -28,18 +28,18 @@ NOTE = "the index it was for serves now, or was given up"
 
 def begin_opening(connection: Connection, number: int) -> None:
     """Let every item be opened, from the first."""
-    write_checkpoint(connection, CHECKPOINT, [number, ["", ""]])
+    put_value(connection, CHECKPOINT, [number, ["", ""]])
 
 
 def opened_for(connection: Connection) -> int | None:
     """Return the number of the index for which items were opened last, unless their work is cleared away."""
-    known, _ = read_checkpoint(connection, CHECKPOINT) or (None, None)
+    known, _ = get_value(connection, CHECKPOINT) or (None, None)
     return known
 
 
-def open_some(connection: Connection, number: int, *, now: float) -> int:
+def enqueue_some(connection: Connection, number: int, *, now: float) -> int:
     """Open the next items for the index of a number; return how many, 0 once all of them are open or done."""
-    known, after = read_checkpoint(connection, CHECKPOINT) or (None, None)
+    known, after = get_value(connection, CHECKPOINT) or (None, None)
     if known != number or after is None:
         return 0
     place = (rows.c.tenant_id, rows.c.source_key)
@@ -47,14 +47,14 @@ def open_some(connection: Connection, number: int, *, now: float) -> int:
     found = connection.execute(select(*place).where(following).order_by(*place).limit(ITEMS)).all()
     keys = [(tenant_id, key) for tenant_id, key in found]
     open_items(connection, keys, now=now)
-    write_checkpoint(connection, CHECKPOINT, [number, list(keys[-1]) if keys else None])
+    put_value(connection, CHECKPOINT, [number, list(keys[-1]) if keys else None])
     return len(keys)
 
 
 def open_items(connection: Connection, keys: list[Key], *, now: float) -> None:
     """Make items pending for the index that is being filled."""
-    work.follow_stage(connection, "parse", REINDEX, keys, now=now)
-    work.reopen(connection, REINDEX, keys, now=now)
+    work.enqueue_stage(connection, "parse", REINDEX, keys, now=now)
+    work.requeue(connection, REINDEX, keys, now=now)
 
 
 def open_states(connection: Connection) -> dict[str, int]:
@@ -69,7 +69,7 @@ def next_attempt(connection: Connection) -> float | None:
     return connection.execute(waiting).scalar()
 
 
-def overlooked(connection: Connection, serving: Projection, filling: Projection) -> list[Key]:
+def missed_items(connection: Connection, serving: Projection, filling: Projection) -> list[Key]:
     """Return some items of which the index that serves holds something, and the other one never was told of.
 
     Their work was taken away by an edit that is on its way: until it comes, the revision before it must be found.
@@ -102,10 +102,10 @@ def clear_some(connection: Connection, changes: dict[Stage, tuple[str, str]]) ->
         mine = and_(rows.c.stage == stage, tuple_(rows.c.tenant_id, rows.c.source_key).in_(done))
         current = and_(mine, rows.c.state == "done", rows.c.fingerprint == before)
         connection.execute(update(rows).where(current).values(fingerprint=after))
-    work.drop(connection, REINDEX, keys)
+    work.discard(connection, REINDEX, keys)
     if not keys:
-        dead_letters.resolve(connection, dead_letters.ids_of(connection, Choice(stage=REINDEX)), NOTE)
-        forget_checkpoint(connection, CHECKPOINT)
+        dead_letters.resolve(connection, dead_letters.ids_of(connection, DeadLetterFilter(stage=REINDEX)), NOTE)
+        delete_value(connection, CHECKPOINT)
     return len(keys)
 
 

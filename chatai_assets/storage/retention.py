@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, f
 
 from chatai_assets.storage.costs import FIGURES, KEYS
 from chatai_assets.storage.erasure import erase_vectors
-from chatai_assets.storage.key_values import forget_checkpoint
+from chatai_assets.storage.key_values import delete_value
 from chatai_assets.storage.schema.tables import (
     checkpoints,
     chunks,
@@ -22,7 +22,7 @@ from chatai_assets.storage.schema.tables import (
     vectors,
     worker_dlq,
 )
-from chatai_assets.storage.sql import exclude_others, insert_into
+from chatai_assets.storage.sql import advisory_lock, insert_into
 
 ROWS = 5_000
 """Rows of one transaction."""
@@ -37,7 +37,7 @@ BEGINNING: After = ()
 
 def roll_up_stats(connection: Connection, until: float) -> int:
     """Replace what batches did, up to a moment, by one row per stage and hour of arrival; return rows saved."""
-    exclude_others(connection, "roll up stats")
+    advisory_lock(connection, "roll up stats")
     stats = stage_stats.c
     by = (stats.stream, stats.stage, stats.hour)
     old = stats.at < until
@@ -56,7 +56,7 @@ def roll_up_stats(connection: Connection, until: float) -> int:
 
 def roll_up_costs(connection: Connection, before_day: str) -> int:
     """Let the costs of a day before one, e.g. ``2026-11-21``, tell no hour of arrival; return rows of hours."""
-    exclude_others(connection, "roll up costs")
+    advisory_lock(connection, "roll up costs")
     cost = provider_costs.c
     by_hour = and_(cost.day < before_day, cost.hour != "")
     day = connection.execute(select(func.min(cost.day)).where(by_hour)).scalar()
@@ -93,7 +93,7 @@ def drop_pulses(connection: Connection, until: float) -> int:
     alive = select(checkpoints.c.name, checkpoints.c.value).where(checkpoints.c.name.like("alive %"))
     gone = [name for name, value in connection.execute(alive.limit(ROWS)) if value < until]
     for name in gone:
-        forget_checkpoint(connection, name)
+        delete_value(connection, name)
     return len(gone)
 
 

@@ -15,7 +15,7 @@ AT_ONCE = 500
 """Values of one statement where there may be many: planners like fewer than SQLite's 32,766."""
 
 
-def portions(values: Collection[T]) -> Iterator[list[T]]:
+def batched(values: Collection[T]) -> Iterator[list[T]]:
     """Yield values in portions that one statement takes."""
     each = list(values)
     return (each[first : first + AT_ONCE] for first in range(0, len(each), AT_ONCE))
@@ -26,13 +26,13 @@ def insert_into(connection: Connection, table: Table) -> Insert:
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def exclude_others(connection: Connection, name: str) -> None:
+def advisory_lock(connection: Connection, name: str) -> None:
     """Make others who ask for the same name wait until the transaction ends; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_number(name))))
 
 
-def beside_others(connection: Connection, name: str) -> None:
+def advisory_lock_shared(connection: Connection, name: str) -> None:
     """Make whoever wants to exclude others from a name wait until the transaction ends, but not those who do not."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock_shared(_number(name))))
@@ -48,7 +48,7 @@ def lock_rows(connection: Connection, rows: Select[Any]) -> None:
         connection.execute(rows.with_for_update()).all()
 
 
-def each_of(connection: Connection, values: Sequence[Any]) -> TableValuedAlias:
+def json_values_table(connection: Connection, values: Sequence[Any]) -> TableValuedAlias:
     """Return a table whose column ``value`` holds JSON values, handed over as one parameter.
 
     A statement with a parameter for each of a thousand takes longer to make than to run.

@@ -27,15 +27,15 @@ from sqlalchemy import (
 )
 
 from chatai_assets.domain.ids import Stream, digest, stream_of
-from chatai_assets.domain.revisions import Kind, Known
+from chatai_assets.domain.revisions import Kind, KnownRevision
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage.items import items_table
 from chatai_assets.storage.schema.tables import documents, tombstones, work
-from chatai_assets.storage.sql import exclude_others, insert_into, lock_rows
+from chatai_assets.storage.sql import advisory_lock, insert_into, lock_rows
 from chatai_assets.storage.work_queue import Key
 
 Reason = Literal["expired", "forgotten"]
-Leaving = Mapping[Key, float]
+PendingErasures = Mapping[Key, float]
 """Item -> when it was condemned: who erases it does so only if it was not condemned anew since."""
 NOTES: Mapping[Reason, str] = {"expired": "the item expired", "forgotten": "the item was forgotten"}
 NO_HOUR = ""
@@ -43,15 +43,15 @@ NO_HOUR = ""
 KINDS: Mapping[Stream, Kind] = {"posts": "post", "documents": "document"}
 
 
-def close_door(connection: Connection, tenant_id: str, kind: Kind) -> None:
+def lock_inbox(connection: Connection, tenant_id: str, kind: Kind) -> None:
     """Let nothing of a tenant and kind arrive until the transaction ends."""
-    exclude_others(connection, f"inbox {kind} {tenant_id}")
+    advisory_lock(connection, f"inbox {kind} {tenant_id}")
 
 
-def close_doors(connection: Connection, keys: Iterable[Key]) -> None:
+def lock_inboxes(connection: Connection, keys: Iterable[Key]) -> None:
     """Let nothing arrive of the kinds and tenants of some items, always in the same order, lest two deadlock."""
     for tenant_id, kind in sorted({(tenant_id, KINDS[stream_of(source_key)]) for tenant_id, source_key in keys}):
-        close_door(connection, tenant_id, kind)
+        lock_inbox(connection, tenant_id, kind)
 
 
 def expired_keys(connection: Connection, stream: Stream, until: float, limit: int) -> list[Key]:
@@ -62,7 +62,7 @@ def expired_keys(connection: Connection, stream: Stream, until: float, limit: in
     return [(tenant_id, key) for tenant_id, key in connection.execute(due.order_by(item.expires_at).limit(limit))]
 
 
-def condemn(
+def mark_for_erasure(
     connection: Connection, stream: Stream, keys: Collection[Key], reason: Reason, *, now: float, until: float | None
 ) -> int:
     """Let items leave and nobody work on them any more; return how many there were.
@@ -70,7 +70,7 @@ def condemn(
     Args:
         until: only those that expired then or before; None for all of them.
     """
-    close_doors(connection, keys)
+    lock_inboxes(connection, keys)
     item = items_table(stream).c
     named = tuple_(item.tenant_id, item.source_key).in_(keys)
     # An edit may have come before the door was closed.
@@ -127,7 +127,7 @@ def _name_hash(file_name: str) -> str:
     return digest("file name", file_name)[:32]
 
 
-def forgotten_twin(connection: Connection, tenant_id: str, file_name: str, content_hash: str) -> str | None:
+def matching_tombstone(connection: Connection, tenant_id: str, file_name: str, content_hash: str) -> str | None:
     """Return the source key of a forgotten document of this name and these bytes, if there is one."""
     stone = tombstones.c
     same = (stone.tenant_id == tenant_id, stone.content_hash == content_hash, stone.name_hash == _name_hash(file_name))
@@ -135,7 +135,7 @@ def forgotten_twin(connection: Connection, tenant_id: str, file_name: str, conte
     return connection.execute(found).scalar()
 
 
-def entomb(connection: Connection, tenant_id: str, source_keys: Collection[str], *, now: float) -> None:
+def write_tombstones(connection: Connection, tenant_id: str, source_keys: Collection[str], *, now: float) -> None:
     """Put up tombstones of items that were deleted before they came, and make those of expired ones last."""
     rows = [
         {
@@ -164,13 +164,13 @@ def entomb(connection: Connection, tenant_id: str, source_keys: Collection[str],
     )
 
 
-def stone_of(connection: Connection, key: Key) -> RowMapping | None:
+def tombstone_of(connection: Connection, key: Key) -> RowMapping | None:
     """Return the tombstone of an item, or None."""
     mine = and_(tombstones.c.tenant_id == key[0], tombstones.c.source_key == key[1])
     return connection.execute(select(tombstones).where(mine)).mappings().first()
 
 
-def tenants_of_stones(connection: Connection, source_key: str) -> list[str]:
+def tenants_of_tombstones(connection: Connection, source_key: str) -> list[str]:
     """Return the tenants that have a tombstone of this source key."""
     mine = select(tombstones.c.tenant_id).where(tombstones.c.source_key == source_key)
     return list(connection.execute(mine.order_by(tombstones.c.tenant_id)).scalars())
@@ -189,7 +189,7 @@ def any_forgotten(connection: Connection, tenant_id: str, source_keys: Collectio
     return connection.execute(select(stone.seq).where(*mine).limit(1)).first() is not None
 
 
-def leaving_of(connection: Connection, keys: Collection[Key]) -> dict[Key, float]:
+def pending_erasure_of(connection: Connection, keys: Collection[Key]) -> dict[Key, float]:
     """Return those of some items that are condemned and not erased yet."""
     stone = tombstones.c
     mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(keys), stone.erased_at.is_(None))
@@ -197,7 +197,7 @@ def leaving_of(connection: Connection, keys: Collection[Key]) -> dict[Key, float
     return {(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
 
 
-def leaving(connection: Connection, limit: int) -> dict[Key, float]:
+def pending_erasures(connection: Connection, limit: int) -> dict[Key, float]:
     """Return condemned items that are not erased yet, the first condemned first."""
     stone = tombstones.c
     some = select(stone.tenant_id, stone.source_key, stone.condemned_at).where(stone.erased_at.is_(None))
@@ -205,7 +205,7 @@ def leaving(connection: Connection, limit: int) -> dict[Key, float]:
     return {(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
 
 
-def still_leaving(connection: Connection, items: Leaving) -> list[Key]:
+def still_pending(connection: Connection, items: PendingErasures) -> list[Key]:
     """Return those of the items that nothing happened to since, and keep it so until the transaction ends."""
     stone = tombstones.c
     mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(list(items)), stone.erased_at.is_(None))
@@ -220,18 +220,20 @@ def set_erased(connection: Connection, keys: Collection[Key], now: float) -> Non
     connection.execute(update(tombstones).where(mine).values(erased_at=now))
 
 
-def condemn_again(connection: Connection, keys: Collection[Key], now: float) -> int:
+def re_mark(connection: Connection, keys: Collection[Key], now: float) -> int:
     """Let items that were erased, or are about to be, leave once more, since a store still holds something of them."""
     mine = tuple_(tombstones.c.tenant_id, tombstones.c.source_key).in_(keys)
     return connection.execute(update(tombstones).where(mine).values(condemned_at=now, erased_at=None)).rowcount
 
 
-def known_gone(connection: Connection, tenant_id: str, keys: Collection[str]) -> dict[str, Known]:
+def known_gone(connection: Connection, tenant_id: str, keys: Collection[str]) -> dict[str, KnownRevision]:
     """Return source key -> latest revision that was known, of items that left or are leaving."""
     stone = tombstones.c
     columns = (stone.source_key, stone.seq, stone.revised_at, stone.content_hash)
     rows = connection.execute(select(*columns).where(stone.tenant_id == tenant_id, stone.source_key.in_(keys)))
-    return {key: Known(seq, revised_at, content_hash, gone=True) for key, seq, revised_at, content_hash in rows}
+    return {
+        key: KnownRevision(seq, revised_at, content_hash, erased=True) for key, seq, revised_at, content_hash in rows
+    }
 
 
 def remove(connection: Connection, tenant_id: str, keys: Collection[str]) -> None:

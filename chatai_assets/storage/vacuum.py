@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from chatai_assets.domain.circuit_breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.storage.engine import Records, store_errors
+from chatai_assets.storage.engine import Records, translate_errors
 from chatai_assets.storage.schema.tables import metadata
 
 LOCK_S = 60
@@ -23,7 +23,7 @@ def vacuum(records: Records) -> None:
     Raises:
         StoreUnavailable: others do not let go of it, or the disk has no room for a second copy.
     """
-    with store_errors():
+    with translate_errors():
         if records.engine.dialect.name == "sqlite":
             _vacuum_file(records.engine)
         else:

@@ -12,11 +12,11 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, select, update
 
-from chatai_assets.domain.errors import IndexMoved
-from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.domain.errors import IndexSuperseded
+from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.projection_ledger import Projection
 from chatai_assets.storage.schema.tables import indexes
-from chatai_assets.storage.sql import exclude_others, upsert
+from chatai_assets.storage.sql import advisory_lock, upsert
 
 State = Literal["serving", "filling", "kept", "dropping"]
 """It is searched; it will be; it was and may be again; it is about to go."""
@@ -32,7 +32,7 @@ class Index:
 
     Attributes:
         number: 1 is that of a new home; none comes again.
-        embedder: who embeds for it, as ``domain.embedders`` writes it.
+        embedder: who embeds for it, as ``domain.embedding_model`` writes it.
         model: the key of its vectors.
         made_at: epoch seconds; so is ``changed_at``.
     """
@@ -70,7 +70,7 @@ def index_of(connection: Connection, state: State) -> Index | None:
     return next((Index(**row) for row in rows), None)
 
 
-def hold(connection: Connection, number: int, state: State) -> None:
+def require_state(connection: Connection, number: int, state: State) -> None:
     """Let an index stay what it is until the transaction ends.
 
     Raises:
@@ -78,31 +78,31 @@ def hold(connection: Connection, number: int, state: State) -> None:
     """
     mine = select(indexes.c.number).where(indexes.c.number == number, indexes.c.state == state)
     if connection.execute(mine.with_for_update(read=True)).first() is None:
-        raise IndexMoved(f"the vector index {number} is not {state} any more")
+        raise IndexSuperseded(f"the vector index {number} is not {state} any more")
 
 
 def add_index(connection: Connection, embedder: str, model: str, dimensions: int, state: State, *, now: float) -> Index:
     """Add an index; where another is in a state that only one may have, return that one instead."""
-    exclude_others(connection, CHANGES)
+    advisory_lock(connection, CHANGES)
     standing = index_of(connection, state)
     if standing:
         return standing
-    number = (read_checkpoint(connection, NEWEST) or 0) + 1
-    write_checkpoint(connection, NEWEST, number)
+    number = (get_value(connection, NEWEST) or 0) + 1
+    put_value(connection, NEWEST, number)
     index = Index(number, embedder, model, dimensions, state, now, now)
     upsert(connection, indexes, [{name: getattr(index, name) for name in index.__slots__}])
     return index
 
 
-def leave_indexes(connection: Connection) -> list[Index]:
+def lock_for_change(connection: Connection) -> list[Index]:
     """Return all indexes and let nobody else change any of them until the transaction ends."""
-    exclude_others(connection, CHANGES)
+    advisory_lock(connection, CHANGES)
     return every_index(connection)
 
 
-def lock_indexes(connection: Connection) -> list[Index]:
+def lock_exclusively(connection: Connection) -> list[Index]:
     """Return all indexes and let nobody else change, or count on, any of them until the transaction ends."""
-    exclude_others(connection, CHANGES)
+    advisory_lock(connection, CHANGES)
     rows = connection.execute(select(indexes).order_by(indexes.c.number).with_for_update()).mappings()
     return [Index(**row) for row in rows]
 

@@ -9,20 +9,20 @@ from sqlalchemy import Connection, RowMapping, Text, and_, cast, delete, exists,
 
 from chatai_assets.domain.ids import digest
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.storage.items import TEXTS, Rows, of_owner
+from chatai_assets.storage.items import TEXTS, Rows, claimed_by
 from chatai_assets.storage.schema.tables import chunks, pages, post_enrichment, posts, work
-from chatai_assets.storage.sql import beside_others, insert_into, upsert
+from chatai_assets.storage.sql import advisory_lock_shared, insert_into, upsert
 from chatai_assets.storage.work_queue import Key
 
 CRAWL = "crawl"
 AT_ONCE = 500
 """Pages asked for in one statement."""
 
-Place = tuple[str, str]
+PageKey = tuple[str, str]
 """Tenant and hash of the URL: what names a page."""
 
 
-def page_place(tenant_id: str, url: str) -> Place:
+def page_place(tenant_id: str, url: str) -> PageKey:
     """Return under which key a tenant's reading of a page is kept."""
     return tenant_id, digest(url)[:32]
 
@@ -65,7 +65,7 @@ def close_crawl(connection: Connection, hour: str) -> None:
     connection.execute(delete(work).where(waiting))
 
 
-def known_pages(connection: Connection, places: Collection[Place]) -> dict[Place, RowMapping]:
+def known_pages(connection: Connection, places: Collection[PageKey]) -> dict[PageKey, RowMapping]:
     """Return what is kept of pages."""
     wanted, found = sorted(places), {}
     for start in range(0, len(wanted), AT_ONCE):
@@ -83,7 +83,7 @@ def keep_pages(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 def page_chunks(connection: Connection, owner: str) -> Rows:
     """Return ``tenant_id source_key part ordinal text_hash`` of the chunks that come from pages, of a claim."""
     columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal, chunks.c.text_hash)
-    return connection.execute(of_owner(chunks, *columns, owner=owner).where(chunks.c.part != BODY)).mappings().all()
+    return connection.execute(claimed_by(chunks, *columns, owner=owner).where(chunks.c.part != BODY)).mappings().all()
 
 
 def replace_page_chunks(connection: Connection, keys: Collection[Key], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -92,7 +92,7 @@ def replace_page_chunks(connection: Connection, keys: Collection[Key], rows: Seq
         mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
         connection.execute(delete(chunks).where(mine, chunks.c.part != BODY))
     if rows:
-        beside_others(connection, TEXTS)
+        advisory_lock_shared(connection, TEXTS)
         connection.execute(insert(chunks), rows)
 
 

@@ -50,7 +50,7 @@ def is_due(now: float) -> Any:
     return or_(waiting, lapsed)
 
 
-def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) -> int:
+def mark_done(connection: Connection, owner: str, *, fingerprint: str, now: float) -> int:
     """Mark all rows that are still the owner's as done; return how many."""
     result = connection.execute(
         update(work)
@@ -60,7 +60,7 @@ def finish(connection: Connection, owner: str, *, fingerprint: str, now: float) 
     return result.rowcount
 
 
-def fail(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]], *, now: float) -> None:
+def mark_failed(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]], *, now: float) -> None:
     """Mark items of the owner as failed for good: ``(key, error class)``."""
     _each(
         connection,
@@ -76,7 +76,7 @@ def fail(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]]
     )
 
 
-def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, str, float]], *, now: float) -> None:
+def reschedule(connection: Connection, owner: str, retries: Sequence[tuple[Key, str, float]], *, now: float) -> None:
     """Give items back for a later attempt: ``(key, error class, epoch second of the attempt)``."""
     _each(
         connection,
@@ -93,7 +93,7 @@ def postpone(connection: Connection, owner: str, retries: Sequence[tuple[Key, st
     )
 
 
-def put_off(connection: Connection, owner: str, later: Sequence[tuple[Key, str, float]], *, now: float) -> None:
+def defer(connection: Connection, owner: str, later: Sequence[tuple[Key, str, float]], *, now: float) -> None:
     """Give items back that were not tried: ``(key, error class, epoch second of the attempt)``; none is used up."""
     _each(
         connection,
@@ -103,14 +103,16 @@ def put_off(connection: Connection, owner: str, later: Sequence[tuple[Key, str, 
     )
 
 
-def puts_off(connection: Connection, stream: Stream, stage: Stage, hour: str, error_class: str, *, now: float) -> bool:
+def has_deferred(
+    connection: Connection, stream: Stream, stage: Stage, hour: str, error_class: str, *, now: float
+) -> bool:
     """Return whether items of an hour are put off for a reason, until later than now."""
     mine = (work.c.stream == stream, work.c.stage == stage, work.c.state == "pending", work.c.hour == hour)
     later = (work.c.next_attempt_at > now, work.c.error_class == error_class)
     return connection.execute(select(work.c.seq).where(*mine, *later).limit(1)).first() is not None
 
 
-def put_off_for(
+def count_deferred(
     connection: Connection, stream: Stream, stages: Sequence[Stage], error_class: str, *, now: float
 ) -> dict[str, int]:
     """Return tenant -> rows that are put off for a reason, until later than now."""
@@ -120,7 +122,7 @@ def put_off_for(
     return {tenant_id: count for tenant_id, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
 
 
-def make_due(
+def release_deferred(
     connection: Connection, stream: Stream, stages: Sequence[Stage], tenants: Sequence[str], error_class: str
 ) -> None:
     """Make due what was put off for a reason that is gone for these tenants."""
@@ -144,7 +146,7 @@ def _each(
         )
 
 
-def follow(
+def enqueue(
     connection: Connection, owner: str, stages: Iterable[Stage], *, now: float, keys: Sequence[Key] | None = None
 ) -> None:
     """Make the next stages pending for items of the owner, where they have no row yet.
@@ -159,7 +161,7 @@ def follow(
         _add_rows(connection, stage, mine, now)
 
 
-def follow_stage(connection: Connection, after: Stage, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
+def enqueue_stage(connection: Connection, after: Stage, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
     """Make a stage pending for items that have a row of another one, where they have none of this."""
     if keys:
         named = tuple_(work.c.tenant_id, work.c.source_key).in_(keys)
@@ -177,7 +179,7 @@ def _add_rows(connection: Connection, stage: Stage, upstream: ColumnElement[bool
     )
 
 
-def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float, owner: str | None = None) -> None:
+def requeue(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float, owner: str | None = None) -> None:
     """Make a stage pending again where it was already looked at; a claim on it is lost.
 
     Args:
@@ -188,7 +190,7 @@ def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: fl
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
     # Whoever claims a row now would not see what it is opened for.
     lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
-    looked_at = _looked_at(connection, named) if owner is None else _looked_at_of(connection, owner, stage, keys)
+    looked_at = _mark_pending(connection, named) if owner is None else _mark_pending_of(connection, owner, stage, keys)
     if looked_at:
         connection.execute(
             update(work)
@@ -200,22 +202,24 @@ def reopen(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: fl
         )
 
 
-def _looked_at(connection: Connection, rows: ColumnElement[bool]) -> list[Key]:
+def _mark_pending(connection: Connection, rows: ColumnElement[bool]) -> list[Key]:
     """Return the items of rows that are not as nobody has looked at them; usually there are none."""
     touched = or_(work.c.state != "pending", work.c.attempts > 0, work.c.losses > 0)
     found = connection.execute(select(work.c.tenant_id, work.c.source_key).where(rows, touched))
     return [(tenant_id, source_key) for tenant_id, source_key in found]
 
 
-def _looked_at_of(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key]) -> list[Key]:
+def _mark_pending_of(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key]) -> list[Key]:
     held = work.alias("held")
     theirs = select(held.c.tenant_id, held.c.source_key).where(held.c.owner == owner)
-    found = _looked_at(connection, and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(theirs)))
+    found = _mark_pending(
+        connection, and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(theirs))
+    )
     wanted = set(keys)
     return [key for key in found if key in wanted]
 
 
-def drop(connection: Connection, stage: Stage, keys: Sequence[Key]) -> None:
+def discard(connection: Connection, stage: Stage, keys: Sequence[Key]) -> None:
     """Forget that items ever came to a stage; a claim on them is lost."""
     if keys:
         named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
@@ -228,7 +232,7 @@ def redo(connection: Connection, key: Key, stage: Stage, *, now: float) -> str |
     hour = connection.execute(select(work.c.hour).where(mine, work.c.stage == stage)).scalar()
     if hour is None:
         return None
-    reopen(connection, stage, [key], now=now)
+    requeue(connection, stage, [key], now=now)
     connection.execute(update(work).where(mine, work.c.stage == stage).values(fingerprint=None))
     connection.execute(delete(work).where(mine, work.c.stage.in_(DOWNSTREAM[stage])))
     return str(hour)

@@ -1,6 +1,6 @@
 """Turns at a store that many machines write: what the lock of its file is for an embedded one.
 
-"Still mine? - announce - write" (``stages.projections``) is right only if no other writer comes in between. A turn is
+"Still mine? - announce - write" (``pipeline.projections.writes``) is right only if no other writer comes in between. A turn is
 an advisory lock of PostgreSQL, held by a transaction of its own: it comes in the order of asking, ends with the process
 or its connection, and works through poolers that hand out connections by transaction. Beside SQLite, which only
 processes of one machine share, it is a lock on a file.
@@ -25,15 +25,15 @@ from sqlalchemy.exc import OperationalError
 
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.files.locks import CheckLock
-from chatai_assets.storage.engine import Records, store_errors, wait_at_most
-from chatai_assets.storage.sql import exclude_others
+from chatai_assets.storage.engine import Records, translate_errors, wait_at_most
+from chatai_assets.storage.sql import advisory_lock
 
 TURN_TIMEOUT_S = 120.0
 LOCK_NOT_AVAILABLE = "55P03"
 
 
 @contextmanager
-def turn(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[CheckLock]:
+def writer_lock(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[CheckLock]:
     """Hold the only turn at a store until the block ends.
 
     Args:
@@ -52,7 +52,7 @@ def _in_database(records: Records, store: str, timeout_s: float) -> Iterator[Che
     with records.begin() as connection:
         wait_at_most(connection, timeout_s)
         try:
-            exclude_others(connection, f"turn {store}")
+            advisory_lock(connection, f"turn {store}")
         except OperationalError as error:
             if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
                 raise
@@ -74,7 +74,7 @@ def _in_file(records: Records, store: str, timeout_s: float) -> Iterator[CheckLo
 
 
 def _ask(connection: Connection) -> None:
-    with store_errors():
+    with translate_errors():
         connection.execute(text("SELECT 1"))
 
 

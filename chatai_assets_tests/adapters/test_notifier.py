@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from chatai_assets.adapters import notifier as announcements
-from chatai_assets.adapters.notifier import Announcements
+from chatai_assets.adapters.notifier import AppriseNotifier
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
 from chatai_assets_tests.support.providers.http_server import Request, Response, serving
@@ -51,19 +51,19 @@ def logged(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_what_is_announced_reaches_the_channel_and_the_log(webhook: Webhook, capsys: pytest.CaptureFixture[str]):
-    assert Announcements([webhook.url]).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([webhook.url]).announce("Outage", "GigaChat is down.") == []
     assert [(said["title"], said["message"]) for said in webhook.told] == [("Outage", "GigaChat is down.")]
     assert "GigaChat is down." in logged(capsys)
 
 
 def test_without_channels_the_log_alone_is_told(capsys: pytest.CaptureFixture[str]):
-    assert Announcements([]).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([]).announce("Outage", "GigaChat is down.") == []
     assert "GigaChat is down." in logged(capsys)
 
 
 def test_a_channel_that_fails_is_tried_again(webhook: Webhook):
     webhook.refuse = announcements.TRIES - 1
-    assert Announcements([webhook.url]).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([webhook.url]).announce("Outage", "GigaChat is down.") == []
     assert (webhook.asked, len(webhook.told)) == (announcements.TRIES, 1)
 
 
@@ -71,7 +71,7 @@ def test_a_channel_that_keeps_failing_is_named_without_its_secret_and_holds_up_n
     webhook: Webhook, capsys: pytest.CaptureFixture[str]
 ):
     closed = "json://127.0.0.1:9/secret-of-the-closed"
-    both = Announcements([closed, webhook.url])
+    both = AppriseNotifier([closed, webhook.url])
     assert both.announce("Outage", "GigaChat is down.") == ["1:json"]
     assert len(webhook.told) == 1
     said = logged(capsys)
@@ -82,7 +82,7 @@ def test_a_channel_that_keeps_failing_is_named_without_its_secret_and_holds_up_n
 
 def test_only_the_channels_that_did_not_take_it_are_told_again(webhook: Webhook):
     webhook.refuse = announcements.TRIES
-    two = Announcements([webhook.url, webhook.url])
+    two = AppriseNotifier([webhook.url, webhook.url])
     failed = two.announce("Outage", "GigaChat is down.")
     assert failed == ["1:json"]
     assert two.announce("Outage", "GigaChat is down.", only=failed) == []
@@ -92,7 +92,7 @@ def test_only_the_channels_that_did_not_take_it_are_told_again(webhook: Webhook)
 def test_a_channel_that_hangs_is_left_in_time(webhook: Webhook, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(announcements, "CHANNEL_S", 0.3)
     webhook.hang = True
-    assert Announcements([f"{webhook.url}?rto=1"]).announce("Outage", "GigaChat is down.") == ["1:json"]
+    assert AppriseNotifier([f"{webhook.url}?rto=1"]).announce("Outage", "GigaChat is down.") == ["1:json"]
 
 
 @pytest.mark.parametrize("value", ["no-address-at-all", "json://ok.example no-address"])
@@ -104,7 +104,7 @@ def test_an_address_that_is_none_is_refused_without_being_quoted(value: str):
 
 def test_a_channel_that_nobody_knows_is_refused_when_it_is_opened():
     with pytest.raises(InvalidSetting, match="channel 1"):
-        Announcements(["nobody-knows://secret"])
+        AppriseNotifier(["nobody-knows://secret"])
 
 
 def test_the_settings_never_show_a_channel():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from chatai_assets.adapters import sentry
-from chatai_assets.adapters.notifier import Announcements
+from chatai_assets.adapters.notifier import AppriseNotifier
 from chatai_assets.adapters.sentry import Sentry
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
@@ -52,7 +52,7 @@ def relay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
 
 
 def test_an_announcement_is_one_event_and_figures_make_no_new_issue(relay: Relay):
-    channels = Announcements([], relay.dsn)
+    channels = AppriseNotifier([], relay.dsn)
     assert channels.announce("chatai_assets: 1,200 new dead letters", "Отказано 1,200 раз.") == []
     assert channels.announce("chatai_assets: 7 new dead letters", "Отказано 7 раз.") == []
     first, second = relay.events.values()
@@ -63,13 +63,13 @@ def test_an_announcement_is_one_event_and_figures_make_no_new_issue(relay: Relay
 
 def test_what_is_refused_is_tried_again_as_the_same_event(relay: Relay):
     relay.refuse = sentry.TRIES - 1
-    assert Announcements([], relay.dsn).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([], relay.dsn).announce("Outage", "GigaChat is down.") == []
     assert (relay.asked, len(relay.events)) == (sentry.TRIES, 1)
 
 
 def test_a_sentry_that_keeps_refusing_is_named_and_can_be_told_later(relay: Relay, capsys: pytest.CaptureFixture[str]):
     relay.refuse = sentry.TRIES
-    channels = Announcements([], relay.dsn)
+    channels = AppriseNotifier([], relay.dsn)
     failed = channels.announce("Outage", "GigaChat is down.")
     assert failed == ["sentry"]
     assert channels.announce("Outage", "GigaChat is down.", only=failed) == []

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from chatai_assets.domain.documents import Section
-from chatai_assets.domain.text.boundaries import borders_of
-from chatai_assets.domain.text.chunking import DEFAULT_LIMITS, Chunk, Earlier, cut, recut
+from chatai_assets.domain.text.boundaries import find_boundaries
+from chatai_assets.domain.text.chunking import DEFAULT_LIMITS, Chunk, PreviousChunks, chunk_text, rechunk
 from chatai_assets.domain.text.language import word_set
 
 SYLLABLES = sorted(
@@ -78,7 +78,7 @@ def by_rank(sentences: Sequence[str]) -> list[str]:
 
     Those are left out at whose start or end there is no border: they end with an abbreviation, or come after one.
     """
-    borders = borders_of(" ".join(["Начало.", *sentences, ""]), (), DEFAULT_LIMITS.piece)
+    borders = find_boundaries(" ".join(["Начало.", *sentences, ""]), (), DEFAULT_LIMITS.segment)
     ranks = dict(zip(borders.offsets, borders.ranks, strict=True))
     places = pairwise(accumulate((len(one) + 1 for one in sentences), initial=len("Начало. ")))
     rank_of = {one: ranks[at] for one, (at, end) in zip(sentences, places, strict=True) if {at, end} <= ranks.keys()}
@@ -96,15 +96,15 @@ def laid_out(document: Sequence[Paragraph]) -> tuple[str, list[Section]]:
     return "\n\n".join(blocks), sections
 
 
-def chunks_of(document: Sequence[Paragraph], earlier: Earlier | None = None) -> list[Chunk]:
+def chunks_of(document: Sequence[Paragraph], earlier: PreviousChunks | None = None) -> list[Chunk]:
     """Return the chunks of a document that may have been cut before."""
     text, sections = laid_out(document)
-    return recut(earlier, text, sections=sections) if earlier else cut(text, sections=sections)
+    return rechunk(earlier, text, sections=sections) if earlier else chunk_text(text, sections=sections)
 
 
-def as_it_was(document: Sequence[Paragraph], chunks: Sequence[Chunk]) -> Earlier:
+def as_it_was(document: Sequence[Paragraph], chunks: Sequence[Chunk]) -> PreviousChunks:
     """Return how a document was cut."""
-    return Earlier(laid_out(document)[0], [(chunk.start, chunk.end) for chunk in chunks])
+    return PreviousChunks(laid_out(document)[0], [(chunk.start, chunk.end) for chunk in chunks])
 
 
 def edited(document: Sequence[Paragraph], kind: str, place: str, dice: random.Random) -> list[Paragraph]:
@@ -168,7 +168,9 @@ def measure(documents: int, edits: int, seed: int) -> Findings:
     return found
 
 
-def _count(found: Findings, earlier: Earlier, document: Sequence[Paragraph], kind: str, place: str) -> Earlier:
+def _count(
+    found: Findings, earlier: PreviousChunks, document: Sequence[Paragraph], kind: str, place: str
+) -> PreviousChunks:
     chunks = chunks_of(document, earlier)
     found.new[kind, place, earlier.new_in(chunks)] += 1
     found.alone[min(earlier.new_in(chunks_of(document)), MANY)] += 1

@@ -18,11 +18,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.errors import Outage
 from chatai_assets.domain.ids import Stage
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import read_settings
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import Limits, ingest_posts, message, process_all, rows
@@ -62,7 +62,7 @@ def speed(posts: int, latency_s: float) -> dict[str, Any]:
     """Tag posts that are parsed already."""
     with server_process(latency_s) as variables, tempfile.TemporaryDirectory() as home:
         asked = {"CHATAI_HOME": home, "CHATAI_MODELS": "free", "CHATAI_TAGGER": "gigachat", **AMPLE, **variables}
-        with Parts(read_settings(asked)) as parts:
+        with Services(read_settings(asked)) as parts:
             _bring(parts, posts)
             started, cpu = time.monotonic(), time.process_time()
             reports = process_all(parts, stages=("tag",))
@@ -89,7 +89,7 @@ def storm(posts: int, latency_s: float, per_minute: int = 3_000) -> dict[str, An
             "CHATAI_QUOTA_MINUTE": str(per_minute),
             **variables,
         }
-        with Parts(read_settings(asked)) as parts:
+        with Services(read_settings(asked)) as parts:
             _bring(parts, posts)
             ask_server(address(variables), "/_behave", {"shares": STORM, "latency_s": latency_s})
             started = time.monotonic()
@@ -116,7 +116,7 @@ def quota(seconds: float, per_minute: int = 100) -> dict[str, Any]:
     with server_process(0.2) as variables, tempfile.TemporaryDirectory() as home:
         asked = {"CHATAI_HOME": home, "CHATAI_MODELS": "free", "CHATAI_TAGGER": "gigachat", **AMPLE, **variables}
         asked |= {"CHATAI_QUOTA_MINUTE": str(per_minute), "CHATAI_QUOTA_PATIENCE_S": str(int(seconds))}
-        with Parts(read_settings(asked)) as parts:
+        with Services(read_settings(asked)) as parts:
             assert parts.records
         _crowd(4, ["ask", str(time.time() + seconds)], asked)
         counts = ask_server(address(variables), "/_counts")
@@ -131,7 +131,7 @@ def quota(seconds: float, per_minute: int = 100) -> dict[str, Any]:
     }
 
 
-def _bring(parts: Parts, posts: int) -> None:
+def _bring(parts: Services, posts: int) -> None:
     texts = (f"Вчера поезд {number} видел город Казань и реку Волга близ моста." for number in range(1, posts + 1))
     ingest_posts(parts, (message(number, text) for number, text in enumerate(texts, start=1)))
     process_all(parts, stages=("parse",))
@@ -147,7 +147,7 @@ def _crowd(processes: int, what: list[str], variables: dict[str, str]) -> None:
 
 def work_on(variables: dict[str, str]) -> None:
     """Do what is due until nothing is open, as runs do that are asked for again and again."""
-    with Parts(read_settings(variables)) as parts:
+    with Services(read_settings(variables)) as parts:
         while any(row["state"] in {"pending", "working"} for row in rows(parts, schema.work) if row["stage"] in ASKED):
             try:
                 process_all(parts, stages=ASKED, limits=Limits(batch_items=300))
@@ -158,12 +158,12 @@ def work_on(variables: dict[str, str]) -> None:
 
 def ask_until(end: float, variables: dict[str, str]) -> None:
     """Ask new questions until a moment, epoch seconds."""
-    with Parts(read_settings(variables)) as parts:
+    with Services(read_settings(variables)) as parts:
         number = time.monotonic_ns()
         while (left := end - time.time()) > 0:
             del left
             number += 25
-            parts.tagger.tag([Question("t", f"вопрос {one} о городе") for one in range(number, number + 25)])
+            parts.tagger.tag([ModelInput("t", f"вопрос {one} о городе") for one in range(number, number + 25)])
 
 
 def _table(title: str, figures: dict[str, Any]) -> Table:

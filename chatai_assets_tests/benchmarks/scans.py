@@ -70,7 +70,7 @@ def measure(texts: list[str], pages: list[Image.Image], folder: Path) -> tuple[f
     halves = [scanned(folder / f"{half}.pdf", pages[half::WORKERS]) for half in range(WORKERS)]
     records = open_records(f"sqlite:///{folder / 'records.sqlite'}")
     with closing(records), ParserPool(WORKERS) as pool:
-        reader = DocumentReader(pool, records, OcrLimits(patience_s=3_600))
+        reader = DocumentReader(pool, records, OcrLimits(max_wait_s=3_600))
         started = time.monotonic()
         documents = list(reader.read_many(Upload(path, path.name, "default") for path in halves))
         seconds = time.monotonic() - started

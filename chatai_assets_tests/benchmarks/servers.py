@@ -22,8 +22,8 @@ from sqlalchemy import func, select
 
 from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.orchestration.local_runner import process, unhurried
-from chatai_assets.services import Parts
+from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import contents, differences, free_settings, ingest_files, loose_ends
 from chatai_assets_tests.support.qdrant_wire import qdrant_wire
@@ -66,9 +66,9 @@ def servers(*, over_grpc: bool) -> Iterator[dict[str, str]]:
 def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]) -> Filled:
     """Bring the corpus into a new home and do all that is due, as ``chatai ingest`` and ``chatai process`` do."""
     started = time.monotonic()
-    with Parts(free_settings(home, variables, log_level="ERROR")) as parts:
+    with Services(free_settings(home, variables, log_level="ERROR")) as parts:
         ingest_files(parts, paths, now=now)
-        outcome = process(parts, lambda: build_defs(unhurried(parts.settings), parts=parts))
+        outcome = run_pending(parts, lambda: build_defs(with_larger_runs(parts.settings), parts=parts))
         if outcome.failures:
             raise SystemExit(" ".join(outcome.failures))
         seconds = time.monotonic() - started

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from chatai_assets.cli.main import cli
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, process_all
 
@@ -15,7 +15,7 @@ from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, pr
 @pytest.fixture
 def home(tmp_path):
     """A home of ten posts of which one point and one edge were taken away by hand."""
-    with Parts(free_settings(tmp_path / "home")) as parts:
+    with Services(free_settings(tmp_path / "home")) as parts:
         ingest_posts(parts, corpus.posts(3, 10))
         process_all(parts)
         ((point, _), *_), (edge, *_) = parts.vectors.points(), parts.graph.edges()

@@ -6,15 +6,15 @@ import pytest
 from click.testing import CliRunner
 
 from chatai_assets.cli.main import cli
-from chatai_assets.operations.dead_letters import UnknownLetter
-from chatai_assets.services import Parts
+from chatai_assets.operations.dead_letters import DeadLetterNotFound
+from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import free_settings, ingest_files, process_all
 
 
 @pytest.fixture
 def home(tmp_path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4\nnot really\n")
-    with Parts(free_settings(tmp_path / "home")) as parts:
+    with Services(free_settings(tmp_path / "home")) as parts:
         ingest_files(parts, [tmp_path / "a.pdf"])
         process_all(parts, stages=["parse"])
     return tmp_path / "home"
@@ -77,7 +77,7 @@ def test_a_letter_is_shown_replayed_and_resolved(chatai):
 
 def test_what_is_not_named_is_not_replayed(chatai):
     assert "Name ids" in chatai("replay").stderr
-    with pytest.raises(UnknownLetter, match="no dead letter 99"):
+    with pytest.raises(DeadLetterNotFound, match="no dead letter 99"):
         chatai("replay", "99")
-    with pytest.raises(UnknownLetter):
+    with pytest.raises(DeadLetterNotFound):
         chatai("show", "99")

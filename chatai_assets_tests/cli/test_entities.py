@@ -6,14 +6,14 @@ import pytest
 from click.testing import CliRunner
 
 from chatai_assets.cli.main import cli
-from chatai_assets.operations.entities import UnknownName
-from chatai_assets.services import Parts
+from chatai_assets.operations.entities import EntityNotFound
+from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, message, process_all
 
 
 @pytest.fixture
 def chatai(tmp_path):
-    with Parts(free_settings(tmp_path / "home")) as parts:
+    with Services(free_settings(tmp_path / "home")) as parts:
         texts = ("Вчера там был город Москва.", "Today we saw the river in Moscow.")
         ingest_posts(parts, [message(number, text) for number, text in enumerate(texts, 1)])
         process_all(parts, stages=["parse", "enrich"])
@@ -42,7 +42,7 @@ def test_names_are_shown_set_and_taken_back(chatai):
 
 
 def test_a_name_that_nobody_mentions_is_one_sentence(chatai):
-    with pytest.raises(UnknownName, match="mentions 'Пермь'"):
+    with pytest.raises(EntityNotFound, match="mentions 'Пермь'"):
         chatai("show", "Пермь")
-    with pytest.raises(UnknownName, match="as person"):
+    with pytest.raises(EntityNotFound, match="as person"):
         chatai("split", "Москва", "--kind", "person")

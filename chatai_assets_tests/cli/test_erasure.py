@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from chatai_assets.adapters.vectors.edge import EdgeVectors
 from chatai_assets.cli.main import cli
 from chatai_assets.files.locks import IndexLock
-from chatai_assets.operations.status import UnknownItem
-from chatai_assets.services import Parts
+from chatai_assets.operations.status import ItemNotFound
+from chatai_assets.services import Services
 from chatai_assets_tests.support.erasure import POST, bring_all, traces
 from chatai_assets_tests.support.pipeline import CHAT, free_settings
 
@@ -22,7 +22,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def document(home, tmp_path):
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         return bring_all(parts, tmp_path / "in", now=time.time())
 
 
@@ -55,7 +55,7 @@ def test_a_post_and_a_document_are_forgotten_and_vacuumed_by_command(chatai, doc
 
 def test_an_unknown_id_is_one_sentence(chatai, document):
     for key in ("tg/1/1", "nonsense"):
-        with pytest.raises(UnknownItem) as raised:
+        with pytest.raises(ItemNotFound) as raised:
             chatai("forget", key)
         assert "\n" not in str(raised.value)
 

@@ -6,7 +6,7 @@ import time
 from click.testing import CliRunner
 
 from chatai_assets.cli.main import cli
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import contents, free_settings, ingest_posts, loose_ends, message, process_all
 
 DAY_S = 86_400
@@ -14,7 +14,7 @@ DAY_S = 86_400
 
 def test_what_has_expired_is_gone_without_a_daemon_and_the_rest_is_not(tmp_path):
     home = tmp_path / "home"
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         ingest_posts(parts, [message(1, "Вчера Мария видела Байкал.")], now=time.time() - 31 * DAY_S)
         ingest_posts(parts, [message(2, "Вчера Мария видела Париж.")], now=time.time() - 29 * DAY_S)
         process_all(parts)
@@ -23,7 +23,7 @@ def test_what_has_expired_is_gone_without_a_daemon_and_the_rest_is_not(tmp_path)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (told["expired"], told["gone"]["posts"], told["gone"]["points"]) == (1, 1, 1)
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         found = contents(parts)
         assert [payload["source"].rpartition("/")[2] for payload in found["points"].values()] == ["2"]
         assert loose_ends(found) == []

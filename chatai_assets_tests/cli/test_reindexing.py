@@ -6,14 +6,14 @@ import pytest
 from click.testing import CliRunner
 
 from chatai_assets.cli.main import cli
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, process_all
 
 
 @pytest.fixture
 def home(tmp_path):
-    with Parts(free_settings(tmp_path / "home")) as parts:
+    with Services(free_settings(tmp_path / "home")) as parts:
         ingest_posts(parts, corpus.posts(3, 20))
         process_all(parts)
     return tmp_path / "home"

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.domain.circuit_breaker import Down, Probes, blocked, lasted, next_probe, state_of
+from chatai_assets.domain.circuit_breaker import OpenBreaker, Probes, is_blocked, lasted, next_probe, state_of
 
 USUAL_S = 360.0
-DOWN = Down(1, "gigachat", since=1_000.0, reason="HTTP 503.", places=("posts/tag", "posts/embed"))
+DOWN = OpenBreaker(1, "gigachat", since=1_000.0, reason="HTTP 503.", affected=("posts/tag", "posts/embed"))
 
 
 def probes_within(seconds: float) -> int:
@@ -42,14 +42,14 @@ def test_the_first_probes_come_sooner_and_three_hours_of_them_are_less_than_fort
 
 
 def test_each_stream_has_its_own_probes():
-    asked = replace(DOWN, places=("posts/tag", "documents/tag"), probes={"posts": Probes(1, 1_060.0)})
+    asked = replace(DOWN, affected=("posts/tag", "documents/tag"), probes={"posts": Probes(1, 1_060.0)})
     assert next_probe(asked, "posts", USUAL_S) == 1_060.0 + 120.0
     assert next_probe(asked, "documents", USUAL_S) == 1_060.0
 
 
 def test_only_the_stages_that_failed_wait():
-    assert blocked([DOWN], "posts") == {"tag": DOWN, "embed": DOWN}
-    assert blocked([DOWN], "documents") == blocked([replace(DOWN, closed_at=1.0)], "posts") == {}
+    assert is_blocked([DOWN], "posts") == {"tag": DOWN, "embed": DOWN}
+    assert is_blocked([DOWN], "documents") == is_blocked([replace(DOWN, closed_at=1.0)], "posts") == {}
 
 
 def test_spans_are_told_as_people_say_them():

@@ -1,25 +1,25 @@
 import pytest
 
-from chatai_assets.domain.embedding_model import EmbedderName, read_embedder
+from chatai_assets.domain.embedding_model import EmbeddingModelRef, parse_embedding_model
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("offline", EmbedderName("offline")),
-        ("free", EmbedderName("free", dimensions=256)),
-        ("free:256", EmbedderName("free", dimensions=256)),
-        ("free:512", EmbedderName("free", dimensions=512)),
-        ("gigachat", EmbedderName("gigachat")),
+        ("offline", EmbeddingModelRef("offline")),
+        ("free", EmbeddingModelRef("free", dimensions=256)),
+        ("free:256", EmbeddingModelRef("free", dimensions=256)),
+        ("free:512", EmbeddingModelRef("free", dimensions=512)),
+        ("gigachat", EmbeddingModelRef("gigachat")),
         (
             "openrouter:openai/text-embedding-3-large@3072",
-            EmbedderName("openrouter", "openai/text-embedding-3-large", 3072),
+            EmbeddingModelRef("openrouter", "openai/text-embedding-3-large", 3072),
         ),
     ],
 )
 def test_a_name_is_read_and_written_the_same(text, meant):
-    assert read_embedder(text) == meant
-    assert read_embedder(str(meant)) == meant
+    assert parse_embedding_model(text) == meant
+    assert parse_embedding_model(str(meant)) == meant
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def test_a_name_is_read_and_written_the_same(text, meant):
 )
 def test_what_names_nobody_is_refused_in_a_sentence(text):
     with pytest.raises(ValueError, match="names no embedder: it must be one of offline, free"):
-        read_embedder(text)
+        parse_embedding_model(text)

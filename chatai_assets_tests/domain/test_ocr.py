@@ -2,16 +2,16 @@
 
 import pytest
 
-from chatai_assets.domain.ocr import RecognisedPage, Recognition, Word, page_of
+from chatai_assets.domain.ocr import OcrPage, OcrResult, OcrWord, page_of
 
 
 def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_sure():
     words = [
-        Word("Причал", 0, 1, 95.0),
-        Word("|~", 0, 1, 12.0),
-        Word("открыт", 0, 1, 90.0),
-        Word("с девяти", 0, 2, 90.0),
-        Word("Касса", 1, 1, 80.0),
+        OcrWord("Причал", 0, 1, 95.0),
+        OcrWord("|~", 0, 1, 12.0),
+        OcrWord("открыт", 0, 1, 90.0),
+        OcrWord("с девяти", 0, 2, 90.0),
+        OcrWord("Касса", 1, 1, 80.0),
     ]
     assert page_of(words).text == "Причал открыт\nс девяти\n\nКасса"
 
@@ -20,8 +20,8 @@ def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_su
     "words",
     [
         pytest.param([], id="none"),
-        pytest.param([Word("joaAMode.1sew", 0, 1, 49.0)], id="not sure"),
-        pytest.param([Word("—", 0, 1, 95.0), Word("12", 0, 1, 95.0), Word("ОУ", 0, 1, 95.0)], id="no letters"),
+        pytest.param([OcrWord("joaAMode.1sew", 0, 1, 49.0)], id="not sure"),
+        pytest.param([OcrWord("—", 0, 1, 95.0), OcrWord("12", 0, 1, 95.0), OcrWord("ОУ", 0, 1, 95.0)], id="no letters"),
     ],
 )
 def test_garbage_is_no_text(words):
@@ -29,9 +29,9 @@ def test_garbage_is_no_text(words):
 
 
 def test_confidence_is_that_of_the_characters():
-    assert page_of([Word("a", 0, 1, 20.0), Word("harbours!", 0, 1, 90.0)]) == RecognisedPage("harbours!", 83.0)
+    assert page_of([OcrWord("a", 0, 1, 20.0), OcrWord("harbours!", 0, 1, 90.0)]) == OcrPage("harbours!", 83.0)
 
 
 def test_what_is_told_is_plain_and_small():
-    told = Recognition("engine", {2: 90.0, 4: 91.0}, {7: "timeout", 3: "left_out"}, ("print",)).told
+    told = OcrResult("engine", {2: 90.0, 4: 91.0}, {7: "timeout", 3: "left_out"}, ("print",)).told
     assert told == {"engine": "engine", "pages": 2, "confidence": 90.5, "unread": {"3": "left_out", "7": "timeout"}}

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.projection_plan import Plan, Recorded, plan_index
+from chatai_assets.domain.projection_plan import LedgerEntry, Plan, plan_index
 
-NOTHING = Recorded(intended={}, confirmed={})
+NOTHING = LedgerEntry(intended={}, confirmed={})
 VERSIONS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2"]))
 ENDS = st.sampled_from(["before the write", "after the write", "confirmed"])
 
@@ -15,16 +15,18 @@ def applied(store: dict[str, str], desired: dict[str, str], plan: Plan) -> dict[
 
 def test_a_confirmed_plan_leaves_nothing_to_do():
     desired = {"a": "1", "b": "2"}
-    assert plan_index(desired, Recorded(intended={}, confirmed=desired)).empty
+    assert plan_index(desired, LedgerEntry(intended={}, confirmed=desired)).empty
 
 
 def test_what_is_no_longer_desired_is_deleted():
-    assert plan_index({"a": "1"}, Recorded(intended={"c": ""}, confirmed={"a": "1", "b": "2"})) == Plan((), ("b", "c"))
+    assert plan_index({"a": "1"}, LedgerEntry(intended={"c": ""}, confirmed={"a": "1", "b": "2"})) == Plan(
+        (), ("b", "c")
+    )
 
 
 def test_a_deletion_that_was_not_confirmed_is_made_good_when_the_id_comes_back():
-    recorded = Recorded(intended={}, confirmed={"a": "1"})
-    killed = Recorded(intended=plan_index({}, recorded).intention, confirmed=recorded.confirmed)
+    recorded = LedgerEntry(intended={}, confirmed={"a": "1"})
+    killed = LedgerEntry(intended=plan_index({}, recorded).intention, confirmed=recorded.confirmed)
     assert plan_index({"a": "1"}, killed).upserts == ("a",)
 
 
@@ -34,9 +36,9 @@ def test_whatever_is_killed_the_last_version_stands_alone(history, last):
     recorded = NOTHING
     for desired, end in [*history, (last, "confirmed")]:
         plan = plan_index(desired, recorded)
-        recorded = Recorded(intended=plan_index(desired, recorded).intention, confirmed=recorded.confirmed)
+        recorded = LedgerEntry(intended=plan_index(desired, recorded).intention, confirmed=recorded.confirmed)
         if end != "before the write":
             store = applied(store, desired, plan)
         if end == "confirmed":
-            recorded = Recorded(intended={}, confirmed=desired)
+            recorded = LedgerEntry(intended={}, confirmed=desired)
     assert store == last

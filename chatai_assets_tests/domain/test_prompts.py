@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatai_assets.adapters.nlp.russian import name_form
-from chatai_assets.domain.errors import AnswerRejected
+from chatai_assets.domain.errors import InvalidModelResponse
 from chatai_assets.domain.prompts import facts_messages, read_facts, read_tags, repair_messages, tags_messages
 
 TEXT = "Вчера Анну Каренину видели в Москве, сообщает ТАСС."
@@ -31,7 +31,7 @@ ANSWERS = st.recursive(
 def test_tags_are_in_the_text_whatever_is_answered(answer):
     try:
         tags = read_tags(json.dumps(answer) if not isinstance(answer, str) else answer, TEXT)
-    except AnswerRejected:
+    except InvalidModelResponse:
         return
     assert tags
     assert all(tag in TEXT for tag in tags)
@@ -41,7 +41,7 @@ def test_tags_are_in_the_text_whatever_is_answered(answer):
 def test_facts_are_in_the_chunk_whatever_is_answered(answer):
     try:
         facts = read_facts(json.dumps(answer) if not isinstance(answer, str) else answer, TEXT)
-    except AnswerRejected:
+    except InvalidModelResponse:
         return
     forms = {entity.form for entity in facts.entities}
     assert all(entity.name in TEXT for entity in facts.entities)
@@ -87,7 +87,7 @@ def test_a_relation_is_strong_only_in_words_of_the_text():
     ids=range(8),
 )
 def test_an_answer_that_breaks_the_rules_is_rejected_without_quoting_it(answer):
-    with pytest.raises(AnswerRejected) as fault:
+    with pytest.raises(InvalidModelResponse) as fault:
         read_tags(answer, TEXT)
     assert len(str(fault.value)) < 80
     assert "Париж" not in str(fault.value)
@@ -109,7 +109,7 @@ def test_a_text_cannot_contain_its_own_marks(text):
 
 
 def test_a_repair_shows_the_answer_and_the_fault():
-    messages = repair_messages(tags_messages(TEXT), "чепуха" * 5_000, AnswerRejected("The answer is no JSON."))
+    messages = repair_messages(tags_messages(TEXT), "чепуха" * 5_000, InvalidModelResponse("The answer is no JSON."))
     assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
     assert len(messages[2]["content"]) == 4_000
     assert "The answer is no JSON." in messages[3]["content"]

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 
 from chatai_assets.domain.costs import Amount, Budget
 from chatai_assets.domain.rate_limits import (
+    CurrentUsage,
     Limit,
-    Rules,
-    Standing,
+    RateLimitRules,
+    buckets,
+    decide,
     fit,
-    grains,
-    grant,
     limits_of,
-    moves,
+    rebucket,
     stale,
     token_limits,
 )
@@ -31,7 +31,7 @@ def simulate(limits, wishes, seconds):
         given_, wait_s = fit(used, limits, [1] * min(wanted, 1_000), now)
         for name in stale(used, limits, now):
             del used[name]
-        for name in grains(limits, now) if given_ else ():
+        for name in buckets(limits, now) if given_ else ():
             used[name] = used.get(name, 0) + given_
         calls += [now] * given_
         wanted -= given_
@@ -62,11 +62,11 @@ def test_it_does_not_matter_when_between_its_beginning_and_its_end_a_call_reache
     while coming:
         ended = [began for began, end in under_way if end <= now]
         under_way = [(began, end) for began, end in under_way if end > now]
-        for name, change in moves(limits, ended, now).items():
+        for name, change in rebucket(limits, ended, now).items():
             used[name] = used.get(name, 0) + change
         if fit(used, limits, [1], now)[0]:
             seconds, at_end = coming.pop()
-            used.update({name: used.get(name, 0) + 1 for name in grains(limits, now)})
+            used.update({name: used.get(name, 0) + 1 for name in buckets(limits, now)})
             under_way.append((now, now + seconds))
             reached.append(now + seconds * at_end)
         for name in stale(used, limits, now):
@@ -88,11 +88,11 @@ def test_hours_and_days_limit_as_well():
 
 
 def test_what_is_granted_says_when_to_come_again():
-    rules = Rules(limits_of(100, 5_000, 100_000))
-    none_left = grant(Standing({"60/1:1790000000": 100}), rules, [Amount()] * 5, START + 20)
+    rules = RateLimitRules(limits_of(100, 5_000, 100_000))
+    none_left = decide(CurrentUsage({"60/1:1790000000": 100}), rules, [Amount()] * 5, START + 20)
     assert none_left.calls == 0
     assert 41 < none_left.wait_s < 42
-    some = grant(Standing(), rules, [Amount()] * 30, START)
+    some = decide(CurrentUsage(), rules, [Amount()] * 30, START)
     assert (some.calls, some.wait_s) == (30, 0.0)
 
 
@@ -102,38 +102,38 @@ def test_grains_that_count_no_more_are_named_and_no_others():
 
 
 def test_tokens_that_are_reserved_hold_back_and_come_free_soon():
-    rules = Rules(limits_of(100, 5_000, 100_000), token_limits(1_000, None))
-    reserved = grant(Standing(reserved_tokens=900), rules, [Amount(300)] * 2, START)
+    rules = RateLimitRules(limits_of(100, 5_000, 100_000), token_limits(1_000, None))
+    reserved = decide(CurrentUsage(reserved_tokens=900), rules, [Amount(300)] * 2, START)
     assert (reserved.calls, reserved.wait_s < 1) == (0, True)
-    counted = grant(Standing({"tokens 60/1:1790000000": 500}), rules, [Amount(300)] * 2, START + 20)
+    counted = decide(CurrentUsage({"tokens 60/1:1790000000": 500}), rules, [Amount(300)] * 2, START + 20)
     assert counted.calls == 1
     assert 41 < counted.wait_s < 42
 
 
 def test_a_call_larger_than_the_whole_quota_goes_alone():
-    rules = Rules(limits_of(100, 5_000, 100_000), token_limits(1_000, None))
-    assert grant(Standing(), rules, [Amount(5_000)] * 2, START).calls == 1
+    rules = RateLimitRules(limits_of(100, 5_000, 100_000), token_limits(1_000, None))
+    assert decide(CurrentUsage(), rules, [Amount(5_000)] * 2, START).calls == 1
 
 
 def test_a_budget_lets_calls_begin_while_anything_is_left():
-    rules = Rules(limits_of(100, 5_000, 100_000), budget=Budget(tokens=1_000))
-    some = grant(Standing(spent=Amount(500)), rules, [Amount(300)] * 5, START)
+    rules = RateLimitRules(limits_of(100, 5_000, 100_000), budget=Budget(tokens=1_000))
+    some = decide(CurrentUsage(spent=Amount(500)), rules, [Amount(300)] * 5, START)
     assert (some.calls, some.over_budget) == (2, False)
-    waiting = grant(Standing(spent=Amount(500), reserved=Amount(500)), rules, [Amount(300)], START)
+    waiting = decide(CurrentUsage(spent=Amount(500), reserved=Amount(500)), rules, [Amount(300)], START)
     assert (waiting.calls, waiting.over_budget, waiting.wait_s < 1) == (0, False, True)
-    over = grant(Standing(spent=Amount(1_000)), rules, [Amount(300)], START)
+    over = decide(CurrentUsage(spent=Amount(1_000)), rules, [Amount(300)], START)
     assert (over.calls, over.over_budget) == (0, True)
 
 
 def test_who_waits_for_a_quota_does_not_queue_for_a_stream():
-    rules = Rules(limits_of(1, 5_000, 100_000), streams=1)
-    assert grant(Standing(streams=0), rules, [Amount()], START).short_of_streams
-    assert not grant(Standing({"60/1:1790000000": 1}, streams=0), rules, [Amount()], START).short_of_streams
+    rules = RateLimitRules(limits_of(1, 5_000, 100_000), streams=1)
+    assert decide(CurrentUsage(streams=0), rules, [Amount()], START).short_of_streams
+    assert not decide(CurrentUsage({"60/1:1790000000": 1}, streams=0), rules, [Amount()], START).short_of_streams
 
 
 def test_what_was_counted_far_in_the_future_holds_nobody_up_and_is_not_forgotten():
     limits = limits_of(2, 100, 1_000)
-    used = dict.fromkeys(grains(limits, START + 7_200), 2)
+    used = dict.fromkeys(buckets(limits, START + 7_200), 2)
     assert fit(used, limits, [1, 1], START) == (2, 0.0)
     assert fit(used, limits, [1], START + 7_200)[0] == 0
     assert stale(used, limits, START) == ()

@@ -1,7 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.revisions import Arrival, Known, idempotency_key, judge, known_after, same_chunks
+from chatai_assets.domain.revisions import (
+    Arrival,
+    KnownRevision,
+    classify_arrival,
+    idempotency_key,
+    known_after,
+    same_chunks,
+)
 
 
 def arrival(content="a", date=10, *, kind="post", has_words=True, tenant="t", door="file"):
@@ -9,33 +16,33 @@ def arrival(content="a", date=10, *, kind="post", has_words=True, tenant="t", do
 
 
 def test_the_first_revision_is_the_latest():
-    assert judge(arrival(), None) == "latest"
+    assert classify_arrival(arrival(), None) == "latest"
 
 
 def test_old_words_are_unchanged_whatever_their_date():
-    assert {judge(arrival("a", date), Known(1, 10, "a")) for date in (5, 10, 15)} == {"unchanged"}
+    assert {classify_arrival(arrival("a", date), KnownRevision(1, 10, "a")) for date in (5, 10, 15)} == {"unchanged"}
 
 
 def test_of_two_revisions_of_one_second_the_later_arrival_wins():
-    assert judge(arrival("b", 10), Known(1, 10, "a")) == "latest"
+    assert classify_arrival(arrival("b", 10), KnownRevision(1, 10, "a")) == "latest"
 
 
 def test_an_older_revision_is_superseded():
-    assert judge(arrival("b", 9), Known(1, 10, "a")) == "superseded"
+    assert classify_arrival(arrival("b", 9), KnownRevision(1, 10, "a")) == "superseded"
 
 
 def test_a_file_has_no_date_so_that_a_clock_set_back_loses_nothing():
-    assert judge(arrival("b", 9, kind="document"), Known(1, 10, "a")) == "latest"
+    assert classify_arrival(arrival("b", 9, kind="document"), KnownRevision(1, 10, "a")) == "latest"
 
 
 def test_a_post_without_words_counts_only_where_it_takes_words_away():
-    assert judge(arrival("", has_words=False), None) == "skipped"
-    assert judge(arrival("", 11, has_words=False), Known(1, 10, "a")) == "latest"
+    assert classify_arrival(arrival("", has_words=False), None) == "skipped"
+    assert classify_arrival(arrival("", 11, has_words=False), KnownRevision(1, 10, "a")) == "latest"
 
 
 def test_a_new_date_of_old_words_is_known_after():
-    assert known_after(arrival("a", 15), Known(1, 10, "a"), "unchanged") == Known(1, 15, "a")
-    assert known_after(arrival("a", 5), Known(1, 10, "a"), "unchanged") == Known(1, 10, "a")
+    assert known_after(arrival("a", 15), KnownRevision(1, 10, "a"), "unchanged") == KnownRevision(1, 15, "a")
+    assert known_after(arrival("a", 5), KnownRevision(1, 10, "a"), "unchanged") == KnownRevision(1, 10, "a")
 
 
 def test_an_edit_back_to_old_words_has_a_key_of_its_own_and_the_door_has_none():
@@ -45,7 +52,7 @@ def test_an_edit_back_to_old_words_has_a_key_of_its_own_and_the_door_has_none():
 
 
 def test_a_file_brought_back_after_another_is_a_new_revision():
-    first, again = (idempotency_key(arrival(kind="document"), known) for known in (None, Known(2, 10, "b")))
+    first, again = (idempotency_key(arrival(kind="document"), known) for known in (None, KnownRevision(2, 10, "b")))
     assert first != again
 
 
@@ -56,7 +63,7 @@ def test_without_ties_the_newest_date_wins_in_any_order(data):
     order = data.draw(st.permutations(revisions * 2))
     known = None
     for each in order:
-        known = known_after(each, known, judge(each, known))
+        known = known_after(each, known, classify_arrival(each, known))
     newest = max(revisions, key=lambda each: each.revised_at)
     assert known
     assert (known.content_hash, known.revised_at) == (newest.content_hash, newest.revised_at)

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import select
 
 from chatai_assets.domain.costs import Account, Cost
-from chatai_assets.domain.errors import NotAsked, ProviderBusy, ProviderUnreachable, StoreUnavailable
-from chatai_assets.domain.rate_limits import Limit, Rules, limits_of
-from chatai_assets.llm.cache import KeptAnswers, Memory
-from chatai_assets.llm.rate_limiter import CALL_LEASE_S, Turnstile
+from chatai_assets.domain.errors import Deferred, ProviderBusy, ProviderUnreachable, StoreUnavailable
+from chatai_assets.domain.rate_limits import Limit, RateLimitRules, limits_of
+from chatai_assets.llm.cache import ResponseCache, TTLCache
+from chatai_assets.llm.rate_limiter import CALL_LEASE_S, RateLimiter
 from chatai_assets.storage.engine import open_records
-from chatai_assets.storage.rate_limits import Turn
+from chatai_assets.storage.rate_limits import Permit
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import rows
 from chatai_assets_tests.support.providers.home import asked, parts_at
@@ -32,7 +32,7 @@ def records(tmp_path):
 
 def test_memory_forgets_the_oldest_and_the_expired():
     now = [0.0]
-    memory = Memory(entries=2, seconds=10, clock=lambda: now[0])
+    memory = TTLCache(entries=2, seconds=10, clock=lambda: now[0])
     memory.keep(("t", "a"), [1])
     memory.keep(("t", "b"), [2])
     assert memory.find(("t", "a")) == [1]
@@ -45,7 +45,7 @@ def test_memory_forgets_the_oldest_and_the_expired():
 
 def test_hits_and_misses_are_counted(records):
     questions = asked("раз", "два")
-    kept = KeptAnswers(records, "gigachat")
+    kept = ResponseCache(records, "gigachat")
     assert kept.find("m", questions) == {}
     kept.store("m", {questions[0]: ["раз"]})
     kept.store("m", {questions[0]: ["другое"]})
@@ -58,26 +58,26 @@ def test_hits_and_misses_are_counted(records):
 
 
 def test_turns_are_given_in_order_and_the_impatient_are_told_when_to_come(records):
-    turnstile = Turnstile(records, "p", Rules(limits_of(3, 100, 100)))
+    turnstile = RateLimiter(records, "p", RateLimitRules(limits_of(3, 100, 100)))
 
     async def crowd():
         until = time.monotonic() + 0.5
-        return await asyncio.gather(*(turnstile.enter("t", until) for _ in range(5)), return_exceptions=True)
+        return await asyncio.gather(*(turnstile.acquire("t", until) for _ in range(5)), return_exceptions=True)
 
     outcomes = asyncio.run(crowd())
-    assert [type(outcome) for outcome in outcomes[:3]] == [Turn] * 3
-    assert all(isinstance(outcome, NotAsked) and 55 < (outcome.retry_after or 0) < 62 for outcome in outcomes[3:])
+    assert [type(outcome) for outcome in outcomes[:3]] == [Permit] * 3
+    assert all(isinstance(outcome, Deferred) and 55 < (outcome.retry_after or 0) < 62 for outcome in outcomes[3:])
     assert turnstile.figures["provider_calls"] == 3
 
 
 def test_tenants_do_not_wait_for_each_other(records):
-    turnstile = Turnstile(records, "p", Rules(limits_of(1, 100, 100)))
+    turnstile = RateLimiter(records, "p", RateLimitRules(limits_of(1, 100, 100)))
 
     async def visit():
-        await turnstile.enter("crowded", time.monotonic() + 1)
-        waiting = asyncio.create_task(turnstile.enter("crowded", time.monotonic() + 100))
+        await turnstile.acquire("crowded", time.monotonic() + 1)
+        waiting = asyncio.create_task(turnstile.acquire("crowded", time.monotonic() + 100))
         await asyncio.sleep(0.1)
-        await turnstile.enter("other", time.monotonic() + 1)
+        await turnstile.acquire("other", time.monotonic() + 1)
         waiting.cancel()
 
     asyncio.run(visit())
@@ -86,38 +86,38 @@ def test_tenants_do_not_wait_for_each_other(records):
 
 def test_one_stream_goes_from_one_who_waits_to_the_next(records):
     """Two ways to a provider stand for two processes; neither may keep the stream for itself."""
-    rules, passed = Rules(limits_of(100, 100, 100), streams=1), []
+    rules, passed = RateLimitRules(limits_of(100, 100, 100), streams=1), []
 
     async def work(name, turnstile):
         for _ in range(5):
-            call_id = await turnstile.enter(name, time.monotonic() + 20)
+            call_id = await turnstile.acquire(name, time.monotonic() + 20)
             passed.append(name)
             await asyncio.sleep(0.02)
             turnstile.leave(call_id, Account(name, "posts", "tag", "h"), Cost(calls=1))
 
     async def both():
-        await asyncio.gather(*(work(name, Turnstile(records, "p", rules)) for name in ("a", "b")))
+        await asyncio.gather(*(work(name, RateLimiter(records, "p", rules)) for name in ("a", "b")))
 
     asyncio.run(both())
     assert sum(one != other for one, other in pairwise(passed)) >= 7
 
 
 def test_the_stream_of_one_who_was_killed_comes_free_with_its_lease(records):
-    rules, now = Rules(limits_of(100, 100, 100), streams=1), [time.time()]
+    rules, now = RateLimitRules(limits_of(100, 100, 100), streams=1), [time.time()]
 
     async def take(turnstile, seconds):
-        return await turnstile.enter("t", time.monotonic() + seconds)
+        return await turnstile.acquire("t", time.monotonic() + seconds)
 
-    assert asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 1))
-    with pytest.raises(NotAsked):
-        asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 0.3))
+    assert asyncio.run(take(RateLimiter(records, "p", rules, lambda: now[0]), 1))
+    with pytest.raises(Deferred):
+        asyncio.run(take(RateLimiter(records, "p", rules, lambda: now[0]), 0.3))
     now[0] += CALL_LEASE_S + 1
-    assert asyncio.run(take(Turnstile(records, "p", rules, lambda: now[0]), 1))
+    assert asyncio.run(take(RateLimiter(records, "p", rules, lambda: now[0]), 1))
 
 
 def test_a_stream_whose_grant_was_not_heard_of_is_given_back_at_once(records):
     """The commit reaches the store, its answer does not: nobody makes the call, and no other may wait for its end."""
-    rules, deaf = Rules(limits_of(100, 100, 100), streams=1), [True]
+    rules, deaf = RateLimitRules(limits_of(100, 100, 100), streams=1), [True]
 
     class Lossy:
         @contextmanager
@@ -130,14 +130,14 @@ def test_a_stream_whose_grant_was_not_heard_of_is_given_back_at_once(records):
     lossy: Any = Lossy()
 
     async def take():
-        mine, another = Turnstile(lossy, "p", rules), Turnstile(records, "p", rules)
+        mine, another = RateLimiter(lossy, "p", rules), RateLimiter(records, "p", rules)
         with pytest.raises(StoreUnavailable):
-            await mine.enter("t", time.monotonic() + 1)
+            await mine.acquire("t", time.monotonic() + 1)
         assert [row["waiting"] for row in rows_of_calls()] == [False]
         deaf.append(False)
         await mine.settle()
         assert rows_of_calls() == []
-        return await another.enter("t", time.monotonic() + 1)
+        return await another.acquire("t", time.monotonic() + 1)
 
     def rows_of_calls():
         with records.reading() as connection:
@@ -152,15 +152,15 @@ def test_processes_share_a_quota(records, tmp_path):
 
     def work():
         mine = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
-        turnstile = Turnstile(mine, "p", Rules((limit,)))
+        turnstile = RateLimiter(mine, "p", RateLimitRules((limit,)))
         until = time.monotonic() + seconds
 
         async def go():
             while True:
-                await turnstile.enter("t", until)
+                await turnstile.acquire("t", until)
                 passed.append(time.monotonic())
 
-        with pytest.raises(NotAsked):
+        with pytest.raises(Deferred):
             asyncio.run(go())
         mine.close()
 
@@ -207,7 +207,7 @@ def test_a_batch_takes_no_longer_than_it_may_and_the_rest_waits(server, tmp_path
         started = time.monotonic()
         outcomes = parts.tagger.tag(asked(*(f"Пост номер {number} о городе" for number in range(30))))
         assert time.monotonic() - started < 4  # all of them take longer
-    untried = [outcome for outcome in outcomes if isinstance(outcome, NotAsked)]
+    untried = [outcome for outcome in outcomes if isinstance(outcome, Deferred)]
     assert 0 < len(untried) < 30
     assert {outcome.retry_after for outcome in untried} == {0.0}
 

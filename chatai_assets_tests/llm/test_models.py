@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.errors import (
-    AnswerRejected,
-    KeyRefused,
+    AuthenticationFailed,
+    InvalidModelResponse,
     PaymentRequired,
     ProviderBusy,
     ProviderMisconfigured,
@@ -14,7 +14,7 @@ from chatai_assets.domain.errors import (
     ProviderUnreachable,
 )
 from chatai_assets.domain.extraction import Extraction
-from chatai_assets.llm.models import AskedEmbedder
+from chatai_assets.llm.models import RemoteEmbedder
 from chatai_assets_tests.support.providers.home import asked, parts_at
 
 POST = "Вчера в городе Казань открыли мост через реку Волга"
@@ -65,8 +65,8 @@ def test_vectors_have_unit_length_and_their_own_text(either, server):
     vectors = either.embedder.embed(asked(*texts))
     assert np.allclose(np.linalg.norm(np.array(vectors, float), axis=1), 1, atol=1e-5)
     server.behave(next={"shuffled": 1})
-    again = AskedEmbedder(either.embedder._desk)  # noqa: SLF001 - the same way to the provider
-    moved = again.embed([Question("other", text) for text in texts[:10]])
+    again = RemoteEmbedder(either.embedder._desk)  # noqa: SLF001 - the same way to the provider
+    moved = again.embed([ModelInput("other", text) for text in texts[:10]])
     assert np.allclose(np.array(vectors[:10], float), np.array(moved, float))
     assert server.spoiled["shuffled"] == 1
 
@@ -150,7 +150,7 @@ def test_a_token_is_fetched_before_it_ends(server, tmp_path):
 
 def test_a_key_that_is_refused_twice_stops_everything(either, server):
     server.behave(shares={"401": 1.0})
-    with pytest.raises(KeyRefused, match="HTTP 401"):
+    with pytest.raises(AuthenticationFailed, match="HTTP 401"):
         either.tagger.tag(asked(POST, f"{POST} второй"))
     assert of_chat(server) <= 4
 
@@ -182,7 +182,7 @@ def test_an_answer_that_breaks_the_rules_is_repaired_once(either, server):
     assert [message["role"] for message in server.requests[-1]["messages"]] == ["system", "user", "assistant", "user"]
     server.behave(shares={"not_json": 1.0})
     (outcome,) = either.tagger.tag(asked(f"{POST} второй"))
-    assert isinstance(outcome, AnswerRejected)
+    assert isinstance(outcome, InvalidModelResponse)
     assert of_chat(server) == 4
 
 

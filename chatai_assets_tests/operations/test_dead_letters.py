@@ -2,10 +2,10 @@
 
 import pytest
 
-from chatai_assets.domain.errors import AnswerRejected, ProviderBusy
-from chatai_assets.operations.dead_letters import GONE, SUPERSEDED, Replay, UnknownLetter, replay, resolve
+from chatai_assets.domain.errors import InvalidModelResponse, ProviderBusy
+from chatai_assets.operations.dead_letters import GONE, SUPERSEDED, DeadLetterNotFound, ReplayResult, replay, resolve
 from chatai_assets.storage import leases as claims
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline.test_item_errors import key, post, trouble
 from chatai_assets_tests.support.pipeline import (
@@ -19,10 +19,10 @@ from chatai_assets_tests.support.pipeline import (
     states,
 )
 
-ALL = Choice()
+ALL = DeadLetterFilter()
 
 
-def figures(report: Replay):
+def figures(report: ReplayResult):
     return report.replayed, report.waiting, report.closed
 
 
@@ -34,7 +34,7 @@ def letters(parts):
 def failed(parts):
     """A home in which the second of three posts could not be tagged; call it to end the trouble."""
     ingest_posts(parts, [post(1), post(2, "беда"), post(3)])
-    end = trouble(parts, "tagger", AnswerRejected("No."))
+    end = trouble(parts, "tagger", InvalidModelResponse("No."))
     process_all(parts)
     return end
 
@@ -96,15 +96,15 @@ def test_a_dry_run_only_says_what_would_be_done(parts, failed):
 @pytest.mark.parametrize(
     ("choice", "chosen"),
     [
-        (Choice(stage="tag"), 1),
-        (Choice(stage="embed"), 0),
-        (Choice(stream="documents"), 0),
-        (Choice(tenant_id="default"), 1),
-        (Choice(tenant_id="another"), 0),
-        (Choice(error_class="AnswerRejected"), 1),
-        (Choice(error_class="corrupt"), 0),
-        (Choice(since=4e9), 0),
-        (Choice(resolved=True), 0),
+        (DeadLetterFilter(stage="tag"), 1),
+        (DeadLetterFilter(stage="embed"), 0),
+        (DeadLetterFilter(stream="documents"), 0),
+        (DeadLetterFilter(tenant_id="default"), 1),
+        (DeadLetterFilter(tenant_id="another"), 0),
+        (DeadLetterFilter(error_class="AnswerRejected"), 1),
+        (DeadLetterFilter(error_class="corrupt"), 0),
+        (DeadLetterFilter(since=4e9), 0),
+        (DeadLetterFilter(resolved=True), 0),
     ],
 )
 def test_only_what_is_chosen_is_replayed(parts, failed, choice, chosen):
@@ -112,9 +112,9 @@ def test_only_what_is_chosen_is_replayed(parts, failed, choice, chosen):
 
 
 def test_an_id_that_no_letter_has_is_refused(parts):
-    with pytest.raises(UnknownLetter, match="no dead letter 7"):
-        replay(parts.records, Choice(ids=[7]))
-    with pytest.raises(UnknownLetter):
+    with pytest.raises(DeadLetterNotFound, match="no dead letter 7"):
+        replay(parts.records, DeadLetterFilter(ids=[7]))
+    with pytest.raises(DeadLetterNotFound):
         resolve(parts.records, 7, "note")
 
 
@@ -139,7 +139,7 @@ def test_a_letter_that_was_resolved_keeps_its_note(parts, failed):
     (letter,) = letters(parts)
     assert resolve(parts.records, letter["id"], "a spam post")
     assert not resolve(parts.records, letter["id"], "another note")
-    assert figures(replay(parts.records, Choice(ids=[letter["id"]]))) == (0, 0, 0)
+    assert figures(replay(parts.records, DeadLetterFilter(ids=[letter["id"]]))) == (0, 0, 0)
     assert letters(parts)[0]["resolution_note"] == "a spam post"
 
 
@@ -161,4 +161,4 @@ def test_who_works_on_an_item_keeps_it_when_its_letter_is_replayed(parts, failed
         claims.claim(connection, claims.Claim("me", "posts", "tag", hour, 10, 2e9, 3e9, "run"))
     assert figures(replay(parts.records, ALL)) == (0, 1, 0)
     with parts.records.begin() as connection:
-        assert claims.held(connection, "me") == {("default", key(2))}
+        assert claims.still_owned(connection, "me") == {("default", key(2))}

@@ -7,7 +7,14 @@ import pytest
 
 from chatai_assets.domain.ids import post_key
 from chatai_assets.operations import entities as naming
-from chatai_assets.operations.entities import UnknownName, merge, show_entities, split, spread, undo
+from chatai_assets.operations.entities import (
+    EntityNotFound,
+    merge,
+    propagate_overrides,
+    reset_override,
+    show_entities,
+    split,
+)
 from chatai_assets.storage import entity_overrides
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
@@ -48,7 +55,7 @@ def test_what_people_set_is_drawn_by_the_next_run_and_taken_back_by_the_one_afte
     assert merge(parts.records, "default", "other", "москва", "moscow", note="the club as well") == 1
     process_all(parts)
     assert entities(parts) == {APART: {1: "москва", 2: "moscow", 3: "moscow"}}
-    assert [undo(parts.records, "default", "other", form) for form in ("moscow", "Москва")] == [2, 1]
+    assert [reset_override(parts.records, "default", "other", form) for form in ("moscow", "Москва")] == [2, 1]
     process_all(parts)
     assert entities(parts) == {CITY: {1: "москва", 2: "moscow", 3: "moscow"}}
     assert rows(parts, schema.entity_overrides) == []
@@ -84,10 +91,10 @@ def test_a_command_that_was_killed_is_finished_by_whoever_comes_next(embedded, m
     with pytest.raises(StopIteration):
         split(embedded.records, "default", "other", "moscow", note="", clock=lambda: next(clock))
     assert sum(row["state"] == "pending" for row in rows(embedded, schema.work)) == 2
-    assert spread(embedded.records) == 3
+    assert propagate_overrides(embedded.records) == 3
     process_all(embedded)
     assert set(entities(embedded)) == {APART}
-    assert spread(embedded.records) == 0
+    assert propagate_overrides(embedded.records) == 0
 
 
 def test_a_name_is_shown_with_all_its_forms_and_why(embedded):
@@ -120,10 +127,10 @@ def test_what_nobody_mentions_cannot_be_set(embedded):
     for change in (
         lambda: split(embedded.records, "default", "person", "москва", note=""),
         lambda: merge(embedded.records, "default", "other", "москва", "Пермь", note=""),
-        lambda: undo(embedded.records, "default", "other", "москва"),
+        lambda: reset_override(embedded.records, "default", "other", "москва"),
         lambda: show_entities(embedded.records, "default", "Пермь"),
     ):
-        with pytest.raises(UnknownName):
+        with pytest.raises(EntityNotFound):
             change()
     assert rows(embedded, schema.entity_overrides) == []
 

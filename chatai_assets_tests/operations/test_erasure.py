@@ -6,10 +6,10 @@ from shutil import copytree, rmtree
 import pytest
 
 from chatai_assets.domain.ids import STAGES, digest
-from chatai_assets.operations.erasure import erase_item, finish, forget
-from chatai_assets.operations.status import UnknownItem, redo, show, status
-from chatai_assets.pipeline.projections.recovery import projected_vectors, recover
-from chatai_assets.services import Parts
+from chatai_assets.operations.erasure import erase_from_store, finish, forget
+from chatai_assets.operations.status import ItemNotFound, describe_item, redo, status
+from chatai_assets.pipeline.projections.recovery import probe_vectors, rebuild
+from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage.erasure import erase_orphans
 from chatai_assets.storage.llm_responses import keep_results, link_results
@@ -58,7 +58,7 @@ def test_a_post_and_a_document_are_gone_from_all_stores_within_one_run(parts, tm
     assert traces_in_tables(parts)
     assert traces_in_projections(parts)
     for key in (POST, document):
-        erase_item(stores(parts), key)
+        erase_from_store(stores(parts), key)
     # The ledger knows what the graph holds until it holds it no more.
     assert {trace.partition(":")[0] for trace in traces_in_tables(parts)} == {"index_ledger"}
     assert finish(stores(parts))["points"] == 2
@@ -79,8 +79,8 @@ def test_the_command_says_what_went_and_the_tombstone_that_it_went(embedded, tmp
     assert (gone.again, gone.waiting, gone.erased["points"], gone.erased["blobs"]) == (False, None, 1, 1)
     assert (gone.erased["chunks"], gone.erased["vectors"], gone.erased["documents"]) == (1, 1, 1)
     assert gone.erased["edges"] > 3
-    with pytest.raises(UnknownItem, match="was forgotten: nothing is left of it but a tombstone"):
-        show(embedded.records, document, None)
+    with pytest.raises(ItemNotFound, match="was forgotten: nothing is left of it but a tombstone"):
+        describe_item(embedded.records, document, None)
 
 
 def test_forgetting_twice_changes_nothing(embedded, tmp_path):
@@ -96,12 +96,12 @@ def test_forgetting_twice_changes_nothing(embedded, tmp_path):
 
 def test_what_nobody_knows_cannot_be_forgotten_nor_done_again(embedded, tmp_path):
     bring_all(embedded, tmp_path / "in")
-    with pytest.raises(UnknownItem, match="There is no tg/1/1"):
+    with pytest.raises(ItemNotFound, match="There is no tg/1/1"):
         forget(stores(embedded), "tg/1/1")
-    with pytest.raises(UnknownItem, match="is no source key"):
+    with pytest.raises(ItemNotFound, match="is no source key"):
         forget(stores(embedded), "nonsense")
     forget(stores(embedded), POST)
-    with pytest.raises(UnknownItem, match="was forgotten"):
+    with pytest.raises(ItemNotFound, match="was forgotten"):
         redo(embedded.records, POST)
 
 
@@ -146,7 +146,7 @@ def test_the_same_file_stays_forgotten_wherever_it_comes_from_and_another_takes_
     path.write_text("Новый договор. Вчера Мария видела Париж.", encoding="utf-8")
     assert ingest_files(embedded, [path]).documents == 1
     process_all(embedded)
-    row = show(embedded.records, document, None)
+    row = describe_item(embedded.records, document, None)
     assert (row["status"], row["file_name"]) == ("completed", "Ъмчетверг.txt")
     assert loose_ends(contents(embedded)) == []
 
@@ -169,7 +169,7 @@ def test_what_two_tenants_share_stays_with_the_other(parts, tmp_path):
     documents = {tenant: bring_all(parts, tmp_path / "in", tenant=tenant) for tenant in ("one", "two")}
     assert documents["one"] == documents["two"]
     before = len(contents(parts)["points"])
-    with pytest.raises(UnknownItem, match="2 tenants"):
+    with pytest.raises(ItemNotFound, match="2 tenants"):
         forget(stores(parts), POST)
     for key in (POST, documents["one"]):
         forget(stores(parts), key, tenant_id="one")
@@ -232,7 +232,7 @@ def test_an_index_restored_from_another_day_is_purged_of_it(embedded, tmp_path):
     rmtree(index)
     copytree(tmp_path / "backup", index)
     assert hits_of(embedded, POST)
-    assert recover(embedded.records, projected_vectors(embedded.indexes.serving()))
+    assert rebuild(embedded.records, probe_vectors(embedded.indexes.serving()))
     process_all(embedded)
     finish(stores(embedded))
     assert hits_of(embedded, POST) == []
@@ -285,7 +285,7 @@ def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedd
         keep_results(connection, [{**answer, "fingerprint": name} for name in ("own", "shared", "broken off")])
         link_results(connection, [(("default", POST), "own"), (("default", POST), "shared"), (other, "shared")])
         said = {**letter, **about, "job_id": f"{POST}@1", "source_key": POST, "error_message": "Зюзюкин"}
-        dead_letters.bury(connection, [said], now=1.0)
+        dead_letters.record(connection, [said], now=1.0)
     gone = forget(stores(embedded), POST)
     assert gone.erased["provider_results"] == 1
     assert rows(embedded, schema.worker_dlq) == []
@@ -301,7 +301,7 @@ def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedd
 def test_a_stage_at_work_on_what_is_forgotten_does_not_bring_it_back(tmp_path, request, stage, kind):
     settings = free_settings(tmp_path / "home", request.getfixturevalue("servers") if kind == "servers" else None)
     reached, may_go = threading.Event(), threading.Event()
-    with Parts(settings) as parts, Parts(settings) as slow:
+    with Services(settings) as parts, Services(settings) as slow:
         ingest_posts(parts, [secret_post(), message(2, KEPT)])
         process_all(parts, stages=STAGES[: STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
@@ -310,7 +310,7 @@ def test_a_stage_at_work_on_what_is_forgotten_does_not_bring_it_back(tmp_path, r
         thread = threading.Thread(target=lambda: reports.append(run(stage, scope_of("posts", hour), slow)))
         thread.start()
         assert reached.wait(PATIENCE_S)
-        erase_item(stores(parts), POST)
+        erase_from_store(stores(parts), POST)
         threading.Timer(0.5 if stage in {"index", "link"} else 0.0, may_go.set).start()
         process_all(parts)
         finish(stores(parts))

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import insert
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.ttl import Lifetime
-from chatai_assets.operations.erasure import Stores, let_go
+from chatai_assets.domain.ttl import TTLPolicy
+from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.operations.expiry import CHECKPOINT, expire
-from chatai_assets.pipeline.projections.recovery import projected_graph, projected_vectors, recover
-from chatai_assets.services import Parts
+from chatai_assets.pipeline.projections.recovery import probe_graph, probe_vectors, rebuild
+from chatai_assets.services import Services
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.llm_responses import keep_results, link_results
 from chatai_assets.storage.schema import tables as schema
@@ -42,9 +42,9 @@ def stores(parts):
 
 def forget(parts, stream, key):
     with parts.records.begin() as connection:
-        assert tombstones.condemn(connection, stream, [key], "forgotten", now=AFTER, until=None) == 1
-        leaving = tombstones.leaving(connection, 10)
-    return let_go(stores(parts), leaving, now=AFTER)
+        assert tombstones.mark_for_erasure(connection, stream, [key], "forgotten", now=AFTER, until=None) == 1
+        leaving = tombstones.pending_erasures(connection, 10)
+    return erase_from_projections(stores(parts), leaving, now=AFTER)
 
 
 def test_bytes_stay_until_the_last_document_that_has_them_is_gone(parts, tmp_path):
@@ -79,10 +79,10 @@ def test_a_document_that_arrives_while_its_bytes_go_brings_them_again(embedded, 
 
 
 def test_documents_expire_where_a_tenant_says_so_damaged_ones_as_well(tmp_path):
-    kept = Lifetime(None, {"brief": DAY_S})
+    kept = TTLPolicy(None, {"brief": DAY_S})
     settings = free_settings(tmp_path / "home")
     settings = replace(settings, retention=replace(settings.retention, documents=kept))
-    with Parts(settings) as parts:
+    with Services(settings) as parts:
         (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
         (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4\nnothing of the kind")
         for tenant in ("brief", "t"):
@@ -146,8 +146,8 @@ def test_what_a_restored_store_brings_back_leaves_once_more(embedded, tmp_path):
     for name in ("vectors", "graph"):
         shutil.rmtree(home / name)
         shutil.copytree(tmp_path / name, home / name)
-    for projected in (projected_vectors(embedded.indexes.serving()), projected_graph(embedded.graph)):
-        assert recover(embedded.records, projected) > 0
+    for projected in (probe_vectors(embedded.indexes.serving()), probe_graph(embedded.graph)):
+        assert rebuild(embedded.records, projected) > 0
     process_all(embedded)
     assert expire(stores(embedded), clock=lambda: AFTER).counts["points"] == 1
     found = contents(embedded)

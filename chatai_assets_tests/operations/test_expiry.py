@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from chatai_assets.domain.ids import hour_of
-from chatai_assets.operations.erasure import Stores, let_go
+from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.operations.expiry import expire
 from chatai_assets.operations.status import status
 from chatai_assets.storage import tombstones
@@ -108,11 +108,11 @@ def test_an_edit_that_arrives_while_its_post_leaves_wins(parts, embedded, moment
         old_and_young(home)
     with parts.records.begin() as connection:
         keys = tombstones.expired_keys(connection, "posts", AFTER, 10)
-        assert tombstones.condemn(connection, "posts", keys, "expired", now=AFTER, until=AFTER) == 2
-        leaving = tombstones.leaving(connection, 10)
+        assert tombstones.mark_for_erasure(connection, "posts", keys, "expired", now=AFTER, until=AFTER) == 2
+        leaving = tombstones.pending_erasures(connection, 10)
     if moment == "condemned":
         ingest_posts(parts, [edit], now=AFTER)
-        assert let_go(stores(parts), leaving, now=AFTER).keys == [("default", TWIN)]
+        assert erase_from_projections(stores(parts), leaving, now=AFTER).keys == [("default", TWIN)]
     else:
         at_the_graph = parts.graph.writing
 
@@ -121,7 +121,7 @@ def test_an_edit_that_arrives_while_its_post_leaves_wins(parts, embedded, moment
             return at_the_graph()
 
         monkeypatch.setattr(parts.graph, "writing", arriving)
-        assert let_go(stores(parts), leaving, now=AFTER).keys == [("default", TWIN)]
+        assert erase_from_projections(stores(parts), leaving, now=AFTER).keys == [("default", TWIN)]
         monkeypatch.undo()
     process_all(parts, now=AFTER)
     expire(stores(embedded), clock=lambda: AFTER)
@@ -143,7 +143,7 @@ def test_an_edit_that_waits_to_be_parsed_is_not_taken_for_its_expired_post(parts
 def test_a_batch_that_was_claimed_before_its_items_left_writes_nothing(parts):
     old_and_young(parts)
     with parts.records.begin() as connection:
-        work.reopen(connection, "index", [("default", OLD)], now=AFTER)
+        work.requeue(connection, "index", [("default", OLD)], now=AFTER)
     searching = parts.vectors.writing
 
     def meanwhile():

@@ -6,8 +6,8 @@ import pytest
 
 from chatai_assets.domain.circuit_breaker import SETTLED_S
 from chatai_assets.domain.errors import PaymentRequired, StoreUnavailable
-from chatai_assets.operations.notifications import tell_once, tell_outages
-from chatai_assets.operations.outages import note_outage
+from chatai_assets.operations.notifications import notify_once, notify_outages
+from chatai_assets.operations.outages import open_breaker
 from chatai_assets.storage import notifications as announcements
 from chatai_assets.storage import outages
 
@@ -40,7 +40,7 @@ def records(parts):
 
 
 def fail(records, now=NOW, stage="tag", part="gigachat", error=UNPAID):
-    return note_outage(lambda: records, "posts", stage, part, error, now)
+    return open_breaker(lambda: records, "posts", stage, part, error, now)
 
 
 def close(records, now, *places):
@@ -57,7 +57,7 @@ def test_a_part_that_fails_at_many_places_is_one_outage_and_ends_at_the_last(rec
     fail(records)
     fail(records, NOW + 5, stage="embed")
     (down,) = lasting(records)
-    assert (down.since, down.places) == (NOW, ("posts/embed", "posts/tag"))
+    assert (down.since, down.affected) == (NOW, ("posts/embed", "posts/tag"))
     assert not close(records, NOW + 60, "posts/tag")
     assert lasting(records)
     assert close(records, NOW + 60, "posts/embed")
@@ -83,12 +83,12 @@ def test_an_outage_and_its_end_are_told_once_each_whoever_looks(records):
     one, other = Town(), Town()
     fail(records)
     for now in (NOW + 30, NOW + 60):
-        tell_outages(records, one, now, 360)
-        tell_outages(records, other, now, 360)
+        notify_outages(records, one, now, 360)
+        notify_outages(records, other, now, 360)
     close(records, NOW + 10_920, "posts/tag")
     for now in (NOW + 10_930, NOW + 10_920 + SETTLED_S, NOW + 20_000):
-        tell_outages(records, other, now, 360)
-        tell_outages(records, one, now, 360)
+        notify_outages(records, other, now, 360)
+        notify_outages(records, one, now, 360)
     (began,), (ended,) = one.heard, other.heard
     assert "GigaChat is down since" in began
     assert "HTTP 402" in began
@@ -98,16 +98,16 @@ def test_an_outage_and_its_end_are_told_once_each_whoever_looks(records):
 
 def test_whoever_is_killed_between_telling_and_noting_has_it_told_again_later(records):
     with pytest.raises(KeyboardInterrupt):
-        tell_once(records, Town(killed=True), "outage/1/began", "Down", "It is.", NOW)
+        notify_once(records, Town(killed=True), "outage/1/began", "Down", "It is.", NOW)
     town = Town()
-    assert not tell_once(records, town, "outage/1/began", "Down", "It is.", NOW + 1)
-    assert tell_once(records, town, "outage/1/began", "Down", "It is.", NOW + announcements.HELD_S)
-    assert not tell_once(records, town, "outage/1/began", "Down", "It is.", NOW + 1_000)
+    assert not notify_once(records, town, "outage/1/began", "Down", "It is.", NOW + 1)
+    assert notify_once(records, town, "outage/1/began", "Down", "It is.", NOW + announcements.HELD_S)
+    assert not notify_once(records, town, "outage/1/began", "Down", "It is.", NOW + 1_000)
     assert len(town.heard) == 1
 
 
 def test_only_a_channel_that_did_not_take_it_is_told_again_and_not_for_ever(records):
     town = Town("2:tgram")
     for tick in range(20):
-        tell_once(records, town, "outage/1/began", "Down", "It is.", NOW + 30 * tick)
+        notify_once(records, town, "outage/1/began", "Down", "It is.", NOW + 30 * tick)
     assert town.asked == [None] + [["2:tgram"]] * (announcements.TRIES - 1)

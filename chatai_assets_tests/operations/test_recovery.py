@@ -2,8 +2,8 @@ import time
 
 from sqlalchemy import update
 
-from chatai_assets.operations.recovery import give_back
-from chatai_assets.pipeline.worker_id import new_owner
+from chatai_assets.operations.recovery import reclaim_abandoned
+from chatai_assets.pipeline.worker_id import new_lease_token
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.leases import Claim
 from chatai_assets.storage.schema import tables as schema
@@ -30,26 +30,26 @@ def status_and_owners(parts):
 def test_what_a_lost_machine_held_is_free_when_its_lease_has_run_out(parts, tmp_path):
     owner = "another.1/77/1/abc"
     document_at_work(parts, tmp_path, owner, lease_s=4.0)
-    assert str(give_back(parts.records)).endswith("0 documents that nobody processed.")
+    assert str(reclaim_abandoned(parts.records)).endswith("0 documents that nobody processed.")
     assert status_and_owners(parts) == ("processing", {None, owner})
     time.sleep(4.1)
-    given = give_back(parts.records)
+    given = reclaim_abandoned(parts.records)
     assert (given.claims, given.lapsed, given.documents) == (0, 1, 1)
     assert status_and_owners(parts) == ("pending", {None})
 
 
 def test_what_a_process_of_this_machine_held_is_free_once_it_is_gone(parts, tmp_path):
-    machine, _pid, _started, token = new_owner().rsplit("/", 3)
+    machine, _pid, _started, token = new_lease_token().rsplit("/", 3)
     document_at_work(parts, tmp_path, f"{machine}/1/9/{token}", lease_s=600)
-    given = give_back(parts.records)
+    given = reclaim_abandoned(parts.records)
     assert (given.claims, given.lapsed, given.documents) == (1, 0, 1)
 
 
 def test_a_document_that_is_taken_up_again_shows_it(parts, tmp_path):
     document_at_work(parts, tmp_path, "another.1/77/1/abc", lease_s=-1)
-    give_back(parts.records)
+    reclaim_abandoned(parts.records)
     process_all(parts, stages=["embed"])
     assert status_and_owners(parts) == ("processing", {None})
     with parts.records.begin() as connection:
         connection.execute(update(schema.documents).values(status="completed"))
-    assert give_back(parts.records).documents == 0
+    assert reclaim_abandoned(parts.records).documents == 0

@@ -12,11 +12,11 @@ from chatai_assets.adapters.models.fake import HashedEmbedder
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
 from chatai_assets.operations.audit.audit import audit
 from chatai_assets.operations.erasure import forget
-from chatai_assets.operations.reindexing import CannotReindex, begin, drop_old, fill, give_up
-from chatai_assets.operations.relevance import Asked
+from chatai_assets.operations.reindexing import CannotReindex, abort, build, drop_old, start
+from chatai_assets.operations.relevance import EvalQuery
 from chatai_assets.operations.status import status
-from chatai_assets.orchestration.projection_monitor import Lookout
-from chatai_assets.services import Parts
+from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
+from chatai_assets.services import Services
 from chatai_assets.storage import reindexing as filling
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
@@ -117,9 +117,9 @@ def test_what_comes_is_edited_and_goes_while_it_is_filled_is_there_after(either)
 
 
 def test_an_edit_on_its_way_hides_nothing_of_the_revision_before_it(home):
-    begin(means_of(home), *home.named("free:512"))
+    start(means_of(home), *home.resolve_embedder("free:512"))
     with home.records.begin() as connection:
-        filling.open_some(connection, 2, now=1.0)
+        filling.enqueue_some(connection, 2, now=1.0)
     ingest_posts(home, [message(900, "Кит уплыл.", edited=1_800_000_000)])
     assert reindexed(home, "free:512").serves
     assert any(payload["source"].endswith("/900") for payload in served(home).values())
@@ -152,7 +152,7 @@ def test_a_bad_model_is_refused_and_serves_only_if_told(home):
 
 
 def test_questions_of_people_decide(home):
-    lost = [Asked("default", WHALE, "tg/1/1")]
+    lost = [EvalQuery("default", WHALE, "tg/1/1")]
     compared = reindexed(home, "free:512", asked=lambda: lost).comparison
     assert compared
     assert (compared.questions, compared.after["meaning alone"].recall) == (1, 0.0)
@@ -160,14 +160,14 @@ def test_questions_of_people_decide(home):
 
 def test_what_is_given_up_leaves_nothing(home):
     filled(home, "free:512")
-    assert give_up(means_of(home)).embedder == "free:512"
+    assert abort(means_of(home)).embedder == "free:512"
     assert states(home) == {1: "serving"}
     assert {row["model"] for row in rows(home, schema.vectors)} == {"free-hashed-256-1"}
     assert {row["projection"] for row in rows(home, schema.index_ledger)} == {"vectors", "graph"}
     assert rows(home, schema.work, schema.work.c.stage == "reindex") == []
     assert reindexed(home, "free:512").index.number == 3
     with pytest.raises(CannotReindex, match="No index is being filled"):
-        give_up(means_of(home))
+        abort(means_of(home))
 
 
 def test_the_way_back_costs_only_what_came_since(either):
@@ -192,7 +192,7 @@ def test_nothing_is_embedded_twice_when_filling_is_stopped_and_gone_on_with(home
     first = filled(home, "free:512", ends=0.0)
     assert not first.complete
     means = means_of(home)
-    begin(means, *home.named("free:512"))
+    start(means, *home.resolve_embedder("free:512"))
     with home.records.reading() as connection:
         assert filling.open_states(connection) == {}
     done = reindexed(home, "free:512")
@@ -201,7 +201,7 @@ def test_nothing_is_embedded_twice_when_filling_is_stopped_and_gone_on_with(home
 
 
 def test_a_provider_that_is_down_leaves_the_serving_index_alone(home, monkeypatch):
-    begin(means_of(home), *home.named("free:512"))
+    start(means_of(home), *home.resolve_embedder("free:512"))
     made = home._query_embedder  # noqa: SLF001 - where a provider would be asked
     monkeypatch.setattr(home, "_query_embedder", lambda name: Broken(512) if name == "free:512" else made(name))
     with pytest.raises(ProviderUnreachable):
@@ -215,7 +215,7 @@ def test_a_provider_that_is_down_leaves_the_serving_index_alone(home, monkeypatc
 
 
 def test_an_index_run_that_another_index_overtakes_is_done_in_that_one(home):
-    index = begin(means_of(home), *home.named("free:512"))
+    index = start(means_of(home), *home.resolve_embedder("free:512"))
     ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
     process_all(home, stages=("parse", "tag", "enrich", "embed"))
     overtaken = home.vectors.writing
@@ -236,24 +236,24 @@ def test_an_index_run_that_another_index_overtakes_is_done_in_that_one(home):
 
 
 def test_filling_shows_in_no_hour_that_is_behind(home):
-    begin(means_of(home), *home.named("free:512"))
+    start(means_of(home), *home.resolve_embedder("free:512"))
     with home.records.begin() as connection:
-        assert filling.open_some(connection, 2, now=1.0) == COUNT + 1
+        assert filling.enqueue_some(connection, 2, now=1.0) == COUNT + 1
     assert due_hours(home, "posts") == []
     assert status(home.records, home.indexes, home.graph)["hours_behind"] == []
     fill_all = means_of(home)
-    fill(fill_all, home.indexes.of("filling"), filled(home, "free:512", begun=True))
+    build(fill_all, home.indexes.of("filling"), filled(home, "free:512", begun=True))
 
 
 def test_an_index_that_is_lost_while_it_is_filled_or_kept_is_written_again(home):
     filled(home, "free:512")
     shutil.rmtree(home.settings.home / "vectors-2")
-    assert [said.split()[1] for said in Lookout().look(home)] == ["vectors/2"]
+    assert [said.split()[1] for said in ProjectionMonitor().check(home)] == ["vectors/2"]
     assert reindexed(home, "free:512").serves
     before = served(home)
     assert len(before) == len(rows(home, schema.chunks))
     shutil.rmtree(home.settings.home / "vectors")
-    assert [said.split()[1] for said in Lookout().look(home)] == ["vectors"]
+    assert [said.split()[1] for said in ProjectionMonitor().check(home)] == ["vectors"]
     assert due_hours(home, "posts") == []
     assert back(home).filled.counts["points_written"] == len(before)
     assert served(home) == before
@@ -264,7 +264,7 @@ def test_the_index_that_serves_is_written_again_when_it_is_lost(home):
     reindexed(home, "free:512")
     before = served(home)
     shutil.rmtree(home.settings.home / "vectors-2")
-    assert [said.split()[1] for said in Lookout().look(home)] == ["vectors/2"]
+    assert [said.split()[1] for said in ProjectionMonitor().check(home)] == ["vectors/2"]
     process_all(home)
     assert served(home) == before
     assert agrees(home)
@@ -272,7 +272,7 @@ def test_the_index_that_serves_is_written_again_when_it_is_lost(home):
 
 def test_a_setting_that_changes_mixes_nothing(home):
     changed = replace(home.settings, models=replace(home.settings.models, embedder="offline"))
-    with Parts(changed) as parts:
+    with Services(changed) as parts:
         ingest_posts(parts, [message(901, "Жираф вышел из поезда.")])
         process_all(parts)
         assert found(parts, "Жираф вышел из поезда.")[0].endswith("/901")
@@ -318,7 +318,7 @@ def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monk
     file.write_text("Договор подписан в Казани.", encoding="utf-8")
     ingest_files(home, [file])
     process_all(home)
-    begin(means_of(home), *home.named("free:512"))
+    start(means_of(home), *home.resolve_embedder("free:512"))
     (tmp_path / "b.txt").write_text("Письмо пришло из Лондона.", encoding="utf-8")
     ingest_files(home, [tmp_path / "b.txt"])
     made, seen = home._query_embedder, list[str]()  # noqa: SLF001 - where the new model is asked

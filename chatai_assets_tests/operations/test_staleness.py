@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chatai_assets.domain.costs import Price, Tariff
-from chatai_assets.operations.staleness import InUse, find_stale, redo_stale
-from chatai_assets.orchestration.jobs.staleness import in_use_of
+from chatai_assets.operations.staleness import ActiveVersions, find_stale, redo_stale
+from chatai_assets.orchestration.jobs.staleness import active_versions
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.cli.test_reindexing import chatai
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message, process_all, rows
@@ -35,13 +35,15 @@ def told(parts, in_use, tariff=NO_PRICES):
 
 
 def test_nothing_is_stale_of_what_was_just_made(home):
-    assert {stage: each.items for stage, each in told(home, in_use_of(home)).items() if each.items} == {}
+    assert {stage: each.items for stage, each in told(home, active_versions(home)).items() if each.items} == {}
     reindexed(home, "free:512")
-    assert {stage: each.items for stage, each in told(home, in_use_of(home)).items() if each.items} == {}
+    assert {stage: each.items for stage, each in told(home, active_versions(home)).items() if each.items} == {}
 
 
 def test_another_model_makes_its_stage_stale_and_says_what_that_costs(home):
-    others = InUse("other tagger", "other extractor", "other embedder", {"tag": "a", "embed": "b", "enrich": "c"})
+    others = ActiveVersions(
+        "other tagger", "other extractor", "other embedder", {"tag": "a", "embed": "b", "enrich": "c"}
+    )
     found = told(home, others, Tariff({"a": Price(10, 10), "b": Price(1_000_000, 0)}))
     assert {stage: (each.posts, each.documents) for stage, each in found.items() if each.items} == {
         "tag": (3, 1),
@@ -59,10 +61,10 @@ def test_another_model_makes_its_stage_stale_and_says_what_that_costs(home):
 
 
 def test_what_a_model_has_embedded_already_costs_nothing(home):
-    model = in_use_of(home).embedder
+    model = active_versions(home).embedder
     with home.records.begin() as connection:
         connection.execute(schema.work.update().where(schema.work.c.stage == "embed").values(fingerprint="old"))
-    found = told(home, replace(in_use_of(home), priced={"embed": "b"}))["embed"]
+    found = told(home, replace(active_versions(home), priced_models={"embed": "b"}))["embed"]
     assert (found.items, found.tokens, found.money) == (4, 0, 0.0)
     assert model == home.indexes.serving_now().model
 
@@ -71,13 +73,13 @@ def test_it_is_done_again_by_hand_alone_and_as_much_as_was_asked_for(home):
     with home.records.begin() as connection:
         connection.execute(schema.work.update().where(schema.work.c.stage == "tag").values(fingerprint="old"))
     assert process_all(home) == []
-    assert told(home, in_use_of(home))["tag"].items == 4
-    assert redo_stale(home.records, in_use_of(home), "tag", 3) == 3
+    assert told(home, active_versions(home))["tag"].items == 4
+    assert redo_stale(home.records, active_versions(home), "tag", 3) == 3
     process_all(home)
-    assert told(home, in_use_of(home))["tag"].items == 1
-    assert redo_stale(home.records, in_use_of(home), "tag", 3) == 1
+    assert told(home, active_versions(home))["tag"].items == 1
+    assert redo_stale(home.records, active_versions(home), "tag", 3) == 1
     process_all(home)
-    assert [each.stage for each in told(home, in_use_of(home)).values() if each.items] == []
+    assert [each.stage for each in told(home, active_versions(home)).values() if each.items] == []
 
 
 def test_the_command_tells_and_redoes(tmp_path, embedded):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from chatai_assets.operations.erasure import erase_item, forget
+from chatai_assets.operations.erasure import erase_from_store, forget
 from chatai_assets.operations.vacuum import vacuum
 from chatai_assets.pipeline.inbox_folder import SETTLED_S, take_folder
 from chatai_assets.pipeline.ingest import Intake
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage.llm_responses import keep_results
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.erasure import (
@@ -73,7 +73,7 @@ def test_a_vacuum_does_what_waits_first(embedded, tmp_path):
     with embedded.records.begin() as connection:
         keep_results(connection, [{"tenant_id": "default", **answer}])  # of work that broke off
     for key in (POST, document):
-        erase_item(stores(embedded), key)
+        erase_from_store(stores(embedded), key)
     done = vacuum_all(embedded)
     assert (done.busy, done.erased["points"], done.erased["provider_results"]) == (False, 2, 1)
     assert traces_in_projections(embedded) == []
@@ -84,7 +84,7 @@ def test_a_vacuum_does_what_waits_first(embedded, tmp_path):
 
 def test_a_vacuum_beside_a_stage_at_work_says_that_traces_may_come(embedded, tmp_path):
     document = bring_all(embedded, tmp_path / "in")
-    erase_item(stores(embedded), document)
+    erase_from_store(stores(embedded), document)
     with embedded.records.begin() as connection:
         mine = schema.work.c.source_key == POST
         connection.execute(schema.work.update().where(mine, schema.work.c.stage == "tag").values(owner="another/1/1/a"))
@@ -105,7 +105,7 @@ def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, database_ur
     # As the README tells administrators: the log of writes is theirs.
     administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
     administrator.execute(text("SELECT pg_reload_conf()"))  # the server's processes take it up in their own time
-    with Parts(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as parts:
+    with Services(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as parts:
         document = bring_all(parts, tmp_path / "in")
         administrator.execute(text("CHECKPOINT"))
         assert {trace.partition("/")[0] for trace in traces(data)} == {"base", "pg_wal"}

@@ -13,7 +13,7 @@ from chatai_assets.domain.ids import Stream, hour_of
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.jobs.streams import RunOutcome, run_hour_here
 from chatai_assets.pipeline.ingest import Intake, ingest
-from chatai_assets.services import Parts, open_parts
+from chatai_assets.services import Services, open_services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage import work_queue as work
 
@@ -23,7 +23,7 @@ HOUR_S = 3_600
 class Home:
     """A home that is worked on: brings posts and documents into hours, and runs them."""
 
-    def __init__(self, parts: Parts, instance: dg.DagsterInstance, folder: Path) -> None:
+    def __init__(self, parts: Services, instance: dg.DagsterInstance, folder: Path) -> None:
         self.parts = parts
         self.instance = instance
         self.folder = folder
@@ -92,5 +92,5 @@ def settings(tmp_path: Path) -> Settings:
 def home(settings: Settings, tmp_path: Path):
     folder = tmp_path / "files"
     folder.mkdir()
-    with open_parts(settings) as parts, dg.DagsterInstance.ephemeral() as instance:
+    with open_services(settings) as parts, dg.DagsterInstance.ephemeral() as instance:
         yield Home(parts, instance, folder)

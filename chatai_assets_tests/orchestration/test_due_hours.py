@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.assets.stages import asset_keys
-from chatai_assets.orchestration.due_hours import QUIET_HOURS_A_TICK, RUNS_A_TICK, QuietHours
+from chatai_assets.orchestration.due_hours import EMPTY_HOURS_A_TICK, RUNS_A_TICK, EmptyHours
 from chatai_assets.orchestration.runs import backoffs
 from chatai_assets.storage.schema.tables import work as work_table
 
@@ -163,7 +163,7 @@ def test_quiet_hours_are_reported_once_and_hours_with_open_work_are_not(home):
     home.posts(range(1, 3), ago=2)
     keys = asset_keys("posts").values()
     seen = [len(tick(home).asset_events) // len(keys) for _ in range(5)]
-    assert seen[0] == seen[1] == QUIET_HOURS_A_TICK
+    assert seen[0] == seen[1] == EMPTY_HOURS_A_TICK
     assert seen[-1] == 0
     reported = home.instance.get_materialized_partitions(dg.AssetKey(["posts", "linked"]))
     assert home.hour(ago=2) not in reported
@@ -177,7 +177,7 @@ def test_quiet_hours_are_reported_once_and_hours_with_open_work_are_not(home):
 def test_an_hour_is_quiet_only_five_minutes_after_it_closed(home):
     start = 1_800_000_000 // 3_600 * 3_600
     moment = [start + 3_600 + 299.0]
-    quiet = QuietHours("posts", lambda: [hour_of(start), hour_of(start + 3_600)], clock=lambda: moment[0])
+    quiet = EmptyHours("posts", lambda: [hour_of(start), hour_of(start + 3_600)], clock=lambda: moment[0])
     assert not quiet.events(home.records, home.instance)
     moment[0] += 1
     assert len(quiet.events(home.records, home.instance)) == 6

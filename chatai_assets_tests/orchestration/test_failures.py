@@ -3,12 +3,12 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from chatai_assets.domain.circuit_breaker import Down
+from chatai_assets.domain.circuit_breaker import OpenBreaker
 from chatai_assets.domain.errors import MassFailure, PaymentRequired, StoreUnavailable
-from chatai_assets.orchestration.failures import Place, failure_of, is_ours_to_explain
-from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed
+from chatai_assets.orchestration.failures import FailureContext, failure_of, is_ours_to_explain
+from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded
 
-PLACE = Place("posts", "tag", "2026-11-21-22:00", waiting=1_234, retries=0)
+PLACE = FailureContext("posts", "tag", "2026-11-21-22:00", waiting=1_234, retries=0)
 
 
 def test_a_store_that_is_down_is_asked_once_more():
@@ -16,7 +16,9 @@ def test_a_store_that_is_down_is_asked_once_more():
 
 
 def test_a_store_that_stays_down_fails_the_run_with_what_waits_and_what_to_do():
-    failure = failure_of(StoreUnavailable("The graph cannot be opened."), Place("posts", "link", "h", 7, retries=1))
+    failure = failure_of(
+        StoreUnavailable("The graph cannot be opened."), FailureContext("posts", "link", "h", 7, retries=1)
+    )
     assert isinstance(failure, dg.Failure)
     assert failure.description is not None
     assert failure.description.startswith("The graph cannot be opened. 7 posts wait at the stage 'link' of h;")
@@ -24,7 +26,7 @@ def test_a_store_that_stays_down_fails_the_run_with_what_waits_and_what_to_do():
 
 
 @pytest.mark.parametrize(
-    "error", [PaymentRequired("Pay first."), MassFailure("All alike."), DeadlinePassed("Too long.")]
+    "error", [PaymentRequired("Pay first."), MassFailure("All alike."), DeadlineExceeded("Too long.")]
 )
 def test_other_outages_are_not_asked_again_at_once(error):
     failure = failure_of(error, PLACE)
@@ -34,7 +36,7 @@ def test_other_outages_are_not_asked_again_at_once(error):
 
 
 def test_an_outage_says_what_is_down_and_since_when():
-    down = Down(1, "gigachat", since=1_790_000_000.0, reason="Pay first.", places=("posts/tag",))
+    down = OpenBreaker(1, "gigachat", since=1_790_000_000.0, reason="Pay first.", affected=("posts/tag",))
     failure = failure_of(PaymentRequired("Pay first."), replace(PLACE, waiting=1, down=down))
     assert isinstance(failure, dg.Failure)
     assert str(failure.description).startswith(
@@ -56,4 +58,4 @@ def test_what_nobody_foresaw_is_named_without_its_message():
 def test_interruptions_and_failures_of_dagster_are_left_alone():
     assert not is_ours_to_explain(KeyboardInterrupt())
     assert not is_ours_to_explain(dg.Failure("said already"))
-    assert is_ours_to_explain(DeadlinePassed())
+    assert is_ours_to_explain(DeadlineExceeded())

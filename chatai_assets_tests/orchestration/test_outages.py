@@ -8,17 +8,17 @@ import pytest
 
 from chatai_assets.domain.circuit_breaker import clock_time
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
-from chatai_assets.operations.outages import note_outage
+from chatai_assets.operations.outages import open_breaker
 from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.checks import open_work
 from chatai_assets.orchestration.jobs.streams import run_hour_here
 from chatai_assets.orchestration.outages import SURE_AFTER_S, StoreWatch
 from chatai_assets.orchestration.partitions import arrival_hours
-from chatai_assets.orchestration.projection_monitor import Lookout
-from chatai_assets.orchestration.runs import asked_of
+from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
+from chatai_assets.orchestration.runs import trigger_of
 from chatai_assets.orchestration.sensors import due_sensor
-from chatai_assets.services import open_parts
+from chatai_assets.services import open_services
 from chatai_assets.storage import outages
 from chatai_assets_tests.operations.test_outages import Town
 from chatai_assets_tests.orchestration.test_due_hours import asked, tick
@@ -38,7 +38,7 @@ def run(home, tags):
 
 def take_down(home, now, stage="tag", part="free"):
     error = ProviderUnreachable("Nobody answers.")
-    assert note_outage(lambda: home.records, "posts", stage, part, error, now)
+    assert open_breaker(lambda: home.records, "posts", stage, part, error, now)
 
 
 def lasting(home):
@@ -86,8 +86,8 @@ def test_a_run_by_hand_is_a_probe_of_its_own(home, moment):
 
 
 def test_a_run_that_is_begun_again_counts_as_by_hand():
-    assert asked_of({"chatai/asked": "due"}) == "due"
-    assert asked_of({"chatai/asked": "due", "dagster/parent_run_id": "x"}) == asked_of({}) == "by hand"
+    assert trigger_of({"chatai/asked": "due"}) == "due"
+    assert trigger_of({"chatai/asked": "due", "dagster/parent_run_id": "x"}) == trigger_of({}) == "by hand"
 
 
 def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(home, moment, monkeypatch):
@@ -98,7 +98,7 @@ def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(hom
     monkeypatch.setattr("chatai_assets.adapters.models.fake.FirstWordsTagger.tag", unreachable)
     failed = run(home, {"chatai/asked": "due"})
     (down,) = lasting(home)
-    assert (down.part, down.places, down.since) == ("free", ("posts/tag",), moment[0])
+    assert (down.part, down.affected, down.since) == ("free", ("posts/tag",), moment[0])
     said = f"The free model is down since {clock_time(moment[0])} UTC: Nobody answers. 5 posts wait at the stage 'tag'"
     assert (failed.failure or "").startswith(said)
     assert home.instance.get_runs()[0].tags["chatai/outage"] == "free"
@@ -132,8 +132,8 @@ def test_a_breaker_for_which_nothing_waits_any_more_is_closed(home, moment):
 def test_a_record_store_that_is_down_stops_no_sensor_and_asks_for_no_run(settings):
     gone = replace(settings, database_url="postgresql://nobody:nothing@127.0.0.1:9/gone")
     hours = arrival_hours(settings.first_hour)
-    with open_parts(gone) as parts, dg.DagsterInstance.ephemeral() as instance:
-        sensor = due_sensor("posts", hours, settings.costs.budget, lambda: parts, Lookout(), time.time)
+    with open_services(gone) as parts, dg.DagsterInstance.ephemeral() as instance:
+        sensor = due_sensor("posts", hours, settings.costs.budget, lambda: parts, ProjectionMonitor(), time.time)
         result = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
     assert not result.run_requests
     assert "Nothing is asked for until it works again" in str(result.skip_message)
@@ -146,14 +146,14 @@ def test_the_record_stores_own_outage_is_told_once_and_its_end_once_without_it(h
         raise StoreUnavailable("The record store cannot be used: connection refused.", "records")
 
     for seconds in (0, 30, 60, 90):
-        said, cursor = watch.look(gone, town, cursor, 1_000.0 + seconds)
+        said, cursor = watch.check(gone, town, cursor, 1_000.0 + seconds)
         assert "connection refused" in said
     assert SURE_AFTER_S < 60
     assert town.titles == ["chatai_assets: the record store is down"]
     restarted = StoreWatch()
-    _, cursor = restarted.look(gone, town, cursor, 1_120.0)
+    _, cursor = restarted.check(gone, town, cursor, 1_120.0)
     assert len(town.titles) == 1
-    _, cursor = restarted.look(lambda: home.records, town, cursor, 2_000.0)
-    _, cursor = restarted.look(lambda: home.records, town, cursor, 2_030.0)
+    _, cursor = restarted.check(lambda: home.records, town, cursor, 2_000.0)
+    _, cursor = restarted.check(lambda: home.records, town, cursor, 2_030.0)
     assert town.titles[1:] == ["chatai_assets: the record store works again"]
     assert not cursor

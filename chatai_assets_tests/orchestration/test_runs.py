@@ -6,7 +6,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from chatai_assets.operations.recovery import Silence
+from chatai_assets.operations.recovery import StalledDetector
 from chatai_assets.orchestration.runs import (
     PARTITION_TAG,
     STREAM_TAG,
@@ -14,10 +14,10 @@ from chatai_assets.orchestration.runs import (
     backoffs,
     delay_after,
     end_lost_runs,
-    sign,
     streams_of,
+    tag_worker,
 )
-from chatai_assets.orchestration.watchdog.heartbeat import has_pulse, heard_until, pulse
+from chatai_assets.orchestration.watchdog.heartbeat import alive_until, is_alive, run_heartbeat
 from chatai_assets.storage.engine import open_records
 
 
@@ -63,7 +63,7 @@ def test_a_started_run_whose_process_was_killed_is_failed(records):
 def test_a_run_whose_process_lives_or_is_not_known_yet_is_left_alone(records):
     with dg.DagsterInstance.ephemeral() as instance:
         alive, unsigned = started(instance), started(instance)
-        sign(instance, alive.run_id)
+        tag_worker(instance, alive.run_id)
         assert not end_lost_runs(instance, records)
         assert status_of(instance, unsigned) is dg.DagsterRunStatus.STARTED
 
@@ -79,21 +79,21 @@ def test_a_run_of_another_machine_is_failed_when_it_has_had_no_pulse_for_a_lease
     with dg.DagsterInstance.ephemeral() as instance:
         run = started(instance)
         instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@another.1/77/1/abc"})
-        with pulse(records, run.run_id, lease_s=2.0):
-            first = heard_until(records, run.run_id)
-            until(lambda: heard_until(records, run.run_id) > first)
+        with run_heartbeat(records, run.run_id, lease_s=2.0):
+            first = alive_until(records, run.run_id)
+            until(lambda: alive_until(records, run.run_id) > first)
             assert not end_lost_runs(instance, records)
-        until(lambda: not has_pulse(records, run.run_id))
+        until(lambda: not is_alive(records, run.run_id))
         assert end_lost_runs(instance, records) == [run.run_id]
 
 
 def test_a_run_of_a_machine_that_was_lost_with_its_clock_ahead_is_failed_after_a_lease_without_news(records):
     moments = iter([0.0, 30.0, 61.0])
-    silence = Silence(lambda: next(moments))
+    silence = StalledDetector(lambda: next(moments))
     with dg.DagsterInstance.ephemeral() as instance:
         run = started(instance)
         instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@another.1/77/1/abc"})
-        with pulse(records, run.run_id, lease_s=7_200):
+        with run_heartbeat(records, run.run_id, lease_s=7_200):
             assert [end_lost_runs(instance, records, silence) for _ in range(3)] == [[], [], [run.run_id]]
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.orchestration.runs import WORKER_TAG
-from chatai_assets.orchestration.sensors import Taking
-from chatai_assets.pipeline.worker_id import new_owner
+from chatai_assets.orchestration.sensors import BackgroundIngest
+from chatai_assets.pipeline.worker_id import new_lease_token
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.leases import Claim
 
@@ -29,22 +29,22 @@ def test_all_sensors_are_on_without_a_click(home):
 
 
 def test_a_large_file_outlives_its_tick_and_is_not_begun_twice():
-    taking, begun, may_end = Taking(), [], threading.Event()
+    taking, begun, may_end = BackgroundIngest(), [], threading.Event()
 
     def take() -> str:
         begun.append(True)
         may_end.wait(10)
         return "Took it."
 
-    assert taking.tick(take, wait_s=0.05).startswith("Still taking in files")
-    assert taking.tick(take, wait_s=0.05).startswith("Still taking in files")
+    assert taking.poll(take, wait_s=0.05).startswith("Still taking in files")
+    assert taking.poll(take, wait_s=0.05).startswith("Still taking in files")
     may_end.set()
-    assert taking.tick(take, wait_s=5) == "Took it."
+    assert taking.poll(take, wait_s=5) == "Took it."
     assert len(begun) == 1
 
 
 def test_a_tick_fails_when_the_store_is_down_and_the_next_tries_again():
-    taking, answers = Taking(), iter([StoreUnavailable("The record store is gone."), None])
+    taking, answers = BackgroundIngest(), iter([StoreUnavailable("The record store is gone."), None])
 
     def take() -> str:
         error = next(answers)
@@ -53,8 +53,8 @@ def test_a_tick_fails_when_the_store_is_down_and_the_next_tries_again():
         return "Took it."
 
     with pytest.raises(StoreUnavailable):
-        taking.tick(take, wait_s=5)
-    assert taking.tick(take, wait_s=5) == "Took it."
+        taking.poll(take, wait_s=5)
+    assert taking.poll(take, wait_s=5) == "Took it."
 
 
 def test_a_file_in_the_inbox_folder_arrives(home, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_file_in_the_inbox_folder_arrives(home, monkeypatch):
 
 def test_upkeep_fails_a_run_whose_process_is_gone_and_frees_what_it_had(home):
     home.posts(range(1, 4))
-    machine, _pid, _started, token = new_owner().rsplit("/", 3)
+    machine, _pid, _started, token = new_lease_token().rsplit("/", 3)
     gone, now = f"{machine}/1/9/{token}", time.time()
     with home.records.begin() as connection:
         assert claims.claim(connection, Claim(gone, "posts", "parse", home.hour(), 10, now, now + 600, "run")) == 3

@@ -8,10 +8,10 @@ import pytest
 
 from chatai_assets.domain import retry as retries
 from chatai_assets.domain.costs import Budget, day_of, next_day
-from chatai_assets.domain.errors import BudgetSpent, ProviderUnreachable
-from chatai_assets.operations.status import paid
-from chatai_assets.pipeline.budgets import resume
-from chatai_assets.services import Parts
+from chatai_assets.domain.errors import AllBudgetsExceeded, ProviderUnreachable
+from chatai_assets.operations.status import cost_report
+from chatai_assets.pipeline.budgets import resume_deferred
+from chatai_assets.services import Services
 from chatai_assets.settings import read_settings
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
@@ -70,7 +70,7 @@ def test_tokens_and_money_are_counted_by_tenant_stage_and_hour(server, tmp_path,
         hour = bring(parts, 3, tenant="another")
         report = sum((report.counts for report in process_all(parts)), Counter())
         tagged, embedded, enriched = (costs(parts, stage) for stage in ("tag", "embed", "enrich"))
-        today = paid(parts.records, 1, None, time.time())
+        today = cost_report(parts.records, 1, None, time.time())
     assert {row["hour"] for row in rows_of(tagged, embedded, enriched)} == {hour}
     assert {row["day"] for row in rows_of(tagged)} == {day_of(time.time())}
     assert (tagged["default"]["prompt_tokens"], tagged["default"]["completion_tokens"]) == (5 * 17, 5 * 3)
@@ -90,7 +90,7 @@ def rows_of(*by_tenant):
 def test_a_price_that_nobody_knows_is_no_money(server, tmp_path):
     with parts_at(server, tmp_path / "home") as parts:
         parts.tagger.tag(asked("Вчера поезд видел город Казань"))
-        (told,) = paid(parts.records, 1, None, time.time())["costs"]
+        (told,) = cost_report(parts.records, 1, None, time.time())["costs"]
     assert (told["stage"], told["tokens"], told["unpriced_tokens"], told["money"]) == ("search", 20, 20, None)
 
 
@@ -144,20 +144,22 @@ def test_a_run_that_finds_nothing_but_spent_budgets_says_so_once_and_a_raise_res
         hour = bring(parts, 2, tenant="acme")
         tag(parts, hour)
         bring(parts, 3, tenant="acme", first=10)
-        with pytest.raises(BudgetSpent, match=r"tenant 'acme' has spent 0\.0046 of 0\.0046 \(money\).*00:00 UTC"):
+        with pytest.raises(
+            AllBudgetsExceeded, match=r"tenant 'acme' has spent 0\.0046 of 0\.0046 \(money\).*00:00 UTC"
+        ):
             tag(parts, hour)
         bring(parts, 1, tenant="acme", first=20)
         assert dict(tag(parts, hour).retried) == {"OverBudget": 1}
         now = time.time()
-        assert resume(parts.records, "posts", parts.settings.costs.budget, now) == {"acme": 4}
-        assert resume(parts.records, "posts", Budget(money_nano=10**12), now) == {}
-        assert resume(parts.records, "posts", Budget(), now) == {}
+        assert resume_deferred(parts.records, "posts", parts.settings.costs.budget, now) == {"acme": 4}
+        assert resume_deferred(parts.records, "posts", Budget(money_nano=10**12), now) == {}
+        assert resume_deferred(parts.records, "posts", Budget(), now) == {}
     with parts_at(server, tmp_path / "home", **PRICES) as parts:
         assert tag(parts, hour).done == 4
 
 
 def _tag_texts(environment, tenant, first, count):
-    with Parts(read_settings(environment)) as parts:
+    with Services(read_settings(environment)) as parts:
         parts.tagger.tag(asked(*(f"Вчера поезд {first + n} видел город Казань" for n in range(count)), tenant=tenant))
 
 

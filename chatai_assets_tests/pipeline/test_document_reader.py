@@ -20,7 +20,7 @@ from chatai_assets.adapters.parsers.limits import OcrLimits
 from chatai_assets.adapters.parsers.tesseract import Tesseract
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument, sentence
-from chatai_assets.domain.errors import ChatAIError, ChildKilled, PagesLeft, UnreadableDocument
+from chatai_assets.domain.errors import ChatAIError, ChildKilled, OcrTimeBudgetExceeded, UnreadableDocument
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
 from chatai_assets.storage.engine import Records, open_records
 from chatai_assets_tests.support.files import pdf
@@ -153,12 +153,12 @@ def test_without_tesseract_a_scan_says_so_and_text_is_read_all_the_same(
     mixed = scanned(tmp_path / "mixed.pdf", [layer, shapes()])
     monkeypatch.setenv("PATH", str(tmp_path))
     of_scan, of_photo, of_mixed = read(scan, tmp_path / "photo.png", mixed)
-    assert [fault(each).code for each in (of_scan, of_photo)] == ["no_ocr", "no_ocr"]
+    assert [fault(each).reason for each in (of_scan, of_photo)] == ["no_ocr", "no_ocr"]
     assert fault(of_scan).detail == "tesseract is not installed"
     assert "tesseract" in sentence("no_ocr", "ru")
     assert text(of_mixed) == "Here is a text layer"
     unwanted = read(scan, tmp_path / "photo.png", mixed, ocr=None)
-    assert [fault(each).code for each in unwanted[:2]] == ["no_text_layer", "unsupported_type"]
+    assert [fault(each).reason for each in unwanted[:2]] == ["no_text_layer", "unsupported_type"]
     assert text(unwanted[2]) == "Here is a text layer"
 
 
@@ -171,7 +171,7 @@ def test_a_missing_language_is_named(tmp_path: Path, read: Read, tesseract: Tess
 def test_what_is_no_writing_is_no_text(tmp_path: Path, read: Read, tesseract: Tesseract) -> None:
     shapes().save(tmp_path / "picture.png")
     (outcome,) = read(tmp_path / "picture.png")
-    assert fault(outcome).code == "no_text_recognised"
+    assert fault(outcome).reason == "no_text_recognised"
 
 
 def test_no_page_is_recognised_twice(tmp_path: Path, read: Read, tesseract: Tesseract, monkeypatch) -> None:
@@ -180,18 +180,18 @@ def test_no_page_is_recognised_twice(tmp_path: Path, read: Read, tesseract: Tess
     with tesseract_that("exit 1", tmp_path, monkeypatch) as pool:
         again, other = read(tmp_path / "a.png", scanned(tmp_path / "b.pdf", [drawn(RU)]), own_pool=pool)
     assert again == first
-    assert fault(other).code == "no_text_recognised"
+    assert fault(other).reason == "no_text_recognised"
 
 
 def test_a_batch_without_time_leaves_pages_to_the_next_one(tmp_path: Path, read: Read, tesseract: Tesseract) -> None:
-    hasty = OcrLimits(patience_s=0)
+    hasty = OcrLimits(max_wait_s=0)
     scan = scanned(tmp_path / "scan.pdf", [drawn(EN), drawn(RU)])
     drawn("Another letter of the harbour office").save(tmp_path / "photo.png")
     ends = [read(scan, tmp_path / "photo.png", ocr=hasty) for _ in range(3)]
     assert [[type(outcome) for outcome in batch] for batch in ends] == [
-        [PagesLeft, PagesLeft],
-        [ParsedDocument, PagesLeft],
-        [ParsedDocument, PagesLeft],
+        [OcrTimeBudgetExceeded, OcrTimeBudgetExceeded],
+        [ParsedDocument, OcrTimeBudgetExceeded],
+        [ParsedDocument, OcrTimeBudgetExceeded],
     ]
     assert likeness(text(ends[1][0]), f"{EN} {RU}") > 0.9
     assert "harbour" in text(read(tmp_path / "photo.png", ocr=hasty)[0])
@@ -217,7 +217,7 @@ def test_an_image_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, read:
     (tmp_path / "bomb.pdf").write_bytes(declared)
     outcomes = read(small[0], tmp_path / "bomb.pdf")
     assert b"60000" in declared
-    assert [fault(outcome).code for outcome in outcomes] == ["no_text_recognised"] * 2
+    assert [fault(outcome).reason for outcome in outcomes] == ["no_text_recognised"] * 2
     assert fault(outcomes[0]).detail == "pages without text: 0, archive_bomb: 1"
 
 
@@ -226,7 +226,7 @@ def test_an_image_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, read:
 )
 def test_a_damaged_image_is_corrupt(tmp_path: Path, read: Read, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    assert fault(read(tmp_path / "a.png")[0]).code == "corrupt"
+    assert fault(read(tmp_path / "a.png")[0]).reason == "corrupt"
 
 
 def test_a_page_that_hangs_leaves_the_others_and_no_process(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from chatai_assets.domain.ids import STAGES, Stage
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     Limits,
@@ -65,7 +65,7 @@ PART: dict[Stage, str] = {
 @pytest.mark.parametrize("stage", PART)
 def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
     reached, may_go = threading.Event(), threading.Event()
-    with Parts(settings) as parts, Parts(settings) as slow:
+    with Services(settings) as parts, Services(settings) as slow:
         ingest_posts(parts, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
         process_all(parts, stages=STAGES[: STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
@@ -90,7 +90,7 @@ def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
 
 
 def expected(tmp_path):
-    with Parts(free_settings(tmp_path / "quiet")) as parts:
+    with Services(free_settings(tmp_path / "quiet")) as parts:
         ingest_posts(parts, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
         process_all(parts)
         return contents(parts)
@@ -98,7 +98,7 @@ def expected(tmp_path):
 
 def test_tags_that_come_while_an_item_is_indexed_are_indexed_too(tmp_path, settings):
     reached, may_go = threading.Event(), threading.Event()
-    with Parts(settings) as parts, Parts(settings) as slow:
+    with Services(settings) as parts, Services(settings) as slow:
         ingest_posts(parts, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
         process_all(parts, stages=["parse", "enrich", "embed"])
         slow.__dict__["vectors"] = Hesitating(slow.vectors, reached, may_go)

@@ -9,7 +9,7 @@ import pytest
 
 from chatai_assets.pipeline.inbox_folder import FolderLimits, take_folder, take_samples
 from chatai_assets.pipeline.ingest import Intake
-from chatai_assets.services import Parts, open_parts
+from chatai_assets.services import Services, open_services
 from chatai_assets.settings import PROJECT, read_settings
 
 POST = {"id": 1, "type": "message", "date": "2024-01-01T00:00:00", "date_unixtime": "1704067200", "text": "Привет, мир"}
@@ -17,17 +17,17 @@ POST = {"id": 1, "type": "message", "date": "2024-01-01T00:00:00", "date_unixtim
 
 @pytest.fixture
 def parts(tmp_path: Path):
-    with open_parts(read_settings({"CHATAI_HOME": str(tmp_path / "home"), "CHATAI_MODELS": "free"})) as opened:
+    with open_services(read_settings({"CHATAI_HOME": str(tmp_path / "home"), "CHATAI_MODELS": "free"})) as opened:
         yield opened
 
 
 @pytest.fixture
-def folder(parts: Parts) -> Path:
+def folder(parts: Services) -> Path:
     parts.settings.inbox_folder.mkdir(parents=True)
     return parts.settings.inbox_folder
 
 
-def intake(parts: Parts) -> Intake:
+def intake(parts: Services) -> Intake:
     return Intake(parts.records, parts.blobs, "t", "folder", 1 << 20)
 
 
@@ -163,7 +163,7 @@ def test_samples_are_taken_once_and_only_into_an_empty_home(parts, tmp_path):
     assert report.posts > 0
     assert report.documents > 0
     assert take_samples(samples, intake(parts)) is None
-    with open_parts(read_settings({"CHATAI_HOME": str(tmp_path / "other")})) as other:
+    with open_services(read_settings({"CHATAI_HOME": str(tmp_path / "other")})) as other:
         (tmp_path / "note.txt").write_text("Words.", encoding="utf-8")
         other.settings.inbox_folder.mkdir(parents=True)
         export(other.settings.inbox_folder / "result.json", POST)

@@ -3,7 +3,7 @@
 import pytest
 
 from chatai_assets.domain.errors import (
-    AnswerRejected,
+    InvalidModelResponse,
     MassFailure,
     Outage,
     ProviderBusy,
@@ -46,7 +46,7 @@ class Troubled:
         return [self._trouble_with(text) or ask([text])[0] if "беда" in text.text else ask([text])[0] for text in texts]
 
     def _trouble_with(self, _text):
-        if isinstance(self.trouble, (AnswerRejected, ProviderBusy, ProviderRejected)):
+        if isinstance(self.trouble, (InvalidModelResponse, ProviderBusy, ProviderRejected)):
             return self.trouble
         raise self.trouble
 
@@ -83,7 +83,7 @@ MODELS = {"tag": "tagger", "enrich": "extractor", "embed": "embedder"}
 
 
 @pytest.mark.parametrize("stage", MODELS)
-@pytest.mark.parametrize("error", [AnswerRejected("No."), ValueError("беда и тайна")])
+@pytest.mark.parametrize("error", [InvalidModelResponse("No."), ValueError("беда и тайна")])
 def test_a_bad_item_is_quarantined_and_its_neighbours_finish(parts, stage, error):
     ingest_posts(parts, [post(1), post(2, "беда"), post(3)])
     trouble(parts, MODELS[stage], error)
@@ -92,7 +92,7 @@ def test_a_bad_item_is_quarantined_and_its_neighbours_finish(parts, stage, error
     assert {states(parts, key(number))[name] for number in (1, 3) for name in states(parts, key(number))} == {"done"}
     (letter,) = rows(parts, schema.worker_dlq)
     assert (letter["source_key"], letter["job_name"]) == (key(2), stage)
-    expected = "AnswerRejected" if isinstance(error, AnswerRejected) else "UnexpectedFailure"
+    expected = "AnswerRejected" if isinstance(error, InvalidModelResponse) else "UnexpectedFailure"
     assert letter["error_class"] == expected
     assert bool(letter["error_stack"]) == (expected == "UnexpectedFailure")
     assert "тайна" not in letter["error_message"] + str(letter["error_stack"])
@@ -130,7 +130,7 @@ def test_a_text_that_cannot_be_embedded_is_not_found_in_part_and_fails_its_docum
 def test_what_an_earlier_revision_was_about_goes_when_the_later_one_cannot_be_read(parts, stage):
     ingest_posts(parts, [post(1)])
     process_all(parts)
-    trouble(parts, MODELS[stage], AnswerRejected("No."))
+    trouble(parts, MODELS[stage], InvalidModelResponse("No."))
     ingest_posts(parts, [message(1, "Сегодня большая беда у моря Лондон.", edited=1_700_000_100)])
     process_all(parts)
     process_all(parts)
@@ -146,9 +146,9 @@ def test_what_an_earlier_revision_was_about_goes_when_the_later_one_cannot_be_re
 @pytest.mark.parametrize("names", ["first", "later", "not at all"])
 def test_a_post_that_cannot_be_tagged_is_in_the_graph_whatever_happened_before(parts, names):
     ingest_posts(parts, [post(1, "беда")])
-    trouble(parts, "tagger", AnswerRejected("No."))
+    trouble(parts, "tagger", InvalidModelResponse("No."))
     if names == "not at all":
-        trouble(parts, "extractor", AnswerRejected("No."))
+        trouble(parts, "extractor", InvalidModelResponse("No."))
     process_all(parts, stages=["parse", "enrich", "tag"] if names == "first" else ["parse", "tag"])
     redo(parts.records, key(1), stage="tag", clock=lambda: NOON)
     process_all(parts)
@@ -185,7 +185,7 @@ def test_a_passing_fault_that_passes_leaves_no_trace(parts):
     assert {row["attempts"] for row in rows(parts, schema.work)} == {0}
 
 
-@pytest.mark.parametrize("error", [ProviderRejected("no such model"), AnswerRejected("No.")])
+@pytest.mark.parametrize("error", [ProviderRejected("no such model"), InvalidModelResponse("No.")])
 def test_failures_that_are_ours_quarantine_nothing(parts, error):
     ingest_posts(parts, [post(number, "беда" if number <= 12 else "покой") for number in range(1, 41)])
     end = trouble(parts, "tagger", error)

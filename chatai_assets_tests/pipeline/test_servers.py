@@ -10,7 +10,7 @@ from chatai_assets.adapters.graph.neo4j import Neo4jWriter
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STAGES
 from chatai_assets.operations.status import status
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.pipeline.test_engine import NEW, OLD, PART, PATIENCE_S, Hesitating, expected
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import (
@@ -37,7 +37,7 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
     files = corpus.write_documents(1, tmp_path / "files", 8)
     found = []
     for name, chosen in (("embedded", {}), ("servers", servers)):
-        with Parts(free_settings(tmp_path / name, chosen)) as parts:
+        with Services(free_settings(tmp_path / name, chosen)) as parts:
             ingest_posts(parts, posts)
             ingest_files(parts, files)
             process_all(parts)
@@ -53,7 +53,7 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
 
 def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, parts, monkeypatch):
     found = []
-    with Parts(free_settings(tmp_path / "large")) as other:
+    with Services(free_settings(tmp_path / "large")) as other:
         for home in (other, parts):
             for arrivals in HISTORY:
                 ingest_posts(home, arrivals)
@@ -70,7 +70,7 @@ def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, parts, mo
 def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage):
     reached, may_go = threading.Event(), threading.Event()
     settings, outcome = free_settings(tmp_path / "home", servers), []
-    with Parts(settings) as parts, Parts(settings) as slow:
+    with Services(settings) as parts, Services(settings) as slow:
         ingest_posts(parts, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
         process_all(parts, stages=STAGES[: STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
@@ -99,7 +99,7 @@ def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage)
 
 def test_a_server_that_fails_uses_no_attempt_and_the_next_run_goes_on(tmp_path, database_url, qdrant):
     servers = {"DATABASE_URL": database_url, "QDRANT_URL": qdrant.url}
-    with Parts(free_settings(tmp_path, servers)) as parts:
+    with Services(free_settings(tmp_path, servers)) as parts:
         ingest_posts(parts, [message(number, OLD) for number in range(1, 6)])
         qdrant.status = 503
         with pytest.raises(StoreUnavailable, match="HTTP 503"):

@@ -25,13 +25,13 @@ from uuid import uuid4
 
 import click
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import ProviderBusy
 from chatai_assets.domain.ids import STAGES, Stage, hour_of
 from chatai_assets.observability import configure_logging
-from chatai_assets.operations.recovery import Silence, free_silent, give_back, put_clocks_right
-from chatai_assets.services import Parts, first_hour
+from chatai_assets.operations.recovery import StalledDetector, fix_clock_skew, reclaim_abandoned, reclaim_stalled
+from chatai_assets.services import Services, first_hour
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.leases import Claim
 from chatai_assets.storage.schema import tables as schema
@@ -105,7 +105,7 @@ class BusyTagger:
         self._share = share
         self.model = tagger.model
 
-    def tag(self, questions: Sequence[Question]) -> list[Any]:
+    def tag(self, questions: Sequence[ModelInput]) -> list[Any]:
         """Return answers, or that it is busy."""
         said = self._tagger.tag(questions)
         return [ProviderBusy("The dice say so.") if self._random.random() < self._share else answer for answer in said]
@@ -117,12 +117,12 @@ def run_all(folder: Path, rounds: int, seed: int, posts: int = 60) -> Outcome:
     originals = corpus.posts(seed, posts)
     updates = [*originals, *corpus.edits(seed, originals, 0.5)]
     settings = {name: free_settings(folder / name, LASTING) for name in ("quiet", "jumpy")}
-    with Parts(settings["quiet"]) as quiet:
+    with Services(settings["quiet"]) as quiet:
         ingest_posts(quiet, updates)
         process_all(quiet)
         expected = contents(quiet)
     clock = JumpyClock(random)
-    with _short_pauses(), Parts(settings["jumpy"]) as parts, Parts(settings["jumpy"]) as other:
+    with _short_pauses(), Services(settings["jumpy"]) as parts, Services(settings["jumpy"]) as other:
         for each in (parts, other):
             each.__dict__["tagger"] = BusyTagger(each.tagger, Random(seed))
         keeper = _Keeper(parts, outcome)
@@ -148,15 +148,15 @@ def run_all(folder: Path, rounds: int, seed: int, posts: int = 60) -> Outcome:
 @contextmanager
 def _short_pauses() -> Iterator[None]:
     """Let items wait for moments instead of half a minute, before they are tried again."""
-    usual = retries.FIRST_DELAY_S
-    retries.FIRST_DELAY_S = SHORT_PAUSE_S
+    usual = retries.FIRST_ITEM_BACKOFF_S
+    retries.FIRST_ITEM_BACKOFF_S = SHORT_PAUSE_S
     try:
         yield
     finally:
-        retries.FIRST_DELAY_S = usual
+        retries.FIRST_ITEM_BACKOFF_S = usual
 
 
-def _work(parts: Parts, clock: Callable[[], float], outcome: Outcome) -> None:
+def _work(parts: Services, clock: Callable[[], float], outcome: Outcome) -> None:
     """Do what is due by a clock that jumps."""
     for hour in due_hours(parts, "posts", clock()):
         for stage in STAGES:
@@ -165,7 +165,7 @@ def _work(parts: Parts, clock: Callable[[], float], outcome: Outcome) -> None:
             outcome.faults += [f"blamed at {stage}: {name}" for name in report.failed]
 
 
-def _end_ahead(parts: Parts, updates: Sequence[Any], outcome: Outcome) -> None:
+def _end_ahead(parts: Services, updates: Sequence[Any], outcome: Outcome) -> None:
     """Take in the last posts, put them off and lose a machine with them, all by a clock that is ahead and stays so."""
 
     def ahead() -> float:
@@ -178,7 +178,7 @@ def _end_ahead(parts: Parts, updates: Sequence[Any], outcome: Outcome) -> None:
     _lose_machine(parts, "tag", ahead)
 
 
-def _lose_machine(parts: Parts, stage: Stage, clock: Callable[[], float]) -> None:
+def _lose_machine(parts: Services, stage: Stage, clock: Callable[[], float]) -> None:
     """Claim as another machine would that is lost at once; what it claimed must not wait for its clock."""
     for hour in due_hours(parts, "posts", clock())[:1]:
         now = clock()
@@ -190,17 +190,19 @@ def _lose_machine(parts: Parts, stage: Stage, clock: Callable[[], float]) -> Non
 class _Keeper:
     """The worker whose clock is right, and upkeep."""
 
-    def __init__(self, parts: Parts, outcome: Outcome) -> None:
+    def __init__(self, parts: Services, outcome: Outcome) -> None:
         self._parts = parts
         self._outcome = outcome
-        self._silence = Silence()
+        self._silence = StalledDetector()
 
     def work(self) -> None:
         """Put right what must be, and do what is due in the hours that are partitions."""
         records, now, seen = self._parts.records, time.time(), self._outcome.seen
-        seen["rows that were put right"] += put_clocks_right(records, now, first_hour(self._parts))
-        seen["items of machines that were lost with clocks ahead"] += free_silent(records, self._silence, now, LEASE_S)
-        give_back(records)
+        seen["rows that were put right"] += fix_clock_skew(records, now, first_hour(self._parts))
+        seen["items of machines that were lost with clocks ahead"] += reclaim_stalled(
+            records, self._silence, now, LEASE_S
+        )
+        reclaim_abandoned(records)
         partitions = [hour for hour in due_hours(self._parts, "posts") if self._is_partition(hour)]
         for hour in partitions:
             for stage in STAGES:
@@ -222,7 +224,7 @@ class _Keeper:
         return first_hour(self._parts) <= hour <= hour_of(time.time())
 
 
-def _strange_hours(parts: Parts) -> set[str]:
+def _strange_hours(parts: Services) -> set[str]:
     hours = {row["hour"] for row in rows(parts, schema.work)}
     return {hour for hour in hours if not first_hour(parts) <= hour <= hour_of(time.time() + JUMPS_S[-1])}
 

@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support import crash_injection as worker
 from chatai_assets_tests.support.pipeline import (
@@ -91,12 +91,12 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     outcome = Outcome()
     posts = corpus.posts(plan.seed, plan.posts)
     paths = corpus.write_documents(plan.seed, folder / "files", plan.documents)
-    with Parts(free_settings(folder / "alone")) as parts:
+    with Services(free_settings(folder / "alone")) as parts:
         _bring(parts, posts, paths)
         process_all(parts)
         expected = contents(parts)
     calls = folder / "calls.txt"
-    with Parts(free_settings(folder / "crowd", servers)) as parts:
+    with Services(free_settings(folder / "crowd", servers)) as parts:
         _bring(parts, posts, paths)
         started = time.monotonic()
         _crowd(parts, servers or {}, plan, calls, outcome)
@@ -110,12 +110,12 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     return outcome
 
 
-def _bring(parts: Parts, posts: list[Any], paths: list[Path]) -> None:
+def _bring(parts: Services, posts: list[Any], paths: list[Path]) -> None:
     ingest_posts(parts, posts)
     ingest_files(parts, paths)
 
 
-def _crowd(parts: Parts, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
+def _crowd(parts: Services, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
     """Start workers and searchers, and wait for all of them."""
     options = ("--calls", str(calls), "--projection-items", str(plan.projection_items))
     command, over = worker.command(parts.settings.home, servers, *options), threading.Event()
@@ -138,7 +138,7 @@ def _crowd(parts: Parts, servers: Mapping[str, str], plan: Plan, calls: Path, ou
 
 
 def _keep_searching(
-    parts: Parts, plan: Plan, look: Callable[[Parts], int], over: threading.Event, outcome: Outcome
+    parts: Services, plan: Plan, look: Callable[[Services], int], over: threading.Event, outcome: Outcome
 ) -> None:
     while not over.is_set():
         started = time.monotonic()
@@ -150,11 +150,11 @@ def _keep_searching(
         over.wait(plan.pause_s)
 
 
-def _search(parts: Parts) -> int:
+def _search(parts: Services) -> int:
     return len(found_by(parts, QUESTION))
 
 
-def _command_search(parts: Parts) -> int:
+def _command_search(parts: Services) -> int:
     """Search as a person does, with a process of its own."""
     code = "from chatai_assets.cli.main import main; main()"
     environ = {"CHATAI_HOME": str(parts.settings.home), "CHATAI_MODELS": "free", "PATH": "/usr/bin:/bin"}

@@ -31,8 +31,8 @@ from chatai_assets.domain.errors import ChatAIError, Outage
 from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.status import redo
-from chatai_assets.pipeline.engine import free_lost_claims
-from chatai_assets.services import Parts
+from chatai_assets.pipeline.engine import reclaim_dead_leases
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.scenarios.kills import Material, Plan
 from chatai_assets_tests.support.bad_disk import Fault, be_traceable, failing
@@ -100,10 +100,10 @@ def run_all(folder: Path, items: int, faults: int, seed: int) -> Outcome:
         faults -= count
         arrivals = [*material.posts(posts), *material.documents(documents)]
         _live(disturbed, arrivals, count, random, folder / "strace.txt", outcome)
-    with Parts(free_settings(disturbed)) as parts:
+    with Services(free_settings(disturbed)) as parts:
         for path in material.rest():
             ingest_files(parts, [path])
-        free_lost_claims(parts.records)
+        reclaim_dead_leases(parts.records)
         while any(due_hours(parts, stream) for stream in STREAMS):
             process_all(parts)
         found = contents(parts)
@@ -113,7 +113,7 @@ def run_all(folder: Path, items: int, faults: int, seed: int) -> Outcome:
 
 
 def _undisturbed(home: Path, material: Material) -> dict[str, Any]:
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         for path in material.rest():
             ingest_files(parts, [path])
         process_all(parts)
@@ -215,12 +215,12 @@ class _Worker:
 
     def is_done(self) -> bool:
         """Return whether all that arrived is done."""
-        with Parts(free_settings(self._home)) as parts:
+        with Services(free_settings(self._home)) as parts:
             return not self._arrivals and not any(due_hours(parts, stream) for stream in STREAMS)
 
     def live(self) -> None:
         """Open the stores and try some times."""
-        with Parts(free_settings(self._home)) as parts:
+        with Services(free_settings(self._home)) as parts:
             for _ in range(TRIES):
                 try:
                     self._take_in(parts)
@@ -230,13 +230,13 @@ class _Worker:
                     self._says.send((type(error).__name__ if isinstance(error, Outage) else "fault", str(error)))
                 time.sleep(REST_S)
 
-    def _take_in(self, parts: Parts) -> None:
+    def _take_in(self, parts: Services) -> None:
         while self._arrivals:
             for rejected in ingest_files(parts, self._arrivals[:1]).rejected:
                 self._says.send(("fault", f"rejected: {rejected.reason}"))
             del self._arrivals[0]
 
-    def _do_due(self, parts: Parts) -> bool:
+    def _do_due(self, parts: Services) -> bool:
         due = [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]
         for stream, hour in due:
             for stage in STAGES:
@@ -245,7 +245,7 @@ class _Worker:
                     self._says.send(("fault", f"{stage}: items are blamed with {blamed}"))
         return bool(due)
 
-    def _redo(self, parts: Parts) -> None:
+    def _redo(self, parts: Services) -> None:
         """Have something to do: make a third of all items pending again."""
         keys = [row["source_key"] for table in (schema.posts, schema.documents) for row in rows(parts, table)]
         for key in self._random.sample(keys, len(keys) // 3):

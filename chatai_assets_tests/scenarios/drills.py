@@ -26,7 +26,7 @@ from chatai_assets.domain.ids import STREAMS
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.instance import home_instance, prepare_dagster_home
 from chatai_assets.orchestration.runs import OPEN
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import PROJECT
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
@@ -94,25 +94,25 @@ def run(
     programs: list[str],
     rounds: int,
     seed: int,
-    tell: Callable[[Stop], None] = lambda _stop: None,
+    on_progress: Callable[[Stop], None] = lambda _stop: None,
     posts: int = 250,
 ) -> Outcome:
     """Do all drills on one home, then process what is left in peace; tell what came of each."""
     random, outcome = Random(seed), Outcome()
     home = folder / "home"
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         prepare_dagster_home(parts.settings)
         for number in range(rounds * len(programs) * 2):
             _bring(parts, folder / "files", number, posts)
             program, how = programs[number // 2 % len(programs)], ("Ctrl-C", "SIGTERM")[number % 2]
             outcome.stops.append(_drill(parts, folder, program, how, random))
-            tell(outcome.stops[-1])
+            on_progress(outcome.stops[-1])
         chatai(home, "process", variables=VARIABLES)
         outcome.unfinished = sum(row["state"] in {"pending", "working"} for row in rows(parts, schema.work))
     return outcome
 
 
-def _bring(parts: Parts, folder: Path, number: int, count: int) -> None:
+def _bring(parts: Services, folder: Path, number: int, count: int) -> None:
     """Let some posts and documents arrive, unless enough of the earlier ones wait."""
     with parts.records.reading() as connection:
         waiting = sum(sum(work.open_hours(connection, stream).values()) for stream in STREAMS)
@@ -124,7 +124,7 @@ def _bring(parts: Parts, folder: Path, number: int, count: int) -> None:
         ingest_files(parts, corpus.write_documents(number, folder / str(number), count // 12), now=time.time())
 
 
-def _drill(parts: Parts, folder: Path, program: str, how: str, random: Random) -> Stop:
+def _drill(parts: Services, folder: Path, program: str, how: str, random: Random) -> Stop:
     started = _started(parts.settings.home, folder / "log.txt", program)
     _until(lambda: _held(parts), started, "somebody works")
     time.sleep(random.uniform(0, LONGEST_DELAY_S))
@@ -188,15 +188,15 @@ def _code(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def _held(parts: Parts) -> list[str]:
+def _held(parts: Services) -> list[str]:
     return [f"{row['source_key']} {row['stage']}" for row in rows(parts, schema.work, schema.work.c.state == "working")]
 
 
-def _processes(parts: Parts, started: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def _processes(parts: Services, started: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return processes_of(parts.settings.home, started.pid)
 
 
-def _left(parts: Parts, started: subprocess.Popen[bytes]) -> list[str]:
+def _left(parts: Services, started: subprocess.Popen[bytes]) -> list[str]:
     """Return what is left of a program that has ended."""
     left = [f"the process {' '.join(process.cmdline()[:4])}" for process in _processes(parts, started)]
     if held := _held(parts):

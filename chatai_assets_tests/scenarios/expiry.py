@@ -28,10 +28,10 @@ import click
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.erasure import Stores
 from chatai_assets.operations.expiry import BATCH_ITEMS, CHECKPOINT, expire
-from chatai_assets.services import Parts
-from chatai_assets.storage.key_values import read_checkpoint
+from chatai_assets.services import Services
+from chatai_assets.storage.key_values import get_value
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets.storage.tombstones import leaving
+from chatai_assets.storage.tombstones import pending_erasures
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.forked_workers import LOADED
 from chatai_assets_tests.support.pipeline import (
@@ -110,7 +110,10 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     """
     random, outcome = Random(plan.seed), Outcome()
     old, young = _posts(random, 0, plan.posts), _posts(random, plan.posts, plan.rest)
-    with Parts(free_settings(folder / "quiet")) as quiet, Parts(free_settings(folder / "killed", servers)) as parts:
+    with (
+        Services(free_settings(folder / "quiet")) as quiet,
+        Services(free_settings(folder / "killed", servers)) as parts,
+    ):
         started = time.monotonic()
         _fill(parts, old, NOON)
         for home in (quiet, parts):
@@ -141,14 +144,14 @@ def _chat(number: int) -> int:
     return -1_000_000_000_100 - number % CHANNELS
 
 
-def _fill(parts: Parts, posts: Sequence[Any], now: float) -> None:
+def _fill(parts: Services, posts: Sequence[Any], now: float) -> None:
     for start in range(0, len(posts), PORTION):
         ingest_posts(parts, posts[start : start + PORTION], now=now)
         process_all(parts, now=now)
 
 
 def _sweep(
-    random: Random, plan: Plan, parts: Parts, servers: Mapping[str, str], old: Sequence[Any], outcome: Outcome
+    random: Random, plan: Plan, parts: Services, servers: Mapping[str, str], old: Sequence[Any], outcome: Outcome
 ) -> list[Any]:
     """Have processes remove what expired until one comes to its end; return the edits that arrived meanwhile."""
     context = multiprocessing.get_context("forkserver")
@@ -174,7 +177,7 @@ def _sweep(
         ours.close()
         outcome.kills.append(_gone(parts))
         with parts.records.reading() as connection:
-            outcome.in_hand.append(len(leaving(connection, plan.posts)))
+            outcome.in_hand.append(len(pending_erasures(connection, plan.posts)))
         news = [_edit(random, next(candidates)) for _ in range(EDITS_A_KILL)]
         _count(parts, news, outcome)
         ingest_posts(parts, news, now=AFTER)
@@ -190,7 +193,7 @@ def _remove(home: Path, servers: Mapping[str, str], batch_items: int, says: Conn
     """Remove what expired, in a process of its own that says when it begins and what came of it."""
     configure_logging("ERROR")
     before = _resident()
-    with Parts(free_settings(home, servers)) as parts, says:
+    with Services(free_settings(home, servers)) as parts, says:
         stores = Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
         says.send("begins")
         sweep = expire(stores, batch_items=batch_items, clock=lambda: AFTER)
@@ -201,7 +204,7 @@ def _resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _watch(process: ForkServerProcess, parts: Parts, moment: int | None, random: Random) -> bool:
+def _watch(process: ForkServerProcess, parts: Services, moment: int | None, random: Random) -> bool:
     """Kill a process a moment after so many items are gone; return whether it had not ended before."""
     if moment is None:
         return False
@@ -219,10 +222,10 @@ def _watch(process: ForkServerProcess, parts: Parts, moment: int | None, random:
     return False
 
 
-def _gone(parts: Parts) -> int:
+def _gone(parts: Services) -> int:
     """Return how many items the sweep has counted so far."""
     with parts.records.reading() as connection:
-        told = read_checkpoint(connection, CHECKPOINT)
+        told = get_value(connection, CHECKPOINT)
     return sum(told["tenants"].values()) if told else 0
 
 
@@ -234,7 +237,7 @@ def _edit(random: Random, update: Any) -> Any:
     )
 
 
-def _count(parts: Parts, edits: Sequence[Any], outcome: Outcome) -> None:
+def _count(parts: Services, edits: Sequence[Any], outcome: Outcome) -> None:
     """Count how far the posts that are about to be edited have left."""
     left = {row["source_key"] for row in rows(parts, schema.tombstones, schema.tombstones.c.erased_at.is_not(None))}
     posts = (update["edited_channel_post"] for update in edits)

@@ -16,12 +16,18 @@ from typing import Any
 import click
 from pypdf import PdfWriter
 
-from chatai_assets.domain.errors import AnswerRejected, Outage, ProviderBusy, ProviderRejected, ProviderUnreachable
+from chatai_assets.domain.errors import (
+    InvalidModelResponse,
+    Outage,
+    ProviderBusy,
+    ProviderRejected,
+    ProviderUnreachable,
+)
 from chatai_assets.domain.extraction import Extraction
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.dead_letters import replay
-from chatai_assets.services import Parts
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.services import Services
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     contents,
@@ -35,7 +41,7 @@ from chatai_assets_tests.support.pipeline import (
 )
 
 OF_MODELS: dict[str, tuple[str, Any]] = {
-    "чепуха": ("tag", AnswerRejected("The answer names nothing that stands in the text.")),
+    "чепуха": ("tag", InvalidModelResponse("The answer names nothing that stands in the text.")),
     "занято": ("tag", ProviderBusy("HTTP 503")),
     "загадка": ("enrich", Extraction(entities=(None,), relations=())),  # type: ignore[arg-type] # a bug meets it
     "отказ": ("embed", ProviderRejected("HTTP 400")),
@@ -109,7 +115,7 @@ class Outcome:
 def run(folder: Path, each: int, servers: Mapping[str, str] | None = None) -> Outcome:
     """Bring bad and good items in, let an outage pass, process, replay twice, mend the models, and replay again."""
     outcome = Outcome()
-    with Parts(free_settings(folder / "home", servers)) as parts:
+    with Services(free_settings(folder / "home", servers)) as parts:
         ingest_posts(parts, _posts(each))
         ingest_files(parts, _documents(folder / "arrived", each))
         models = {name: Troubled(getattr(parts, name), stage) for name, stage in _MODELS.items()}
@@ -118,14 +124,14 @@ def run(folder: Path, each: int, servers: Mapping[str, str] | None = None) -> Ou
         _settle(parts, outcome)
         first = {row["id"] for row in rows(parts, schema.worker_dlq)}
         for _ in range(2):
-            replay(parts.records, Choice())
-            replay(parts.records, Choice())
+            replay(parts.records, DeadLetterFilter())
+            replay(parts.records, DeadLetterFilter())
             _settle(parts, outcome)
         outcome.new_after_replay = len({row["id"] for row in rows(parts, schema.worker_dlq)} - first)
         outcome.incomplete = _incomplete(parts)
         for model in models.values():
             model.mended = True
-        replay(parts.records, Choice())
+        replay(parts.records, DeadLetterFilter())
         _process(parts)
         outcome.open_at_last = Counter(row["error_class"] for row in _open(parts))
         keys = Counter((row["job_name"], row["job_id"]) for row in rows(parts, schema.worker_dlq))
@@ -158,7 +164,7 @@ def _documents(folder: Path, each: int) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _outage(parts: Parts, models: Mapping[str, Troubled]) -> int:
+def _outage(parts: Services, models: Mapping[str, Troubled]) -> int:
     """Let all runs fail while each model is down in turn; return how many letters that made of its stage."""
     process_all(parts, stages=["parse"])
     made = 0
@@ -174,22 +180,22 @@ def _outage(parts: Parts, models: Mapping[str, Troubled]) -> int:
     return made
 
 
-def _process(parts: Parts) -> None:
+def _process(parts: Services) -> None:
     """Run all stages, and again later for what was busy, until its attempts are used up."""
     for attempt in range(ATTEMPTS + 1):
         process_all(parts, now=time.time() + attempt * LATER_S)
 
 
-def _open(parts: Parts) -> list[dict[str, Any]]:
+def _open(parts: Services) -> list[dict[str, Any]]:
     return rows(parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
 
 
-def _settle(parts: Parts, outcome: Outcome) -> None:
+def _settle(parts: Services, outcome: Outcome) -> None:
     _process(parts)
     outcome.rounds.append(Counter(row["error_class"] for row in _open(parts)))
 
 
-def _incomplete(parts: Parts) -> list[str]:
+def _incomplete(parts: Services) -> list[str]:
     lacking = []
     for row in rows(parts, schema.worker_dlq):
         wanted = [*CONTEXT, *(["url"] if row["queue_name"] == "posts" else [])]

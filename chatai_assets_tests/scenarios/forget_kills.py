@@ -23,8 +23,8 @@ import click
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.erasure import finish, forget
 from chatai_assets.operations.vacuum import vacuum
-from chatai_assets.pipeline.engine import free_lost_claims
-from chatai_assets.services import Parts
+from chatai_assets.pipeline.engine import reclaim_dead_leases
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.crash_injection import Fate, MortalRecords, Survey, make_mortal
 from chatai_assets_tests.support.erasure import (
@@ -85,12 +85,12 @@ def run(folder: Path, seed: int, *, places: int | None = None, servers: Sequence
 
 
 def _bring(home: Path, servers: Mapping[str, str]) -> str:
-    with Parts(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as parts:
         return bring_all(parts, home.parent / "in")
 
 
 def _forget_both(home: Path, servers: Mapping[str, str], document: str, fate: Fate) -> None:
-    with Parts(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as parts:
         parts.__dict__["records"] = MortalRecords(parts.records, fate)
         make_mortal(parts, fate)
         for name, key in (("post", POST), ("document", document)):
@@ -119,8 +119,8 @@ def _die(home: Path, servers: Mapping[str, str], document: str, point: str) -> b
 
 
 def _faults(home: Path, servers: Mapping[str, str], document: str) -> list[str]:
-    with Parts(free_settings(home, servers)) as parts:
-        free_lost_claims(parts.records)
+    with Services(free_settings(home, servers)) as parts:
+        reclaim_dead_leases(parts.records)
         found = _halves(parts)
         process_all(parts)
         finish(stores(parts))
@@ -131,7 +131,7 @@ def _faults(home: Path, servers: Mapping[str, str], document: str) -> list[str]:
     return found + traces(home)
 
 
-def _halves(parts: Parts) -> list[str]:
+def _halves(parts: Services) -> list[str]:
     """Return what was erased in part: an item that is there has its text, and one of which any is gone is leaving."""
     gone = {row["source_key"] for row in rows(parts, schema.tombstones)}
     told = {row["source_key"] for row in rows(parts, schema.chunks)}

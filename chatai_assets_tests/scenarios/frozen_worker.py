@@ -30,7 +30,7 @@ import click
 from chatai_assets.domain.ids import STAGES, STREAMS, post_key
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.status import redo
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support import slow_worker as dawdler
@@ -88,7 +88,7 @@ class Outcome:
 class Dawdler:
     """The process that is stopped and continued, and what it says."""
 
-    def __init__(self, parts: Parts, servers: Mapping[str, str]) -> None:
+    def __init__(self, parts: Services, servers: Mapping[str, str]) -> None:
         command = dawdler.command(parts.settings.home, [*servers.items()], LEASE_S)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._said: queue.Queue[str] = queue.Queue()
@@ -128,7 +128,7 @@ class Dawdler:
         """Continue it."""
         os.kill(self._process.pid, signal.SIGCONT)
 
-    def holds(self, parts: Parts) -> list[dict[str, Any]]:
+    def holds(self, parts: Services) -> list[dict[str, Any]]:
         """Return the rows of work that it holds."""
         held = rows(parts, schema.work, schema.work.c.owner.is_not(None))
         return [row for row in held if int(row["owner"].rsplit("/", 3)[1]) == self._process.pid]
@@ -149,8 +149,8 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     """
     started, random, outcome = time.monotonic(), Random(plan.seed), Outcome()
     with (
-        Parts(free_settings(folder / "quiet")) as quiet,
-        Parts(free_settings(folder / "stopped", servers)) as parts,
+        Services(free_settings(folder / "quiet")) as quiet,
+        Services(free_settings(folder / "stopped", servers)) as parts,
         dawdling(parts, servers or {}) as worker,
     ):
         homes = (quiet, parts)
@@ -167,7 +167,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
 
 
 @contextmanager
-def dawdling(parts: Parts, servers: Mapping[str, str]) -> Iterator[Dawdler]:
+def dawdling(parts: Services, servers: Mapping[str, str]) -> Iterator[Dawdler]:
     """Have a dawdler until the block ends."""
     worker = Dawdler(parts, servers)
     try:
@@ -177,7 +177,7 @@ def dawdling(parts: Parts, servers: Mapping[str, str]) -> Iterator[Dawdler]:
 
 
 def _one_round(
-    number: int, random: Random, posts: list[Any], homes: tuple[Parts, Parts], worker: Dawdler, outcome: Outcome
+    number: int, random: Random, posts: list[Any], homes: tuple[Services, Services], worker: Dawdler, outcome: Outcome
 ) -> None:
     quiet, parts = homes
     worker.lost.clear()
@@ -212,7 +212,9 @@ def _one_round(
     ]
 
 
-def _stop_it(random: Random, posts: list[Any], homes: tuple[Parts, Parts], worker: Dawdler) -> list[dict[str, Any]]:
+def _stop_it(
+    random: Random, posts: list[Any], homes: tuple[Services, Services], worker: Dawdler
+) -> list[dict[str, Any]]:
     """Let the worker begin and stop it at a random moment; return what it held, continue it if that was nothing."""
     worker.go()
     while worker.until(random.choice(MOMENTS)) != "idle":
@@ -242,7 +244,7 @@ def _revisions(number: int, random: Random, held: list[dict[str, Any]]) -> list[
     ]
 
 
-def _redo(random: Random, posts: list[Any], homes: tuple[Parts, Parts]) -> None:
+def _redo(random: Random, posts: list[Any], homes: tuple[Services, Services]) -> None:
     """Make most posts and the documents pending again, in both homes."""
     chosen = [update["channel_post"] for update in random.sample(posts, len(posts) * 2 // 3)]
     keys = [post_key(post["chat"]["id"], post["message_id"]) for post in chosen]
@@ -252,7 +254,7 @@ def _redo(random: Random, posts: list[Any], homes: tuple[Parts, Parts]) -> None:
             redo(home.records, key)
 
 
-def _finish(parts: Parts) -> None:
+def _finish(parts: Services) -> None:
     """Do all that is due here, until nobody holds anything."""
     deadline = time.monotonic() + PATIENCE_S
     while any(due_hours(parts, stream) for stream in STREAMS):

@@ -126,7 +126,7 @@ def _fault(folder: Path, confirmed: int, items: int) -> str | None:
     holds = [number for number in (confirmed - 1, confirmed) if found == writing.latest(number, items)]
     if not holds:
         return f"{len(found)} parts, which are neither those of change {confirmed - 1} nor of the next"
-    mark = graph.mark()
+    mark = graph.generation()
     return None if mark is None or int(mark) in {*range(holds[0] - 2, holds[0] + 1)} else f"mark {mark} at {holds[0]}"
 
 

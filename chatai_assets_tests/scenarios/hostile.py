@@ -22,7 +22,7 @@ from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.adapters.parsers.test_corpus import HOSTILE
 from chatai_assets_tests.support.files import docx, pdf, word_paragraph
@@ -172,7 +172,7 @@ def run(folder: Path, files: int, *, endless: int, limits: ParserLimits, corpus:
     arrived.mkdir()
     outcome = Outcome(make(arrived, files, endless, corpus))
     started = time.monotonic()
-    with Parts(free_settings(folder / "home")) as parts, TimedPool(WORKERS, limits, CHILD) as pool:
+    with Services(free_settings(folder / "home")) as parts, TimedPool(WORKERS, limits, CHILD) as pool:
         parts.__dict__["parser"] = pool
         report = ingest_files(parts, sorted(arrived.iterdir()))
         if report.rejected or report.documents != files:

@@ -26,8 +26,8 @@ from sqlalchemy import func, select
 from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.domain.tagging import TAGGED_CHARS
 from chatai_assets.observability import configure_logging
-from chatai_assets.pipeline.engine import free_lost_claims
-from chatai_assets.services import Parts
+from chatai_assets.pipeline.engine import reclaim_dead_leases
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.crash_injection import Survey, asked_line
@@ -183,7 +183,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     expected, boundaries = _undisturbed(folder / "quiet", material, folder / "quiet.txt")
     material.rewind()
     outcome = Outcome()
-    with Parts(free_settings(folder / "killed", servers)) as parts:
+    with Services(free_settings(folder / "killed", servers)) as parts:
         ledger = folder / "ledger.txt"
         _disturbed(parts, servers or {}, material, plan, boundaries, ledger, outcome)
         _finish(parts, ledger)
@@ -198,7 +198,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
 
 def _undisturbed(home: Path, material: Material, ledger: Path) -> tuple[dict[str, Any], list[str]]:
     """Return what a quiet day leaves in the stores, and the points that it passes."""
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         survey = Survey()
         equip(parts, survey, ledger)
         survey.stage = "ingest"
@@ -209,15 +209,15 @@ def _undisturbed(home: Path, material: Material, ledger: Path) -> tuple[dict[str
         return contents(parts), sorted(survey.points)
 
 
-def _finish(parts: Parts, ledger: Path) -> None:
-    free_lost_claims(parts.records)
+def _finish(parts: Services, ledger: Path) -> None:
+    reclaim_dead_leases(parts.records)
     equip(parts, Survey(), ledger)
     while any(due_hours(parts, stream) for stream in STREAMS):
         do_round(parts, Survey())
 
 
 def _disturbed(
-    parts: Parts,
+    parts: Services,
     servers: Mapping[str, str],
     material: Material,
     plan: Plan,
@@ -294,7 +294,7 @@ def _streams(target: str | None, random: Random) -> tuple[Stream, ...]:
     return ("documents", "posts") if "document" in about else ("posts",)
 
 
-def _count_calls(parts: Parts, ledger: Sequence[str], outcome: Outcome) -> None:
+def _count_calls(parts: Services, ledger: Sequence[str], outcome: Outcome) -> None:
     """Count what was asked again, and what was under way when a process died."""
     asked, outcome.in_flight = calls_in(ledger)
     twice = _needed_twice(parts)
@@ -302,7 +302,7 @@ def _count_calls(parts: Parts, ledger: Sequence[str], outcome: Outcome) -> None:
     outcome.repeated = sum(max(0, times - 1 - (line in twice)) for line, times in asked.items())
 
 
-def _needed_twice(parts: Parts) -> set[str]:
+def _needed_twice(parts: Services) -> set[str]:
     """Return what must be asked twice: of posts that were edited back to words which they had before."""
     arrival = schema.inbox.c
     again = select(arrival.source_key).group_by(arrival.source_key, arrival.content_hash).having(func.count() > 1)

@@ -28,7 +28,7 @@ from chatai_assets.domain.ids import STREAMS, Stream, hour_of
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.jobs.streams import run_hour_here
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
@@ -105,7 +105,7 @@ class Clock:
 class World:
     """A home, its sensors and its runs, as the daemon would drive them, at a clock that is set."""
 
-    def __init__(self, parts: Parts, instance: dg.DagsterInstance, clock: Clock, folder: Path) -> None:
+    def __init__(self, parts: Services, instance: dg.DagsterInstance, clock: Clock, folder: Path) -> None:
         self.parts = parts
         self.instance = instance
         self.clock = clock
@@ -182,7 +182,10 @@ def webhook() -> Iterator[tuple[str, list[tuple[str, str]]]]:
 def world(folder: Path, hours: float) -> Iterator[tuple[World, ProviderServer]]:
     """Open a home whose models are all at one local provider, and whose clock stands some hours ago."""
     start = (time.time() - (hours + 2) * HOUR_S) // HOUR_S * HOUR_S + 60
-    retries_before, retries.FIRST_PAUSE_S = retries.FIRST_PAUSE_S, 0.005  # real seconds; all others are the clock's
+    retries_before, retries.FIRST_CALL_BACKOFF_S = (
+        retries.FIRST_CALL_BACKOFF_S,
+        0.005,
+    )  # real seconds; all others are the clock's
     variables = {"CHATAI_EXTRACTOR": "gigachat", "CHATAI_FIRST_HOUR": hour_of(start - HOUR_S)}
     try:
         with ExitStack() as stack:
@@ -195,7 +198,7 @@ def world(folder: Path, hours: float) -> Iterator[tuple[World, ProviderServer]]:
             found.outcome.told = told
             yield found, server
     finally:
-        retries.FIRST_PAUSE_S = retries_before
+        retries.FIRST_CALL_BACKOFF_S = retries_before
 
 
 def long_outage(folder: Path, plan: Plan) -> Outcome:

@@ -30,7 +30,7 @@ from chatai_assets.domain.errors import Outage, StoreUnavailable
 from chatai_assets.domain.graph.changes import GraphChange
 from chatai_assets.domain.ids import STAGES, Stage
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import (
@@ -199,7 +199,7 @@ def run_all(folder: Path, items: int, rate: float, seed: int, *, lease_s: float 
     return outcome
 
 
-def _bring(parts: Parts, updates: Sequence[Any]) -> None:
+def _bring(parts: Services, updates: Sequence[Any]) -> None:
     for start in range(0, len(updates), BATCH):
         _again(partial(ingest_posts, parts, updates[start : start + BATCH]))
 
@@ -214,7 +214,7 @@ def _again(attempt: Callable[[], Any]) -> Any:
     raise AssertionError(f"{TRIES_PER_BATCH} attempts failed one after another.")
 
 
-def _process(parts: Parts, outcome: Outcome, tries: int, lease_s: float) -> None:
+def _process(parts: Services, outcome: Outcome, tries: int, lease_s: float) -> None:
     """Run stage after stage until nothing is due and nobody holds anything."""
     limits = Limits(run_items=BATCH, batch_items=BATCH, projection_items=BATCH, lease_s=lease_s)
     left = dict.fromkeys(STAGES, tries)
@@ -227,21 +227,21 @@ def _process(parts: Parts, outcome: Outcome, tries: int, lease_s: float) -> None
             raise AssertionError(f"Work is not done after {tries} runs of a stage.")
 
 
-def _run_once(parts: Parts, stage: Stage, hour: str, limits: Limits, outcome: Outcome) -> None:
+def _run_once(parts: Services, stage: Stage, hour: str, limits: Limits, outcome: Outcome) -> None:
     try:
         run(stage, scope_of("posts", hour, limits), parts)
     except Outage:
         outcome.failed_runs[stage] += 1
 
 
-def _is_unfinished(parts: Parts, lease_s: float) -> bool:
+def _is_unfinished(parts: Services, lease_s: float) -> bool:
     held = _again(lambda: rows(parts, schema.work, schema.work.c.state.in_(("pending", "working"))))
     if held and not _again(lambda: due_hours(parts, "posts")):
         time.sleep(lease_s / 5)  # what is left is put off, or held by a claim whose owner could not give it back
     return bool(held)
 
 
-def _compare(parts: Parts, posts: Sequence[Any], outcome: Outcome) -> None:
+def _compare(parts: Services, posts: Sequence[Any], outcome: Outcome) -> None:
     found = contents(parts)
     outcome.sizes = {name: len(entries) for name, entries in found.items()}
     outcome.lost = [f"{name}: {state}" for name, state in found["work"].items() if state != "done"]
@@ -265,7 +265,7 @@ def main(items: int, rate: float, seed: int | None) -> None:
     configure_logging("CRITICAL")
     seed = SystemRandom().randrange(10_000) if seed is None else seed
     click.echo(f"seed {seed}")
-    retries.FIRST_PAUSE_S = SHORT_PAUSE_S
+    retries.FIRST_CALL_BACKOFF_S = SHORT_PAUSE_S
     with tempfile.TemporaryDirectory() as folder:
         outcome = run_all(Path(folder), items, rate, seed)
     for what, count in sorted((outcome.thrown + outcome.providers).items()):

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support.forked_workers import Lives
 from chatai_assets_tests.support.pipeline import free_settings
 from chatai_assets_tests.support.pipeline_model import TENANTS, TEXTS
@@ -91,7 +91,7 @@ class Stand:
         self.lives = Lives()
         self._empty = folder / "empty"
         self._homes = folder / "homes"
-        with Parts(free_settings(self._empty)) as parts:
+        with Services(free_settings(self._empty)) as parts:
             assert parts.records
             with parts.vectors.writing(), parts.graph.writing():
                 pass

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.runs import OPEN
-from chatai_assets.services import open_parts
+from chatai_assets.services import open_services
 from chatai_assets.settings import read_settings
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.daemon import Daemon, make_run
@@ -115,7 +115,7 @@ def _watch(daemon: Daemon, server: ProviderServer, plan: Plan) -> Outcome:
 
 def _bring(home: Path, count: int) -> None:
     texts = (f"Вчера поезд {number} видел город Казань и реку Волга близ моста." for number in range(1, count + 1))
-    with open_parts(read_settings({"CHATAI_HOME": str(home)})) as parts:
+    with open_services(read_settings({"CHATAI_HOME": str(home)})) as parts:
         ingest_posts(parts, (message(n, text) for n, text in enumerate(texts, start=1)), now=time.time())
 
 
@@ -129,14 +129,14 @@ def _at_rest(home: Path) -> bool:
 
 
 def _work(home: Path) -> list[dict[str, Any]]:
-    with open_parts(read_settings({"CHATAI_HOME": str(home)})) as parts, parts.records.reading() as connection:
+    with open_services(read_settings({"CHATAI_HOME": str(home)})) as parts, parts.records.reading() as connection:
         return [dict(row) for row in connection.execute(select(schema.work)).mappings()]
 
 
 def _look_back(home: Path, outcome: Outcome) -> None:
     """Read what Dagster and the record store kept of it."""
     settings = read_settings({"CHATAI_HOME": str(home)})
-    with open_parts(settings) as parts, parts.records.reading() as connection:
+    with open_services(settings) as parts, parts.records.reading() as connection:
         outcome.letters = len(connection.execute(select(schema.worker_dlq)).all())
         outcome.states.update(connection.execute(select(schema.work.c.state)).scalars())
     with home_instance(settings) as instance:

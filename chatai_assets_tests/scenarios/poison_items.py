@@ -20,8 +20,8 @@ import click
 
 from chatai_assets.domain.ids import Stage
 from chatai_assets.observability import configure_logging
-from chatai_assets.pipeline.engine import free_lost_claims
-from chatai_assets.services import Parts
+from chatai_assets.pipeline.engine import reclaim_dead_leases
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     contents,
@@ -85,7 +85,7 @@ def run(folder: Path, posts: int, stage: Stage = "tag", servers: Mapping[str, st
     servers = servers or {}
     home = folder / "home"
     words = ["слово" if number != posts // 2 else POISON for number in range(posts)]
-    with Parts(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as parts:
         ingest_posts(
             parts, [message(number + 1, f"Пост {number}, одно {word} о Волге.") for number, word in enumerate(words)]
         )
@@ -96,7 +96,7 @@ def run(folder: Path, posts: int, stage: Stage = "tag", servers: Mapping[str, st
         deaths += 1
         if code != -signal.SIGKILL or deaths > MOST_DEATHS:
             raise RuntimeError(f"after {deaths} deaths a worker ended with {code}")
-    with Parts(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as parts:
         letters = [(row["source_key"], row["job_name"], row["error_class"]) for row in rows(parts, schema.worker_dlq)]
         seen = rows(parts, schema.work, schema.work.c.stage == stage)
         return Outcome(deaths, letters, Counter(row["state"] for row in seen), loose_ends(contents(parts)))
@@ -104,10 +104,10 @@ def run(folder: Path, posts: int, stage: Stage = "tag", servers: Mapping[str, st
 
 def work(home: Path, stage: str, servers: Mapping[str, str]) -> None:
     """Do all that is due with a deadly model."""
-    with Parts(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as parts:
         name = MODELS[stage]
         parts.__dict__[name] = Deadly(getattr(parts, name))
-        free_lost_claims(parts.records)
+        reclaim_dead_leases(parts.records)
         while due_hours(parts, "posts"):
             process_all(parts)
 

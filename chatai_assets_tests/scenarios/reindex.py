@@ -30,8 +30,8 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.audit.audit import audit
 from chatai_assets.operations.erasure import Stores, forget
-from chatai_assets.operations.reindexing import give_up
-from chatai_assets.services import Parts
+from chatai_assets.operations.reindexing import abort
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
@@ -99,7 +99,7 @@ class Outcome:
 def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> Outcome:
     """Let another model serve in a home of a folder, and the first one again."""
     outcome, settings = Outcome(), free_settings(folder / "home", servers)
-    with Parts(settings) as parts:
+    with Services(settings) as parts:
         started = time.monotonic()
         _fill(parts, plan)
         outcome.filling_s = time.monotonic() - started
@@ -116,7 +116,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     return outcome
 
 
-def _fill(parts: Parts, plan: Plan) -> None:
+def _fill(parts: Services, plan: Plan) -> None:
     posts = corpus.posts(plan.seed, plan.items - LIGHTHOUSES)
     posts += [message(1_000_000 + n, _lighthouse(n)) for n in range(LIGHTHOUSES)]
     for start in range(0, len(posts), PORTION):
@@ -128,15 +128,15 @@ def _lighthouse(number: int) -> str:
     return f"Маяк {Random(number).getrandbits(48):012x} светит над бухтой {number}."
 
 
-def _refuse(parts: Parts, outcome: Outcome) -> None:
+def _refuse(parts: Services, outcome: Outcome) -> None:
     done = reindexed(parts, BAD)
     outcome.refused = done.refused
     if done.serves or parts.indexes.serving_now().number != 1:
         outcome.faults.append("the bad model serves")
-    give_up(means_of(parts))
+    abort(means_of(parts))
 
 
-def _switch(folder: Path, parts: Parts, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> None:
+def _switch(folder: Path, parts: Services, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> None:
     """Have processes fill and swap, each killed after a while but the last."""
     context, random = _processes(), Random(plan.seed)
     calls, started = folder / "calls", time.monotonic()
@@ -158,9 +158,9 @@ def _processes() -> ForkServerContext:
     return context
 
 
-def _kept(parts: Parts) -> set[str]:
+def _kept(parts: Services) -> set[str]:
     """Return what stands in the ledger of calls for each text whose vector by the good model is kept."""
-    model = parts.named(GOOD)[1].model
+    model = parts.resolve_embedder(GOOD)[1].model
     kept = {row["text_hash"] for row in rows(parts, schema.vectors, schema.vectors.c.model == model)}
     return {asked_line("embed", row["text"]) for row in rows(parts, schema.chunks) if row["text_hash"] in kept}
 
@@ -186,14 +186,14 @@ def _life(
 
 def _filler(home: Path, servers: Mapping[str, str], calls: Path) -> None:
     configure_logging("ERROR")
-    with Parts(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as parts:
         _count(parts, calls)
         reindexed(parts, GOOD)
 
 
-def _count(parts: Parts, calls: Path) -> None:
+def _count(parts: Services, calls: Path) -> None:
     """Note in a file what the good model is asked to embed of what the home holds; questions are no such texts."""
-    made = parts.named
+    made = parts.resolve_embedder
     _, model = made(GOOD)
     counted = Counted(model, "embed", calls)
     opened = parts.indexes.opened
@@ -211,7 +211,7 @@ def _coming(settings: Settings, plan: Plan, seed: int, outcome: Outcome) -> Iter
     over = threading.Event()
 
     def come() -> None:
-        with Parts(settings) as parts:
+        with Services(settings) as parts:
             arrivals = _Arrivals(parts, plan, Random(seed))
             try:
                 while not over.wait(PAUSE_S) or not arrivals.rounds:
@@ -233,7 +233,7 @@ def _coming(settings: Settings, plan: Plan, seed: int, outcome: Outcome) -> Iter
 class _Arrivals:
     """Posts that come, are edited and are forgotten, beside whatever else goes on."""
 
-    def __init__(self, parts: Parts, plan: Plan, random: Random) -> None:
+    def __init__(self, parts: Services, plan: Plan, random: Random) -> None:
         self.parts = parts
         self.random = random
         self.changes = plan.changes
@@ -301,7 +301,7 @@ def _searcher(
     waits_s: list[float] = []
     faults: list[str] = []
     try:
-        with Parts(free_settings(home, servers)) as parts:
+        with Services(free_settings(home, servers)) as parts:
             turn = number
             while not over.wait(max(0.0, started + turn / plan.searches_per_second - time.monotonic())):
                 began = time.monotonic()
@@ -315,7 +315,7 @@ def _searcher(
         told.send((waits_s, faults))
 
 
-def _faults(parts: Parts, number: int) -> list[str]:
+def _faults(parts: Services, number: int) -> list[str]:
     """Ask for a lighthouse; what is not found, or fails, is a fault."""
     try:
         found = [hit.source for hit in found_by(parts, _lighthouse(number))]
@@ -324,7 +324,7 @@ def _faults(parts: Parts, number: int) -> list[str]:
     return [] if any(one.endswith(f"/{1_000_000 + number}") for one in found) else [f"search: no lighthouse {number}"]
 
 
-def _check(parts: Parts, when: str, outcome: Outcome) -> None:
+def _check(parts: Services, when: str, outcome: Outcome) -> None:
     """Compare the index that serves with the record store: no item lacks, none is stale, none too many."""
     process_all(parts)
     index = parts.indexes.serving()

@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.crash_injection import ANYWHERE, asked_line
@@ -170,14 +170,14 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     """
     started, outcome, sources = time.monotonic(), Outcome(), Sources(folder / "files", plan)
     outcome.changed = {way: len(sources.posts[way]) + len(sources.documents.get(way, ())) for way in WAYS}
-    with Parts(free_settings(folder / "changed", servers)) as parts:
+    with Services(free_settings(folder / "changed", servers)) as parts:
         _fill(parts, sources, plan.kills + 1)
         originals = _embedded_texts(parts)
         sources.edit_documents()
         ledger = folder / "ledger.txt"
         _change(parts, servers or {}, sources, plan, ledger, outcome)
         found, new = contents(parts), _embedded_texts(parts) - originals
-    with Parts(free_settings(folder / "quiet")) as quiet:
+    with Services(free_settings(folder / "quiet")) as quiet:
         expected = _truth(quiet, sources)
     outcome.new_chunks = len(new)
     _count_calls(ledger.read_text(encoding="ascii").splitlines(), new, outcome)
@@ -186,7 +186,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     return outcome
 
 
-def _fill(parts: Parts, sources: Sources, hours: int) -> None:
+def _fill(parts: Services, sources: Sources, hours: int) -> None:
     """Bring the originals in: those that expire over some hours, all others at once and later."""
     for number in range(hours):
         ingest_posts(parts, sources.posts["expired"][number::hours], now=NOON + number * HOUR_S)
@@ -196,7 +196,7 @@ def _fill(parts: Parts, sources: Sources, hours: int) -> None:
     process_all(parts, limits=LIMITS)
 
 
-def _truth(parts: Parts, sources: Sources) -> dict[str, Any]:
+def _truth(parts: Services, sources: Sources) -> dict[str, Any]:
     """Return what a home holds that was never told of anything but the end."""
     ingest_posts(parts, sources.posts["untouched"], now=LATER)
     ingest_files(parts, sources.documents["untouched"], now=LATER)
@@ -207,7 +207,7 @@ def _truth(parts: Parts, sources: Sources) -> dict[str, Any]:
 
 
 def _change(
-    parts: Parts, servers: Mapping[str, str], sources: Sources, plan: Plan, ledger: Path, outcome: Outcome
+    parts: Services, servers: Mapping[str, str], sources: Sources, plan: Plan, ledger: Path, outcome: Outcome
 ) -> None:
     """Have one worker after the other take in some changes, sweep, and do what is due, killed all but the last."""
     keys = {row["file_name"]: row["source_key"] for row in rows(parts, schema.documents)}
@@ -233,7 +233,7 @@ def _change(
             waiting, forgotten = [], []
 
 
-def _embedded_texts(parts: Parts) -> set[str]:
+def _embedded_texts(parts: Services) -> set[str]:
     return {asked_line("embed", row["text"]) for row in rows(parts, schema.chunks)}
 
 

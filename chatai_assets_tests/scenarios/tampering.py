@@ -21,7 +21,7 @@ from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.audit.audit import AuditReport, audit
 from chatai_assets.operations.audit.comparison import Difference
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import Limits, free_settings, ingest_posts, message, process_all
 
@@ -68,13 +68,13 @@ def run(folder: Path, posts: int, share: float, seed: int) -> Outcome:
     """Fill a home, alter some of it, audit, repair, audit."""
     outcome, dice = Outcome(), Random(seed)
     settings = free_settings(folder)
-    with Parts(settings) as parts:
+    with Services(settings) as parts:
         for first in range(1, posts + 1, BATCH):
             numbers = range(first, min(first + BATCH, posts + 1))
             ingest_posts(parts, [message(n, corpus.text(dice, n, 30), date=corpus.BASE + n) for n in numbers])
         process_all(parts, limits=LIMITS)
     _audit_as_a_command(folder, outcome)
-    with Parts(settings) as parts:
+    with Services(settings) as parts:
         outcome.tampered = _spoil_points(parts, share, dice) | _spoil_edges(parts, share, dice)
         outcome.reports = _audits(parts, outcome)
         outcome.seconds = sum(report.seconds for report in outcome.reports)
@@ -96,8 +96,8 @@ def _audit_as_a_command(folder: Path, outcome: Outcome) -> None:
     outcome.clean_s, outcome.clean_cpu_s = time.monotonic() - started, usage.ru_utime + usage.ru_stime
 
 
-def _spoil_points(parts: Parts, share: float, dice: Random) -> set[tuple[str, str]]:
-    chosen = [point for point in parts.vectors.whole_points() if dice.random() < share]
+def _spoil_points(parts: Services, share: float, dice: Random) -> set[tuple[str, str]]:
+    chosen = [point for point in parts.vectors.points_with_vectors() if dice.random() < share]
     gone, altered = chosen[::2], chosen[1::2]
     others = [
         replace(point, payload={**point.payload, "title": "altered"})
@@ -111,7 +111,7 @@ def _spoil_points(parts: Parts, share: float, dice: Random) -> set[tuple[str, st
     return {("missing", point.id) for point in gone} | {("changed", point.id) for point in altered}
 
 
-def _spoil_edges(parts: Parts, share: float, dice: Random) -> set[tuple[str, str]]:
+def _spoil_edges(parts: Services, share: float, dice: Random) -> set[tuple[str, str]]:
     chosen = [edge for edge in parts.graph.edges() if edge.type != "POSTED_IN" and dice.random() < share]
     altered = [edge for edge in chosen[1::2] if "chunks" in edge.properties]
     gone = [edge for edge in chosen if edge not in altered]
@@ -123,7 +123,7 @@ def _spoil_edges(parts: Parts, share: float, dice: Random) -> set[tuple[str, str
     return {(kind, f"{edge.type} {edge.id}") for kind, edges in names.items() for edge in edges}
 
 
-def _audits(parts: Parts, outcome: Outcome) -> list[AuditReport]:
+def _audits(parts: Services, outcome: Outcome) -> list[AuditReport]:
     def note(difference: Difference) -> None:
         outcome.found.add((difference.kind, difference.part))
 

@@ -12,8 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from chatai_assets.domain.ids import STREAMS, Stream, hour_of
 from chatai_assets.orchestration.instance import home_instance
-from chatai_assets.orchestration.runs import ASKED_TAG, OPEN, PARTITION_TAG
-from chatai_assets.services import open_parts
+from chatai_assets.orchestration.runs import OPEN, PARTITION_TAG, TRIGGER_TAG
+from chatai_assets.services import open_services
 from chatai_assets.settings import read_settings
 from chatai_assets_tests.support.browser import take_picture
 from chatai_assets_tests.support.daemon import Daemon, make_run
@@ -37,7 +37,11 @@ ABOVE_ITS_STACK = 505
 NEW_TAGS_CHANGE = {"tag", "index", "link"}
 """Stages with something to do once a post's tags are known; the others were done while the provider was down."""
 Rows = dict[tuple[str, str], tuple[str, str, float]]
-pytestmark = [pytest.mark.browser, pytest.mark.daemon, pytest.mark.timeout(600)]  # most of it is waiting
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.daemon,
+    pytest.mark.timeout(600),
+]  # most of it is waiting
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def _arrive(folder: Path, variables: dict[str, str], now: float) -> None:
     files = [folder / "otter.txt", pdf(folder / "scan.pdf", ["", ""]), folder / "broken.pdf"]
     files[0].write_text("The otter cracks mussels on a flat stone in the river Thames.", encoding="utf-8")
     files[2].write_bytes(b"%PDF-1.4\n" + bytes(range(256)) * 9)
-    with open_parts(read_settings(variables)) as parts:
+    with open_services(read_settings(variables)) as parts:
         for ago in HOURS_AGO:
             numbers = range(100 * ago, 100 * ago + POSTS_AN_HOUR)
             posts = [message(number, f"Вчера поезд {number} видел город Казань и реку Волга.") for number in numbers]
@@ -154,7 +158,7 @@ def test_the_hour_of_a_failed_run_is_repaired_by_a_probe_that_nobody_clicked_for
     outage: Outage, over: Over, page: Page
 ):
     def probes() -> list[dg.DagsterRun]:
-        return outage.runs("documents", dg.DagsterRunStatus.SUCCESS, **{ASKED_TAG: "probe"})
+        return outage.runs("documents", dg.DagsterRunStatus.SUCCESS, **{TRIGGER_TAG: "probe"})
 
     outage.daemon.until(probes, REPAIR_WAIT_S, "a probe has succeeded")
     probe = probes()[-1]

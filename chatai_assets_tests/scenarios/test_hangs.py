@@ -8,7 +8,7 @@ import pytest
 from dagster._core.instance import InstanceRef
 
 from chatai_assets.orchestration.instance import prepare_dagster_home
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.daemon import BIN, clean_environment, processes_of
@@ -48,7 +48,7 @@ def materialize(settings: Settings, hour: str, **variables: str) -> int:
 def test_a_stage_that_hangs_is_failed_by_name_and_the_next_run_does_its_work(tmp_path, hang):
     settings = read_settings({"CHATAI_HOME": str(tmp_path / "home"), "CHATAI_MODELS": "free"})
     prepare_dagster_home(settings)
-    with Parts(settings) as parts:
+    with Services(settings) as parts:
         ingest_posts(parts, [message(1, "Вчера Иван видел Лондон.")], now=time.time())
         (hour,) = due_hours(parts, "posts")
         assert materialize(settings, hour, HANG=hang)

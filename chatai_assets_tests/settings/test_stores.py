@@ -1,6 +1,6 @@
 import pytest
 
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.stores import Neo4jServer, QdrantServer
 from chatai_assets.settings.values import InvalidSetting
@@ -43,7 +43,7 @@ def test_what_cannot_be_used_is_said_at_the_start(environ, said):
 
 def test_what_is_set_is_used(tmp_path):
     free = {"CHATAI_HOME": str(tmp_path), "CHATAI_MODELS": "free"}
-    with Parts(read_settings(free)) as embedded:
+    with Services(read_settings(free)) as embedded:
         assert [type(part).__name__ for part in (embedded.vectors, embedded.graph)] == ["EdgeVectors", "LadybugGraph"]
-    with Parts(read_settings(free | NEO4J | {"QDRANT_URL": "http://127.0.0.1:1"})) as served:
+    with Services(read_settings(free | NEO4J | {"QDRANT_URL": "http://127.0.0.1:1"})) as served:
         assert [type(part).__name__ for part in (served.vectors, served.graph)] == ["QdrantVectors", "Neo4jGraph"]

@@ -1,7 +1,7 @@
 import threading
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.storage.heartbeat import beating
+from chatai_assets.storage.heartbeat import heartbeat
 
 
 def test_beats_go_on_after_the_store_could_not_be_reached_and_end_with_the_block():
@@ -14,7 +14,7 @@ def test_beats_go_on_after_the_store_could_not_be_reached_and_end_with_the_block
         if len(beats) == 3:
             third.set()
 
-    with beating(beat, 0.01, "pulse"):
+    with heartbeat(beat, 0.01, "pulse"):
         assert third.wait(10)
     assert beats[0] is not threading.main_thread()
     assert not beats[0].is_alive()

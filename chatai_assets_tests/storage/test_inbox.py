@@ -74,7 +74,7 @@ def test_an_edit_begins_at_the_first_stage_in_the_hour_of_its_arrival(records):
     bring(records, arrival())
     with records.begin() as connection:
         claims.claim(connection, claims.Claim("x", "posts", "parse", HOUR, 10, NOON, NOON + 60, "run"))
-        work.follow(connection, "x", ["tag"], now=NOON)
+        work.enqueue(connection, "x", ["tag"], now=NOON)
     assert bring(records, arrival(content="b", date=20), now=NOON + 3_600) == ["latest"]
     assert stages(records).keys() == {"parse"}
     row = stages(records)["parse"]

@@ -4,7 +4,7 @@ import pytest
 
 from chatai_assets.domain.costs import NOTHING
 from chatai_assets.domain.ids import hour_of
-from chatai_assets.operations.recovery import Silence, free_silent
+from chatai_assets.operations.recovery import StalledDetector, reclaim_stalled
 from chatai_assets.storage import leases, rate_limits
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import notifications as announcements
@@ -36,9 +36,9 @@ def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(record
     claimed(records, "a", now=NOON + ahead_s)
     with records.begin() as connection:
         now = NOON + ahead_s
-        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", now + 900)], now=now)
-        assert leases.shorten_pauses(connection, NOON + 1) == bool(ahead_s)
-        assert leases.shorten_pauses(connection, NOON + 1) == 0
+        work.reschedule(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", now + 900)], now=now)
+        assert leases.clamp_future_delays(connection, NOON + 1) == bool(ahead_s)
+        assert leases.clamp_future_delays(connection, NOON + 1) == 0
     assert state(records)["next_attempt_at"] == pytest.approx(NOON + 901 if ahead_s else NOON + 900)
 
 
@@ -47,8 +47,8 @@ def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(r
     bring(records, arrival(1), now=NOON + AHEAD_S)
     assert state(records)["hour"] == future
     with records.begin() as connection:
-        assert leases.bring_back_hours(connection, NOON, HOUR) == 1
-        assert leases.bring_back_hours(connection, NOON, HOUR) == 0
+        assert leases.clamp_future_hours(connection, NOON, HOUR) == 1
+        assert leases.clamp_future_hours(connection, NOON, HOUR) == 0
         assert arrival_hour(connection, NOON) == HOUR
         assert connection.execute(posts.select()).mappings().one()["hour"] == HOUR
     assert state(records)["hour"] == HOUR
@@ -57,19 +57,19 @@ def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(r
 def test_what_arrived_before_the_first_partition_belongs_to_the_running_hour(records):
     bring(records, arrival(1), now=NOON - AHEAD_S)
     with records.begin() as connection:
-        assert leases.bring_back_hours(connection, NOON, HOUR) == 1
+        assert leases.clamp_future_hours(connection, NOON, HOUR) == 1
     assert state(records)["hour"] == HOUR
 
 
 def test_a_lease_from_the_future_is_worth_nothing_once_nobody_renews_it(records):
     moments = iter([0.0, 30.0, 60.0, 95.0])
-    silence = Silence(lambda: next(moments))
+    silence = StalledDetector(lambda: next(moments))
     bring(records, arrival(1))
     claimed(records, "another.1/77/1/abc", now=NOON + AHEAD_S)
-    assert free_silent(records, silence, NOON, LEASE_S) == 0
+    assert reclaim_stalled(records, silence, NOON, LEASE_S) == 0
     with records.begin() as connection:
         claims.renew(connection, "another.1/77/1/abc", NOON + AHEAD_S + 80)
-    freed = [free_silent(records, silence, NOON, LEASE_S) for _ in range(3)]
+    freed = [reclaim_stalled(records, silence, NOON, LEASE_S) for _ in range(3)]
     assert freed == [0, 0, 1]
     assert (state(records)["state"], state(records)["owner"]) == ("pending", None)
 
@@ -85,6 +85,6 @@ def test_a_call_from_the_future_takes_no_stream(records):
 
 def test_an_announcement_that_was_taken_in_the_future_is_told_now(records):
     with records.begin() as connection:
-        assert announcements.take(connection, "outage/1/began", NOON + AHEAD_S).state == "mine"
-        assert announcements.take(connection, "outage/1/began", NOON).state == "mine"
-        assert announcements.take(connection, "outage/1/began", NOON + 1).state == "held"
+        assert announcements.claim(connection, "outage/1/began", NOON + AHEAD_S).state == "mine"
+        assert announcements.claim(connection, "outage/1/began", NOON).state == "mine"
+        assert announcements.claim(connection, "outage/1/began", NOON + 1).state == "held"

@@ -6,11 +6,11 @@ from threading import Barrier, Thread
 
 import pytest
 
-from chatai_assets.pipeline.worker_id import is_gone, is_running, new_owner
+from chatai_assets.pipeline.worker_id import is_dead, is_running, new_lease_token
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.schema.tables import work as rows
 from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, bring
 
@@ -26,7 +26,7 @@ def claim(records, owner, limit=10, *, now=NOON, stage="parse", only=None):
 
 def held(records, owner):
     with records.begin() as connection:
-        return claims.held(connection, owner)
+        return claims.still_owned(connection, owner)
 
 
 def numbers(records, owner):
@@ -84,8 +84,8 @@ def test_a_claim_that_is_not_renewed_lapses(records):
     assert claim(records, "fast", now=NOON + LEASE_S + 1) == 0
     assert claim(records, "fast", now=NOON + 2 * LEASE_S + 1) == 1
     with records.begin() as connection:
-        assert claims.held(connection, "slow") == set()
-        assert work.finish(connection, "slow", fingerprint="x", now=NOON) == 0
+        assert claims.still_owned(connection, "slow") == set()
+        assert work.mark_done(connection, "slow", fingerprint="x", now=NOON) == 0
         claims.renew(connection, "slow", NOON + 1e6)
     assert row(records)["state"] == "working"
     assert row(records)["lease_until"] < NOON + 1e6
@@ -101,11 +101,11 @@ def test_what_was_taken_away_can_no_longer_be_committed(records, taker):
     else:
         bring(records, arrival(1, "b", 20))
     with records.begin() as connection:
-        assert claims.held(connection, "slow") == {("t", "tg/1/2")}
-        work.fail(connection, "slow", [(("t", "tg/1/1"), "X")], now=NOON)
-        work.postpone(connection, "slow", [(("t", "tg/1/1"), "X", NOON)], now=NOON)
-        work.follow(connection, "slow", ["tag"], now=NOON)
-        assert work.finish(connection, "slow", fingerprint="x", now=NOON) == 1
+        assert claims.still_owned(connection, "slow") == {("t", "tg/1/2")}
+        work.mark_failed(connection, "slow", [(("t", "tg/1/1"), "X")], now=NOON)
+        work.reschedule(connection, "slow", [(("t", "tg/1/1"), "X", NOON)], now=NOON)
+        work.enqueue(connection, "slow", ["tag"], now=NOON)
+        assert work.mark_done(connection, "slow", fingerprint="x", now=NOON) == 1
         assert {found["stage"] for found in work.stages_of(connection, ("t", "tg/1/1"))} == {"parse"}
     assert (row(records)["state"], row(records)["attempts"]) == ("pending", 0)
     assert row(records, 2)["state"] == "done"
@@ -115,7 +115,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
     bring(records, arrival(1), arrival(2))
     claim(records, "a")
     with records.begin() as connection:
-        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 30)], now=NOON)
+        work.reschedule(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 30)], now=NOON)
         claims.release(connection, "a")
     assert (row(records, 1)["attempts"], row(records, 2)["attempts"]) == (1, 0)
     assert row(records)["error_class"] == "ProviderBusy"
@@ -127,32 +127,32 @@ def test_a_dead_owner_is_freed_and_a_living_one_is_not(records):
     bring(records, arrival(1), arrival(2))
     command = "from chatai_assets.pipeline.worker_id import new_owner; print(new_owner())"
     dead = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.strip()
-    living = new_owner()
+    living = new_lease_token()
     claim(records, dead, 1)
     claim(records, living, 1)
     with records.begin() as connection:
-        assert claims.free_orphans(connection, is_gone) == 1
+        assert claims.reclaim_dead(connection, is_dead) == 1
     assert (numbers(records, dead), numbers(records, living)) == ([], [2])
     assert (row(records)["state"], row(records)["attempts"]) == ("pending", 0)
 
 
 def test_only_processes_of_this_machine_are_known_to_be_gone():
-    machine, _, started, token = new_owner().rsplit("/", 3)
-    assert not is_gone(f"elsewhere/999999/1/{token}")
-    assert is_gone(f"{machine}/{2**22 + 1}/1/{token}")
-    assert is_gone(f"{machine}/{os.getpid()}/{int(started) - 1}/{token}")  # its number belongs to another one now
+    machine, _, started, token = new_lease_token().rsplit("/", 3)
+    assert not is_dead(f"elsewhere/999999/1/{token}")
+    assert is_dead(f"{machine}/{2**22 + 1}/1/{token}")
+    assert is_dead(f"{machine}/{os.getpid()}/{int(started) - 1}/{token}")  # its number belongs to another one now
 
 
 def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
     bring(records, arrival(1), arrival(2))
     claim(records, "a", 1)
     with records.begin() as connection:
-        work.follow(connection, "a", ["tag"], now=NOON)
-        work.follow(connection, "a", ["tag"], now=NOON)
+        work.enqueue(connection, "a", ["tag"], now=NOON)
+        work.enqueue(connection, "a", ["tag"], now=NOON)
     claim(records, "b", stage="tag")
     with records.begin() as connection:
-        work.reopen(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/2")], now=NOON)
-        assert claims.held(connection, "b") == set()
+        work.requeue(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/2")], now=NOON)
+        assert claims.still_owned(connection, "b") == set()
     assert row(records, 1, "tag")["state"] == "pending"
     with records.reading() as connection:
         assert len(work.stages_of(connection, ("t", "tg/1/2"))) == 1
@@ -162,10 +162,10 @@ def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records
     bring(records, *map(arrival, (1, 2, 3)))
     claim(records, "a")
     with records.begin() as connection:
-        work.follow(connection, "a", ["tag"], now=NOON)
+        work.enqueue(connection, "a", ["tag"], now=NOON)
     claim(records, "b", stage="tag")
     with records.begin() as connection:
-        work.reopen(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/3")], now=NOON, owner="a")
+        work.requeue(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/3")], now=NOON, owner="a")
     assert [row(records, number, "tag")["state"] for number in (1, 2, 3)] == ["pending", "working", "pending"]
     assert numbers(records, "a") == [1, 2, 3]
 
@@ -174,12 +174,12 @@ def test_a_redo_begins_anew_from_its_stage_on_and_not_before(records):
     bring(records, arrival())
     claim(records, "a")
     with records.begin() as connection:
-        work.follow(connection, "a", ["tag", "enrich", "embed"], now=NOON)
-        work.finish(connection, "a", fingerprint="x", now=NOON)
+        work.enqueue(connection, "a", ["tag", "enrich", "embed"], now=NOON)
+        work.mark_done(connection, "a", fingerprint="x", now=NOON)
     claim(records, "b", stage="tag")
     with records.begin() as connection:
-        work.follow(connection, "b", ["link"], now=NOON)
-        work.finish(connection, "b", fingerprint="x", now=NOON)
+        work.enqueue(connection, "b", ["link"], now=NOON)
+        work.mark_done(connection, "b", fingerprint="x", now=NOON)
         assert work.redo(connection, ("t", "tg/1/1"), "tag", now=NOON) == HOUR
         assert work.redo(connection, ("t", "tg/1/1"), "index", now=NOON) is None
     states = {stage: row(records, 1, stage)["state"] for stage in ("parse", "tag", "enrich", "embed")}
@@ -193,7 +193,7 @@ def test_hours_say_what_is_due_and_what_is_open(records):
     bring(records, arrival(3), now=NOON + 3_600)
     claim(records, "a", 1)
     with records.begin() as connection:
-        work.postpone(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 9_999)], now=NOON)
+        work.reschedule(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 9_999)], now=NOON)
     with records.reading() as connection:
         (late, one), (early, other) = work.due_hours(connection, "posts", now=NOON)
         assert (early, one, other, late > early) == (HOUR, 1, 1, True)
@@ -222,15 +222,15 @@ def letter(number=1, seq=1, stage="tag"):
 
 def letters(records, **filters):
     with records.reading() as connection:
-        return dead_letters.list_letters(connection, Choice(**filters))
+        return dead_letters.list_letters(connection, DeadLetterFilter(**filters))
 
 
 def test_the_same_failure_again_is_the_same_letter(records):
     with records.begin() as connection:
-        dead_letters.bury(connection, [letter(), letter(2)], now=NOON)
+        dead_letters.record(connection, [letter(), letter(2)], now=NOON)
         dead_letters.resolve_items(connection, "t", ["tg/1/1"], "done by hand")
         assert dead_letters.count_open(connection) == 1
-        dead_letters.bury(connection, [letter() | {"attempts": 2}], now=NOON + 5)
+        dead_letters.record(connection, [letter() | {"attempts": 2}], now=NOON + 5)
         assert dead_letters.open_classes(connection, "posts") == {"AnswerRejected": (2, NOON)}
     first = letters(records)[0]
     assert (first["source"], first["attempts"], first["last_failed_at"]) == ("tg/1/1", 2, NOON + 5)
@@ -240,7 +240,7 @@ def test_the_same_failure_again_is_the_same_letter(records):
 def test_a_newer_revision_closes_the_letters_of_the_older(records):
     bring(records, arrival(1), arrival(2))
     with records.begin() as connection:
-        dead_letters.bury(connection, [letter(1), letter(2)], now=NOON)
+        dead_letters.record(connection, [letter(1), letter(2)], now=NOON)
     bring(records, arrival(1, "b", 20))
     assert [found["source"] for found in letters(records)] == ["tg/1/2"]
     closed = letters(records, resolved=None, item=("t", "tg/1/1"))
@@ -249,7 +249,7 @@ def test_a_newer_revision_closes_the_letters_of_the_older(records):
 
 def test_a_redo_of_a_later_stage_leaves_the_letters_of_earlier_ones(records):
     with records.begin() as connection:
-        dead_letters.bury(connection, [letter(stage="parse"), letter(stage="link")], now=NOON)
+        dead_letters.record(connection, [letter(stage="parse"), letter(stage="link")], now=NOON)
         assert dead_letters.resolve_items(connection, "t", ["tg/1/1"], "redo", stages=["link"]) == 1
     assert [found["stage"] for found in letters(records)] == ["parse"]
 
@@ -258,8 +258,8 @@ def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(record
     bring(records, *(arrival(number) for number in range(4)))
     claim(records, "a", 3)
     with records.begin() as connection:
-        work.fail(connection, "a", [(("t", "tg/1/0"), "X")], now=NOON)
-        work.finish(connection, "a", fingerprint="x", now=NOON)
+        work.mark_failed(connection, "a", [(("t", "tg/1/0"), "X")], now=NOON)
+        work.mark_done(connection, "a", fingerprint="x", now=NOON)
         found = {
             (state, owner)
             for state, owner in connection.execute(rows.select().with_only_columns(rows.c.state, rows.c.owner))
@@ -270,7 +270,7 @@ def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(record
 def lose(records):
     """Give back what is claimed as if all owners were gone."""
     with records.begin() as connection:
-        claims.free_orphans(connection, lambda _owner: True)
+        claims.reclaim_dead(connection, lambda _owner: True)
 
 
 def test_what_was_in_hand_when_a_process_was_lost_comes_last_and_in_ever_smaller_company(records):
@@ -294,18 +294,18 @@ def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_do
     claim(records, "c", now=NOON + LEASE_S + 1)
     assert row(records)["losses"] == 1
     with records.begin() as connection:
-        work.finish(connection, "c", fingerprint="x", now=NOON)
+        work.mark_done(connection, "c", fingerprint="x", now=NOON)
     assert row(records)["losses"] == 0
 
 
 def test_a_lease_that_a_running_process_let_lapse_is_no_loss(records):
     bring(records, arrival(1), arrival(2))
-    running, elsewhere = new_owner(), "another.1/77/1/abc"
+    running, elsewhere = new_lease_token(), "another.1/77/1/abc"
     claim(records, running, 1)
     claim(records, elsewhere, 1)
     with records.begin() as connection:
-        assert claims.free_lapsed(connection, NOON + LEASE_S + 1, is_running) == 2
-        assert claims.held(connection, running) == claims.held(connection, elsewhere) == set()
+        assert claims.reclaim_expired(connection, NOON + LEASE_S + 1, is_running) == 2
+        assert claims.still_owned(connection, running) == claims.still_owned(connection, elsewhere) == set()
     assert (row(records, 1)["losses"], row(records, 2)["losses"]) == (0, 1)
 
 
@@ -315,5 +315,5 @@ def test_an_item_that_is_opened_again_is_no_suspect(records):
     lose(records)
     assert row(records)["losses"] == 1
     with records.begin() as connection:
-        work.reopen(connection, "parse", [("t", "tg/1/1")], now=NOON)
+        work.requeue(connection, "parse", [("t", "tg/1/1")], now=NOON)
     assert row(records)["losses"] == 0

@@ -6,14 +6,14 @@ from sqlalchemy import text
 
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.storage.engine import open_records
-from chatai_assets.storage.writer_lock import turn
+from chatai_assets.storage.writer_lock import writer_lock
 
 
 def test_one_writer_has_a_turn_at_a_time_and_the_next_waits(records):
     order = []
 
     def write(name, first):
-        with turn(records, "vectors"):
+        with writer_lock(records, "vectors"):
             order.append(f"{name} in")
             first.set()
             time.sleep(0.1)
@@ -30,29 +30,29 @@ def test_one_writer_has_a_turn_at_a_time_and_the_next_waits(records):
 
 
 def test_who_gets_no_turn_in_time_is_told_so_and_other_stores_are_free(records):
-    with turn(records, "vectors"):
+    with writer_lock(records, "vectors"):
         too_late = pytest.raises(StoreUnavailable, match=r"vectors for too long: no turn within 0\.1 s")
-        with too_late, turn(records, "vectors", timeout_s=0.1):
+        with too_late, writer_lock(records, "vectors", timeout_s=0.1):
             pass
-        with turn(records, "graph", timeout_s=0.1) as check_lock:
+        with writer_lock(records, "graph", timeout_s=0.1) as check_lock:
             check_lock()
-    with turn(records, "vectors", timeout_s=0.1):
+    with writer_lock(records, "vectors", timeout_s=0.1):
         pass
 
 
 def test_an_error_of_the_one_who_writes_ends_the_turn(records):
     def write_and_fail():
-        with turn(records, "vectors"):
+        with writer_lock(records, "vectors"):
             raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
         write_and_fail()
-    with turn(records, "vectors", timeout_s=0.1):
+    with writer_lock(records, "vectors", timeout_s=0.1):
         pass
 
 
 def test_a_turn_does_not_hold_up_the_record_store(records):
-    with turn(records, "vectors"), records.begin() as connection:
+    with writer_lock(records, "vectors"), records.begin() as connection:
         connection.execute(text("INSERT INTO checkpoints (name, value) VALUES ('x', '1')"))
 
 
@@ -61,17 +61,17 @@ def test_who_is_cut_off_finds_out_before_writing_and_the_next_has_the_turn(datab
     locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
     def write_after_a_loss():
-        with turn(records, "vectors") as check_lock:
+        with writer_lock(records, "vectors") as check_lock:
             check_lock()
             with others.begin() as connection:
                 assert connection.execute(text(locks)).scalars().all() == [True]
-            with turn(others, "vectors", timeout_s=5):
+            with writer_lock(others, "vectors", timeout_s=5):
                 pass
             check_lock()
 
     with pytest.raises(StoreUnavailable, match="record store cannot be used"):
         write_after_a_loss()
-    with turn(records, "vectors", timeout_s=5):
+    with writer_lock(records, "vectors", timeout_s=5):
         pass
     records.close()
     others.close()

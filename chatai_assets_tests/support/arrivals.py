@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatai_assets.domain.ids import hour_of
-from chatai_assets.domain.revisions import Arrival, Outcome
+from chatai_assets.domain.revisions import Arrival, ArrivalOutcome
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.inbox import receive
 
@@ -24,6 +24,6 @@ def document(content: str, *, key: str = "doc/1", name: str = "a.txt", date: int
     return Arrival("t", "file", "document", key, "file", payload, content, date)
 
 
-def bring(records: Records, *arrivals: Arrival, now: float = NOON) -> Sequence[Outcome]:
+def bring(records: Records, *arrivals: Arrival, now: float = NOON) -> Sequence[ArrivalOutcome]:
     with records.begin() as connection:
         return receive(connection, arrivals[0].tenant_id, arrivals[0].kind, arrivals, now=now)

@@ -17,12 +17,12 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.adapters.vectors.base import Point
 from chatai_assets.domain.graph.changes import GraphChange
 from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, scope_of
 
 POINTS = (
@@ -148,19 +148,19 @@ class Counted:
         self.model = model.model
         self.dimensions = getattr(model, "dimensions", 0)
 
-    def embed(self, questions: Sequence[Question]) -> Any:
+    def embed(self, questions: Sequence[ModelInput]) -> Any:
         self._note(questions)
         return self._asked.embed(questions)
 
-    def tag(self, questions: Sequence[Question]) -> Any:
+    def tag(self, questions: Sequence[ModelInput]) -> Any:
         self._note(questions)
         return self._asked.tag(questions)
 
-    def extract(self, questions: Sequence[Question]) -> Any:
+    def extract(self, questions: Sequence[ModelInput]) -> Any:
         self._note(questions)
         return self._asked.extract(questions)
 
-    def _note(self, questions: Sequence[Question]) -> None:
+    def _note(self, questions: Sequence[ModelInput]) -> None:
         lines = "".join(f"{asked_line(self._name, text)}\n" for _, text, _ in questions)
         with self._file.open("a", encoding="ascii") as file:
             file.write(lines)
@@ -171,13 +171,13 @@ def asked_line(name: str, text: str) -> str:
     return f"{name} {sha256(text.encode()).hexdigest()[:16]}"
 
 
-def count_calls(parts: Parts, file: Path) -> None:
+def count_calls(parts: Services, file: Path) -> None:
     """Let the models of a process note what they are asked."""
     parts.__dict__["tagger"] = Counted(parts.tagger, "tag", file)
     parts.__dict__["embedder"] = Counted(parts.embedder, "embed", file)
 
 
-def make_mortal(parts: Parts, fate: Fate, dawdle_s: float = 0.0) -> None:
+def make_mortal(parts: Services, fate: Fate, dawdle_s: float = 0.0) -> None:
     """Let a process die at its stores."""
     parts.__dict__["vectors"] = MortalStore(parts.vectors, "vectors", fate, dawdle_s)
     parts.__dict__["graph"] = MortalStore(parts.graph, "graph", fate, dawdle_s)
@@ -213,7 +213,7 @@ def main(
     """Do all that is due, stage by stage, until nothing is."""
     configure_logging("ERROR")
     limits = Limits(run_items, batch_items, projection_items)
-    with Parts(free_settings(home, dict(servers))) as parts:
+    with Services(free_settings(home, dict(servers))) as parts:
         make_mortal(parts, Fate(die_at, passings), dawdle)
         if calls:
             count_calls(parts, calls)
@@ -221,7 +221,7 @@ def main(
             pass
 
 
-def _round(parts: Parts, limits: Limits) -> bool:
+def _round(parts: Services, limits: Limits) -> bool:
     due = [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]
     for stream, hour in due:
         for stage in STAGES:

@@ -20,7 +20,7 @@ import psutil
 from sqlalchemy import select
 
 from chatai_assets.domain.ids import STAGES
-from chatai_assets.services import open_parts
+from chatai_assets.services import open_services
 from chatai_assets.settings import PROJECT, read_settings
 from chatai_assets.storage.schema.tables import work
 
@@ -95,7 +95,7 @@ class Daemon:
     def work_rows(self) -> dict[tuple[str, str], tuple[str, str, float]]:
         """Return (source key, stage) -> its state, which run did it last, and when."""
         settings = read_settings({"CHATAI_HOME": str(self.home)})
-        with open_parts(settings) as parts, parts.records.reading() as connection:
+        with open_services(settings) as parts, parts.records.reading() as connection:
             rows = connection.execute(select(work)).mappings().all()
         return {(row["source_key"], row["stage"]): (row["state"], row["run_id"], row["changed_at"]) for row in rows}
 

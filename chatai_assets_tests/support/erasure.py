@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from chatai_assets.operations.erasure import Stores
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import CHAT, NOON, ingest_files, ingest_posts, message, process_all, rows
 
@@ -19,7 +19,7 @@ SECRETS = ("Зюзюкин", "Кржижановград", "quuxbridge", "Ъмч
 """Words of what is forgotten: a person, a place, a word of a link, the name of a file."""
 
 
-def stores(parts: Parts) -> Stores:
+def stores(parts: Services) -> Stores:
     """Return all that may hold something of an item."""
     return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 
@@ -38,7 +38,7 @@ def secret_document(folder: Path, name: str = "Ъмчетверг.txt", more: st
     return path
 
 
-def bring_all(parts: Parts, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
+def bring_all(parts: Services, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
     """Bring in two posts and two documents, process them, and return the key of the document to forget."""
     ingest_posts(parts, [secret_post(), message(2, KEPT)], tenant=tenant, now=now)
     other = folder / "b.txt"
@@ -74,7 +74,7 @@ def traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
     return found
 
 
-def traces_in_tables(parts: Parts, words: Iterable[str] = SECRETS) -> list[str]:
+def traces_in_tables(parts: Services, words: Iterable[str] = SECRETS) -> list[str]:
     """Return in which columns of the record store any of the words stand, as the store gives them out."""
     found = []
     for table in schema.metadata.sorted_tables:
@@ -84,13 +84,13 @@ def traces_in_tables(parts: Parts, words: Iterable[str] = SECRETS) -> list[str]:
     return found
 
 
-def traces_in_projections(parts: Parts, words: Iterable[str] = SECRETS) -> list[str]:
+def traces_in_projections(parts: Services, words: Iterable[str] = SECRETS) -> list[str]:
     """Return which of the words index and graph give out."""
     told = [*map(repr, parts.vectors.points()), *map(repr, parts.graph.nodes()), *map(repr, parts.graph.edges())]
     return [word for word in _forms(words) if any(word in text for text in told)]
 
 
-def dump(parts: Parts) -> dict[str, list[str]]:
+def dump(parts: Services) -> dict[str, list[str]]:
     """Return all rows of the record store, table by table."""
     with parts.records.reading() as connection:
         return {

@@ -18,7 +18,7 @@ from chatai_assets.domain.ids import STAGES, STREAMS, Stream
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.erasure import finish, forget
 from chatai_assets.operations.expiry import expire
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support.crash_injection import Counted, Fate, MortalRecords, make_mortal
 from chatai_assets_tests.support.erasure import stores
 from chatai_assets_tests.support.pipeline import NOON, Limits, due_hours, free_settings, ingest_files, run, scope_of
@@ -137,7 +137,7 @@ def _heard(
 def _live(life: Life, says: Connection) -> None:
     configure_logging("ERROR")
     says.send("born")
-    with Parts(free_settings(life.home, life.servers)) as parts:
+    with Services(free_settings(life.home, life.servers)) as parts:
         fate = _Telling(life.point, life.passings, life.ledger, says)
         equip(parts, fate, life.ledger)
         fate.stage = "ingest"
@@ -150,7 +150,7 @@ def _live(life: Life, says: Connection) -> None:
             pass
 
 
-def _sweep(parts: Parts, fate: Fate, until: float | None) -> None:
+def _sweep(parts: Services, fate: Fate, until: float | None) -> None:
     if until is not None:
         fate.stage = "expiry"
         while expire(stores(parts), clock=lambda: until).until < until:
@@ -158,7 +158,7 @@ def _sweep(parts: Parts, fate: Fate, until: float | None) -> None:
         finish(stores(parts), clock=lambda: until)
 
 
-def equip(parts: Parts, fate: Fate, ledger: Path) -> None:
+def equip(parts: Services, fate: Fate, ledger: Path) -> None:
     """Let a process die at its stores and note in a ledger what its models are asked."""
     parts.__dict__["records"] = MortalRecords(parts.records, fate)
     make_mortal(parts, fate)
@@ -166,7 +166,7 @@ def equip(parts: Parts, fate: Fate, ledger: Path) -> None:
         parts.__dict__[model] = Counted(getattr(parts, model), name, ledger)
 
 
-def do_round(parts: Parts, fate: Fate, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS) -> bool:
+def do_round(parts: Services, fate: Fate, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS) -> bool:
     """Do one run of every due hour; return whether there was one."""
     due = [(stream, hour) for stream in streams for hour in due_hours(parts, stream)]
     for stream, hour in due:

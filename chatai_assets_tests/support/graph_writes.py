@@ -16,7 +16,7 @@ from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.graph.changes import GraphChange, change_of, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, subgraph
-from chatai_assets.domain.projection_plan import Recorded, plan_index
+from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
 from chatai_assets_tests.support.bad_disk import be_traceable
 
 ITEMS = 150
@@ -48,7 +48,7 @@ def changes(first: int = 0, items: int = ITEMS) -> Iterator[tuple[int, GraphChan
     before = [version(item, first - 1) for item in range(items)]
     for number in count(first):
         said = [version(item, number) for item in range(items)]
-        recorded = [Recorded(intended={}, confirmed=fingerprints(old)) for old in before]
+        recorded = [LedgerEntry(intended={}, confirmed=fingerprints(old)) for old in before]
         plans = (plan_index(fingerprints(new), known) for new, known in zip(said, recorded, strict=True))
         yield number, change_of(zip(plans, said, strict=True))
         before = said
@@ -82,7 +82,7 @@ def main(folder: Path, first: int, items: int, versions: int) -> None:
             click.echo(f"applying {number}")
             writer.apply(change)
             click.echo(f"applied {number}")
-            writer.sign(str(number))
+            writer.write_generation(str(number))
             click.echo(f"signed {number}")
         click.echo(f"closed {number}")
 

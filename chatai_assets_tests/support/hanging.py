@@ -18,7 +18,7 @@ from typing import Any
 from chatai_assets.adapters.models.fake import FirstWordsTagger
 from chatai_assets.orchestration import resources
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
 
 
@@ -62,9 +62,9 @@ class HangingTagger(FirstWordsTagger):
         return super().tag(questions)
 
 
-def parts_with_hanging_tagger(settings: Settings) -> Parts:
+def parts_with_hanging_tagger(settings: Settings) -> Services:
     """Return the parts of a run."""
-    parts = Parts(settings)
+    parts = Services(settings)
     parts.__dict__["tagger"] = HangingTagger()
     return parts
 

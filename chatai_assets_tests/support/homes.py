@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
 from chatai_assets_tests.support.pipeline import free_settings
 
@@ -20,14 +20,14 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def parts(settings: Settings) -> Iterator[Parts]:
+def parts(settings: Settings) -> Iterator[Services]:
     """The parts of an empty home."""
-    with Parts(settings) as opened:
+    with Services(settings) as opened:
         yield opened
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Parts]:
+def embedded(tmp_path: Path) -> Iterator[Services]:
     """The parts of an empty home on embedded stores."""
-    with Parts(free_settings(tmp_path / "home")) as opened:
+    with Services(free_settings(tmp_path / "home")) as opened:
         yield opened

@@ -15,12 +15,12 @@ from functools import cache
 from ipaddress import IPv4Address
 from typing import Any
 
-from chatai_assets.adapters.crawler.limits import WebLimits
+from chatai_assets.adapters.crawler.limits import CrawlLimits
 from chatai_assets.adapters.crawler.ssrf import PORTS, IPAddress, is_public
-from chatai_assets.adapters.crawler.transport import World
+from chatai_assets.adapters.crawler.transport import NetworkPolicy
 
-TIGHT = WebLimits(
-    wire_bytes=256 << 10, body_bytes=512 << 10, connect_s=3.0, silence_s=2.0, page_s=4.0, link_s=10.0, gap_s=0.0
+TIGHT = CrawlLimits(
+    wire_bytes=256 << 10, body_bytes=512 << 10, connect_s=3.0, silence_s=2.0, page_s=4.0, link_s=10.0, crawl_delay_s=0.0
 )
 SITE, INNER = "127.0.0.1", "127.0.0.2"
 """Of all loopback the site's address and port are the public internet; the inner server has the same port."""
@@ -285,9 +285,9 @@ class Internet:
     connected: list[tuple[str, int]] = field(default_factory=list)
 
     @property
-    def world(self) -> World:
+    def world(self) -> NetworkPolicy:
         """The world in which the site is public and all other rules are the real ones."""
-        return World(ports=PORTS | {self.site.port}, resolve=self._resolve, permits=self._permits)
+        return NetworkPolicy(ports=PORTS | {self.site.port}, resolve=self._resolve, permits=self._permits)
 
     @property
     def outside(self) -> list[tuple[str, int]]:

@@ -21,10 +21,10 @@ from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.qdrant import ALIAS
 from chatai_assets.domain.ids import STAGES, STREAMS, Stage, Stream
 from chatai_assets.orchestration.stage_functions import do_stage
-from chatai_assets.pipeline.engine import Scope, StageReport
+from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.ingest import IngestReport, Intake, ingest
 from chatai_assets.pipeline.search import Found, search
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
@@ -58,7 +58,7 @@ def message(number: int, text: str, *, date: int = 1_700_000_000, edited: int | 
 
 
 def ingest_posts(
-    parts: Parts, messages: Iterable[Any], *, tenant: str = "default", now: float = NOON, door: str = "file"
+    parts: Services, messages: Iterable[Any], *, tenant: str = "default", now: float = NOON, door: str = "file"
 ) -> IngestReport:
     """Bring posts in through a file of updates, one a line."""
     file = parts.settings.home / f"updates-{time.monotonic_ns()}.jsonl"
@@ -70,7 +70,7 @@ def ingest_posts(
 
 
 def ingest_files(
-    parts: Parts, paths: Sequence[Path], *, tenant: str = "default", now: float = NOON, door: str = "file"
+    parts: Services, paths: Sequence[Path], *, tenant: str = "default", now: float = NOON, door: str = "file"
 ) -> IngestReport:
     """Bring files in."""
     return ingest(paths, Intake(parts.records, parts.blobs, tenant, door, 1 << 28, clock=lambda: now))
@@ -94,7 +94,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a run does; see ``Scope``."""
+    """How much a run does; see ``StageRunConfig``."""
 
     run_items: int = 10_000
     batch_items: int = 1_000
@@ -105,10 +105,10 @@ class Limits:
 
 def scope_of(
     stream: Stream, hour: str, limits: Limits = Limits(), *, now: float | None = None, only: Key | None = None
-) -> Scope:
+) -> StageRunConfig:
     """Return what a run works on, at a fixed moment or by the clock."""
     clock = time.time if now is None else (lambda: now)
-    return Scope(
+    return StageRunConfig(
         stream=stream,
         hour=hour,
         run_id="run",
@@ -126,7 +126,7 @@ run = do_stage
 
 
 def process_all(
-    parts: Parts, *, stages: Sequence[Stage] = STAGES, limits: Limits = Limits(), now: float | None = None
+    parts: Services, *, stages: Sequence[Stage] = STAGES, limits: Limits = Limits(), now: float | None = None
 ) -> list[StageReport]:
     """Do what is due in both streams, one run of every hour; return the reports of all stages."""
     reports = []
@@ -136,24 +136,24 @@ def process_all(
     return reports
 
 
-def due_hours(parts: Parts, stream: Stream, now: float | None = None) -> list[str]:
+def due_hours(parts: Services, stream: Stream, now: float | None = None) -> list[str]:
     """Return the hours of a stream in which something is due."""
     with parts.records.reading() as connection:
         return [hour for hour, _ in work.due_hours(connection, stream, now=time.time() if now is None else now)]
 
 
-def rows(parts: Parts, table: Table, *where: Any) -> list[dict[str, Any]]:
+def rows(parts: Services, table: Table, *where: Any) -> list[dict[str, Any]]:
     """Return rows of the record store."""
     with parts.records.reading() as connection:
         return [dict(row) for row in connection.execute(select(table).where(*where)).mappings()]
 
 
-def states(parts: Parts, source_key: str) -> dict[str, str]:
+def states(parts: Services, source_key: str) -> dict[str, str]:
     """Return stage -> state of one item."""
     return {row["stage"]: row["state"] for row in rows(parts, schema.work, schema.work.c.source_key == source_key)}
 
 
-def found_by(parts: Parts, question: str, limit: int = 10) -> list[Found]:
+def found_by(parts: Services, question: str, limit: int = 10) -> list[Found]:
     """Return what a question finds of the default tenant, best first."""
     return search(
         question,
@@ -166,12 +166,12 @@ def found_by(parts: Parts, question: str, limit: int = 10) -> list[Found]:
     )
 
 
-def hits_of(parts: Parts, source_key: str) -> list[dict[str, Any]]:
+def hits_of(parts: Services, source_key: str) -> list[dict[str, Any]]:
     """Return the payloads of the points of one item."""
     return [dict(payload) for _, payload in parts.vectors.points() if payload["source"] == source_key]
 
 
-def contents(parts: Parts) -> dict[str, Any]:
+def contents(parts: Services) -> dict[str, Any]:
     """Return what all stores hold, without the moments and runs in which it came about."""
     nodes = {f"{node.label} {node.id}": dict(node.properties) for node in parts.graph.nodes()}
     edges = {
@@ -197,7 +197,7 @@ def contents(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _stages(parts: Parts) -> dict[str, dict[str, str]]:
+def _stages(parts: Services) -> dict[str, dict[str, str]]:
     """Return item -> stage -> state; of an item that cannot be parsed only that, whatever was withdrawn after."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for row in rows(parts, schema.work):
@@ -205,7 +205,7 @@ def _stages(parts: Parts) -> dict[str, dict[str, str]]:
     return {item: {"parse": "failed"} if seen["parse"] == "failed" else seen for item, seen in found.items()}
 
 
-def _keyed(parts: Parts, table: Table) -> dict[str, dict[str, Any]]:
+def _keyed(parts: Services, table: Table) -> dict[str, dict[str, Any]]:
     names = [column.name for column in table.primary_key.columns]
     return {
         "|".join(str(row[name]) for name in names): {name: row[name] for name in row if name not in OF_A_RUN}
@@ -213,7 +213,7 @@ def _keyed(parts: Parts, table: Table) -> dict[str, dict[str, Any]]:
     }
 
 
-def _vectors(parts: Parts) -> Iterator[Any]:
+def _vectors(parts: Services) -> Iterator[Any]:
     """Yield the points of the index with their vectors."""
     server = parts.settings.qdrant
     if server:

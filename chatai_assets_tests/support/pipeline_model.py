@@ -6,11 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.adapters.models.fake import CapitalisedExtractor, FirstWordsTagger
 from chatai_assets.domain.graph.subgraph import Channel, Facts, subgraph
 from chatai_assets.domain.ids import hour_of, point_id, post_key
-from chatai_assets.domain.text.chunking import BODY, cut
+from chatai_assets.domain.text.chunking import BODY, chunk_text
 from chatai_assets_tests.support.pipeline import CHAT
 
 TENANTS = ("north", "south")
@@ -72,13 +72,13 @@ class Model:
 @cache
 def tags_of(text: str) -> tuple[str, ...]:
     """Return the tags of a text."""
-    return tuple(FirstWordsTagger().tag([Question("", text)])[0]) if text else ()
+    return tuple(FirstWordsTagger().tag([ModelInput("", text)])[0]) if text else ()
 
 
 @cache
 def chunks_of(text: str) -> tuple[str, ...]:
     """Return the chunks of a text."""
-    return tuple(chunk.text for chunk in cut(text)) if text else ()
+    return tuple(chunk.text for chunk in chunk_text(text)) if text else ()
 
 
 def points_of(key: tuple[str, str], text: str) -> frozenset[str]:
@@ -91,7 +91,7 @@ def parts_of(key: tuple[str, str], text: str, *, tagged: bool) -> frozenset[str]
     """Return the names of the nodes and edges of a post."""
     if not text:
         return frozenset()
-    questions = [Question("", chunk) for chunk in chunks_of(text)]
+    questions = [ModelInput("", chunk) for chunk in chunks_of(text)]
     facts = Facts(
         tenant_id=key[0],
         source_key=key[1],

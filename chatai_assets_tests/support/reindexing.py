@@ -6,45 +6,55 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.adapters.models.fake import HashedEmbedder
 from chatai_assets.domain.errors import ProviderUnreachable
-from chatai_assets.operations.reindexing import Filled, Means, Reindexing, begin, begin_way_back, fill, reindex
-from chatai_assets.operations.relevance import Asked, draw_questions
-from chatai_assets.services import Parts
+from chatai_assets.operations.reindexing import (
+    BuildProgress,
+    ReindexContext,
+    ReindexResult,
+    build,
+    reindex,
+    start,
+    start_rollback,
+)
+from chatai_assets.operations.relevance import EvalQuery, sample_queries
+from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import Limits, scope_of
 
 
-def means_of(parts: Parts, ends: float = float("inf")) -> Means:
+def means_of(parts: Services, ends: float = float("inf")) -> ReindexContext:
     """Return what filling needs."""
-    return Means(parts.records, parts.indexes, parts.stems, lambda stream, hour: scope_of(stream, hour, Limits()), ends)
+    return ReindexContext(
+        parts.records, parts.indexes, parts.stems, lambda stream, hour: scope_of(stream, hour, Limits()), ends
+    )
 
 
-def filled(parts: Parts, to: str, *, begun: bool = False, ends: float = float("inf")) -> Filled:
+def filled(parts: Services, to: str, *, begun: bool = False, ends: float = float("inf")) -> BuildProgress:
     """Fill an index, and let it serve not."""
-    means, found = means_of(parts, time.monotonic() + ends), Filled()
-    index = parts.indexes.of("filling") if begun else begin(means, *parts.named(to))
+    means, found = means_of(parts, time.monotonic() + ends), BuildProgress()
+    index = parts.indexes.of("filling") if begun else start(means, *parts.resolve_embedder(to))
     assert index
-    fill(means, index, found)
+    build(means, index, found)
     return found
 
 
 def reindexed(
-    parts: Parts, to: str, *, asked: Callable[[], Sequence[Asked]] | None = None, **options: Any
-) -> Reindexing:
+    parts: Services, to: str, *, asked: Callable[[], Sequence[EvalQuery]] | None = None, **options: Any
+) -> ReindexResult:
     """Let another embedder serve, if it is good enough."""
     means = means_of(parts)
-    index = begin(means, *parts.named(to))
-    return reindex(means, index, asked or (lambda: draw_questions(parts.records, 1, 30)), **options)
+    index = start(means, *parts.resolve_embedder(to))
+    return reindex(means, index, asked or (lambda: sample_queries(parts.records, 1, 30)), **options)
 
 
-def back(parts: Parts) -> Reindexing:
+def back(parts: Services) -> ReindexResult:
     """Let the index serve that did before."""
     means = means_of(parts)
-    return reindex(means, begin_way_back(means), None)
+    return reindex(means, start_rollback(means), None)
 
 
-def served(parts: Parts) -> dict[str, Any]:
+def served(parts: Services) -> dict[str, Any]:
     """Return the payloads of the points of the index that serves."""
     return dict(parts.indexes.serving().vectors.points())
 
@@ -52,5 +62,5 @@ def served(parts: Parts) -> dict[str, Any]:
 class Broken(HashedEmbedder):
     """An embedder whose provider is down."""
 
-    def embed(self, _questions: Sequence[Question]) -> list[Any]:
+    def embed(self, _questions: Sequence[ModelInput]) -> list[Any]:
         raise ProviderUnreachable("nobody answers")

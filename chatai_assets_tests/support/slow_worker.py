@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
-from chatai_assets.adapters.models.base import Question
+from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.observability import configure_logging
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets_tests.support.crash_injection import Fate, make_mortal
 from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, scope_of
 
@@ -34,19 +34,19 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._asked, name)
 
-    def _slowly(self, ask: Any, questions: Sequence[Question]) -> Any:
+    def _slowly(self, ask: Any, questions: Sequence[ModelInput]) -> Any:
         time.sleep(random.uniform(0, DAWDLE_S))
         answer = ask(questions)
         time.sleep(random.uniform(0, DAWDLE_S))
         return answer
 
-    def embed(self, questions: Sequence[Question]) -> Any:
+    def embed(self, questions: Sequence[ModelInput]) -> Any:
         return self._slowly(self._asked.embed, questions)
 
-    def tag(self, questions: Sequence[Question]) -> Any:
+    def tag(self, questions: Sequence[ModelInput]) -> Any:
         return self._slowly(self._asked.tag, questions)
 
-    def extract(self, questions: Sequence[Question]) -> Any:
+    def extract(self, questions: Sequence[ModelInput]) -> Any:
         return self._slowly(self._asked.extract, questions)
 
 
@@ -63,7 +63,7 @@ def command(home: Path, servers: Sequence[tuple[str, str]], lease_s: float) -> l
 def main(home: Path, servers: tuple[tuple[str, str], ...], lease: float) -> None:
     """Work round by round."""
     configure_logging("ERROR")
-    with Parts(free_settings(home, dict(servers))) as parts:
+    with Services(free_settings(home, dict(servers))) as parts:
         make_mortal(parts, Fate(None, 1), DAWDLE_S)
         for name in ("tagger", "embedder", "extractor"):
             parts.__dict__[name] = Slow(getattr(parts, name))
@@ -73,7 +73,7 @@ def main(home: Path, servers: tuple[tuple[str, str], ...], lease: float) -> None
             _say("idle")
 
 
-def _round(parts: Parts, limits: Limits) -> None:
+def _round(parts: Services, limits: Limits) -> None:
     while due := [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]:
         for stream, hour in due:
             for stage in STAGES:

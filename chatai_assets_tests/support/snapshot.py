@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from chatai_assets.adapters.models.base import Question
-from chatai_assets.domain.errors import AnswerRejected
+from chatai_assets.adapters.models.base import ModelInput
+from chatai_assets.domain.errors import InvalidModelResponse
 from chatai_assets.domain.ids import STAGES, Stage, post_key
 from chatai_assets.operations import status as overview
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.crash_injection import POINTS, Fate, MortalRecords, make_mortal
@@ -84,9 +84,9 @@ class Moody:
         self._refuses = refuses
         self.model = tagger.model
 
-    def tag(self, questions: Sequence[Question]) -> list[Any]:
+    def tag(self, questions: Sequence[ModelInput]) -> list[Any]:
         answers = self._tagger.tag(questions)
-        refusal = AnswerRejected("The tagger is in a mood.")
+        refusal = InvalidModelResponse("The tagger is in a mood.")
         return [
             refusal if self._refuses(question.text) else answer
             for question, answer in zip(questions, answers, strict=True)
@@ -111,7 +111,7 @@ class World:
         self._open()
 
     def _open(self) -> None:
-        self._parts = Parts(free_settings(self._home))
+        self._parts = Services(free_settings(self._home))
         self._fate = Crashing()
         self._parts.__dict__["records"] = CrashingRecords(self._parts.records, self._fate)
         make_mortal(self._parts, self._fate)
@@ -163,7 +163,7 @@ class World:
 
     def _free_claims(self) -> None:
         with self._parts.records.begin() as connection:
-            claims.free_orphans(connection, lambda _owner: True)
+            claims.reclaim_dead(connection, lambda _owner: True)
 
     def restart(self, point: str | None) -> None:
         """Start anew; before that, let a process of its own work until it is killed at a point."""
@@ -174,7 +174,7 @@ class World:
 
     def redo(self, tenant: str, number: int, moment: int) -> None:
         """Do a post again from some stage on, if that has seen it."""
-        with suppress(overview.UnknownItem):
+        with suppress(overview.ItemNotFound):
             self._redo(tenant, post_key(CHAT, number), STAGES[moment % len(STAGES)])
 
     def replay(self) -> None:

@@ -53,13 +53,13 @@ class VectorStoreContract:
         assert list(store.points()) == []
 
     def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(self, store: VectorStore):
-        assert store.mark() is None
+        assert store.generation() is None
         for before, mark in ((None, "one"), ("one", "two")):
             with store.writing() as writer:
-                assert writer.mark == before
+                assert writer.generation == before
                 writer.upsert([point(1)])
-                writer.sign(mark)
-            assert store.mark() == mark
+                writer.write_generation(mark)
+            assert store.generation() == mark
         assert store.count() == 1
 
     def test_what_was_written_is_found_with_its_payload(self, store: VectorStore):
@@ -126,7 +126,7 @@ class VectorStoreContract:
         store.remove()
         write(store, point(1))
         store.remove()
-        assert (store.count(), store.mark(), store.search(question())) == (0, None, [])
+        assert (store.count(), store.generation(), store.search(question())) == (0, None, [])
         write(store, point(2))
         assert [key for key, _ in store.points()] == [identity(2)]
 

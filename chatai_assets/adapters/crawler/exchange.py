@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from chatai_assets.adapters.crawler.limits import PageFault, WebLimits
+from chatai_assets.adapters.crawler.limits import CrawlLimits, FetchError
 
 AGENT = "chatai-assets"
 """By this name robots.txt knows us."""
@@ -17,7 +17,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WebResponse:
     """What a site said.
 
     Attributes:
@@ -50,12 +50,12 @@ def media_type_of(headers: httpx.Headers) -> str:
 async def exchange(
     transport: httpx.AsyncBaseTransport,
     url: httpx.URL,
-    limits: WebLimits,
+    limits: CrawlLimits,
     *,
     types: frozenset[str] | None,
     headers: Mapping[str, str] | None = None,
     cut_at: int | None = None,
-) -> Answer:
+) -> WebResponse:
     """Return a site's answer to one GET.
 
     The transport is asked directly: a client would add cookies, credentials and redirects of its own.
@@ -77,23 +77,25 @@ async def exchange(
         finally:
             await response.aclose()
     except httpx.TimeoutException as error:
-        raise PageFault("too_slow") from error
+        raise FetchError("too_slow") from error
     except (httpx.TransportError, httpx.StreamError) as error:
-        raise PageFault("unreachable") from error
-    return Answer(url, response.status_code, response.headers, body)
+        raise FetchError("unreachable") from error
+    return WebResponse(url, response.status_code, response.headers, body)
 
 
-async def _body(response: httpx.Response, limits: WebLimits, types: frozenset[str] | None, cut_at: int | None) -> bytes:
+async def _body(
+    response: httpx.Response, limits: CrawlLimits, types: frozenset[str] | None, cut_at: int | None
+) -> bytes:
     if response.status_code != 200:
         return b""
     if types is not None and media_type_of(response.headers) not in types:
-        raise PageFault("wrong_type")
+        raise FetchError("wrong_type")
     most = limits.body_bytes if cut_at is None else cut_at
-    body = Body(response.headers.get("Content-Encoding", "").strip().lower(), limits.wire_bytes, most)
+    body = LimitedDecoder(response.headers.get("Content-Encoding", "").strip().lower(), limits.wire_bytes, most)
     try:
         async for block in response.aiter_raw():
             body.add(block)
-    except PageFault as fault:
+    except FetchError as fault:
         if cut_at is None or fault.code != "too_large":
             raise
     return body.whole()
@@ -104,7 +106,7 @@ EITHER_HEADER = 47
 """zlib's ``wbits`` for a gzip or a zlib header, whichever is there."""
 
 
-class Body:
+class LimitedDecoder:
     """What an answer says, as it comes in.
 
     Args:
@@ -118,7 +120,7 @@ class Body:
 
     def __init__(self, encoding: str, wire_bytes: int, body_bytes: int) -> None:
         if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
-            raise PageFault("wrong_type")
+            raise FetchError("wrong_type")
         self._packed = encoding not in {"", "identity"}
         self._inflation = zlib.decompressobj(EITHER_HEADER)
         self._wire_left = wire_bytes
@@ -135,7 +137,7 @@ class Body:
         part = self._inflated(block) if self._packed else block
         self._left -= len(part)
         if self._wire_left < 0 or self._left < 0:
-            raise PageFault("too_large")
+            raise FetchError("too_large")
         self._parts.append(part)
 
     def whole(self) -> bytes:
@@ -147,4 +149,4 @@ class Body:
             # One byte more than may be: so a body of exactly the limit passes and a longer one shows.
             return self._inflation.decompress(block, self._left + 1)
         except zlib.error as error:
-            raise PageFault("unreadable") from error
+            raise FetchError("unreadable") from error

@@ -11,12 +11,12 @@ from typing import TypeVar
 import httpx
 
 from chatai_assets.adapters.crawler import robots
-from chatai_assets.adapters.crawler.exchange import Answer, exchange
-from chatai_assets.adapters.crawler.limits import PageFault, WebLimits
-from chatai_assets.adapters.crawler.robots import KnownRules, Rules, rules_in, rules_without
+from chatai_assets.adapters.crawler.exchange import WebResponse, exchange
+from chatai_assets.adapters.crawler.limits import CrawlLimits, FetchError
+from chatai_assets.adapters.crawler.robots import RobotsCache, RobotsRules, parse_robots, rules_without
 from chatai_assets.adapters.crawler.ssrf import checked_url, port_of
-from chatai_assets.adapters.crawler.throttle import HostTurns
-from chatai_assets.adapters.crawler.transport import WebTransport, World, new_resolvers
+from chatai_assets.adapters.crawler.throttle import HostThrottle
+from chatai_assets.adapters.crawler.transport import NetworkPolicy, WebTransport, new_resolvers
 
 PAGES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 
@@ -30,7 +30,7 @@ class _Patience:
     left_s: float
 
 
-class Fetching:
+class Fetcher:
     """Reads from the web of a world; used from one event loop.
 
     Args:
@@ -40,24 +40,24 @@ class Fetching:
 
     def __init__(
         self,
-        world: World,
-        limits: WebLimits,
+        world: NetworkPolicy,
+        limits: CrawlLimits,
         types: frozenset[str] | None = PAGES,
-        rules: KnownRules | None = None,
+        rules: RobotsCache | None = None,
     ) -> None:
         self._world = world
         self._limits = limits
         self._resolvers = new_resolvers()
-        self._turns = HostTurns()
+        self._turns = HostThrottle()
         self._room = asyncio.Semaphore(limits.answers)
         self._types = types
-        self._rules = rules or KnownRules()
+        self._rules = rules or RobotsCache()
 
     def close(self) -> None:
         """Let go of all threads; names still being resolved are not waited for."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
-    async def page(self, link: str, headers: Mapping[str, str], use: Callable[[Answer], Awaitable[T]]) -> T:
+    async def page(self, link: str, headers: Mapping[str, str], use: Callable[[WebResponse], Awaitable[T]]) -> T:
         """Return what ``use`` makes of the answer a link leads to; no room is given to others before it is done.
 
         Raises:
@@ -65,56 +65,59 @@ class Fetching:
         """
         url = checked_url(link, self._world.ports)
         patience = _Patience(self._limits.page_s)
-        for _ in range(self._limits.hops + 1):
+        for _ in range(self._limits.max_redirects + 1):
             rules = await self._rules_of(url)
             rules.check(str(url))
-            async with self._turns.turn(url.host, self._gap_s(rules)), self._room:
+            async with self._turns.slot(url.host, self._gap_s(rules)), self._room:
                 answer = await self._within(patience, self._asked(url, headers))
                 if answer.location is None:
                     return await use(answer)
             url = self._next(url, answer)
-        raise PageFault("too_many_hops")
+        raise FetchError("too_many_hops")
 
-    async def _rules_of(self, url: httpx.URL) -> Rules:
+    async def _rules_of(self, url: httpx.URL) -> RobotsRules:
         site = f"{url.scheme}://{url.raw_host.decode()}:{port_of(url)}"
         known = self._rules.get(site)
         if known is None:
-            async with self._turns.turn(f"robots of {site}", 0.0):  # whoever waited finds what the first one learnt
+            async with self._turns.slot(f"robots of {site}", 0.0):  # whoever waited finds what the first one learnt
                 known = self._rules.get(site)
                 if known is None:
                     known = await self._asked_rules(url.copy_with(raw_path=b"/robots.txt"))
                     self._rules.keep(site, known)
         return known
 
-    async def _asked_rules(self, url: httpx.URL) -> Rules:
+    async def _asked_rules(self, url: httpx.URL) -> RobotsRules:
         patience = _Patience(self._limits.page_s)
         try:
-            for _ in range(self._limits.hops + 1):
-                async with self._turns.turn(url.host, 0.0), self._room:
+            for _ in range(self._limits.max_redirects + 1):
+                async with self._turns.slot(url.host, 0.0), self._room:
                     answer = await self._within(patience, self._asked_robots(url))
                 if answer.location is None:
-                    return rules_in(answer)
+                    return parse_robots(answer)
                 url = self._next(url, answer)
-        except PageFault as fault:
+        except FetchError as fault:
             return rules_without(fault.code)
         return rules_without("too_many_hops")
 
-    async def _asked(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
+    async def _asked(self, url: httpx.URL, headers: Mapping[str, str]) -> WebResponse:
         async with WebTransport(self._world, self._resolvers) as transport:
             return await exchange(transport, url, self._limits, types=self._types, headers=headers)
 
-    async def _asked_robots(self, url: httpx.URL) -> Answer:
+    async def _asked_robots(self, url: httpx.URL) -> WebResponse:
         async with WebTransport(self._world, self._resolvers) as transport:
             return await exchange(transport, url, self._limits, types=None, cut_at=robots.READ_BYTES)
 
-    def _gap_s(self, rules: Rules) -> float:
-        return min(max(rules.gap_s, self._limits.gap_s), max(self._limits.longest_gap_s, self._limits.gap_s))
+    def _gap_s(self, rules: RobotsRules) -> float:
+        return min(
+            max(rules.crawl_delay_s, self._limits.crawl_delay_s),
+            max(self._limits.max_crawl_delay_s, self._limits.crawl_delay_s),
+        )
 
-    def _next(self, url: httpx.URL, answer: Answer) -> httpx.URL:
+    def _next(self, url: httpx.URL, answer: WebResponse) -> httpx.URL:
         try:
             return checked_url(str(url.join(answer.location or "")), self._world.ports)
         except (httpx.InvalidURL, ValueError) as error:
-            raise PageFault("bad_address") from error
+            raise FetchError("bad_address") from error
 
     async def _within(self, patience: _Patience, work: Awaitable[T]) -> T:
         started = time.monotonic()
@@ -122,6 +125,6 @@ class Fetching:
             async with asyncio.timeout(max(0.0, patience.left_s)):
                 return await work
         except TimeoutError as error:
-            raise PageFault("too_slow") from error
+            raise FetchError("too_slow") from error
         finally:
             patience.left_s -= time.monotonic() - started

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-class PageFault(Exception):
+class FetchError(Exception):
     """A page cannot be had.
 
     Args:
-        code: a key of ``domain.pages.FAULTS``.
+        code: a key of ``domain.web_pages.FAULTS``.
     """
 
     def __init__(self, code: str) -> None:
@@ -18,7 +18,7 @@ class PageFault(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class WebLimits:
+class CrawlLimits:
     """Limits of reading linked pages.
 
     Attributes:
@@ -35,7 +35,7 @@ class WebLimits:
         answers: answers that are fetched or read at a time; with ``body_bytes`` this bounds memory.
     """
 
-    hops: int = 5
+    max_redirects: int = 5
     wire_bytes: int = 5 << 20
     body_bytes: int = 10 << 20
     text_chars: int = 200_000
@@ -43,6 +43,6 @@ class WebLimits:
     silence_s: float = 10.0
     page_s: float = 20.0
     link_s: float = 60.0
-    gap_s: float = 1.0
-    longest_gap_s: float = 10.0
+    crawl_delay_s: float = 1.0
+    max_crawl_delay_s: float = 10.0
     answers: int = 16

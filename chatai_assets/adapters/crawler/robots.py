@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from protego import Protego
 
-from chatai_assets.adapters.crawler.exchange import AGENT, Answer
-from chatai_assets.adapters.crawler.limits import PageFault
+from chatai_assets.adapters.crawler.exchange import AGENT, WebResponse
+from chatai_assets.adapters.crawler.limits import FetchError
 
 KEPT_S = 24 * 3_600.0
 FAULT_KEPT_S = 600.0
@@ -18,7 +18,7 @@ REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RobotsRules:
     """What one site allows.
 
     Attributes:
@@ -27,52 +27,52 @@ class Rules:
         until: monotonic second after which it is asked again.
     """
 
-    wishes: Protego | None
+    policy: Protego | None
     fault: str | None
     until: float
 
     def check(self, url: str) -> None:
-        """Raise ``PageFault`` if the site does not let us read a page: ``robots``, or why it could not be asked."""
+        """Raise ``FetchError`` if the site does not let us read a page: ``robots``, or why it could not be asked."""
         if self.fault:
-            raise PageFault(self.fault)
-        if self.wishes is not None and not self.wishes.can_fetch(url, AGENT):
-            raise PageFault("robots")
+            raise FetchError(self.fault)
+        if self.policy is not None and not self.policy.can_fetch(url, AGENT):
+            raise FetchError("robots")
 
     @property
-    def gap_s(self) -> float:
+    def crawl_delay_s(self) -> float:
         """Seconds the site wants between two requests; 0 where it does not say."""
-        delay = self.wishes.crawl_delay(AGENT) if self.wishes is not None else None
+        delay = self.policy.crawl_delay(AGENT) if self.policy is not None else None
         return float(delay or 0.0)
 
 
-def rules_in(answer: Answer) -> Rules:
+def parse_robots(answer: WebResponse) -> RobotsRules:
     """Return the rules of a site by its answer: without a robots.txt all is allowed, in trouble nothing."""
     now = time.monotonic()
     if answer.status == 429 or answer.status >= 500:
-        return Rules(None, "unavailable", now + FAULT_KEPT_S)
+        return RobotsRules(None, "unavailable", now + FAULT_KEPT_S)
     if answer.status != 200:
-        return Rules(None, None, now + KEPT_S)
-    return Rules(Protego.parse(answer.body.decode("utf-8", "replace")), None, now + KEPT_S)
+        return RobotsRules(None, None, now + KEPT_S)
+    return RobotsRules(Protego.parse(answer.body.decode("utf-8", "replace")), None, now + KEPT_S)
 
 
-def rules_without(fault: str) -> Rules:
+def rules_without(fault: str) -> RobotsRules:
     """Return the rules of a site whose robots.txt could not be had; one that leads in circles is as good as none."""
     now = time.monotonic()
-    return Rules(None, None if fault in {"too_many_hops", "unreadable"} else fault, now + FAULT_KEPT_S)
+    return RobotsRules(None, None if fault in {"too_many_hops", "unreadable"} else fault, now + FAULT_KEPT_S)
 
 
-class KnownRules:
+class RobotsCache:
     """The rules of the sites asked last."""
 
     def __init__(self) -> None:
-        self._rules: dict[str, Rules] = {}
+        self._rules: dict[str, RobotsRules] = {}
 
-    def get(self, site: str) -> Rules | None:
+    def get(self, site: str) -> RobotsRules | None:
         """Return the rules of a site, None where it must be asked."""
         rules = self._rules.get(site)
         return rules if rules and rules.until > time.monotonic() else None
 
-    def keep(self, site: str, rules: Rules) -> None:
+    def keep(self, site: str, rules: RobotsRules) -> None:
         """Remember the rules of a site, and forget the site remembered longest if there are too many."""
         self._rules.pop(site, None)
         self._rules[site] = rules

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 
 import httpx
 
-from chatai_assets.adapters.crawler.limits import PageFault
+from chatai_assets.adapters.crawler.limits import FetchError
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -47,16 +47,16 @@ def checked_url(text: str, ports: frozenset[int] = PORTS) -> httpx.URL:
         PageFault: ``bad_address``, or ``forbidden`` for a port that is none of ``ports``.
     """
     if len(text) > LONGEST_URL:
-        raise PageFault("bad_address")
+        raise FetchError("bad_address")
     try:
         url = httpx.URL(text)
         host = url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError) as error:
-        raise PageFault("bad_address") from error
+        raise FetchError("bad_address") from error
     if url.scheme not in DEFAULT_PORTS or url.userinfo or not (is_name(host) or literal(host)):
-        raise PageFault("bad_address")
+        raise FetchError("bad_address")
     if port_of(url) not in ports:
-        raise PageFault("forbidden")
+        raise FetchError("forbidden")
     return url.copy_with(fragment=None)
 
 

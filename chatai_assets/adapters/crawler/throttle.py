@@ -19,14 +19,14 @@ class _Host:
     waiting: int = 0
 
 
-class HostTurns:
+class HostThrottle:
     """Who may ask which host now; used from one event loop."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
-    async def turn(self, name: str, gap_s: float) -> AsyncIterator[None]:
+    async def slot(self, name: str, gap_s: float) -> AsyncIterator[None]:
         """Wait until a host may be asked and keep others from it until the block ends.
 
         Args:

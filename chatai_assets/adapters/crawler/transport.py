@@ -18,7 +18,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from chatai_assets.adapters.crawler.limits import PageFault
+from chatai_assets.adapters.crawler.limits import FetchError
 from chatai_assets.adapters.crawler.ssrf import PORTS, IPAddress, is_public, literal
 
 RESOLVERS = 16
@@ -33,13 +33,13 @@ def system_addresses(name: str) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def may_connect(address: IPAddress, _port: int) -> bool:
+def is_allowed(address: IPAddress, _port: int) -> bool:
     """Return whether pages may be fetched from an address."""
     return is_public(address)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class NetworkPolicy:
     """What counts as the web; another one in tests.
 
     Attributes:
@@ -51,7 +51,7 @@ class World:
 
     ports: frozenset[int] = PORTS
     resolve: Callable[[str], Sequence[str]] = system_addresses
-    permits: Callable[[IPAddress, int], bool] = may_connect
+    permits: Callable[[IPAddress, int], bool] = is_allowed
     tls: ssl.SSLContext = field(default_factory=lambda: httpx.create_ssl_context(trust_env=False))
 
 
@@ -65,7 +65,7 @@ class WebTransport(httpx.AsyncHTTPTransport):
         resolvers: see ``new_resolvers``.
     """
 
-    def __init__(self, world: World, resolvers: ThreadPoolExecutor) -> None:
+    def __init__(self, world: NetworkPolicy, resolvers: ThreadPoolExecutor) -> None:
         super().__init__(verify=world.tls, trust_env=False)
         backend = _CheckedBackend(world, resolvers)
         self._pool = httpcore.AsyncConnectionPool(ssl_context=world.tls, network_backend=backend)
@@ -77,7 +77,7 @@ def new_resolvers() -> ThreadPoolExecutor:
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, world: World, resolvers: ThreadPoolExecutor) -> None:
+    def __init__(self, world: NetworkPolicy, resolvers: ThreadPoolExecutor) -> None:
         self._world = world
         self._resolvers = resolvers
         self._sockets = httpcore.AnyIOBackend()
@@ -96,7 +96,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
             PageFault: ``forbidden`` if any of its addresses is not public, ``unreachable`` if it has none.
             httpcore.ConnectError, httpcore.ConnectTimeout: nobody answers there.
         """
-        failure: Exception = PageFault("unreachable")
+        failure: Exception = FetchError("unreachable")
         for address in (await self._addresses(host, port))[:TRIES]:
             try:
                 return await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
@@ -106,7 +106,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 
     async def connect_unix_socket(self, *_arguments: Any, **_options: Any) -> httpcore.AsyncNetworkStream:
         """Refuse: no page lives on a socket of this machine."""
-        raise PageFault("forbidden")
+        raise FetchError("forbidden")
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -116,7 +116,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         given = literal(host)
         addresses = [given] if given else await self._resolved(host)
         if not all(self._world.permits(address, port) for address in addresses):
-            raise PageFault("forbidden")  # one inner address among outer ones is a trap, not a site
+            raise FetchError("forbidden")  # one inner address among outer ones is a trap, not a site
         return addresses
 
     async def _resolved(self, host: str) -> list[IPAddress]:
@@ -124,8 +124,8 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         try:
             found = await loop.run_in_executor(self._resolvers, self._world.resolve, host)
         except (OSError, UnicodeError) as error:
-            raise PageFault("unreachable") from error
+            raise FetchError("unreachable") from error
         addresses = [literal(text) for text in found]
         if None in addresses:
-            raise PageFault("forbidden")  # an address with a zone is a neighbour's
+            raise FetchError("forbidden")  # an address with a zone is a neighbour's
         return [address for address in addresses if address]

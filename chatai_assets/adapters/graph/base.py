@@ -28,11 +28,11 @@ class GraphWriter(Protocol):
         ...
 
     @property
-    def mark(self) -> str | None:
-        """What the last turn of writing left (``records.marks``); None in a new graph."""
+    def generation(self) -> str | None:
+        """What the last turn of writing left (``storage.projection_ledger``); None in a new graph."""
         ...
 
-    def sign(self, mark: str) -> None:
+    def write_generation(self, mark: str) -> None:
         """Leave a mark: it is there only if all that was applied before is there as well."""
         ...
 
@@ -52,7 +52,7 @@ class GraphStore(Protocol):
         """Hold the graph for writing; other writers and readers of an embedded graph wait meanwhile."""
         ...
 
-    def mark(self) -> str | None:
+    def generation(self) -> str | None:
         """Return what the last turn of writing left, by a cheap look; None where there is no graph."""
         ...
 
@@ -60,7 +60,7 @@ class GraphStore(Protocol):
         """Return the number of nodes and relationships; zeros before the first write."""
         ...
 
-    def scrub(self) -> bool:
+    def compact(self) -> bool:
         """Leave no trace of what was deleted in the files; False where only the server's own upkeep does that."""
         ...
 

@@ -64,7 +64,7 @@ ENDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 """Type -> the labels it joins."""
 
 MARK = "MATCH (p:Projection {id: 'graph'}) RETURN p.mark"
-"""The answer is the mark of the last turn of writing (``records.marks``), kept in a node of its own."""
+"""The answer is the mark of the last turn of writing (``storage.projection_ledger``), kept in a node of its own."""
 SIGN = "MERGE (p:Projection {id: 'graph'}) SET p.mark = $mark"
 IS_CURRENT = "MATCH ()-[r:MENTIONS]->() RETURN r.reasons LIMIT 0"
 """Fails where ladybug's tables are those of an earlier version."""

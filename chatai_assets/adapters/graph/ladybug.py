@@ -1,6 +1,6 @@
 """The graph embedded in this process, in one file.
 
-Nobody may open the file while somebody writes it, so each use takes its turn (``turns``), opens, works and closes.
+No process may open the file while another writes it, so each use takes the lock (``files.locks``), opens and closes.
 A process killed while writing leaves a log that the next one to open the file for writing replays: a change is there
 as a whole or not at all. Killed in mid-commit it leaves a log that breaks off. Such a log is cut after its last whole
 transaction; should that cost something confirmed, the mark is missing, too. What cannot be opened even so is set aside.
@@ -19,16 +19,16 @@ import ladybug
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.ladybug_copy import copy_graph
-from chatai_assets.adapters.graph.ladybug_generation import GRAPH, mark_of_graph
+from chatai_assets.adapters.graph.ladybug_generation import GRAPH, generation_of_graph
 from chatai_assets.adapters.graph.ladybug_reader import each_edge, each_node
-from chatai_assets.adapters.graph.ladybug_session import failing_as_outage, opened, rows
-from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter, mark_in
+from chatai_assets.adapters.graph.ladybug_session import opened, rows, translate_errors
+from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter, generation_in
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.domain.graph.subgraph import Edge, Node
 from chatai_assets.files.generation import NAME as MARK
-from chatai_assets.files.generation import read_mark, write_mark
+from chatai_assets.files.generation import read_generation, write_generation
 from chatai_assets.files.locks import GraphLock
-from chatai_assets.files.quarantine import set_aside
+from chatai_assets.files.quarantine import quarantine_files
 from chatai_assets.observability import LOG_CUT, log
 
 TURN_TIMEOUT_S = 60.0
@@ -62,25 +62,25 @@ class LadybugGraph:
                 connection = self._opened(turn) or self._begun(turn)
                 _complete_schema(connection)
                 writer = LadybugWriter(connection, self._folder)
-                self._tell(writer.mark)  # a killed writer may have signed and not come to this
+                self._tell(writer.generation)  # a killed writer may have signed and not come to this
                 yield writer
                 self._spare_checkpoint(connection)
-            self._tell(writer.mark)
+            self._tell(writer.generation)
 
-    def mark(self) -> str | None:
+    def generation(self) -> str | None:
         """Return what the last turn of writing left, without opening the graph; None where there is none."""
-        return mark_of_graph(self._folder)
+        return generation_of_graph(self._folder)
 
     def count(self) -> GraphCounts:
         """Return the number of nodes and relationships; zeros before the first write."""
         with self._reading() as connection:
             if connection is None:
                 return GraphCounts(0, 0)
-            with failing_as_outage("read"):
+            with translate_errors("read"):
                 nodes = sum(rows(connection, cypher.count_nodes(label))[0][0] for label in cypher.NODES)
                 return GraphCounts(nodes, rows(connection, cypher.EDGE_COUNT)[0][0])
 
-    def scrub(self) -> bool:
+    def compact(self) -> bool:
         """Write the file anew, without any trace of what was deleted, and remove those that were set aside."""
         with self._turns.writing():
             with ExitStack() as turn:
@@ -88,7 +88,7 @@ class LadybugGraph:
                 if connection:
                     _complete_schema(connection)
             copied = self._copied() if connection else None
-            with failing_as_outage("written"):
+            with translate_errors("written"):
                 if copied:
                     for beside in self._folder.glob(f"{GRAPH}.*"):  # whatever stood in it is in the file now
                         beside.unlink()
@@ -116,15 +116,15 @@ class LadybugGraph:
 
     def _tell(self, mark: str | None) -> None:
         """Let the mark in the folder be that of the graph."""
-        if read_mark(self._folder) != mark:
-            write_mark(self._folder, mark)
+        if read_generation(self._folder) != mark:
+            write_generation(self._folder, mark)
 
     def _spare_checkpoint(self, connection: ladybug.Connection) -> None:
         """Let a short log stand: the next use replays it, while a checkpoint rewrites all edges."""
         file = self._file.with_name(f"{self._file.name}.wal")
         written = file.stat().st_size if file.exists() else 0
         if written < max(SHORT_LOG_BYTES, self._file.stat().st_size // LOG_SHARE):
-            with failing_as_outage("written"):
+            with translate_errors("written"):
                 rows(connection, "CALL force_checkpoint_on_close=false")
 
     @contextmanager
@@ -142,7 +142,7 @@ class LadybugGraph:
             attempt.enter_context(self._turns.reading())
             with suppress(StoreUnavailable):
                 connection = attempt.enter_context(opened(self._file, read_only=True))
-                with failing_as_outage("read"):
+                with translate_errors("read"):
                     rows(connection, cypher.IS_CURRENT)
                 turn.push(attempt.pop_all())
                 return connection
@@ -164,9 +164,11 @@ class LadybugGraph:
         try:
             connection = turn.enter_context(opened(self._file, cut_log=True))
         except StoreDamaged as error:
-            set_aside(self._folder, [*self._folder.glob(f"{GRAPH}*"), *self._folder.glob(MARK)], "graph", str(error))
+            quarantine_files(
+                self._folder, [*self._folder.glob(f"{GRAPH}*"), *self._folder.glob(MARK)], "graph", str(error)
+            )
             return None
-        self._tell(mark_in(connection))
+        self._tell(generation_in(connection))
         log.warning(LOG_CUT, store="graph", advice="Nothing to do: a killed writer's last change is written again.")
         return connection
 
@@ -174,13 +176,13 @@ class LadybugGraph:
         """Make the file with its schema; it gets its name when it is complete, so that what exists can be read."""
         with self._drafted():
             pass
-        with failing_as_outage("made"):
+        with translate_errors("made"):
             self._draft.replace(self._file)
         return turn.enter_context(opened(self._file))
 
     def _copied(self) -> Path:
         """Return a file beside ours that holds the same, while nobody else may open ours."""
-        with self._drafted() as draft, failing_as_outage("written"):
+        with self._drafted() as draft, translate_errors("written"):
             copy_graph(partial(opened, self._file, read_only=True), draft, self._folder)
         return self._draft
 
@@ -191,11 +193,11 @@ class LadybugGraph:
     @contextmanager
     def _drafted(self) -> Iterator[ladybug.Connection]:
         """Give a connection to a new file with the schema."""
-        with failing_as_outage("made"):
+        with translate_errors("made"):
             for leftover in self._folder.glob(f"{self._draft.name}*"):
                 leftover.unlink()
         with opened(self._draft) as connection:
-            with failing_as_outage("made"):
+            with translate_errors("made"):
                 for statement in cypher.ladybug_schema():
                     rows(connection, statement)
             yield connection
@@ -207,6 +209,6 @@ def _complete_schema(connection: ladybug.Connection) -> None:
         rows(connection, cypher.MARK)
         rows(connection, cypher.IS_CURRENT)
     except RuntimeError:
-        with failing_as_outage("made"):
+        with translate_errors("made"):
             for statement in cypher.ladybug_schema():
                 rows(connection, statement)

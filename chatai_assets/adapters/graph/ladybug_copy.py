@@ -12,7 +12,7 @@ import ladybug
 
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.ladybug_reader import Opening, each_edge, each_node
-from chatai_assets.adapters.graph.ladybug_writer import Transaction, mark_in
+from chatai_assets.adapters.graph.ladybug_writer import Transaction, generation_in
 
 ROWS = 20_000
 """Nodes or edges of one transaction."""
@@ -37,7 +37,7 @@ def copy_graph(opening: Opening, target: ladybug.Connection, folder: Path) -> No
                 with writing.open():
                     writing.load(some, cypher.edge_columns(type_), partial(cypher.create_edge, type_, start, end))
     with opening() as source:
-        mark = mark_in(source) if source else None
+        mark = generation_in(source) if source else None
     if mark is not None:
         with writing.open():
             writing.ask(cypher.SIGN, {"mark": mark})

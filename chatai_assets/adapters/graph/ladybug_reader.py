@@ -13,7 +13,7 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.ladybug_session import each_row, failing_as_outage, rows
+from chatai_assets.adapters.graph.ladybug_session import each_row, rows, translate_errors
 
 PORTION = 50_000
 """Nodes or edges that are read with the file opened once."""
@@ -36,7 +36,7 @@ def each_edge(opening: Opening, type_: str, start: str, end: str) -> Iterator[An
 
 
 def _each(opening: Opening, counting: str, listing: str) -> Iterator[Any]:
-    with opening() as connection, failing_as_outage("read"):
+    with opening() as connection, translate_errors("read"):
         counts = rows(connection, counting, {"size": SIZE}) if connection else []
     for first, beyond in _portions(counts):
         with opening() as connection:

@@ -12,7 +12,7 @@ from typing import Any
 import ladybug
 
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
-from chatai_assets.files.os_errors import number_in, refusal
+from chatai_assets.files.os_errors import describe_errno, errno_in
 
 BUFFER_BYTES, MOST_BUFFER_BYTES = 128 << 20, 4 << 30
 """Of memory for pages: what reading a graph of any size needs, and the most that writing a large one may take."""
@@ -50,7 +50,7 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
         StoreDamaged: its log or file cannot be read.
         StoreUnavailable: it cannot be opened or closed.
     """
-    with failing_as_outage("opened"):
+    with translate_errors("opened"):
         database = ladybug.Database(
             file,
             buffer_pool_size=BUFFER_BYTES if read_only else _to_write(file),
@@ -60,7 +60,7 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
             backend="pybind",
         )
     try:
-        with failing_as_outage("opened"):
+        with translate_errors("opened"):
             connection = ladybug.Connection(database)
         try:
             yield connection
@@ -71,7 +71,7 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
         finally:
             connection.close()
     finally:
-        with failing_as_outage("closed"):
+        with translate_errors("closed"):
             database.close()
 
 
@@ -82,7 +82,7 @@ def _to_write(file: Path) -> int:
 
 
 @contextmanager
-def failing_as_outage(done: str) -> Iterator[None]:
+def translate_errors(done: str) -> Iterator[None]:
     """Turn ladybug's errors into ``StoreUnavailable``.
 
     Only their class is told, or what the system said, for the rest may quote a row.
@@ -103,7 +103,7 @@ def _refused(message: str) -> str | None:
         return TOO_LARGE
     if not message.startswith(OF_DISK) or OF_LOCK in message:
         return None
-    return refusal(number_in(message) or errno.EIO)
+    return describe_errno(errno_in(message) or errno.EIO)
 
 
 def _let_go(connection: ladybug.Connection, file: Path) -> None:
@@ -139,7 +139,7 @@ def each_row(
     connection: ladybug.Connection, statement: str, parameters: Mapping[str, Any] | None = None
 ) -> Iterator[Any]:
     """Run one statement and yield its rows, each a list of values; ``StoreUnavailable`` when it fails."""
-    with failing_as_outage("read"), closing(_answer(connection, statement, parameters)) as answer:
+    with translate_errors("read"), closing(_answer(connection, statement, parameters)) as answer:
         while answer.has_next():
             yield answer.get_next()
 

@@ -11,7 +11,7 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.ladybug_session import failing_as_outage, rows
+from chatai_assets.adapters.graph.ladybug_session import rows, translate_errors
 from chatai_assets.adapters.graph.statements import Row, grouped, write_change
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 
@@ -35,13 +35,13 @@ class LadybugWriter:
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:
         self._transaction = Transaction(connection, folder)
-        self.mark = mark_in(connection)
+        self.generation = generation_in(connection)
 
-    def sign(self, mark: str) -> None:
+    def write_generation(self, mark: str) -> None:
         """Leave a mark; ``StoreUnavailable`` when it was not written."""
-        with failing_as_outage("written"), self._transaction.open():
+        with translate_errors("written"), self._transaction.open():
             self._transaction.ask(cypher.SIGN, {"mark": mark})
-        self.mark = mark
+        self.generation = mark
 
     def apply(self, change: GraphChange) -> None:
         """Apply a change in one transaction; applying it twice changes nothing.
@@ -51,13 +51,13 @@ class LadybugWriter:
         """
         if change.empty:
             return
-        with failing_as_outage("written"), self._transaction.open():
+        with translate_errors("written"), self._transaction.open():
             write_change(self._transaction, change)
 
 
-def mark_in(connection: ladybug.Connection) -> str | None:
+def generation_in(connection: ladybug.Connection) -> str | None:
     """Return the mark of an open graph."""
-    with failing_as_outage("read"):
+    with translate_errors("read"):
         return next((row[0] for row in rows(connection, cypher.MARK)), None)
 
 

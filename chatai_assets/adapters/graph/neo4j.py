@@ -85,9 +85,9 @@ class Neo4jGraph:
                 self._make_schema()
             yield Neo4jWriter(self._driver, check_lock, mark)
 
-    def mark(self) -> str | None:
+    def generation(self) -> str | None:
         """Return what the last turn of writing left; asked once, so that a server that is down is known at once."""
-        with failing_as_outage("read"), self._driver.session() as session:
+        with translate_errors("read"), self._driver.session() as session:
             answer = session.run(Query(cypher.MARK, timeout=READ_S)).single()
         return answer.value() if answer else None
 
@@ -96,7 +96,7 @@ class Neo4jGraph:
         nodes = sum(self._read(cypher.count_nodes(label))[0][0] for label in cypher.NODES)
         return GraphCounts(nodes, self._read(cypher.EDGE_COUNT)[0][0])
 
-    def scrub(self) -> bool:
+    def compact(self) -> bool:
         """Return False: the files of a server are written anew only while it is stopped, by its own tools."""
         return False
 
@@ -119,7 +119,7 @@ class Neo4jGraph:
 
     @cached_property
     def _driver(self) -> Driver:
-        with failing_as_outage("opened"):
+        with translate_errors("opened"):
             return GraphDatabase.driver(
                 self._uri,
                 auth=self._auth,
@@ -133,7 +133,7 @@ class Neo4jGraph:
     def _make_schema(self) -> None:
         if self._has_schema:
             return
-        with failing_as_outage("prepared"):
+        with translate_errors("prepared"):
             for statement in cypher.neo4j_schema():
                 self._driver.execute_query(Query(statement, timeout=WRITE_S))
         self._has_schema = True
@@ -150,7 +150,7 @@ class Neo4jGraph:
         def work(transaction: ManagedTransaction) -> list[list[Any]]:
             return transaction.run(statement, dict(parameters or {})).values()
 
-        with failing_as_outage("read"), self._driver.session() as session:
+        with translate_errors("read"), self._driver.session() as session:
             return session.execute_read(work)
 
 
@@ -162,7 +162,7 @@ class Neo4jWriter:
     def __init__(self, driver: Driver, check_lock: CheckLock, mark: str | None) -> None:
         self._driver = driver
         self._still_mine = check_lock
-        self.mark = mark
+        self.generation = mark
 
     def apply(self, change: GraphChange) -> None:
         """Apply a change in one transaction; applying it twice changes nothing.
@@ -175,7 +175,7 @@ class Neo4jWriter:
 
         self._commit(lambda transaction: write_change(_Transaction(transaction), change))
 
-    def sign(self, mark: str) -> None:
+    def write_generation(self, mark: str) -> None:
         """Leave a mark; raises ``StoreUnavailable`` as ``apply`` does."""
         self._commit(lambda transaction: transaction.run(cypher.SIGN, {"mark": mark}).consume())
 
@@ -185,7 +185,7 @@ class Neo4jWriter:
             write(transaction)
             self._still_mine()  # a commit follows
 
-        with failing_as_outage("written"), self._driver.session() as session:
+        with translate_errors("written"), self._driver.session() as session:
             session.execute_write(work)
 
 
@@ -209,7 +209,7 @@ class _Transaction:
 
 
 @contextmanager
-def failing_as_outage(done: str) -> Iterator[None]:
+def translate_errors(done: str) -> Iterator[None]:
     """Turn the driver's errors into ``StoreUnavailable``; the rest of them than code or class may quote a row."""
     try:
         yield

@@ -20,30 +20,30 @@ Vector = NDArray[np.float32]
 Item = TypeVar("Item")
 
 
-class Purpose(NamedTuple):
+class CostLabel(NamedTuple):
     """What a question is asked for; costs are told apart by it."""
 
     stream: str
     hour: str
 
 
-SEARCH = Purpose("", "")
+SEARCH = CostLabel("", "")
 """Somebody asks for what is known."""
 
 
-class Question(NamedTuple):
+class ModelInput(NamedTuple):
     """A text, and on whose behalf it is asked about: quotas and kept answers are each tenant's own."""
 
     tenant_id: str
     text: str
-    purpose: Purpose = SEARCH
+    purpose: CostLabel = SEARCH
 
 
 @runtime_checkable
-class Metered(Protocol):
+class UsageReporter(Protocol):
     """A model whose answers cost time and money."""
 
-    def take_figures(self) -> Counter[str]:
+    def pop_usage(self) -> Counter[str]:
         """Return what was counted since the last time, of all that was asked of this provider in this process.
 
         ``provider_calls``, ``provider_retries``, ``provider_tokens`` and its parts, ``provider_money_nano``,
@@ -53,7 +53,7 @@ class Metered(Protocol):
 
 
 @runtime_checkable
-class Reachable(Protocol):
+class HealthCheck(Protocol):
     """A model that is asked over the network."""
 
     def check(self) -> None:
@@ -61,25 +61,25 @@ class Reachable(Protocol):
         ...
 
 
-def figures_of(model: object) -> Counter[str]:
+def pop_usage_of(model: object) -> Counter[str]:
     """Return what a model's last answers cost; nothing for one that costs nothing."""
-    return model.take_figures() if isinstance(model, Metered) else Counter()
+    return model.pop_usage() if isinstance(model, UsageReporter) else Counter()
 
 
 @runtime_checkable
-class Keeping(Protocol):
+class Cacheable(Protocol):
     """A model whose answers are kept in the record store, for they were paid for."""
 
-    def kept_as(self, question: Question) -> str | None:
+    def cache_key(self, question: ModelInput) -> str | None:
         """Return the fingerprint under which the answer to a question is kept; None if nobody is asked it."""
         ...
 
 
-def uses_of(model: object, asked: Iterable[tuple[Item, Question]]) -> list[tuple[Item, str]]:
+def uses_cache_key(model: object, asked: Iterable[tuple[Item, ModelInput]]) -> list[tuple[Item, str]]:
     """Return item -> fingerprint of each kept answer it is given; nothing for a model that keeps none."""
-    if not isinstance(model, Keeping):
+    if not isinstance(model, Cacheable):
         return []
-    return [(item, kept) for item, question in asked if (kept := model.kept_as(question))]
+    return [(item, kept) for item, question in asked if (kept := model.cache_key(question))]
 
 
 class Embedder(Protocol):
@@ -95,7 +95,7 @@ class Embedder(Protocol):
         """Length of each vector."""
         ...
 
-    def embed(self, questions: Sequence[Question]) -> Sequence[Vector | ChatAIError]:
+    def embed(self, questions: Sequence[ModelInput]) -> Sequence[Vector | ChatAIError]:
         """Return one unit-length float32 vector of shape ``(dimensions,)`` per question, in order."""
         ...
 
@@ -108,7 +108,7 @@ class Tagger(Protocol):
         """Name and version; part of the fingerprint of what it answers."""
         ...
 
-    def tag(self, questions: Sequence[Question]) -> Sequence[Sequence[str] | ChatAIError]:
+    def tag(self, questions: Sequence[ModelInput]) -> Sequence[Sequence[str] | ChatAIError]:
         """Return candidate tags per question, best first; ``domain.tagging`` checks them, never trust them."""
         ...
 
@@ -121,6 +121,6 @@ class Extractor(Protocol):
         """Name and version; part of the fingerprint of what it answers."""
         ...
 
-    def extract(self, questions: Sequence[Question]) -> Sequence[Extraction | ChatAIError]:
-        """Return what each chunk says; ``domain.linking`` checks it."""
+    def extract(self, questions: Sequence[ModelInput]) -> Sequence[Extraction | ChatAIError]:
+        """Return what each chunk says; ``domain.extraction`` checks it."""
         ...

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from chatai_assets.adapters.models.base import Question, Vector
+from chatai_assets.adapters.models.base import ModelInput, Vector
 from chatai_assets.domain.embedding_model import FREE_DIMENSIONS
 from chatai_assets.domain.extraction import Entity, Extraction, co_occurrence
 from chatai_assets.domain.tagging import usable_words
@@ -23,7 +23,7 @@ class FirstWordsTagger:
 
     model = "free-first-words-1"
 
-    def tag(self, questions: Sequence[Question]) -> list[list[str]]:
+    def tag(self, questions: Sequence[ModelInput]) -> list[list[str]]:
         """Return up to three distinct words per text, in order."""
         return [self._first_words(text[:_LOOKED_AT]) or self._first_words(text) for _, text, _ in questions]
 
@@ -53,7 +53,7 @@ class HashedEmbedder:
         self.dimensions = dimensions
         self._low_bits = np.uint32(32 - (dimensions.bit_length() - 1))
 
-    def embed(self, questions: Sequence[Question]) -> list[Vector]:
+    def embed(self, questions: Sequence[ModelInput]) -> list[Vector]:
         """Return one unit-length vector per text; an empty text has one as well."""
         return [self._vector(text[:_LOOKED_AT]) for _, text, _ in questions]
 
@@ -73,7 +73,7 @@ class CapitalisedExtractor:
     _NAME = re.compile(r"(?<=[^\W_] )[A-ZА-ЯЁ][a-zа-яё]{2,30}(?!\w)")
     _MOST = 5
 
-    def extract(self, questions: Sequence[Question]) -> list[Extraction]:
+    def extract(self, questions: Sequence[ModelInput]) -> list[Extraction]:
         """Return up to five entities of kind ``other`` per chunk and the weak relations of neighbours."""
         return [self._extraction(text[:_LOOKED_AT]) for _, text, _ in questions]
 

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 from chatai_assets.adapters.models.base import Vector
-from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, trusted
-from chatai_assets.adapters.models.provider import Charge, usage_of, vectors_of
-from chatai_assets.domain.errors import KeyRefused, ProviderBusy, ProviderMisconfigured, ProviderRejected
+from chatai_assets.adapters.models.http import DEFAULT_DEADLINES, Deadlines, HTTPTransport, ssl_context
+from chatai_assets.adapters.models.provider import OnUsage, usage_of, vectors_of
+from chatai_assets.domain.errors import AuthenticationFailed, ProviderBusy, ProviderMisconfigured, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
 from chatai_assets.settings.models import GigaChatSettings
@@ -37,7 +37,7 @@ class GigaChat:
     """``Embeddings`` reads 512 tokens, and a Russian word has two or three."""
 
     def __init__(
-        self, access: GigaChatSettings, deadlines: Deadlines = USUAL_DEADLINES, clock: Callable[[], float] = time.time
+        self, access: GigaChatSettings, deadlines: Deadlines = DEFAULT_DEADLINES, clock: Callable[[], float] = time.time
     ) -> None:
         self.chat_model = access.chat_model
         self.embedding_model = access.embedding_model
@@ -45,19 +45,19 @@ class GigaChat:
         self.streams = access.streams
         self._access = access
         self._clock = clock
-        self._wire = Wire("GigaChat", trusted(access.ca_bundle), deadlines)
+        self._wire = HTTPTransport("GigaChat", ssl_context(access.ca_bundle), deadlines)
         self._fetching = asyncio.Lock()
         self._token = ""
         self._fresh_until = 0.0
 
-    async def chat(self, messages: Messages, schema: Schema, charge: Charge) -> str:
+    async def chat(self, messages: Messages, schema: Schema, charge: OnUsage) -> str:
         """Return what the model says; see ``Provider.chat``."""
         asked: dict[str, Any] = {"model": self.chat_model, "messages": messages, "temperature": 0.01, "stream": False}
         if self._access.structured:  # flat, unlike OpenAI's
             asked["response_format"] = {"type": "json_schema", "schema": schema, "strict": True}
         return _content_of(await self._post("/chat/completions", asked, charge))
 
-    async def embed(self, texts: Sequence[str], charge: Charge) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], charge: OnUsage) -> list[Vector]:
         """Return a vector per text; see ``Provider.embed``."""
         answer = await self._post("/embeddings", {"model": self.embedding_model, "input": list(texts)}, charge)
         return vectors_of(answer, len(texts), self.dimensions, "GigaChat /embeddings")
@@ -71,17 +71,17 @@ class GigaChat:
         """Close all connections."""
         await self._wire.close()
 
-    async def _post(self, path: str, asked: dict[str, Any], charge: Charge) -> dict[str, Any]:
+    async def _post(self, path: str, asked: dict[str, Any], charge: OnUsage) -> dict[str, Any]:
         """Ask with a token; one that is refused is dropped, whoever notices first, and the call repeated once."""
         token = await self._valid_token()
         try:
             return await self._send(path, asked, token, charge)
-        except KeyRefused:
+        except AuthenticationFailed:
             if token == self._token:
                 self._token = ""
             return await self._send(path, asked, await self._valid_token(), charge)
 
-    async def _send(self, path: str, asked: dict[str, Any], token: str, charge: Charge) -> dict[str, Any]:
+    async def _send(self, path: str, asked: dict[str, Any], token: str, charge: OnUsage) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"}
         answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
         charge(usage_of(answer))

@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from chatai_assets.domain.errors import (
+    AuthenticationFailed,
     ChatAIError,
-    KeyRefused,
+    PayloadTooLarge,
     PaymentRequired,
     ProviderBusy,
     ProviderMisconfigured,
     ProviderOverloaded,
     ProviderRejected,
-    TooLarge,
 )
 from chatai_assets.domain.json_values import integer, mapping, string
 
@@ -52,10 +52,10 @@ class Deadlines:
     total_s: float = 90.0
 
 
-USUAL_DEADLINES = Deadlines()
+DEFAULT_DEADLINES = Deadlines()
 
 
-class Wire:
+class HTTPTransport:
     """The connections to one provider, as many as it is asked for at a time; used from one event loop only.
 
     Args:
@@ -63,7 +63,7 @@ class Wire:
         trust: what certificates are checked against.
     """
 
-    def __init__(self, name: str, trust: ssl.SSLContext, deadlines: Deadlines = USUAL_DEADLINES) -> None:
+    def __init__(self, name: str, trust: ssl.SSLContext, deadlines: Deadlines = DEFAULT_DEADLINES) -> None:
         self.name = name
         self._trust = trust
         self._deadlines = deadlines
@@ -78,7 +78,7 @@ class Wire:
         Raises:
             ProviderBusy: another attempt may succeed; carries ``Retry-After``.
             ProviderRejected: it refuses what was asked.
-            Outage: it refuses whatever is asked: see ``fault_of_status``.
+            Outage: it refuses whatever is asked: see ``error_from_status``.
         """
         return await self._ask("POST", url, headers, json=json, data=form)
 
@@ -93,8 +93,8 @@ class Wire:
         except TimeoutError:
             raise ProviderBusy(f"{place}: no answer within {self._deadlines.total_s:g} s.") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise fault_of_transport(error, place) from None  # the error holds the request with its headers
-        return answer_of(response, place)
+            raise error_from_transport(error, place) from None  # the error holds the request with its headers
+        return parse_response(response, place)
 
     async def _exchange(self, method: str, url: str, **content: Any) -> httpx.Response:
         """Return the response; a connection whose call breaks off is not used again.
@@ -131,11 +131,11 @@ class Wire:
         return client
 
 
-def answer_of(response: httpx.Response, place: str) -> dict[str, Any]:
+def parse_response(response: httpx.Response, place: str) -> dict[str, Any]:
     """Return the JSON object of an answer.
 
     Raises:
-        ChatAIError: see ``fault_of_status``; also where a 200 carries an error instead of an answer.
+        ChatAIError: see ``error_from_status``; also where a 200 carries an error instead of an answer.
     """
     try:
         answer = response.json()
@@ -146,13 +146,13 @@ def answer_of(response: httpx.Response, place: str) -> dict[str, Any]:
     if not response.is_success or "error" in found:
         status = response.status_code if not response.is_success else integer(error.get("code")) or 500
         kind = string(mapping(error.get("metadata")).get("error_type"))
-        raise fault_of_status(status, place, kind, seconds_of(response.headers.get("Retry-After")))
+        raise error_from_status(status, place, kind, parse_retry_after(response.headers.get("Retry-After")))
     if not isinstance(answer, dict):
         raise ProviderBusy(f"{place}: the answer is no JSON object.")
     return answer
 
 
-def fault_of_status(status: int, place: str, kind: str = "", retry_after: float | None = None) -> ChatAIError:
+def error_from_status(status: int, place: str, kind: str = "", retry_after: float | None = None) -> ChatAIError:
     """Return what a status means.
 
     Args:
@@ -160,8 +160,9 @@ def fault_of_status(status: int, place: str, kind: str = "", retry_after: float 
         retry_after: seconds.
 
     Returns:
-        ``ProviderOverloaded`` for 429, 502-504 and 52x; ``ProviderBusy`` for 408, 425 and other 5xx; ``KeyRefused``
-        for 401 and 403 unless 403 speaks of the item; ``PaymentRequired`` for 402; ``TooLarge`` for 413;
+        ``ProviderOverloaded`` for 429, 502-504 and 52x; ``ProviderBusy`` for 408, 425 and other 5xx;
+        ``AuthenticationFailed`` for 401 and 403 unless 403 is about the item; ``PaymentRequired`` for 402;
+        ``PayloadTooLarge`` for 413;
         ``ProviderMisconfigured`` for 404 and what is no HTTP error at all; ``ProviderRejected`` for the rest.
     """
     said = f"{place}: HTTP {status}{f' ({kind})' if _PLAIN_WORD.fullmatch(kind) else ''}"
@@ -172,15 +173,17 @@ def fault_of_status(status: int, place: str, kind: str = "", retry_after: float 
     if status == 402:
         return PaymentRequired(f"{said}: the provider wants to be paid first; top up the account.")
     if status == 401 or (status == 403 and kind not in OF_THE_ITEM):
-        return KeyRefused(f"{said}: the provider does not accept our key for this; look at the key and its scope.")
+        return AuthenticationFailed(
+            f"{said}: the provider does not accept our key for this; look at the key and its scope."
+        )
     if status == 413:
-        return TooLarge(f"{said}: it is too large.")
+        return PayloadTooLarge(f"{said}: it is too large.")
     if status == 404 or not 400 <= status < 500:
         return ProviderMisconfigured(f"{said}: look at the model's name and the address in the settings.")
     return ProviderRejected(f"{said}: the provider refuses this item.")
 
 
-def fault_of_transport(error: Exception, place: str) -> ChatAIError:
+def error_from_transport(error: Exception, place: str) -> ChatAIError:
     """Return what an exception of httpx means."""
     name = type(error).__name__
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
@@ -201,7 +204,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def seconds_of(retry_after: str | None) -> float | None:
+def parse_retry_after(retry_after: str | None) -> float | None:
     """Return the seconds of a ``Retry-After`` header, a number or a date; None where it says neither."""
     if not retry_after:
         return None
@@ -215,7 +218,7 @@ def seconds_of(retry_after: str | None) -> float | None:
         return None
 
 
-def trusted(ca_bundle: str | None = None) -> ssl.SSLContext:
+def ssl_context(ca_bundle: str | None = None) -> ssl.SSLContext:
     """Return a context that verifies: the usual authorities, and those of a file.
 
     Raises:

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from chatai_assets.adapters.models.base import Vector
-from chatai_assets.adapters.models.http import USUAL_DEADLINES, Deadlines, Wire, fault_of_status, trusted
-from chatai_assets.adapters.models.provider import Charge, usage_of, vectors_of
+from chatai_assets.adapters.models.http import (
+    DEFAULT_DEADLINES,
+    Deadlines,
+    HTTPTransport,
+    error_from_status,
+    ssl_context,
+)
+from chatai_assets.adapters.models.provider import OnUsage, usage_of, vectors_of
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
@@ -29,15 +35,15 @@ class OpenRouter:
     window_words = 1_000
     """Its embedding models read 8,000 tokens: our chunks stay whole."""
 
-    def __init__(self, access: OpenRouterSettings, deadlines: Deadlines = USUAL_DEADLINES) -> None:
+    def __init__(self, access: OpenRouterSettings, deadlines: Deadlines = DEFAULT_DEADLINES) -> None:
         self.chat_model = access.chat_model
         self.embedding_model = access.embedding_model
         self.dimensions = access.dimensions
         self.streams = access.streams
         self._access = access
-        self._wire = Wire("OpenRouter", trusted(), deadlines)
+        self._wire = HTTPTransport("OpenRouter", ssl_context(), deadlines)
 
-    async def chat(self, messages: Messages, schema: Schema, charge: Charge) -> str:
+    async def chat(self, messages: Messages, schema: Schema, charge: OnUsage) -> str:
         """Return what the model, or the first fallback that answers, says; see ``Provider.chat``."""
         asked: dict[str, Any] = {
             "model": self.chat_model,
@@ -53,7 +59,7 @@ class OpenRouter:
             asked["models"] = [self.chat_model, *self._access.fallback_models]
         return _content_of(await self._post("/chat/completions", asked, charge))
 
-    async def embed(self, texts: Sequence[str], charge: Charge) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], charge: OnUsage) -> list[Vector]:
         """Return a vector per text; see ``Provider.embed``."""
         asked = {"model": self.embedding_model, "input": list(texts), "encoding_format": "float"}
         answer = await self._post("/embeddings", asked, charge)
@@ -67,7 +73,7 @@ class OpenRouter:
         """Close all connections."""
         await self._wire.close()
 
-    async def _post(self, path: str, asked: dict[str, Any], charge: Charge) -> dict[str, Any]:
+    async def _post(self, path: str, asked: dict[str, Any], charge: OnUsage) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._access.key}"}
         answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
         charge(usage_of(answer))
@@ -80,7 +86,7 @@ def _content_of(answer: dict[str, Any]) -> str:
     reason = string(choice.get("finish_reason"))
     if error or reason == "error":
         kind = string(mapping(error.get("metadata")).get("error_type"))
-        raise fault_of_status(integer(error.get("code")) or 502, CHAT, kind)
+        raise error_from_status(integer(error.get("code")) or 502, CHAT, kind)
     if reason == "content_filter" or string(message.get("refusal")):
         raise ProviderRejected("OpenRouter: the model refuses to speak about what this text is about.")
     content = string(message.get("content"))

@@ -17,7 +17,7 @@ from chatai_assets.domain.json_values import array, integer, mapping
 from chatai_assets.domain.prompts import Messages, Schema
 
 T = TypeVar("T")
-Charge = Callable[[Usage], None]
+OnUsage = Callable[[Usage], None]
 """Is told what a call took, as soon as the provider says so: also of answers that turn out to be of no use."""
 
 
@@ -65,7 +65,7 @@ class Provider(Protocol):
         """Whether ``streams`` is a limit of all processes together, and not of each."""
         ...
 
-    async def chat(self, messages: Messages, schema: Schema, charge: Charge) -> str:
+    async def chat(self, messages: Messages, schema: Schema, charge: OnUsage) -> str:
         """Return what the model says; the schema is asked for where the model knows how.
 
         Raises:
@@ -75,7 +75,7 @@ class Provider(Protocol):
         """
         ...
 
-    async def embed(self, texts: Sequence[str], charge: Charge) -> Sequence[Vector]:
+    async def embed(self, texts: Sequence[str], charge: OnUsage) -> Sequence[Vector]:
         """Return a unit-length vector per text, in order.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chatai_assets.adapters.models.base import Question, Vector
+from chatai_assets.adapters.models.base import ModelInput, Vector
 from chatai_assets.adapters.nlp.embedder import OfflineEmbedder
 from chatai_assets.adapters.nlp.extractor import OfflineExtractor
 from chatai_assets.adapters.nlp.process_pool import ModelWorkers
@@ -24,7 +24,7 @@ class PooledTagger:
         """Name and version of the model."""
         return self._tagger.model
 
-    def tag(self, questions: Sequence[Question]) -> Sequence[Sequence[str]]:
+    def tag(self, questions: Sequence[ModelInput]) -> Sequence[Sequence[str]]:
         """Return candidate tags per text; raises ``Outage`` when the workers die."""
         return self._workers.map(self._tagger.tag, [question.text for question in questions])
 
@@ -41,7 +41,7 @@ class PooledExtractor:
         """Name and version of the model."""
         return self._extractor.model
 
-    def extract(self, questions: Sequence[Question]) -> Sequence[Extraction]:
+    def extract(self, questions: Sequence[ModelInput]) -> Sequence[Extraction]:
         """Return what each chunk says; raises ``Outage`` when the workers die."""
         return self._workers.map(self._extractor.extract, [question.text for question in questions])
 
@@ -63,6 +63,6 @@ class PooledEmbedder:
         """Length of each vector."""
         return self._embedder.dimensions
 
-    def embed(self, questions: Sequence[Question]) -> Sequence[Vector]:
+    def embed(self, questions: Sequence[ModelInput]) -> Sequence[Vector]:
         """Return one unit-length vector per text; raises ``Outage`` when the workers die."""
         return self._workers.map(self._embedder.embed, [question.text for question in questions])

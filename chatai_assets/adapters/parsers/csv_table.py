@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.encodings import Codec, codec_of
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.tables import write_rows
@@ -36,7 +36,7 @@ def read_csv(path: Path, limits: ParserLimits) -> ParsedDocument:
     codec = codec_of(path)
     delimiter = delimiter_of(path, codec)
     for quoting in QUOTINGS:
-        document = Composition(limits)
+        document = DocumentBuilder(limits)
         try:
             write_rows(document, rows_of(path, codec, delimiter, quoting), limits)
         except pd.errors.EmptyDataError as error:

@@ -16,7 +16,7 @@ WIDE_GAPS = re.compile(r"\n{3,}")
 LONGEST_TITLE = 300
 
 
-def tidied(text: str) -> str:
+def tidy(text: str) -> str:
     """Return ``text`` normalised, without blanks at line ends and with one blank line at most in a row."""
     return WIDE_GAPS.sub(GAP, LINE_TAILS.sub("", normalise(text)))
 
@@ -26,7 +26,7 @@ def one_line(text: str) -> str:
     return " ".join(normalise(text).split())
 
 
-class Composition:
+class DocumentBuilder:
     """A document being written down block by block.
 
     Blocks are normalised one at a time and parted by a blank line, so that an offset taken while writing
@@ -52,7 +52,7 @@ class Composition:
         Raises:
             UnreadableDocument: ``too_much_text``.
         """
-        block = tidied(text)
+        block = tidy(text)
         start = self._length + (len(GAP) if self._blocks else 0)
         if not block:
             return start

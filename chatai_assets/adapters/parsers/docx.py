@@ -16,7 +16,7 @@ from xml.parsers.expat import ExpatError
 from mammoth import documents
 from mammoth.docx import read as read_model
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.ooxml import check_archive
 from chatai_assets.domain.documents import ParsedDocument
@@ -42,7 +42,7 @@ def read_docx(path: Path, limits: ParserLimits) -> ParsedDocument:
         raise UnreadableDocument("corrupt", "nested too deeply") from error
     except (zipfile.BadZipFile, ExpatError, OSError, LookupError, AttributeError, TypeError, ValueError) as error:
         raise UnreadableDocument("corrupt", f"not a Word document inside ({type(error).__name__})") from error
-    document = Composition(limits)
+    document = DocumentBuilder(limits)
     write_blocks(document, model.children)
     for note in notes_of(model):
         write_blocks(document, note.body)
@@ -70,7 +70,7 @@ def walk(elements: Iterable[Any]) -> Iterator[Any]:
         pending.extend(reversed(getattr(element, "children", ())))
 
 
-def write_blocks(document: Composition, elements: Iterable[Any]) -> None:
+def write_blocks(document: DocumentBuilder, elements: Iterable[Any]) -> None:
     """Write paragraphs, list items and tables, one block each; a list is one block."""
     items: list[str] = []
     for element in elements:
@@ -84,7 +84,7 @@ def write_blocks(document: Composition, elements: Iterable[Any]) -> None:
     document.paragraph("\n".join(items))
 
 
-def item_of(element: Any, document: Composition) -> str | None:
+def item_of(element: Any, document: DocumentBuilder) -> str | None:
     """Return the line of a list item, indented by its level; None for anything else."""
     if not isinstance(element, documents.Paragraph) or element.numbering is None or heading_level(element):
         return None
@@ -92,7 +92,7 @@ def item_of(element: Any, document: Composition) -> str | None:
     return f"{'  ' * int(element.numbering.level_index)}- {text}" if text else ""
 
 
-def write_block(document: Composition, element: Any) -> None:
+def write_block(document: DocumentBuilder, element: Any) -> None:
     """Write one element of the body."""
     if isinstance(element, documents.Table):
         document.paragraph("\n".join(row_line(row, document) for row in element.children))
@@ -113,13 +113,13 @@ def heading_level(paragraph: Any) -> int | None:
     return None
 
 
-def row_line(row: Any, document: Composition) -> str:
+def row_line(row: Any, document: DocumentBuilder) -> str:
     """Return the cells of a row in one line; tables within a cell are written out in it."""
     cells = (" ".join(text_of(cell, document).split()) for cell in getattr(row, "children", ()))
     return CELL_GAP.join(cells).strip()
 
 
-def text_of(element: Any, document: Composition) -> str:
+def text_of(element: Any, document: DocumentBuilder) -> str:
     """Return the text beneath an element and hand its links to ``document``."""
     parts: list[str] = []
     for node in walk([element]):

@@ -81,7 +81,7 @@ MARKDOWN_HEADING = re.compile(r"^#{1,6} \S", re.MULTILINE)
 DELIMITERS = ",;\t|"
 
 
-def sniff(path: Path, name: str) -> str:
+def detect_file_type(path: Path, name: str) -> str:
     """Return the format of a file, as in ``ParsedDocument.format``.
 
     Args:

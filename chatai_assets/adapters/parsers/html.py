@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from lxml import etree
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.encodings import BLOCK_BYTES, Codec, codec_by_mark, codec_of
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
@@ -52,7 +52,7 @@ def read_html(path: Path, limits: ParserLimits) -> ParsedDocument:
     try:
         return written(path, codec, PageWriter(limits, NAVIGATION))
     except UnreadableDocument as fault:
-        if fault.code != "no_text":
+        if fault.reason != "no_text":
             raise
     return written(path, codec, PageWriter(limits, frozenset()))
 
@@ -101,7 +101,7 @@ class PageWriter:
     """
 
     def __init__(self, limits: ParserLimits, dropped: frozenset[str]) -> None:
-        self._document = Composition(limits)
+        self._document = DocumentBuilder(limits)
         self._drops_navigation = bool(dropped)
         self._dropped = SILENT | dropped
         self._parts: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.page_images import format_of, opened
 from chatai_assets.domain.documents import ParsedDocument
@@ -17,7 +17,7 @@ def read_image(path: Path, limits: ParserLimits) -> ParsedDocument:
     Raises:
         UnreadableDocument: ``too_many_pages``, ``corrupt``.
     """
-    document = Composition(limits)
+    document = DocumentBuilder(limits)
     with opened(path) as image:
         document_format = format_of(image)
         count = getattr(image, "n_frames", 1) if document_format == "tiff" else 1

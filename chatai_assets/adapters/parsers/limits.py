@@ -57,5 +57,5 @@ class OcrLimits:
 
     max_pages: int = 200
     page_s: int = 60
-    patience_s: float = 120.0
+    max_wait_s: float = 120.0
     max_lost: int = 3

@@ -9,7 +9,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.plain_text import whole_text
 from chatai_assets.domain.documents import ParsedDocument
@@ -32,7 +32,7 @@ def read_markdown(path: Path, limits: ParserLimits) -> ParsedDocument:
     front = FRONT_MATTER.match(text)
     title = TITLE_FIELD.search(front[1]) if front else None
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text[front.end() if front else 0 :])
-    writer = BlockWriter(Composition(limits))
+    writer = BlockWriter(DocumentBuilder(limits))
     for token in tokens:
         writer.take(token)
     writer.flush()
@@ -44,7 +44,7 @@ def read_markdown(path: Path, limits: ParserLimits) -> ParsedDocument:
 class BlockWriter:
     """Tokens on their way into a composition; tight list items and table rows stay lines of one block."""
 
-    def __init__(self, document: Composition) -> None:
+    def __init__(self, document: DocumentBuilder) -> None:
         self.document = document
         self._lines: list[str] = []
         self._row: list[str] | None = None

@@ -13,7 +13,7 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, DeprecationError, LimitReachedError, PyPdfError
 from pypdf.generic import Destination
 
-from chatai_assets.adapters.parsers.document_builder import Composition, one_line
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder, one_line
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
@@ -51,7 +51,7 @@ def read_pdf(path: Path, limits: ParserLimits) -> ParsedDocument:
     with path.open("rb") as stream:
         reader = opened(stream)
         count = page_count(reader, limits)
-        document = Composition(limits)
+        document = DocumentBuilder(limits)
         damaged: dict[int, BaseException] = {}
         starts: list[int] = []
         scans: list[int] = []
@@ -162,7 +162,7 @@ def title_of(reader: PdfReader) -> str | None:
     return None if NO_TITLE.match(title) else title or None
 
 
-def with_outline(document: Composition, reader: PdfReader, starts: list[int]) -> Composition:
+def with_outline(document: DocumentBuilder, reader: PdfReader, starts: list[int]) -> DocumentBuilder:
     """Add the bookmarks as sections, each where its words stand on its page; without them it is left out."""
     try:
         entries = list(outline_of(reader))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.encodings import open_text
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
@@ -21,7 +21,7 @@ def read_plain(path: Path, limits: ParserLimits) -> ParsedDocument:
     Raises:
         UnreadableDocument: ``too_much_text``, ``no_text``.
     """
-    document = Composition(limits)
+    document = DocumentBuilder(limits)
     for paragraph in BLANK_LINES.split(whole_text(path, limits)):
         document.paragraph(paragraph)
     return document.finish("text")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from chatai_assets.adapters.parsers.file_type import sniff
+from chatai_assets.adapters.parsers.file_type import detect_file_type
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
@@ -43,7 +43,7 @@ def read_document(path: Path, name: str, limits: ParserLimits, known_format: str
         size = path.stat().st_size
         if size > limits.max_file_bytes:
             raise UnreadableDocument("too_large", f"{size} bytes, at most {limits.max_file_bytes}")
-        document_format = known_format or sniff(path, name)
+        document_format = known_format or detect_file_type(path, name)
     except OSError as error:
         raise UnreadableDocument("missing", type(error).__name__) from error
     return reader_of(document_format)(path, limits)

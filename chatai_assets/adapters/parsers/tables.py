@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice, zip_longest
 
-from chatai_assets.adapters.parsers.document_builder import Composition, one_line
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder, one_line
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.errors import UnreadableDocument
 
@@ -18,7 +18,7 @@ CUT = "…"
 
 
 def write_rows(
-    document: Composition, rows: Iterable[Sequence[str]], limits: ParserLimits, max_rows: int | None = None
+    document: DocumentBuilder, rows: Iterable[Sequence[str]], limits: ParserLimits, max_rows: int | None = None
 ) -> int:
     """Write the rows of one table and return how many were not empty.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatai_assets.domain.errors import UnreadableDocument
-from chatai_assets.domain.ocr import RecognisedPage, Word, page_of
+from chatai_assets.domain.ocr import OcrPage, OcrWord, page_of
 
 if TYPE_CHECKING:  # it loads libraries that most parser children never need
     from chatai_assets.adapters.parsers.page_images import PageImage
@@ -87,7 +87,7 @@ def programs() -> frozenset[str]:
     return frozenset(path for name in (LEASH, PROGRAM) if (path := shutil.which(name)))
 
 
-def recognised(image: PageImage, memory_bytes: int, cpu_s: int) -> RecognisedPage:
+def recognised(image: PageImage, memory_bytes: int, cpu_s: int) -> OcrPage:
     """Return the text on an image; whoever started this process bounds the time by the clock.
 
     Args:
@@ -116,11 +116,11 @@ def _leash() -> Sequence[str]:
     return (leash, "--pdeathsig", "KILL", "--") if leash else ()
 
 
-def words_of(told: str) -> Iterator[Word]:
+def words_of(told: str) -> Iterator[OcrWord]:
     """Yield the words of tesseract's TSV."""
     paragraphs: dict[tuple[str, str], int] = {}
     for row in csv.DictReader(told.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
         if row["level"] == WORD_LEVEL and row["text"].strip():
             place = (row["block_num"], row["par_num"])
             number = paragraphs.setdefault(place, len(paragraphs))
-            yield Word(row["text"].strip(), number, int(row["line_num"]), float(row["conf"]))
+            yield OcrWord(row["text"].strip(), number, int(row["line_num"]), float(row["conf"]))

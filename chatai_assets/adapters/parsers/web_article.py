@@ -7,7 +7,7 @@ from pathlib import Path
 import trafilatura
 from lxml import etree
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.html import html_codec, read_html
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
@@ -27,7 +27,7 @@ def read_page(path: Path, limits: ParserLimits) -> ParsedDocument:
     text = None if tree is None else trafilatura.extract(tree, include_comments=False, fast=True)
     if not text:
         return read_html(path, limits)
-    document = Composition(limits)
+    document = DocumentBuilder(limits)
     for line in text.splitlines():
         document.paragraph(line)
     return document.finish("html", title_of(tree))

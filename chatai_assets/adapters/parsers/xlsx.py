@@ -18,7 +18,7 @@ from xml.etree.ElementTree import ParseError
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.ooxml import check_archive
 from chatai_assets.adapters.parsers.tables import write_rows
@@ -49,7 +49,7 @@ def read_xlsx(path: Path, limits: ParserLimits) -> ParsedDocument:
             ``too_much_text``.
     """
     check_archive(path, limits)
-    document = Composition(limits)
+    document = DocumentBuilder(limits)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl names what it does not keep when writing; nothing is written
@@ -59,7 +59,7 @@ def read_xlsx(path: Path, limits: ParserLimits) -> ParsedDocument:
     return document.finish("xlsx")
 
 
-def write_workbook(document: Composition, path: Path, limits: ParserLimits) -> None:
+def write_workbook(document: DocumentBuilder, path: Path, limits: ParserLimits) -> None:
     """Write every sheet that has rows; chart sheets have none."""
     # By their bytes: given a path, openpyxl refuses names that do not end as it expects, and uploads have none.
     with path.open("rb") as bytes_of_values, path.open("rb") as bytes_of_formulas:
@@ -67,7 +67,7 @@ def write_workbook(document: Composition, path: Path, limits: ParserLimits) -> N
 
 
 def _write(
-    document: Composition, bytes_of_values: IO[bytes], bytes_of_formulas: IO[bytes], limits: ParserLimits
+    document: DocumentBuilder, bytes_of_values: IO[bytes], bytes_of_formulas: IO[bytes], limits: ParserLimits
 ) -> None:
     values = load_workbook(bytes_of_values, read_only=True, data_only=True, keep_links=False)
     formulas = None

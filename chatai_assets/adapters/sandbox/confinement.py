@@ -48,7 +48,7 @@ FORBIDDEN = frozenset(
 WATCH_S = 1.0
 
 
-def confine(limits: ParserLimits, parent: int, programs: Collection[str] = ()) -> None:
+def drop_privileges(limits: ParserLimits, parent: int, programs: Collection[str] = ()) -> None:
     """Give up network, writing, other processes and memory beyond the limit; end when the parent is gone.
 
     Args:

@@ -94,7 +94,7 @@ class ParserPool:
                     continue  # it ended while idle; a fresh one takes its place, and one that cannot start is an outage
                 except UnreadableDocument as error:
                     crashes += 1
-                    if error.code != CRASHED or crashes == CRASHES:
+                    if error.reason != CRASHED or crashes == CRASHES:
                         raise
 
     def each(self, calls: Iterable[Callable[[], ParsedDocument]]) -> Iterator[ParsedDocument | ChatAIError]:

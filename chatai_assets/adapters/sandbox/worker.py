@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.registry import read_document
 from chatai_assets.adapters.parsers.tesseract import programs
-from chatai_assets.adapters.sandbox.confinement import allow_cpu, confine
+from chatai_assets.adapters.sandbox.confinement import allow_cpu, drop_privileges
 from chatai_assets.adapters.sandbox.protocol import document_message, packed, received
 from chatai_assets.domain.errors import UnreadableDocument
 
@@ -29,7 +29,7 @@ def main() -> None:
     if opening is None:
         return
     limits = ParserLimits(**opening)
-    confine(limits, int(sys.argv[1]), programs())
+    drop_privileges(limits, int(sys.argv[1]), programs())
     send(answers, {"ready": True})
     while (request := received(requests)) is not None:
         allow_cpu(limits.cpu_s)
@@ -60,7 +60,7 @@ def answer_to(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
         document = read_document(Path(request["path"]), request["name"], limits, request["format"])
         return {"document": document_message(document)}
     except UnreadableDocument as fault:
-        return {"fault": [fault.code, fault.detail]}
+        return {"fault": [fault.reason, fault.detail]}
     except MemoryError:
         return {"fault": ["memory_limit", f"more than {limits.memory_bytes // 2**20} MB"]}
     except RecursionError:

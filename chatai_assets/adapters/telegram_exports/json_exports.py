@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatai_assets.adapters.telegram_exports.json_stream import BrokenJson, JsonCursor
+from chatai_assets.adapters.telegram_exports.json_stream import BrokenJson, JsonStreamReader
 
 MAX_FIELDS = 1_000
 """No record of Telegram has nearly as many; an object that has is some other document."""
@@ -16,7 +16,7 @@ CHAT_LISTS = ("chats", "left_chats")
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class RawRecord:
     """Something that stands where records stand.
 
     Attributes:
@@ -28,7 +28,7 @@ class Element:
     chat: dict[str, Any] | None = None
 
 
-def walk(cursor: JsonCursor) -> Iterator[Element]:
+def iter_records(cursor: JsonStreamReader) -> Iterator[RawRecord]:
     """Yield what stands where records stand: in lists, envelopes and chats, or one after the other.
 
     Raises:
@@ -37,14 +37,14 @@ def walk(cursor: JsonCursor) -> Iterator[Element]:
     while head := cursor.peek():
         if head == "[":
             for _ in cursor.elements():
-                yield Element(cursor.value())
+                yield RawRecord(cursor.value())
         elif head == "{":
             yield from _object(cursor)
         else:
-            yield Element(cursor.value())
+            yield RawRecord(cursor.value())
 
 
-def _object(cursor: JsonCursor) -> Iterator[Element]:
+def _object(cursor: JsonStreamReader) -> Iterator[RawRecord]:
     fields: dict[str, Any] = {}
     holds_others = False
     for key in cursor.keys():  # noqa: SIM118 - it is no dict: each key is read from the file
@@ -62,15 +62,15 @@ def _object(cursor: JsonCursor) -> Iterator[Element]:
             continue
         holds_others = True
     if not holds_others:
-        yield Element(fields)
+        yield RawRecord(fields)
 
 
-def _messages(cursor: JsonCursor, chat: dict[str, Any]) -> Iterator[Element]:
+def _messages(cursor: JsonStreamReader, chat: dict[str, Any]) -> Iterator[RawRecord]:
     for _ in cursor.elements():
-        yield Element(cursor.value(), chat)
+        yield RawRecord(cursor.value(), chat)
 
 
-def _chats(cursor: JsonCursor) -> Iterator[Element]:
+def _chats(cursor: JsonStreamReader) -> Iterator[RawRecord]:
     for key in cursor.keys():  # noqa: SIM118 - as above
         if key != "list" or cursor.peek() != "[":
             cursor.value()
@@ -79,18 +79,18 @@ def _chats(cursor: JsonCursor) -> Iterator[Element]:
             if cursor.peek() == "{":
                 yield from _object(cursor)
             else:
-                yield Element(cursor.value())
+                yield RawRecord(cursor.value())
 
 
-def _results(cursor: JsonCursor, head: str) -> Iterator[Element]:
+def _results(cursor: JsonStreamReader, head: str) -> Iterator[RawRecord]:
     if head == "{":
-        yield Element(cursor.value())
+        yield RawRecord(cursor.value())
         return
     for _ in cursor.elements():
-        yield Element(cursor.value())
+        yield RawRecord(cursor.value())
 
 
-class Chats:
+class ChatLookup:
     """Which chat a message belongs to.
 
     Telegram Desktop writes a chat's id, name and type before its messages. A tool that sorts keys
@@ -123,7 +123,7 @@ def _all_chats(path: Path) -> list[dict[str, Any]]:
     chats: list[dict[str, Any]] = []
     with path.open("rb") as stream:
         try:
-            for element in walk(JsonCursor(stream)):
+            for element in iter_records(JsonStreamReader(stream)):
                 if element.chat is not None and (not chats or element.chat is not chats[-1]):
                     chats.append(element.chat)
         except BrokenJson:

@@ -65,7 +65,7 @@ def storable(value: Any) -> Any:
     return value
 
 
-class JsonCursor:
+class JsonStreamReader:
     """A place in a JSON text.
 
     Args:

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from chatai_assets.adapters.telegram_exports.json_exports import Chats, Element, walk
-from chatai_assets.adapters.telegram_exports.json_stream import MAX_VALUE_CHARS, BrokenJson, JsonCursor, decode
+from chatai_assets.adapters.telegram_exports.json_exports import ChatLookup, RawRecord, iter_records
+from chatai_assets.adapters.telegram_exports.json_stream import MAX_VALUE_CHARS, BrokenJson, JsonStreamReader, decode
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.telegram.csv_export import CHAT_COLUMNS, ID_COLUMNS, TEXT_COLUMNS
 from chatai_assets.domain.telegram.deletions import TELETHON_DELETION
@@ -73,7 +73,7 @@ class ExportFault:
 Read = ExportRecord | ExportFault
 
 
-def sniff_export(path: Path) -> ExportFormat | None:
+def detect_export_format(path: Path) -> ExportFormat | None:
     """Return of which format a file of posts is, judged by its beginning; None if it is no file of posts.
 
     Raises:
@@ -99,23 +99,23 @@ def read_export(path: Path) -> Iterator[Read]:
         BadRecord: the file is no file of posts.
         OSError: the file cannot be read.
     """
-    export = sniff_export(path)
+    export = detect_export_format(path)
     if export is None:
         raise BadRecord("the file is no export of Telegram posts")
     return READERS[export.container](path, export)
 
 
 def _read_document(path: Path, export: ExportFormat) -> Iterator[Read]:
-    position, chats = 0, Chats(path)
+    position, chats = 0, ChatLookup(path)
     with path.open("rb") as stream:
         try:
-            for position, element in enumerate(walk(JsonCursor(stream)), 1):
+            for position, element in enumerate(iter_records(JsonStreamReader(stream)), 1):
                 yield _record(_with_chat(element, chats), export, position)
         except BrokenJson as error:
             yield ExportFault(position + 1, f"the file cannot be read from this record on: {error}")
 
 
-def _with_chat(element: Element, chats: Chats) -> Any:
+def _with_chat(element: RawRecord, chats: ChatLookup) -> Any:
     if element.chat is None or not isinstance(element.value, dict):
         return element.value
     return {**element.value, CHAT: chats.of(element.chat)}
@@ -231,7 +231,7 @@ def _jsonl_format(head: bytes) -> ExportFormat | None:
 
 def _document_format(head: bytes) -> ExportFormat | None:
     try:
-        for element in islice(walk(JsonCursor(io.BytesIO(head))), SAMPLE):
+        for element in islice(iter_records(JsonStreamReader(io.BytesIO(head))), SAMPLE):
             record_format = _format_of(element.value) if element.chat is None else _message_format(element.value)
             if record_format:
                 return ExportFormat(record_format, "json")

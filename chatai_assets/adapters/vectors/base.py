@@ -25,7 +25,7 @@ class Point:
     """One chunk in the index.
 
     Attributes:
-        id: ``str`` of ``domain.keys.point_id``.
+        id: ``str`` of ``domain.ids.point_id``.
         payload: JSON values: ``tenant_id source kind title channel url language published_at expires_at tags
             part ordinal page start end`` (epoch seconds, character offsets; ``text`` stays in the record store).
     """
@@ -76,11 +76,11 @@ class VectorWriter(Protocol):
     """Open for writing; writes are durable when the ``writing()`` block that gave it ends."""
 
     @property
-    def mark(self) -> str | None:
-        """What the last turn of writing left (``records.marks``); None in a new index."""
+    def generation(self) -> str | None:
+        """What the last turn of writing left (``storage.projection_ledger``); None in a new index."""
         ...
 
-    def sign(self, mark: str) -> None:
+    def write_generation(self, mark: str) -> None:
         """Leave a mark, at the end of the turn: it is there only if all that was written is there as well."""
         ...
 
@@ -100,7 +100,7 @@ class VectorStore(Protocol):
         """Hold the index for writing; other writers and readers of an embedded index wait meanwhile."""
         ...
 
-    def mark(self) -> str | None:
+    def generation(self) -> str | None:
         """Return what the last turn of writing left, by a cheap look; None where there is no index."""
         ...
 
@@ -116,11 +116,11 @@ class VectorStore(Protocol):
         """Return how many points there are."""
         ...
 
-    def scrub(self) -> bool:
+    def compact(self) -> bool:
         """Leave no trace of deleted points in the files; False where only the server's own upkeep does that."""
         ...
 
-    def serve(self) -> None:
+    def promote(self) -> None:
         """Be what others than us reach under the name of the index, where it has one; it is no error if it is."""
         ...
 
@@ -132,6 +132,6 @@ class VectorStore(Protocol):
         """Yield id and payload of every point, in the order of ids, in bounded memory."""
         ...
 
-    def whole_points(self) -> Iterator[Point]:
+    def points_with_vectors(self) -> Iterator[Point]:
         """Yield every point with its vectors, in the order of ids, in bounded memory."""
         ...

@@ -1,6 +1,6 @@
 """The embedded vector index: Qdrant Edge, Qdrant's own shard, in process and without a server.
 
-Whoever searches or writes opens the shard, works and closes it: writers alone, searches side by side (``turns``).
+Whoever searches or writes opens the shard, works and closes it: writers alone, searches side by side (``files.locks``).
 What cannot be opened any more is set aside, and a new index is begun.
 """
 
@@ -17,13 +17,13 @@ import qdrant_edge as edge
 from chatai_assets.adapters.vectors import edge_collection as collections
 from chatai_assets.adapters.vectors.base import Hit, Point, Query, point_of
 from chatai_assets.adapters.vectors.collection import Collection
-from chatai_assets.adapters.vectors.edge_alias import ALIAS, current, mark_of_index, point_alias
-from chatai_assets.adapters.vectors.edge_collection import failing_as_outage
+from chatai_assets.adapters.vectors.edge_alias import ALIAS, current, generation_of_index, point_alias
+from chatai_assets.adapters.vectors.edge_collection import translate_errors
 from chatai_assets.adapters.vectors.edge_search import equal, search
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
-from chatai_assets.files.generation import read_mark, write_mark
+from chatai_assets.files.generation import read_generation, write_generation
 from chatai_assets.files.locks import IndexLock
-from chatai_assets.files.quarantine import set_aside
+from chatai_assets.files.quarantine import quarantine_files
 
 T = TypeVar("T")
 
@@ -73,9 +73,9 @@ class EdgeVectors:
         with self._changing() as shard:
             yield EdgeWriter(shard, self._checked(), self._check_space)
 
-    def mark(self) -> str | None:
+    def generation(self) -> str | None:
         """Return what the last turn of writing left, without opening the index; None where there is none."""
-        return mark_of_index(self._path)
+        return generation_of_index(self._path)
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits of a hybrid (dense + sparse) search, best first; none before the first write.
@@ -100,7 +100,7 @@ class EdgeVectors:
         """Yield id and payload of every point in the order of ids, 5,000 at a time; the index is free in between."""
         yield from self._walked(lambda record: (str(record.id), record.payload or {}), with_vector=False)
 
-    def whole_points(self) -> Iterator[Point]:
+    def points_with_vectors(self) -> Iterator[Point]:
         """Yield every point with its vectors in the order of ids, 5,000 at a time; the index is free in between."""
         yield from self._walked(point_of, with_vector=True)
 
@@ -121,7 +121,7 @@ class EdgeVectors:
                         break
             yield from held
 
-    def scrub(self) -> bool:
+    def compact(self) -> bool:
         """Write the collection anew, without any trace of deleted points, and remove those that were set aside.
 
         Nobody can search meanwhile: about a second per 5,000 points.
@@ -129,26 +129,26 @@ class EdgeVectors:
         if current(self._path) is None:
             return True
         self._check_space(sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file()))
-        with self._turns.writing(), failing_as_outage("written"):
+        with self._turns.writing(), translate_errors("written"):
             with ExitStack() as turn:
                 copied = collections.copy(self._changed(turn), old := self._checked(), self._wanted)
-            write_mark(copied, read_mark(old))
+            write_generation(copied, read_generation(old))
             point_alias(self._path, copied)
             collections.keep_only(copied, self._wanted)
         return True
 
-    def serve(self) -> None:
+    def promote(self) -> None:
         """Do nothing: nobody else reaches an embedded index."""
 
     def remove(self) -> None:
         """Remove the index with all that is in it."""
         if self._path.is_dir():
-            with self._turns.writing(), failing_as_outage("removed"):
+            with self._turns.writing(), translate_errors("removed"):
                 rmtree(self._path)
 
     @contextmanager
     def _changing(self) -> Iterator[edge.EdgeShard]:
-        with failing_as_outage("written"):
+        with translate_errors("written"):
             self._path.mkdir(parents=True, exist_ok=True)
             self._check_space()
         with self._turns.writing(), ExitStack() as turn:
@@ -162,9 +162,9 @@ class EdgeVectors:
     def _changed(self, turn: ExitStack) -> edge.EdgeShard:
         """Open the collection in use, or a new one, held alone."""
         if current(self._path) is None:
-            with failing_as_outage("created"):
+            with translate_errors("created"):
                 point_alias(self._path, collections.create(self._path, self._wanted))
-        with failing_as_outage("written"):
+        with translate_errors("written"):
             collections.clear_views(self._checked())
         return turn.enter_context(collections.changed(self._checked()))
 
@@ -177,7 +177,7 @@ class EdgeVectors:
                 turn.close()
                 self._mend()
                 shard = self._viewed(turn, to_search=to_search)
-            with failing_as_outage("read"):
+            with translate_errors("read"):
                 yield shard
 
     def _viewed(self, turn: ExitStack, *, to_search: bool) -> edge.EdgeShard | None:
@@ -201,7 +201,7 @@ class EdgeVectors:
 
     def _set_aside(self, error: StoreDamaged) -> None:
         folder, alias = current(self._path), self._path / ALIAS
-        set_aside(self._path, [*([folder] if folder else []), alias], "vector index", str(error))
+        quarantine_files(self._path, [*([folder] if folder else []), alias], "vector index", str(error))
 
     def _checked(self) -> Path:
         folder = current(self._path)
@@ -230,7 +230,7 @@ class EdgeWriter:
         self._shard = shard
         self._folder = folder
         self._check_space = check_space
-        self.mark = read_mark(folder)
+        self.generation = read_generation(folder)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points; the same id replaces vector and payload."""
@@ -243,15 +243,15 @@ class EdgeWriter:
         if ids:
             self._update(edge.UpdateOperation.delete_points([*ids]))
 
-    def sign(self, mark: str) -> None:
+    def write_generation(self, mark: str) -> None:
         """Leave a mark once everything written so far is on disk."""
-        with failing_as_outage("written"):
+        with translate_errors("written"):
             self._shard.flush()
-        write_mark(self._folder, mark)
-        self.mark = mark
+        write_generation(self._folder, mark)
+        self.generation = mark
 
     def _update(self, operation: edge.UpdateOperation) -> None:
-        with failing_as_outage("written"):
+        with translate_errors("written"):
             self._shard.update(operation)
 
 

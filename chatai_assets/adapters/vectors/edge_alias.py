@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chatai_assets.files.generation import read_mark
+from chatai_assets.files.generation import read_generation
 
 ALIAS = "current"
 
@@ -29,7 +29,7 @@ def point_alias(index: Path, folder: Path) -> None:
     new.replace(index / ALIAS)
 
 
-def mark_of_index(index: Path) -> str | None:
+def generation_of_index(index: Path) -> str | None:
     """Return the mark of the collection in use; None where there is none."""
     folder = current(index)
-    return read_mark(folder) if folder else None
+    return read_generation(folder) if folder else None

@@ -8,7 +8,7 @@
     <index>/use-multilingual-v3-0.2.1-512-v1/unfinished    there while a writer writes, and after one was killed
     <index>/use-multilingual-v3-0.2.1-512-v1/mark          which turn of writing it has seen last
 
-Everything here is done while the index is held (``turns``).
+Everything here is done while the index is held (``files.locks``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import qdrant_edge as edge
 
 from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collection
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
-from chatai_assets.files.os_errors import refusal
+from chatai_assets.files.os_errors import describe_errno
 
 UNFINISHED = "unfinished"
 ANEW = "-anew"
@@ -50,7 +50,7 @@ DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or reb
 
 
 @contextmanager
-def failing_as_outage(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Turn what Qdrant Edge and the disk raise into ``StoreDamaged``; into ``StoreUnavailable`` if the system refused.
 
     Edge raises bare ``Exception`` with a sentence, and Rust panics arrive as a ``BaseException`` of pyo3's.
@@ -64,7 +64,7 @@ def failing_as_outage(doing: str) -> Iterator[None]:
         if not _of_edge(error):
             raise
         if _of_system(error):
-            raise StoreUnavailable(f"the vector index cannot be {doing}: {refusal(_number(error))}") from error
+            raise StoreUnavailable(f"the vector index cannot be {doing}: {describe_errno(_number(error))}") from error
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise StoreDamaged(DAMAGED.format(doing=doing, reason=reason)) from error
 
@@ -76,7 +76,7 @@ def made_for(folder: Path) -> Collection:
     except (FileNotFoundError, ValueError, TypeError) as error:
         raise StoreDamaged(DAMAGED.format(doing="read", reason="its about.json is missing or broken")) from error
     except OSError as error:
-        raise StoreUnavailable(f"the vector index cannot be read: {refusal(error.errno)}") from error
+        raise StoreUnavailable(f"the vector index cannot be read: {describe_errno(error.errno)}") from error
 
 
 def create(index: Path, collection: Collection) -> Path:
@@ -143,27 +143,27 @@ def _same_point(record: Any) -> edge.Point:
 @contextmanager
 def opened(folder: Path) -> Iterator[edge.EdgeShard]:
     """Yield the shard of a collection and close it, also when the block raises."""
-    with failing_as_outage("opened"):
+    with translate_errors("opened"):
         shard = edge.EdgeShard.load(str(folder / "shard"))
     try:
         yield shard
     finally:
-        with failing_as_outage("closed"):
+        with translate_errors("closed"):
             shard.close()
 
 
 @contextmanager
 def changed(folder: Path) -> Iterator[edge.EdgeShard]:
     """Yield the shard of a collection; what was written to it is on disk when the block ends, even if it raises."""
-    with failing_as_outage("written"), (folder / UNFINISHED).open("wb") as mark:
+    with translate_errors("written"), (folder / UNFINISHED).open("wb") as mark:
         os.fsync(mark.fileno())
     with opened(folder) as shard:
         try:
             yield shard
         finally:
-            with failing_as_outage("written"):
+            with translate_errors("written"):
                 shard.flush()
-    with failing_as_outage("written"):
+    with translate_errors("written"):
         (folder / UNFINISHED).unlink(missing_ok=True)
 
 
@@ -183,7 +183,7 @@ def viewed(folder: Path, *, to_search: bool = True) -> Iterator[edge.EdgeShard]:
         to_search: whether by filters, or many times; else it opens in half the time and takes a quarter of the memory.
     """
     with (
-        failing_as_outage("opened"),
+        translate_errors("opened"),
         TemporaryDirectory(dir=folder, prefix="view-", ignore_cleanup_errors=True) as view,
     ):
         segments = folder / "shard" / "segments"

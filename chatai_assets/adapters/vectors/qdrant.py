@@ -31,7 +31,7 @@ UPSERT_POINTS = 250
 """Points of one request: with 1,536 dimensions as JSON about 8 MB; a server takes 32."""
 DELETE_POINTS = 10_000
 MARK = "mark"
-"""Where a collection's metadata tells the mark of the last turn of writing (``records.marks``)."""
+"""Where a collection's metadata tells the mark of the last turn of writing (``storage.projection_ledger``)."""
 PAGE = 1_000
 """Points read at a time while all are walked through."""
 
@@ -84,11 +84,11 @@ class QdrantVectors:
         """Hold the turn at the index; searches do not wait. Makes the collection if it is not there yet."""
         with self._turns() as check_lock:
             if not self._is_there(anew=True):
-                with failing_as_outage("created"):
+                with translate_errors("created"):
                     self._create()
             yield QdrantWriter(self._client, check_lock, self._name, self._mark())
 
-    def mark(self) -> str | None:
+    def generation(self) -> str | None:
         """Return what the last turn of writing left; None where there is no collection."""
         return self._mark() if self._is_there(anew=True) else None
 
@@ -101,7 +101,7 @@ class QdrantVectors:
             raise ValueError("a search needs the filter tenant_id")
         if not self._is_there():
             return []
-        with failing_as_outage("searched"):
+        with translate_errors("searched"):
             answers = self._client.query_batch_points(self._name, requests=requests_of(query), timeout=self._timeout_s)
         return fused(*(answer.points for answer in answers), query=query)
 
@@ -113,10 +113,10 @@ class QdrantVectors:
         """Return how many points there are, or how many hold all the given payload values."""
         if not self._is_there():
             return 0
-        with failing_as_outage("counted"):
+        with translate_errors("counted"):
             return self._client.count(self._name, count_filter=equal(filters or {}), exact=True).count
 
-    def scrub(self) -> bool:
+    def compact(self) -> bool:
         """Return False: a server overwrites deleted points when it merges segments, and nobody can ask for that."""
         return False
 
@@ -125,12 +125,12 @@ class QdrantVectors:
         with self._turns() as check_lock:
             mine = [alias for alias, collection in self._aliases().items() if collection == self._name]
             check_lock()
-            with failing_as_outage("removed"):
+            with translate_errors("removed"):
                 self._client.update_collection_aliases([_unnamed(alias) for alias in mine])
                 self._client.delete_collection(self._name)
             self._is_known = False
 
-    def serve(self) -> None:
+    def promote(self) -> None:
         """Be what others reach under the usual alias; the collection that was keeps one of its own."""
         aliases = self._aliases()
         before = aliases.get(ALIAS)
@@ -139,7 +139,7 @@ class QdrantVectors:
         freed: list[models.CreateAliasOperation | models.DeleteAliasOperation] = (
             [_named(f"{ALIAS}-{before}", before), _unnamed(ALIAS)] if before else []
         )
-        with failing_as_outage("named"):
+        with translate_errors("named"):
             self._client.update_collection_aliases([*freed, _named(ALIAS, self._name)])
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -147,7 +147,7 @@ class QdrantVectors:
         for record in self._records(with_vectors=False):
             yield str(record.id), record.payload or {}
 
-    def whole_points(self) -> Iterator[Point]:
+    def points_with_vectors(self) -> Iterator[Point]:
         """Yield every point with its vectors in the order of ids; what is written meanwhile may be among them."""
         for record in self._records(with_vectors=True):
             yield point_of(record)
@@ -157,7 +157,7 @@ class QdrantVectors:
             return
         offset = None
         while True:
-            with failing_as_outage("read"):
+            with translate_errors("read"):
                 page, offset = self._client.scroll(
                     self._name, limit=PAGE, offset=offset, with_payload=True, with_vectors=with_vectors
                 )
@@ -192,11 +192,11 @@ class QdrantVectors:
 
     def _aliases(self) -> dict[str, str]:
         """Return alias -> collection."""
-        with failing_as_outage("read"):
+        with translate_errors("read"):
             return {alias.alias_name: alias.collection_name for alias in self._client.get_aliases().aliases}
 
     def _mark(self) -> str | None:
-        with failing_as_outage("read"):
+        with translate_errors("read"):
             return (self._client.get_collection(self._name).config.metadata or {}).get(MARK)
 
     def _create(self) -> None:
@@ -224,29 +224,29 @@ class QdrantWriter:
         self._client = client
         self._still_mine = check_lock
         self._collection = collection
-        self.mark = mark
+        self.generation = mark
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points; the same id replaces vector and payload."""
         for start in range(0, len(points), UPSERT_POINTS):
             part = [_struct(point) for point in points[start : start + UPSERT_POINTS]]
             self._still_mine()
-            with failing_as_outage("written"):
+            with translate_errors("written"):
                 self._client.upsert(self._collection, points=part, wait=True)
 
-    def sign(self, mark: str) -> None:
+    def write_generation(self, mark: str) -> None:
         """Leave a mark; whatever was written before has been applied."""
         self._still_mine()
-        with failing_as_outage("written"):
+        with translate_errors("written"):
             self._client.update_collection(self._collection, metadata={MARK: mark})
-        self.mark = mark
+        self.generation = mark
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are no error."""
         for start in range(0, len(ids), DELETE_POINTS):
             part = models.PointIdsList(points=list(ids[start : start + DELETE_POINTS]))
             self._still_mine()
-            with failing_as_outage("written"):
+            with translate_errors("written"):
                 self._client.delete(self._collection, points_selector=part, wait=True)
 
 
@@ -259,7 +259,7 @@ def _unnamed(alias: str) -> models.DeleteAliasOperation:
 
 
 @contextmanager
-def failing_as_outage(done: str) -> Iterator[None]:
+def translate_errors(done: str) -> Iterator[None]:
     """Turn what qdrant-client raises into ``StoreUnavailable``; answers are not told, for they may quote a payload."""
     try:
         yield

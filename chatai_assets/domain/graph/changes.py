@@ -53,7 +53,7 @@ class GraphChange:
 
 
 def fingerprints(desired: Subgraph) -> dict[str, str]:
-    """Return ledger key -> fingerprint of content, for ``domain.index_plan``."""
+    """Return ledger key -> fingerprint of content, for ``domain.projection_plan``."""
     return {key: content_of(part) for key, part in desired.parts.items()}
 
 

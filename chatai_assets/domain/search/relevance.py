@@ -42,7 +42,7 @@ def place_of(wanted: str, ranking: Sequence[str]) -> int | None:
     return distinct.index(wanted) + 1 if wanted in distinct else None
 
 
-def worse(before: Mapping[str, Figures], after: Mapping[str, Figures]) -> list[str]:
+def regressions(before: Mapping[str, Figures], after: Mapping[str, Figures]) -> list[str]:
     """Return in words which figures are worse by more than the tolerance."""
     said = []
     for way, old in before.items():

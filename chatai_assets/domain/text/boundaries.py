@@ -31,7 +31,7 @@ _LONG_WORD = re.compile(rf"\S{{{WORD_CHARS + 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
-class Borders:
+class Boundaries:
     """Every place where a text may be cut, in order; the first is offset 0, the last the text's end.
 
     Attributes:
@@ -55,8 +55,8 @@ def words_of(text: str) -> int:
     return sum(-(-len(word) // WORD_CHARS) for word in words)
 
 
-def borders_of(text: str, sections: Sequence[Section], piece: int) -> Borders:
-    """Return the borders of a text, close enough that at most ``piece`` words lie between two."""
+def find_boundaries(text: str, sections: Sequence[Section], piece: int) -> Boundaries:
+    """Return the borders of a text, close enough that at most ``segment`` words lie between two."""
     strong = _strong_borders(text, sections)
     ends = [*sorted(strong), len(text), len(text)]
     best = (_BEFORE_SECTION + _DEEPEST_LEVEL + 1) << 32
@@ -68,10 +68,10 @@ def borders_of(text: str, sections: Sequence[Section], piece: int) -> Borders:
             strengths.append(strong.get(stop, strength))
             ranks.append(strengths[-1] << 32 | _name(text, stop, beyond if stop == end else end))
     strengths[-1], ranks[-1] = strengths[0], best
-    return Borders(offsets, words, ranks, strengths)
+    return Boundaries(offsets, words, ranks, strengths)
 
 
-def clearances_of(borders: Borders) -> list[int]:
+def isolations(borders: Boundaries) -> list[int]:
     """Return of each border how many words away the nearest is that outranks it; of equals the first does."""
     words, ranks = borders.words, borders.ranks
     found = [words[-1]] * len(words)

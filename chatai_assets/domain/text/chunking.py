@@ -5,7 +5,7 @@ the nearest border is that outranks it. A border is a cut when that is more than
 nothing further away, lie more than that apart, and a changed sentence makes at most two new ones, one on either side or
 itself. Such cuts make no more than three chunks new, their overlaps included. Where too long a stretch is left, a
 border inside with much clearance is cut as well. That happens to one stretch in sixty of real documents, and would now
-and then make a fourth chunk new: there the cuts that the edit did not touch stay where they are (``recut``).
+and then make a fourth chunk new: there the cuts that the edit did not touch stay where they are (``rechunk``).
 (Local-extremum chunking; compare Bjørner, Blass, Gurevich: "Content-dependent chunking for differential compression,
 the local maximum approach", 2010.)
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chatai_assets.domain.documents import Page, Section
-from chatai_assets.domain.text.boundaries import BEFORE_SENTENCE, Borders, borders_of, clearances_of, words_of
+from chatai_assets.domain.text.boundaries import BEFORE_SENTENCE, Boundaries, find_boundaries, isolations, words_of
 
 BODY = "body"
 """The part of a source that is its own text; a linked page is another part."""
@@ -63,7 +63,7 @@ class ChunkLimits:
             raise ValueError(f"an overlap of {self.overlap_words} words leaves no room in {self.max_words}")
 
     @property
-    def reach(self) -> int:
+    def min_distance(self) -> int:
         """How far, in words, a border must be the best one to be a cut: also the least a chunk has besides its overlap.
 
         It is a little more than the usual overlap, so that no chunk repeats words of the last but one; more than that
@@ -72,7 +72,7 @@ class ChunkLimits:
         return max(1, self.max_words * 5 // 24)
 
     @property
-    def piece(self) -> int:
+    def segment(self) -> int:
         """At most so many words lie between two borders."""
         return max(1, self.max_words // 16)
 
@@ -83,7 +83,7 @@ _Filling = Callable[[Sequence[int], Sequence[int], int, int, ChunkLimits], Itera
 DEFAULT_LIMITS = ChunkLimits(max_words=600, overlap_words=120)
 
 
-def cut(
+def chunk_text(
     text: str,
     pages: Sequence[Page] = (),
     sections: Sequence[Section] = (),
@@ -101,12 +101,12 @@ def cut(
     """
     if words_of(text) <= limits.max_words:
         return _chunks(text, pages, [(0, len(text))])
-    borders = borders_of(text, sections, limits.piece)
+    borders = find_boundaries(text, sections, limits.segment)
     return _chunks(text, pages, _spans(borders, _cuts(borders, limits), limits))
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class PreviousChunks:
     """How an earlier revision of a text was cut, by the same code.
 
     Attributes:
@@ -131,8 +131,8 @@ class Earlier:
         return [at if at <= before else at + moved for at in cuts if at <= before or at >= len(self.text) - after]
 
 
-def recut(
-    earlier: Earlier,
+def rechunk(
+    earlier: PreviousChunks,
     text: str,
     pages: Sequence[Page] = (),
     sections: Sequence[Section] = (),
@@ -144,10 +144,10 @@ def recut(
     otherwise. So a sentence of up to 400 words that is replaced, inserted or deleted makes no more new, whatever the
     text, and almost every text is cut as if it had always been so.
     """
-    chunks = cut(text, pages, sections, limits)
+    chunks = chunk_text(text, pages, sections, limits)
     if earlier.new_in(chunks) <= MOST_NEW:
         return chunks
-    borders = borders_of(text, sections, limits.piece)
+    borders = find_boundaries(text, sections, limits.segment)
     kept = _chunks(text, pages, _spans(borders, _kept_cuts(borders, earlier.cuts_in(text), limits), limits))
     return kept if earlier.new_in(kept) <= MOST_NEW else chunks
 
@@ -182,18 +182,18 @@ def _page_at(offset: int, pages: Sequence[Page], starts: Sequence[int]) -> int |
     return pages[max(0, bisect_right(starts, offset) - 1)].number
 
 
-def _cuts(borders: Borders, limits: ChunkLimits) -> list[int]:
+def _cuts(borders: Boundaries, limits: ChunkLimits) -> list[int]:
     """Return the borders at which chunks begin or end, as the content has them."""
-    clearances = clearances_of(borders)
-    best = [index for index in range(1, len(clearances) - 1) if clearances[index] > limits.reach]
+    clearances = isolations(borders)
+    best = [index for index in range(1, len(clearances) - 1) if clearances[index] > limits.min_distance]
     return _filled(borders.words, clearances, [*best, len(clearances) - 1], _within, limits)
 
 
-def _kept_cuts(borders: Borders, offsets: Sequence[int], limits: ChunkLimits) -> list[int]:
+def _kept_cuts(borders: Boundaries, offsets: Sequence[int], limits: ChunkLimits) -> list[int]:
     """Return the borders at which chunks begin or end: those at these offsets, and what else the limits need."""
     wanted = {*offsets, borders.offsets[-1]}
     kept = [index for index in range(1, len(borders.offsets)) if borders.offsets[index] in wanted]
-    return _filled(borders.words, clearances_of(borders), kept, _fewest, limits)
+    return _filled(borders.words, isolations(borders), kept, _fewest, limits)
 
 
 def _filled(
@@ -207,7 +207,7 @@ def _filled(
     return found
 
 
-def _spans(borders: Borders, cuts: Sequence[int], limits: ChunkLimits) -> Iterator[tuple[int, int]]:
+def _spans(borders: Boundaries, cuts: Sequence[int], limits: ChunkLimits) -> Iterator[tuple[int, int]]:
     """Yield start and end of each chunk, overlap included."""
     yield borders.offsets[0], borders.offsets[cuts[1]]
     for before, left, right in zip(cuts, cuts[1:], cuts[2:], strict=False):
@@ -224,8 +224,8 @@ def _within(
     Where they are does not depend on how long the stretch is, so that its far end may move with an edit beyond it.
     """
     while words[right] - words[left] > limits.max_words:
-        first = bisect_left(words, words[left] + limits.reach, left + 1, right)
-        beyond = bisect_right(words, words[left] + max(limits.reach, limits.max_words * 2 // 3), first, right)
+        first = bisect_left(words, words[left] + limits.min_distance, left + 1, right)
+        beyond = bisect_right(words, words[left] + max(limits.min_distance, limits.max_words * 2 // 3), first, right)
         left = max(range(first, beyond), key=lambda index: (clearances[index], index))
         yield left
 
@@ -234,16 +234,16 @@ def _fewest(
     words: Sequence[int], clearances: Sequence[int], left: int, right: int, limits: ChunkLimits
 ) -> Iterator[int]:
     """Yield the cuts that part a stretch between two cuts into no more chunks than any borders may need."""
-    surely = limits.max_words - limits.piece + 1  # some border comes between so many words and the limit
+    surely = limits.max_words - limits.segment + 1  # some border comes between so many words and the limit
     while (length := words[right] - words[left]) > limits.max_words:
         rest = (-(-length // surely) - 1) * surely
-        first = bisect_left(words, words[left] + max(limits.reach, length - rest), left + 1, right)
-        last = words[left] + min(limits.max_words, length - limits.reach)
+        first = bisect_left(words, words[left] + max(limits.min_distance, length - rest), left + 1, right)
+        last = words[left] + min(limits.max_words, length - limits.min_distance)
         left = max(range(first, bisect_right(words, last, first, right)), key=lambda index: (clearances[index], index))
         yield left
 
 
-def _overlap_from(borders: Borders, before: int, start: int, room: int, limits: ChunkLimits) -> int:
+def _overlap_from(borders: Boundaries, before: int, start: int, room: int, limits: ChunkLimits) -> int:
     """Return the border from which a chunk repeats what came before: a sentence's, or any if that one is too long.
 
     At least one word of the chunk before, whose own words begin at border ``before``, is not repeated. Where there is

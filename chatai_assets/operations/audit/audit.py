@@ -19,7 +19,7 @@ from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.vectors.base import Point, VectorStore
 from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange, content_of, is_true_to_id
 from chatai_assets.domain.graph.subgraph import Edge, Node, key_of_source
-from chatai_assets.domain.projection_plan import Recorded
+from chatai_assets.domain.projection_plan import LedgerEntry
 from chatai_assets.operations.audit.comparison import Difference, Expected, Found, comparison
 from chatai_assets.operations.audit.digests import Numbers
 from chatai_assets.pipeline.projections import points
@@ -29,7 +29,7 @@ from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.embeddings import vectors_of_chunks
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.items import Place
+from chatai_assets.storage.items import ChunkKey
 from chatai_assets.storage.projection_ledger import Projection
 from chatai_assets.storage.work_queue import Key
 
@@ -42,7 +42,7 @@ ALTERED = "altered"
 EXAMPLES = 20
 ORDINALS = range(1 << 31)
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,14 @@ def audit(
     audited: Audited,
     *,
     repair: bool = False,
-    tell: Tell = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
     each: Callable[[Difference], None] = lambda _: None,
 ) -> AuditReport:
     """Compare a projection with its ledger.
 
     Args:
         repair: have what differs written again by the next run, and what belongs to no item removed.
-        tell: called with what is under way.
+        on_progress: called with what is under way.
         each: called with every difference.
 
     Raises:
@@ -130,11 +130,11 @@ def audit(
     with comparison() as first:
         first.expect(_expected(records, audited.name))
         report.expected = first.expected()
-        tell(f"{audited.name}: {report.expected:,} expected")
+        on_progress(f"{audited.name}: {report.expected:,} expected")
         report.found = first.find(audited.found())
         suspected = first.differing()
     if len(suspected):
-        tell(f"{audited.name}: {len(suspected):,} looked at again")
+        on_progress(f"{audited.name}: {len(suspected):,} looked at again")
         for batch in _confirmed(records, audited, suspected):
             report.differences.update(difference.kind for difference in batch)
             report.examples += map(_example, batch[: EXAMPLES - len(report.examples)])
@@ -176,7 +176,7 @@ def _mend(records: Records, audited: Audited, batch: Sequence[Difference], repor
         known = work.rows_of(connection, stage, list(parts)).keys() if stage else set[Key]()
         mine = {key: found for key, found in parts.items() if key in known}
         reopen(connection, audited.name, list(mine))
-        ledger.suspect(connection, audited.name, mine)
+        ledger.mark_unknown(connection, audited.name, mine)
     nobodys = [each for each in batch if each.kind == "extra" and (each.tenant_id, each.source_key) not in known]
     if nobodys:
         audited.remove(nobodys)
@@ -196,7 +196,7 @@ def _expected(records: Records, name: Projection) -> Iterator[Expected]:
         after = page[-1][0]
 
 
-def _expected_of(key: Key, recorded: Recorded) -> Iterator[Expected]:
+def _expected_of(key: Key, recorded: LedgerEntry) -> Iterator[Expected]:
     """Yield what an item surely has; while it is being written it may have what it had, or have it changed, or not."""
     if recorded.intended:
         yield from (Expected(part, *key, None) for part in recorded.intended.keys() | recorded.confirmed.keys())
@@ -206,7 +206,7 @@ def _expected_of(key: Key, recorded: Recorded) -> Iterator[Expected]:
 
 def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterator[Found]:
     page: list[Point] = []
-    for point in vectors.whole_points():
+    for point in vectors.points_with_vectors():
         page.append(point)
         if len(page) == POINTS:
             yield from _found_page(records, page, model)
@@ -226,7 +226,7 @@ def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator
         yield Found(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
 
 
-def _place(point: Point) -> Place | None:
+def _place(point: Point) -> ChunkKey | None:
     """Return the chunk that a payload tells of, if it is one that the record store can be asked for."""
     tenant, source, part, ordinal = map(point.payload.get, ("tenant_id", "source", "part", "ordinal"))
     if not (isinstance(tenant, str) and isinstance(source, str) and isinstance(part, str)):

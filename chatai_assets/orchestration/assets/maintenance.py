@@ -17,12 +17,12 @@ from chatai_assets.operations.expiry import Sweep, expire
 from chatai_assets.operations.retention import retain
 from chatai_assets.orchestration.assets.stages import OWNERS
 from chatai_assets.orchestration.failures import failure_of_upkeep, is_ours_to_explain
-from chatai_assets.orchestration.resources import Clock, Part
+from chatai_assets.orchestration.resources import Clock, Lazy
 from chatai_assets.orchestration.run_retention import delete_old_runs
-from chatai_assets.orchestration.runs import UPKEEP_JOBS, sign
+from chatai_assets.orchestration.runs import UPKEEP_JOBS, tag_worker
 from chatai_assets.orchestration.watchdog.client import expect_end, watchdog
-from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed, deadline
-from chatai_assets.orchestration.watchdog.heartbeat import pulse
+from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded, deadline
+from chatai_assets.orchestration.watchdog.heartbeat import run_heartbeat
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
 from chatai_assets.settings import Settings
 from chatai_assets.storage.engine import Records
@@ -46,7 +46,7 @@ def upkeep_assets() -> list[dg.AssetsDefinition]:
 
 
 @contextmanager
-def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, records: Part[Records]) -> Iterator[float]:
+def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, records: Lazy[Records]) -> Iterator[float]:
     """Let an asset run for as long as a run may, and tell Dagster what its failure means; give its budget in seconds.
 
     Raises:
@@ -56,13 +56,13 @@ def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, records: P
     name = f"the asset {context.asset_key.to_user_string()!r}"
     try:
         with deadline(settings.run_deadline_s, name, context.run.run_id, watchdog(), grace_s=settings.grace_s):
-            sign(context.instance, context.run.run_id)
-            with pulse(records(), context.run.run_id, settings.lease_s):
+            tag_worker(context.instance, context.run.run_id)
+            with run_heartbeat(records(), context.run.run_id, settings.lease_s):
                 yield settings.run_deadline_s / BUDGET_SHARE
     except BaseException as error:
         if not is_ours_to_explain(error):
             raise
-        if isinstance(error, DeadlinePassed):
+        if isinstance(error, DeadlineExceeded):
             expect_end(context.run.run_id)
         raise failure_of_upkeep(error, context.op_execution_context.retry_number) from None
 
@@ -82,10 +82,10 @@ def expired(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
-    blobs: dg.ResourceParam[Part[Blobs]],
-    indexes: dg.ResourceParam[Part[Indexes]],
-    graph: dg.ResourceParam[Part[GraphStore]],
+    records: dg.ResourceParam[Lazy[Records]],
+    blobs: dg.ResourceParam[Lazy[Blobs]],
+    indexes: dg.ResourceParam[Lazy[Indexes]],
+    graph: dg.ResourceParam[Lazy[GraphStore]],
 ) -> dg.MaterializeResult[None]:
     """Remove what has expired."""
     with upkeep_run(context, settings, records) as budget_s:
@@ -108,7 +108,7 @@ def retained(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
+    records: dg.ResourceParam[Lazy[Records]],
 ) -> dg.MaterializeResult[None]:
     """Drop and roll up what is old."""
     with upkeep_run(context, settings, records) as budget_s:
@@ -169,12 +169,12 @@ def audited(
     context: dg.AssetExecutionContext,
     config: AuditConfig,
     settings: dg.ResourceParam[Settings],
-    records: dg.ResourceParam[Part[Records]],
-    audited: dg.ResourceParam[Part[Sequence[Audited]]],
+    records: dg.ResourceParam[Lazy[Records]],
+    audited: dg.ResourceParam[Lazy[Sequence[Audited]]],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Compare the stores."""
     with upkeep_run(context, settings, records):
-        reports = [audit(records(), each, repair=config.repair, tell=context.log.info) for each in audited()]
+        reports = [audit(records(), each, repair=config.repair, on_progress=context.log.info) for each in audited()]
     yield dg.MaterializeResult(metadata=audit_metadata(reports))
     yield agreement(reports)
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from chatai_assets.domain.ids import Stage
 from chatai_assets.orchestration.assets.stages import stage_assets
-from chatai_assets.orchestration.resources import Clock, Part
+from chatai_assets.orchestration.resources import Clock, Lazy
 from chatai_assets.orchestration.stage_runs import stage_run
 from chatai_assets.pipeline.stages.parse import parse_posts
 from chatai_assets.settings import Settings
@@ -42,7 +42,7 @@ def parsed(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
+    records: dg.ResourceParam[Lazy[Records]],
 ) -> dg.MaterializeResult[None]:
     """Parse the posts of one hour."""
     with stage_run(context, "parse", settings, records, clock) as run:

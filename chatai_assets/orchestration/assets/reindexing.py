@@ -5,13 +5,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from chatai_assets.operations.reindexing import CannotReindex, Reindexing
+from chatai_assets.operations.reindexing import CannotReindex, ReindexResult
 from chatai_assets.orchestration.assets.maintenance import UPKEEP, upkeep_run
 from chatai_assets.orchestration.assets.stages import OWNERS
-from chatai_assets.orchestration.jobs.reindexing import Wish, carry_out, figures_of, sentence_of
-from chatai_assets.orchestration.resources import Part
+from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, figures_of, sentence_of
+from chatai_assets.orchestration.resources import Lazy
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.vector_indexes import Index
@@ -54,14 +54,14 @@ def reindexed(
     context: dg.AssetExecutionContext,
     config: ReindexConfig,
     settings: dg.ResourceParam[Settings],
-    records: dg.ResourceParam[Part[Records]],
-    parts: dg.ResourceParam[Parts],
+    records: dg.ResourceParam[Lazy[Records]],
+    parts: dg.ResourceParam[Services],
 ) -> dg.MaterializeResult[None]:
     """Let another model serve."""
-    wish = Wish(**config.model_dump())
+    wish = ReindexRequest(**config.model_dump())
     with upkeep_run(context, settings, records) as budget_s:
         try:
-            done = carry_out(parts, wish, context.run.run_id, budget_s=budget_s, tell=context.log.info)
+            done = execute(parts, wish, context.run.run_id, budget_s=budget_s, on_progress=context.log.info)
         except CannotReindex as error:
             raise dg.Failure(str(error), allow_retries=False) from None
     if isinstance(done, Index):
@@ -72,7 +72,7 @@ def reindexed(
     return dg.MaterializeResult(metadata=metadata_of(done))
 
 
-def metadata_of(done: Reindexing) -> dict[str, Any]:
+def metadata_of(done: ReindexResult) -> dict[str, Any]:
     """Return the figures of a reindexing, as numbers that plot and as a table."""
     figures = figures_of(done)
     retrieval = figures.pop("retrieval") or {}

@@ -11,7 +11,7 @@ from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.adapters.models.base import Extractor, Tagger
 from chatai_assets.domain.ids import STAGES, Stage, Stream
 from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS, crawl_metadata
-from chatai_assets.orchestration.resources import Clock, Part
+from chatai_assets.orchestration.resources import Clock, Lazy
 from chatai_assets.orchestration.stage_runs import stage_run
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
 from chatai_assets.pipeline.stages import embed, enrich, index, link, parse, tag
@@ -140,8 +140,8 @@ def tagged(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
-    tagger: dg.ResourceParam[Part[Tagger]],
+    records: dg.ResourceParam[Lazy[Records]],
+    tagger: dg.ResourceParam[Lazy[Tagger]],
 ) -> dg.MaterializeResult[None]:
     """Tag one hour."""
     with stage_run(context, "tag", settings, records, clock) as run:
@@ -153,9 +153,9 @@ def enriched(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
-    extractor: dg.ResourceParam[Part[Extractor]],
-    pages: dg.ResourceParam[Part[PageReader | None]],
+    records: dg.ResourceParam[Lazy[Records]],
+    extractor: dg.ResourceParam[Lazy[Extractor]],
+    pages: dg.ResourceParam[Lazy[PageReader | None]],
 ) -> dg.MaterializeResult[None]:
     """Find the entities and relations of one hour, and read the pages its posts link to."""
     with stage_run(context, "enrich", settings, records, clock) as run:
@@ -172,9 +172,9 @@ def embedded(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
-    indexes: dg.ResourceParam[Part[Indexes]],
-    stems: dg.ResourceParam[Part[Stems]],
+    records: dg.ResourceParam[Lazy[Records]],
+    indexes: dg.ResourceParam[Lazy[Indexes]],
+    stems: dg.ResourceParam[Lazy[Stems]],
 ) -> dg.MaterializeResult[None]:
     """Embed one hour."""
     with stage_run(context, "embed", settings, records, clock) as run:
@@ -186,8 +186,8 @@ def indexed(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
-    indexes: dg.ResourceParam[Part[Indexes]],
+    records: dg.ResourceParam[Lazy[Records]],
+    indexes: dg.ResourceParam[Lazy[Indexes]],
 ) -> dg.MaterializeResult[None]:
     """Write the points of one hour."""
     with stage_run(context, "index", settings, records, clock) as run:
@@ -199,8 +199,8 @@ def linked(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
-    graph: dg.ResourceParam[Part[GraphStore]],
+    records: dg.ResourceParam[Lazy[Records]],
+    graph: dg.ResourceParam[Lazy[GraphStore]],
 ) -> dg.MaterializeResult[None]:
     """Write the nodes and edges of one hour."""
     with stage_run(context, "link", settings, records, clock) as run:

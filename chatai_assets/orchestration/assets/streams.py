@@ -5,7 +5,7 @@ import dagster as dg
 from chatai_assets.domain.ids import Stage
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.orchestration.assets.stages import stage_assets
-from chatai_assets.orchestration.resources import Clock, Part
+from chatai_assets.orchestration.resources import Clock, Lazy
 from chatai_assets.orchestration.stage_runs import stage_run
 from chatai_assets.pipeline.document_reader import DocumentReader
 from chatai_assets.pipeline.stages.parse import parse_documents
@@ -41,9 +41,9 @@ def parsed(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Part[Records]],
-    blobs: dg.ResourceParam[Part[Blobs]],
-    reader: dg.ResourceParam[Part[DocumentReader]],
+    records: dg.ResourceParam[Lazy[Records]],
+    blobs: dg.ResourceParam[Lazy[Blobs]],
+    reader: dg.ResourceParam[Lazy[DocumentReader]],
 ) -> dg.MaterializeResult[None]:
     """Parse the documents of one hour."""
     with stage_run(context, "parse", settings, records, clock) as run:

@@ -9,17 +9,17 @@ from pydantic import Field
 
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stage, Stream
-from chatai_assets.operations.dead_letters import UnknownLetter, replay
-from chatai_assets.operations.notifications import tell_of_letters
+from chatai_assets.operations.dead_letters import DeadLetterNotFound, replay
+from chatai_assets.operations.notifications import notify_dead_letters
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 
 INTERVAL_S = 60
 
 
-def letters_sensor(opened: Callable[[], Parts], clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
+def letters_sensor(opened: Callable[[], Services], clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
     """Return the sensor that tells of new dead letters."""
 
     @dg.sensor(
@@ -32,7 +32,7 @@ def letters_sensor(opened: Callable[[], Parts], clock: Callable[[], float] = tim
     def sensor(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
         parts = opened()
         try:
-            said = tell_of_letters(parts.records, parts.announcer, clock())
+            said = notify_dead_letters(parts.records, parts.announcer, clock())
         except ChatAIError as error:
             return dg.SkipReason(f"{error} What is new is told of once it works again.")
         return dg.SkipReason(said or "There is nothing to tell of.")
@@ -40,7 +40,7 @@ def letters_sensor(opened: Callable[[], Parts], clock: Callable[[], float] = tim
     return sensor
 
 
-class Letters(dg.Config):
+class ReplayConfig(dg.Config):
     """Which dead letters to replay: the ids, or a class, or all."""
 
     ids: list[int] = Field(default=[], description="Ids of `chatai dead-letters list`.")
@@ -55,7 +55,7 @@ def replay_job(settings: Settings) -> dg.JobDefinition:
     """Return the job; its launchpad asks for ids or a class."""
 
     @dg.config_mapping
-    def letters(config: Letters) -> dg.RunConfig:
+    def letters(config: ReplayConfig) -> dg.RunConfig:
         return dg.RunConfig(ops={"replay_letters": config})
 
     @dg.job(
@@ -74,11 +74,11 @@ def replay_job(settings: Settings) -> dg.JobDefinition:
 
 
 @dg.op(description="Makes the items of the chosen dead letters pending again.")
-def replay_letters(context: dg.OpExecutionContext, config: Letters, parts: dg.ResourceParam[Parts]) -> None:
+def replay_letters(context: dg.OpExecutionContext, config: ReplayConfig, parts: dg.ResourceParam[Services]) -> None:
     """Replay dead letters."""
     try:
         report = replay(parts.records, chosen(config))
-    except (UnknownLetter, ChatAIError) as error:
+    except (DeadLetterNotFound, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.add_output_metadata(
         {
@@ -91,7 +91,7 @@ def replay_letters(context: dg.OpExecutionContext, config: Letters, parts: dg.Re
     context.log.info("%d items are pending again; the sensors ask for their runs.", report.replayed)
 
 
-def chosen(config: Letters) -> Choice:
+def chosen(config: ReplayConfig) -> DeadLetterFilter:
     """Return what the launchpad chooses.
 
     Raises:
@@ -103,7 +103,7 @@ def chosen(config: Letters) -> Choice:
     stage = next((stage for stage in get_args(Stage) if stage == config.stage), None)
     if (stream or "") != config.stream or (stage or "") != config.stage:
         raise dg.Failure(f"There is no stream or stage {config.stream or config.stage!r}.", allow_retries=False)
-    return Choice(
+    return DeadLetterFilter(
         ids=config.ids,
         error_class=config.error_class or None,
         tenant_id=config.tenant or None,

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import dagster as dg
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.operations.erasure import Stores, finish, forget, is_leaving
-from chatai_assets.operations.status import UnknownItem
+from chatai_assets.operations.erasure import Stores, finish, forget, has_pending_erasures
+from chatai_assets.operations.status import ItemNotFound
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.runs import OPEN
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
 
 INTERVAL_S = 10
@@ -52,18 +52,18 @@ def forgetting_jobs(settings: Settings) -> list[dg.JobDefinition]:
     return [one, rest]
 
 
-def stores_of(parts: Parts) -> Stores:
+def stores_of(parts: Services) -> Stores:
     """Return all that may hold something of an item."""
     return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
 
 
 @dg.op(description="Erases one item from the record store, and has index and graph let go of it.")
-def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.ResourceParam[Parts]) -> None:
+def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.ResourceParam[Services]) -> None:
     """Forget one item."""
     source = config.source.strip()
     try:
         forgotten = forget(stores_of(parts), source, tenant_id=config.tenant or None)
-    except (UnknownItem, ChatAIError) as error:
+    except (ItemNotFound, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     parts.forget_answers(forgotten.key[0])
     erased = {f"erased_{kind}": count for kind, count in forgotten.erased.items()}
@@ -75,7 +75,7 @@ def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.Resou
 
 
 @dg.op(description="Has index and graph let go of all that is leaving.")
-def let_go_of_rest(context: dg.OpExecutionContext, parts: dg.ResourceParam[Parts]) -> None:
+def let_go_of_rest(context: dg.OpExecutionContext, parts: dg.ResourceParam[Services]) -> None:
     """Finish what was begun elsewhere."""
     try:
         gone = finish(stores_of(parts))
@@ -84,7 +84,7 @@ def let_go_of_rest(context: dg.OpExecutionContext, parts: dg.ResourceParam[Parts
     context.add_output_metadata({f"gone_{kind}": count for kind, count in gone.items()})
 
 
-def forgetting_sensor(opened: Callable[[], Parts]) -> dg.SensorDefinition:
+def forgetting_sensor(opened: Callable[[], Services]) -> dg.SensorDefinition:
     """Return the sensor that asks for a run where index and graph still hold what was erased."""
 
     @dg.sensor(
@@ -96,7 +96,7 @@ def forgetting_sensor(opened: Callable[[], Parts]) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            if not is_leaving(opened().records):
+            if not has_pending_erasures(opened().records):
                 return dg.SkipReason("Nothing is leaving.")
         except ChatAIError as error:
             return dg.SkipReason(str(error))

@@ -7,15 +7,15 @@ from pydantic import Field
 
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stage
-from chatai_assets.operations.outages import part_needed
-from chatai_assets.operations.status import UnknownItem, redo
+from chatai_assets.operations.outages import dependency_of
+from chatai_assets.operations.status import ItemNotFound, redo
 from chatai_assets.orchestration.assets.stages import asset_key
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.metadata import materialization_metadata
 from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.orchestration.stage_runs import StageRun, scope_of, watched
 from chatai_assets.pipeline.engine import StageReport
-from chatai_assets.services import Parts
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
 from chatai_assets.storage.work_queue import DOWNSTREAM
 
@@ -52,19 +52,19 @@ def redo_item(
     context: dg.OpExecutionContext,
     config: Redo,
     settings: dg.ResourceParam[Settings],
-    parts: dg.ResourceParam[Parts],
+    parts: dg.ResourceParam[Services],
 ) -> None:
     """Do one item again."""
     source = config.source.strip()
     try:
         stream, key, hour = redo(parts.records, source, tenant_id=config.tenant or None, stage=config.stage)
-    except (UnknownItem, ChatAIError) as error:
+    except (ItemNotFound, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     for stage in (config.stage, *DOWNSTREAM[config.stage]):
         if stage == "crawl" and parts.pages is None:
             continue
         scope = scope_of(settings, stream, stage, hour, context.run_id, only=key)
-        run = StageRun(stage, scope, lambda: parts.records, part_needed(stage, settings.models))
+        run = StageRun(stage, scope, lambda: parts.records, dependency_of(stage, settings.models))
         with watched(context, run, settings):
             run.do(partial(do_stage, stage, parts=parts))
         _observe(context, run.report, source)

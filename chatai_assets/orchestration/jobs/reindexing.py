@@ -13,38 +13,38 @@ import dagster as dg
 
 from chatai_assets.adapters.models.base import Embedder
 from chatai_assets.domain.circuit_breaker import clock_time
-from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stream
 from chatai_assets.operations.reindexing import (
     CannotReindex,
-    Means,
-    Reindexing,
-    begin,
-    begin_way_back,
+    ReindexContext,
+    ReindexResult,
+    abort,
     drop_old,
-    give_up,
-    is_to_fill,
+    is_building,
     reindex,
+    start,
+    start_rollback,
 )
-from chatai_assets.operations.relevance import Asked, draw_questions, read_questions
+from chatai_assets.operations.relevance import EvalQuery, read_questions, sample_queries
 from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.orchestration.stage_runs import scope_of
-from chatai_assets.pipeline.engine import Scope
-from chatai_assets.services import Parts
+from chatai_assets.pipeline.engine import StageRunConfig
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets.storage.key_values import read_checkpoint, write_checkpoint
+from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.vector_indexes import Index
 
 CHECKPOINT = "wish for another index"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReindexRequest:
     """What is asked for: one of the first four, or to go on with what is being filled.
 
     Attributes:
-        to: who shall embed, as ``domain.embedders`` writes it.
+        to: who shall embed, as ``domain.embedding_model`` writes it.
         back: let the index serve again that did before.
         drop_old: drop the one that is kept for the way back.
         give_up: drop the one that is being filled.
@@ -60,14 +60,14 @@ class Wish:
     seed: int = 1
 
 
-def carry_out(
-    parts: Parts,
-    wish: Wish,
+def execute(
+    parts: Services,
+    wish: ReindexRequest,
     run_id: str,
     *,
     budget_s: float = float("inf"),
-    tell: Callable[[str], None] = lambda _: None,
-) -> Reindexing | Index:
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> ReindexResult | Index:
     """Do what is asked for; return what came of it, or which index was dropped.
 
     Args:
@@ -80,37 +80,37 @@ def carry_out(
     if sum(map(bool, (wish.to, wish.back, wish.drop_old, wish.give_up))) > 1:
         raise CannotReindex("Ask for one thing: another model, the way back, to drop the old index, or to give up.")
     ends, scope = time.monotonic() + budget_s, partial(_scope, parts.settings, run_id)
-    means = Means(parts.records, parts.indexes, parts.stems, scope, ends, tell)
+    means = ReindexContext(parts.records, parts.indexes, parts.stems, scope, ends, on_progress)
     if wish.drop_old or wish.give_up:
-        return drop_old(means) if wish.drop_old else give_up(means)
+        return drop_old(means) if wish.drop_old else abort(means)
     if wish.questions:  # what is wrong with them is said before all else
         read_questions(Path(wish.questions), parts.settings.tenant_id)
     index, wish = _begun(parts, means, wish)
     return reindex(means, index, _questions(parts, wish), even_if_worse=wish.even_if_worse)
 
 
-def _begun(parts: Parts, means: Means, wish: Wish) -> tuple[Index, Wish]:
+def _begun(parts: Services, means: ReindexContext, wish: ReindexRequest) -> tuple[Index, ReindexRequest]:
     """Begin what is asked for, and note what that was; or return what was begun."""
     if wish.to or wish.back:
-        index = begin(means, *_named(parts, wish.to)) if wish.to else begin_way_back(means)
+        index = start(means, *_named(parts, wish.to)) if wish.to else start_rollback(means)
         with parts.records.begin() as connection:
-            write_checkpoint(connection, CHECKPOINT, asdict(wish))
+            put_value(connection, CHECKPOINT, asdict(wish))
         return index, wish
     begun = parts.indexes.of("filling")
     if begun is None:
         raise CannotReindex("No index is being filled: say by which model one shall be, with --to.")
     with parts.records.reading() as connection:
-        before = Wish(**(read_checkpoint(connection, CHECKPOINT) or {}))
+        before = ReindexRequest(**(get_value(connection, CHECKPOINT) or {}))
     even = wish.even_if_worse or before.even_if_worse
     return begun, replace(before, even_if_worse=even, questions=wish.questions or before.questions)
 
 
-def _named(parts: Parts, name: str) -> tuple[str, Embedder]:
+def _named(parts: Services, name: str) -> tuple[str, Embedder]:
     try:
-        named = parts.named(name)
+        named = parts.resolve_embedder(name)
     except ValueError as error:
         raise CannotReindex(str(error)) from None
-    wanted, costs = read_embedder(named[0]), parts.settings.costs
+    wanted, costs = parse_embedding_model(named[0]), parts.settings.costs
     is_held = costs.budget.money_nano is None or costs.budget.tokens is not None
     if wanted.name == "gigachat" and not is_held and wanted.model not in costs.tariff.prices:
         raise CannotReindex(
@@ -119,21 +119,21 @@ def _named(parts: Parts, name: str) -> tuple[str, Embedder]:
     return named
 
 
-def _questions(parts: Parts, wish: Wish) -> Callable[[], Sequence[Asked]] | None:
+def _questions(parts: Services, wish: ReindexRequest) -> Callable[[], Sequence[EvalQuery]] | None:
     """Return what gives the questions; None for the way back, which nobody asks to be better."""
     if wish.back:
         return None
     if wish.questions:
         return partial(read_questions, Path(wish.questions), parts.settings.tenant_id)
-    return partial(draw_questions, parts.records, wish.seed)
+    return partial(sample_queries, parts.records, wish.seed)
 
 
-def _scope(settings: Settings, run_id: str, stream: Stream, hour: str) -> Scope:
+def _scope(settings: Settings, run_id: str, stream: Stream, hour: str) -> StageRunConfig:
     """Return what filling works on at a time, within the limits and attempts of the stage ``embed``."""
     return scope_of(settings, stream, "embed", hour, run_id)
 
 
-def sentence_of(done: Reindexing) -> str:
+def sentence_of(done: ReindexResult) -> str:
     """Return in a sentence what came of it, and what to do if the index does not serve."""
     name, filled = done.index.embedder, done.filled
     if done.serves:
@@ -144,7 +144,7 @@ def sentence_of(done: Reindexing) -> str:
     return f"{name} does not serve yet: {filled.left:,} items are left{until}. `chatai reindex` goes on."
 
 
-def figures_of(done: Reindexing) -> dict[str, Any]:
+def figures_of(done: ReindexResult) -> dict[str, Any]:
     """Return the figures of a reindexing, as JSON knows them."""
     compared = done.comparison
     retrieval = (
@@ -181,7 +181,7 @@ AGAIN_S = 300.0
 """How long after a run the next one is asked for."""
 
 
-def filling_sensor(opened: Callable[[], Parts]) -> dg.SensorDefinition:
+def reindex_sensor(opened: Callable[[], Services]) -> dg.SensorDefinition:
     """Return the sensor that asks for a run where an index is being filled and something is left to do for it."""
 
     @dg.sensor(
@@ -193,7 +193,7 @@ def filling_sensor(opened: Callable[[], Parts]) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            if not is_to_fill(opened().records):
+            if not is_building(opened().records):
                 return dg.SkipReason("No index waits to be filled.")
         except ChatAIError as error:
             return dg.SkipReason(str(error))

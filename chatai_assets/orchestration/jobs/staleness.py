@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.ids import Stage
-from chatai_assets.operations.staleness import InUse
-from chatai_assets.services import Parts
+from chatai_assets.operations.staleness import ActiveVersions
+from chatai_assets.services import Services
 
 
-def in_use_of(parts: Parts) -> InUse:
+def active_versions(parts: Services) -> ActiveVersions:
     """Return what a home computes with, and what its models are called where prices are told."""
     settings, index = parts.settings, parts.indexes.serving_now()
     providers = (("gigachat", settings.gigachat), ("openrouter", settings.openrouter))
@@ -16,7 +16,7 @@ def in_use_of(parts: Parts) -> InUse:
     asked: dict[Stage, str | None] = {
         "tag": chat.get(settings.models.tagger),
         "enrich": chat.get(settings.models.extractor),
-        "embed": read_embedder(index.embedder).model or None,
+        "embed": parse_embedding_model(index.embedder).model or None,
     }
     priced = {stage: model for stage, model in asked.items() if model}
-    return InUse(parts.tagger.model, parts.extractor.model, index.model, priced)
+    return ActiveVersions(parts.tagger.model, parts.extractor.model, index.model, priced)

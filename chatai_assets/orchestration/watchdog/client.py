@@ -87,7 +87,7 @@ class Watchdog:
                 self._process.stdin.flush()
 
     @contextmanager
-    def attending(self, run_id: str, words: Sequence[str]) -> Iterator[None]:
+    def watching(self, run_id: str, words: Sequence[str]) -> Iterator[None]:
         """Be spoken for if this process ends within the block, and told to stop at most so long before it does.
 
         Args:

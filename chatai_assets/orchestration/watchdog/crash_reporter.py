@@ -1,8 +1,8 @@
 """Speaks for a process that was ended in mid-run: fails its run with a sentence, and gives back what it held.
 
 ``python -m chatai_assets.orchestration.watchdog.crash_reporter`` is started by the watchdog ahead of time, since
-loading Dagster takes a while. Standard input: what ``words_for`` made, a line; the sentence, when there is one to say
-(an empty line says that the process is gone); ``gone``, when the process is. Without a sentence it does nothing.
+loading Dagster takes a while. Standard input: what ``report_context`` made, a line; the sentence to report, when there
+is one (an empty line says that the process is gone); ``gone``, when the process is. Without a sentence it does nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dagster._core.instance import InstanceRef
 from dagster._serdes import deserialize_value, serialize_value
 from sqlalchemy.engine import make_url
 
-from chatai_assets.operations.recovery import give_back
+from chatai_assets.operations.recovery import reclaim_abandoned
 from chatai_assets.orchestration.runs import LOST
 from chatai_assets.storage.engine import open_records
 
 REASSURANCE = "Nothing is lost and no attempt is used up: what it had claimed is free again, and the next run does it."
 
 
-def words_for(run_id: str, instance: dg.DagsterInstance | None, database_url: str) -> list[str]:
+def report_context(run_id: str, instance: dg.DagsterInstance | None, database_url: str) -> list[str]:
     """Return what this module must know of a run, as the first line of its input."""
     lasting = instance is not None and instance.is_persistent
     ref = serialize_value(instance.get_ref()) if instance and lasting else None
@@ -76,7 +76,7 @@ def free(database_url: str) -> None:
         return
     records = open_records(database_url)
     try:
-        give_back(records)
+        reclaim_abandoned(records)
     finally:
         records.close()
 

@@ -21,11 +21,14 @@ GRACE_S = 3.0
 REARM_S = 1.0
 
 
-class DeadlinePassed(BaseException):
-    """An operation took too long; like ``KeyboardInterrupt`` no error of the code that happens to run at that moment.
+class DeadlineExceeded(BaseException):
+    """An operation took too long.
 
-    It must not be caught as one: an item in the middle of which the deadline falls has done nothing wrong.
+    Like ``KeyboardInterrupt`` it is no ``Exception``, so that the code it happens to interrupt does not take it for an
+    error of the item in hand.
     """
+
+    code = "DeadlinePassed"
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grac
         grace_s: seconds from the deadline until the process is ended.
 
     Raises:
-        DeadlinePassed: the block took longer; raised again each second in case it is swallowed.
+        DeadlineExceeded: the block took longer; raised again each second in case it is swallowed.
     """
     said = f"It is over the deadline of {name}, {seconds:g} s, and was stopped."
     with watchdog.armed(seconds + grace_s, run_id, f"It is over the deadline of {name}, {seconds:g} s. {ENDED}"):
@@ -45,8 +48,8 @@ def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grac
         try:
             with _alarm(seconds) if in_main else _exception_in_thread(seconds):
                 yield
-        except DeadlinePassed:
-            raise DeadlinePassed(said) from None
+        except DeadlineExceeded:
+            raise DeadlineExceeded(said) from None
 
 
 ENDED = "Nothing could stop it, so the watchdog ended its process."
@@ -57,7 +60,7 @@ def _alarm(seconds: float) -> Iterator[None]:
     """Raise in the main thread, also out of a call that waits."""
 
     def expire(_signal: int, _frame: FrameType | None) -> None:
-        raise DeadlinePassed
+        raise DeadlineExceeded
 
     started = time.monotonic()
     handler_before = signal.signal(signal.SIGALRM, expire)
@@ -88,7 +91,7 @@ def _exception_in_thread(seconds: float) -> Iterator[None]:
             wait_s = REARM_S
             with raising:
                 if not over.is_set():
-                    _raise_in(thread, DeadlinePassed)
+                    _raise_in(thread, DeadlineExceeded)
 
     threading.Thread(target=expire, name="deadline", daemon=True).start()
     try:

@@ -42,7 +42,7 @@ DAGSTER = {"dagster", "dagster-daemon", "dagster._daemon"}
 """Programs that start runs, by the words of their command lines."""
 
 
-class Words:
+class Reporter:
     """The process that says what became of a run, since the one that worked on it cannot."""
 
     def __init__(self, command: list[str], head: list[str]) -> None:
@@ -57,7 +57,7 @@ class Words:
                 self._process.stdin.write("".join(f"{line}\n" for line in lines))
                 self._process.stdin.flush()
 
-    def say(self, sentence: str, within_s: float) -> None:
+    def report(self, sentence: str, within_s: float) -> None:
         """Have the run failed with a sentence, and wait a little until that is done."""
         self._write(sentence)
         if self._process.stdout:
@@ -72,7 +72,7 @@ class Words:
             self._process.kill()
             self._process.wait()
 
-    def unsay(self) -> None:
+    def cancel(self) -> None:
         """End it: there is nothing to say."""
         self._process.kill()
         self._process.communicate()
@@ -94,9 +94,9 @@ class Watch:
         self.above = starters(self.parent)
         self.runs: dict[str, list[str]] = {}
         self.ends: dict[int, tuple[float, str, str]] = {}
-        self.words: tuple[str, Words] | None = None
+        self.words: tuple[str, Reporter] | None = None
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def handle(self, message: dict[str, Any]) -> None:
         """Take a message of the watched process."""
         if "attend" in message:
             self.runs[message["attend"]] = message["words"]
@@ -107,14 +107,14 @@ class Watch:
         elif "disarm" in message:
             self.ends.pop(message["disarm"], None)
 
-    def hear_signals(self, numbers: bytes) -> None:
+    def handle_signals(self, numbers: bytes) -> None:
         """Take signals that the watched process received."""
         if STOPPING.intersection(numbers) and 0 not in self.ends:
             with suppress(OSError):
                 os.write(1, b"stop")
             self.expect_stop()
 
-    def look_up(self) -> None:
+    def check_parent(self) -> None:
         """Tell a run to stop whose starters have left: nobody would watch it or could cancel it any more."""
         if 0 not in self.ends and not all(map(_runs, self.above)):
             self.expect_stop()
@@ -127,18 +127,18 @@ class Watch:
             why = f"It was told to stop, and was ended after {self.stop_s:g} s, for it did not."
             self.ends[0] = (time.monotonic() + self.stop_s, next(iter(self.runs), ""), why)
 
-    def tick(self) -> bool:
+    def poll(self) -> bool:
         """Do what is due; return whether the watched process was ended."""
         if not self.ends:
             self._unsay()
             return False
         at, run, why = min(self.ends.values())
         if self._ahead_s and time.monotonic() >= at - self._ahead_s:
-            self.words = (run, Words(self.command, self.runs[run]))
+            self.words = (run, Reporter(self.command, self.runs[run]))
         if time.monotonic() < at:
             return False
         if self.words:
-            self.words[1].say(why, SPEECH_S)
+            self.words[1].report(why, SPEECH_S)
         end(self.parent, self.token)
         if self.words:
             self.words[1].finish()
@@ -156,20 +156,20 @@ class Watch:
         run = min(self.ends.values())[1] if self.ends else ""
         return WORDS_AHEAD_S if run in self.runs and self.words is None else 0.0
 
-    def tidy(self) -> None:
+    def clean_up(self) -> None:
         """End what the watched process left behind, and speak for it if it ended in mid-run."""
         self._unsay()
         if any(started_by(self.token)):
             time.sleep(LEAVING_S)
             kill(started_by(self.token))
         for head in self.runs.values():
-            words = Words(self.command, head)
-            words.say("", WORDS_S)
+            words = Reporter(self.command, head)
+            words.report("", WORDS_S)
             words.finish()
 
     def _unsay(self) -> None:
         if self.words:
-            self.words[1].unsay()
+            self.words[1].cancel()
             self.words = None
 
 
@@ -227,19 +227,19 @@ def end(pid: int, token: str) -> None:
 def watch(state: Watch, signals: int) -> None:
     """Watch until the process is gone."""
     unread = b""
-    while os.getppid() == state.parent and not state.tick():
-        state.look_up()
+    while os.getppid() == state.parent and not state.poll():
+        state.check_parent()
         ready, _, _ = select.select([0, signals], [], [], state.next_s())
         if signals in ready:
-            state.hear_signals(os.read(signals, 1_024))
+            state.handle_signals(os.read(signals, 1_024))
         if 0 in ready:
             data = os.read(0, 65_536)
             if not data:
                 break
             *lines, unread = (unread + data).split(b"\n")
             for line in lines:
-                state.hear(json.loads(line))
-    state.tidy()
+                state.handle(json.loads(line))
+    state.clean_up()
 
 
 if __name__ == "__main__":

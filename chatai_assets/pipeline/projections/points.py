@@ -15,12 +15,12 @@ from chatai_assets.adapters.vectors.base import Point, Sparse
 from chatai_assets.domain.ids import Stream, canonical_json, digest, point_id
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
-from chatai_assets.pipeline.projections.writes import Changes, announce, needs_writing
+from chatai_assets.pipeline.projections.writes import PendingWrites, needs_writing, record_intent
 from chatai_assets.storage import embeddings, enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.vector_indexes import State, hold
+from chatai_assets.storage.vector_indexes import State, require_state
 from chatai_assets.storage.web_pages import pages_of_owner
 from chatai_assets.storage.work_queue import Key
 
@@ -44,7 +44,7 @@ class Written:
     """
 
     desired: dict[Key, dict[str, str]]
-    changes: Changes
+    changes: PendingWrites
 
 
 def write_points(
@@ -73,7 +73,7 @@ def write_points(
         for key, points in wanted.items()
         if key not in leave_out
     }
-    changes = Changes({})
+    changes = PendingWrites({})
     if needs_writing(desired, before):
         changes = _write(records, index, state, owner, wanted, desired)
     return Written(desired, changes)
@@ -81,10 +81,10 @@ def write_points(
 
 def _write(
     records: Records, index: OpenIndex, state: State, owner: str, wanted: Wanted, desired: dict[Key, dict[str, str]]
-) -> Changes:
-    check = partial(hold, number=index.about.number, state=state)
+) -> PendingWrites:
+    check = partial(require_state, number=index.about.number, state=state)
     with index.vectors.writing() as writer:
-        changes = announce(records, index.projection, owner, desired, writer.mark, check)
+        changes = record_intent(records, index.projection, owner, desired, writer.generation, check)
         with records.reading() as connection:
             kept = embeddings.vectors_of_owner(connection, owner, index.model)
         points = [
@@ -97,8 +97,8 @@ def _write(
         for start in range(0, len(points), UPSERT_POINTS):
             writer.upsert(points[start : start + UPSERT_POINTS])
         writer.delete([i for plan in changes.plans.values() for i in plan.deletes])
-        if changes.mark:
-            writer.sign(changes.mark)
+        if changes.generation:
+            writer.write_generation(changes.generation)
     return changes
 
 

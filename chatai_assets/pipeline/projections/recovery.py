@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from chatai_assets.domain.errors import ProjectionReplaced
+from chatai_assets.domain.errors import ProjectionMismatch
 from chatai_assets.domain.graph.subgraph import key_of_source, own_node
 from chatai_assets.domain.ids import Stage
 from chatai_assets.observability import PROJECTION_REOPENED, log
@@ -25,10 +25,10 @@ from chatai_assets.storage import tombstones
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.projection_ledger import Marks, Projection, expected_marks, set_marks
+from chatai_assets.storage.projection_ledger import Generations, Projection, expected_generations, set_generations
 from chatai_assets.storage.vector_indexes import State
 from chatai_assets.storage.work_queue import Key
-from chatai_assets.storage.writer_lock import turn
+from chatai_assets.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,7 +49,7 @@ Holding = tuple[Key, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Projected:
+class ProjectionProbe:
     """A projection, as far as its loss goes.
 
     Attributes:
@@ -58,18 +58,18 @@ class Projected:
     """
 
     name: Projection
-    mark: Callable[[], str | None]
+    generation: Callable[[], str | None]
     holdings: Callable[[], Iterator[Holding]]
 
 
-def projected_vectors(index: OpenIndex) -> Projected:
+def probe_vectors(index: OpenIndex) -> ProjectionProbe:
     """Return a vector index as a projection."""
-    return Projected(index.projection, index.vectors.mark, lambda: held_points(index.vectors))
+    return ProjectionProbe(index.projection, index.vectors.generation, lambda: held_points(index.vectors))
 
 
-def projected_graph(graph: GraphStore) -> Projected:
+def probe_graph(graph: GraphStore) -> ProjectionProbe:
     """Return the graph as a projection."""
-    return Projected("graph", graph.mark, lambda: held_parts(graph))
+    return ProjectionProbe("graph", graph.generation, lambda: held_parts(graph))
 
 
 def held_points(vectors: VectorStore) -> Iterator[Holding]:
@@ -90,19 +90,19 @@ def held_parts(graph: GraphStore) -> Iterator[Holding]:
             yield key, " ".join(own_node(*key))
 
 
-def is_lost(records: Records, projected: Projected) -> bool:
+def is_lost(records: Records, projected: ProjectionProbe) -> bool:
     """Return whether the store is not the one its ledger speaks of.
 
     Raises:
         StoreUnavailable: the store cannot be asked.
     """
     before = _expected(records, projected)
-    found = projected.mark()
+    found = projected.generation()
     # Only if no turn came to its end meanwhile do the two belong together.
     return found not in before and _expected(records, projected) == before
 
 
-def recover(records: Records, projected: Projected) -> int:
+def rebuild(records: Records, projected: ProjectionProbe) -> int:
     """Have a lost projection written again; return how many items became pending for that, 0 if it is not lost.
 
     Raises:
@@ -110,29 +110,29 @@ def recover(records: Records, projected: Projected) -> int:
     """
     if not is_lost(records, projected):
         return 0
-    with turn(records, f"{projected.name.replace('/', '-')}-recovery"):
+    with writer_lock(records, f"{projected.name.replace('/', '-')}-recovery"):
         if not is_lost(records, projected):
             return 0
-        found = projected.mark()
-        items = _forget(records, projected.name) + _suspect(records, projected)
+        found = projected.generation()
+        items = _forget(records, projected.name) + _mark_unknown(records, projected)
         with records.begin() as connection:
-            set_marks(connection, projected.name, found, found)
+            set_generations(connection, projected.name, found, found)
     log.warning(PROJECTION_REOPENED, projection=projected.name, items=items, advice=ADVICE)
     return items
 
 
-def recovering(stage: Callable[[], T], records: Records, projected: Projected) -> T:
+def with_rebuild(stage: Callable[[], T], records: Records, projected: ProjectionProbe) -> T:
     """Run a stage that writes a projection; if that turns out to be lost, recover it and run the stage once more."""
     try:
         return stage()
-    except ProjectionReplaced:
-        recover(records, projected)
+    except ProjectionMismatch:
+        rebuild(records, projected)
         return stage()
 
 
-def _expected(records: Records, projected: Projected) -> Marks:
+def _expected(records: Records, projected: ProjectionProbe) -> Generations:
     with records.reading() as connection:
-        return expected_marks(connection, projected.name)
+        return expected_generations(connection, projected.name)
 
 
 def _forget(records: Records, name: Projection) -> int:
@@ -148,13 +148,13 @@ def _forget(records: Records, name: Projection) -> int:
         items += len(keys)
 
 
-def _suspect(records: Records, projected: Projected) -> int:
+def _mark_unknown(records: Records, projected: ProjectionProbe) -> int:
     """Record what a store that was not empty holds; return of how many items, some of them perhaps counted twice."""
     items = 0
     for found in _batches(projected.holdings()):
         with records.begin() as connection:
             reopen(connection, projected.name, list(found))
-            ledger.suspect(connection, projected.name, found)
+            ledger.mark_unknown(connection, projected.name, found)
         items += len(found)
     return items
 
@@ -167,10 +167,10 @@ def reopen(connection: Connection, name: Projection, keys: Sequence[Key]) -> Non
     """
     stage = written_by(connection, name)
     if stage:
-        work.reopen(connection, stage, keys, now=time.time())
-    tombstones.condemn_again(connection, keys, time.time())
+        work.requeue(connection, stage, keys, now=time.time())
+    tombstones.re_mark(connection, keys, time.time())
     if stage == "index":
-        content.hide_documents(connection, keys)
+        content.reset_completed(connection, keys)
 
 
 def written_by(connection: Connection, name: Projection) -> Stage | None:

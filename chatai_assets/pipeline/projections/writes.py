@@ -3,7 +3,7 @@
 The ledger learns what is intended before the store is written and what is confirmed after. The
 store's lock is held around "still mine?", the intention and the write, so that a slow owner of an
 old revision finds out before it writes, and a newer one sees what the older intended. In the same
-transaction it is made sure that the store is the one the ledger speaks of (``records.marks``).
+transaction it is made sure that the store is the one the ledger speaks of (``storage.projection_ledger``).
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from chatai_assets.domain.errors import ProjectionReplaced
-from chatai_assets.domain.projection_plan import Plan, Recorded, plan_index
+from chatai_assets.domain.errors import ProjectionMismatch
+from chatai_assets.domain.projection_plan import LedgerEntry, Plan, plan_index
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.projection_ledger import NOTHING, Projection, confirm_mark, expected_marks, set_marks
-from chatai_assets.storage.tombstones import Leaving, still_leaving
+from chatai_assets.storage.projection_ledger import (
+    NOTHING,
+    Projection,
+    confirm_generation,
+    expected_generations,
+    set_generations,
+)
+from chatai_assets.storage.tombstones import PendingErasures, still_pending
 from chatai_assets.storage.work_queue import Key
 
 Desired = Mapping[Key, Mapping[str, str]]
@@ -28,7 +34,7 @@ Desired = Mapping[Key, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class PendingWrites:
     """What a batch must write, and of which items it is sure to be the owner.
 
     Attributes:
@@ -36,7 +42,7 @@ class Changes:
     """
 
     plans: dict[Key, Plan]
-    mark: str | None = None
+    generation: str | None = None
 
     @property
     def written(self) -> int:
@@ -49,19 +55,19 @@ class Changes:
         return sum(len(plan.deletes) for plan in self.plans.values())
 
 
-def needs_writing(desired: Desired, recorded: Mapping[Key, Recorded]) -> bool:
+def needs_writing(desired: Desired, recorded: Mapping[Key, LedgerEntry]) -> bool:
     """Return whether any item differs from what the ledger surely knows; if none does, no lock is taken."""
     return any(not plan_index(wanted, recorded.get(key, NOTHING)).empty for key, wanted in desired.items())
 
 
-def announce(
+def record_intent(
     records: Records,
     projection: Projection,
     owner: str,
     desired: Desired,
     found: str | None,
     check: Callable[[Connection], None] = lambda _: None,
-) -> Changes:
+) -> PendingWrites:
     """Record the intentions of the items that are still the owner's; call it with the projection's lock held.
 
     Args:
@@ -72,51 +78,53 @@ def announce(
         ProjectionReplaced: the ledger speaks of another store.
     """
 
-    def held(connection: Connection) -> dict[Key, Recorded]:
+    def held(connection: Connection) -> dict[Key, LedgerEntry]:
         check(connection)
-        mine = claims.held(connection, owner)
+        mine = claims.still_owned(connection, owner)
         before = ledger.recorded(connection, owner, projection)
         return {key: before.get(key, NOTHING) for key in desired if key in mine}
 
-    return _announce(records, projection, desired, found, held)
+    return _record_intent(records, projection, desired, found, held)
 
 
-def announce_leaving(records: Records, projection: Projection, items: Leaving, found: str | None) -> Changes:
-    """Record that nothing of those items is to be left that are leaving still; otherwise like ``announce``."""
+def record_delete_intent(
+    records: Records, projection: Projection, items: PendingErasures, found: str | None
+) -> PendingWrites:
+    """Record that nothing of those items is to be left that are leaving still; otherwise like ``record_intent``."""
 
-    def leaving(connection: Connection) -> dict[Key, Recorded]:
-        return ledger.recorded_of(connection, still_leaving(connection, items), projection)
+    def leaving(connection: Connection) -> dict[Key, LedgerEntry]:
+        return ledger.recorded_of(connection, still_pending(connection, items), projection)
 
-    return _announce(records, projection, {key: {} for key in items}, found, leaving)
+    return _record_intent(records, projection, {key: {} for key in items}, found, leaving)
 
 
-def _announce(
+def _record_intent(
     records: Records,
     projection: Projection,
     desired: Desired,
     found: str | None,
-    mine: Callable[[Connection], Mapping[Key, Recorded]],
-) -> Changes:
+    mine: Callable[[Connection], Mapping[Key, LedgerEntry]],
+) -> PendingWrites:
     """Record intentions.
 
     Args:
         mine: which of the items may be changed, and what is recorded of them.
     """
     with records.begin() as connection:
-        if found not in expected_marks(connection, projection):
-            raise ProjectionReplaced(f"the store of the {projection} was lost, or another one has taken its place")
+        if found not in expected_generations(connection, projection):
+            raise ProjectionMismatch(f"the store of the {projection} was lost, or another one has taken its place")
         known = mine(connection)
         plans = {key: plan_index(desired[key], before) for key, before in known.items()}
         changed = {key: plan for key, plan in plans.items() if not plan.empty}
         ledger.intend(connection, projection, {key: plan.intention for key, plan in changed.items()}, known)
         mark = uuid4().hex if changed else None
         if mark:
-            set_marks(connection, projection, found, mark)
-    return Changes(changed, mark)
+            set_generations(connection, projection, found, mark)
+    return PendingWrites(changed, mark)
 
 
-def confirm(connection: Connection, projection: Projection, changes: Changes, held: Desired) -> None:
+def confirm(connection: Connection, projection: Projection, changes: PendingWrites, held: Desired) -> None:
     """Record that what was announced is in the store now, of the items that are still the owner's."""
     ledger.confirm(connection, projection, {key: held[key] for key in changes.plans if key in held})
-    if changes.mark:
-        confirm_mark(connection, projection, changes.mark)
+    if changes.generation:
+        confirm_generation(connection, projection, changes.generation)

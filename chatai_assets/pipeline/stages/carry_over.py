@@ -21,7 +21,9 @@ from chatai_assets.storage.work_queue import Key
 Row = Mapping[str, Any]
 
 
-def keep_what_holds(connection: Connection, owner: str, texts: Mapping[Key, str], chunks: Sequence[Row]) -> None:
+def carry_over_valid_results(
+    connection: Connection, owner: str, texts: Mapping[Key, str], chunks: Sequence[Row]
+) -> None:
     """Forget the tags and facts that do not hold of the items of a claim now; before their chunks are replaced.
 
     Args:

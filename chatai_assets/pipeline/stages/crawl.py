@@ -13,15 +13,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.crawler.base import PageReader
-from chatai_assets.domain.errors import ChatAIError, NotAsked, PageUnavailable
+from chatai_assets.domain.errors import ChatAIError, Deferred, PageUnavailable
 from chatai_assets.domain.ids import Stage, canonical_json, digest, fingerprint
-from chatai_assets.domain.text.chunking import cut
-from chatai_assets.domain.web_pages import PASSING, Link, Page, page_links
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.domain.text.chunking import chunk_text
+from chatai_assets.domain.web_pages import TRANSIENT, WebLink, WebPage, page_links
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.storage import items as content
 from chatai_assets.storage import web_pages as pages
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.web_pages import Place, page_place
+from chatai_assets.storage.web_pages import PageKey, page_place
 from chatai_assets.storage.work_queue import Key
 
 CODE_VERSION = "2"
@@ -39,7 +39,7 @@ LATER_S = 60.0
 Row = dict[str, Any]
 
 
-def crawl_hour(scope: Scope, *, records: Records, reader: PageReader | None) -> StageReport:
+def crawl_hour(scope: StageRunConfig, *, records: Records, reader: PageReader | None) -> StageReport:
     """Read the pages to which the posts of an hour link.
 
     Args:
@@ -61,22 +61,22 @@ class _Post:
     received_at: float
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[PageKey]:
         return [page_place(self.key[0], url) for url in self.urls]
 
 
 class _Crawling:
     stage: Stage = "crawl"
-    withdraws: Sequence[Stage] = ()
-    done_without: Sequence[Stage] = ()
+    invalidates_on_failure: Sequence[Stage] = ()
+    continues_without: Sequence[Stage] = ()
 
-    def __init__(self, scope: Scope, records: Records, reader: PageReader) -> None:
+    def __init__(self, scope: StageRunConfig, records: Records, reader: PageReader) -> None:
         self.scope = scope
         self.records = records
         self.reader = reader
         self.fingerprint = FINGERPRINT
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Nothing: a post is what it is without its pages."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -99,7 +99,7 @@ class _Crawling:
         result.counts.update(links_asked=asked)
         return result
 
-    def _read(self, wanted: Sequence[_Post], kept: Mapping[Place, RowMapping]) -> tuple[int, dict[Place, Row]]:
+    def _read(self, wanted: Sequence[_Post], kept: Mapping[PageKey, RowMapping]) -> tuple[int, dict[PageKey, Row]]:
         """Ask for the pages that are not fresh; return how many were, and those of which more is known now."""
         moment = self.scope.clock()
         stale = {
@@ -112,12 +112,12 @@ class _Crawling:
         rows = {place: _page_row(place, page, kept.get(place), moment) for place, page in answers}
         return len(stale), {place: row for place, row in rows.items() if row is not None}
 
-    def _must_wait(self, post: _Post, known: Mapping[Place, Any]) -> ChatAIError | None:
+    def _must_wait(self, post: _Post, known: Mapping[PageKey, Any]) -> ChatAIError | None:
         """Return why a post is to be tried again: a page of it may still come."""
         faults = {known[place]["fault"] for place in post.places}
         if "not_asked" in faults and self.scope.clock() - post.received_at < PATIENCE_S:
-            return NotAsked("A linked page waits for its site's turn.", LATER_S)
-        if faults & PASSING and post.attempts + 1 < self.scope.max_attempts:
+            return Deferred("A linked page waits for its site's turn.", LATER_S)
+        if faults & TRANSIENT and post.attempts + 1 < self.scope.max_attempts:
             return PageUnavailable("A linked page cannot be had now.")
         return None
 
@@ -125,8 +125,8 @@ class _Crawling:
         self,
         result: BatchResult,
         finished: Sequence[_Post],
-        known: Mapping[Place, Any],
-        read: Mapping[Place, Row],
+        known: Mapping[PageKey, Any],
+        read: Mapping[PageKey, Row],
         had: Mapping[Key, set[tuple[str, int, str]]],
         told: Mapping[Key, Row],
     ) -> None:
@@ -144,7 +144,7 @@ class _Crawling:
 
         result.write = write
         # The index is opened again by embedding: before that, it would not find the vectors of the new chunks.
-        result.reopen = {"embed": sorted(changed)}
+        result.requeue = {"embed": sorted(changed)}
         result.unchanged = len(finished) - len(changed | news.keys())
         result.counts = Counter(pages_read=sum(row["fault"] is None for row in read.values()))
         result.counts.update(f"pages_{row['fault']}" for row in read.values() if row["fault"])
@@ -170,16 +170,16 @@ def _post(item: RowMapping, attempts: Mapping[Key, int]) -> _Post:
 
 
 def _is_fresh(kept: RowMapping | None, now: float) -> bool:
-    return kept is not None and kept["fault"] not in PASSING and now - kept["checked_at"] < FRESH_S
+    return kept is not None and kept["fault"] not in TRANSIENT and now - kept["checked_at"] < FRESH_S
 
 
-def _link(url: str, kept: RowMapping | None) -> Link:
-    return Link(url, kept["etag"], kept["modified"]) if kept is not None and kept["text"] else Link(url)
+def _link(url: str, kept: RowMapping | None) -> WebLink:
+    return WebLink(url, kept["etag"], kept["modified"]) if kept is not None and kept["text"] else WebLink(url)
 
 
-def _page_row(place: Place, page: Page, kept: RowMapping | None, now: float) -> Row | None:
+def _page_row(place: PageKey, page: WebPage, kept: RowMapping | None, now: float) -> Row | None:
     """Return what to keep of a page; None where what is kept is better than what came."""
-    if page.fault in PASSING and kept is not None and kept["text"]:
+    if page.error_code in TRANSIENT and kept is not None and kept["text"]:
         return None
     if page.unchanged and kept is not None:
         return {**kept, "checked_at": now}
@@ -187,7 +187,7 @@ def _page_row(place: Place, page: Page, kept: RowMapping | None, now: float) -> 
         "tenant_id": place[0],
         "url_hash": place[1],
         "url": page.url,
-        "fault": page.fault,
+        "fault": page.error_code,
         "page_hash": digest(page.text)[:32] if page.text else None,
         "title": page.title,
         "text": page.text or None,
@@ -197,7 +197,7 @@ def _page_row(place: Place, page: Page, kept: RowMapping | None, now: float) -> 
     }
 
 
-def _chunk_rows(post: _Post, known: Mapping[Place, Any]) -> list[Row]:
+def _chunk_rows(post: _Post, known: Mapping[PageKey, Any]) -> list[Row]:
     """Return the chunks of a post's pages; two links to the same text are one part."""
     texts = {known[place]["page_hash"]: known[place]["text"] for place in post.places if known[place]["text"]}
     return [
@@ -213,7 +213,7 @@ def _chunk_rows(post: _Post, known: Mapping[Place, Any]) -> list[Row]:
             "text_hash": digest(chunk.text)[:32],
         }
         for part, text in texts.items()
-        for chunk in cut(text)
+        for chunk in chunk_text(text)
     ]
 
 
@@ -222,7 +222,7 @@ def _told(url: str, page: Mapping[str, Any]) -> Row:
     return {"url": url, "part": page["page_hash"], "title": page["title"], "fault": page["fault"]}
 
 
-def _places(post: _Post) -> Iterable[tuple[str, Place]]:
+def _places(post: _Post) -> Iterable[tuple[str, PageKey]]:
     return zip(post.urls, post.places, strict=True)
 
 

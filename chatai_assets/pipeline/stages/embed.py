@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from chatai_assets.adapters.models.base import Purpose, Question, Vector, figures_of
-from chatai_assets.domain.embedding_model import read_embedder
+from chatai_assets.adapters.models.base import CostLabel, ModelInput, Vector, pop_usage_of
+from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
 from chatai_assets.domain.ids import Stage, Stream, fingerprint
 from chatai_assets.domain.search.sparse import sparse_terms
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import answers_to, attempt, fail_documents, note_failure
 from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex, check_model
 from chatai_assets.storage import embeddings
@@ -30,7 +30,7 @@ Stems = Callable[[str], Sequence[str]]
 """Text -> its stemmed words."""
 
 
-def embed_hour(scope: Scope, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
+def embed_hour(scope: StageRunConfig, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
     """Embed the chunks of what is due for which the index that serves has no vector yet."""
     return run_stage(scope, records, Embedding(scope, records, indexes.serving, stems))
 
@@ -48,12 +48,12 @@ class Embedding:
     """
 
     stage: Stage = "embed"
-    withdraws: Sequence[Stage] = ("index",)
-    done_without: Sequence[Stage] = ()
+    invalidates_on_failure: Sequence[Stage] = ("index",)
+    continues_without: Sequence[Stage] = ()
 
-    def __init__(self, scope: Scope, records: Records, index: Callable[[], OpenIndex], stems: Stems) -> None:
+    def __init__(self, scope: StageRunConfig, records: Records, index: Callable[[], OpenIndex], stems: Stems) -> None:
         self.stream: Stream = scope.stream
-        self.purpose = Purpose(scope.stream, scope.hour)
+        self.purpose = CostLabel(scope.stream, scope.hour)
         self.max_attempts = scope.max_attempts
         self.records = records
         self.stems = stems
@@ -64,9 +64,9 @@ class Embedding:
         self.embedder = index.embedder
         check_model(index, self.embedder)
         self.fingerprint = fingerprint_of(index.model)
-        self.provider = read_embedder(index.about.embedder).name
+        self.provider = parse_embedding_model(index.about.embedder).name
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Say of documents why nothing finds them."""
         if self.stream == "documents":
             fail_documents(connection, failures)
@@ -81,12 +81,12 @@ class Embedding:
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
         questions = list(dict.fromkeys(map(self._question, missing)))
         answers = dict(zip(questions, self._answers(questions), strict=True))
-        result = BatchResult(write=lambda _connection, _keys: None, follow=("index",), reopen={"index": keys})
+        result = BatchResult(write=lambda _connection, _keys: None, enqueue=("index",), requeue={"index": keys})
         kept = self._kept(missing, answers, tried, result)
         self._complete(result, keys, kept, {(row["tenant_id"], row["source_key"]) for row in missing})
         return result
 
-    def _answers(self, questions: Sequence[Question]) -> Sequence[Vector | Exception]:
+    def _answers(self, questions: Sequence[ModelInput]) -> Sequence[Vector | Exception]:
         try:
             return answers_to(self.embedder.embed, questions)
         except Outage as error:
@@ -95,7 +95,7 @@ class Embedding:
             raise
 
     def _kept(
-        self, missing: Rows, answers: Mapping[Question, Vector | Exception], tried: set[Key], result: BatchResult
+        self, missing: Rows, answers: Mapping[ModelInput, Vector | Exception], tried: set[Key], result: BatchResult
     ) -> dict[tuple[str, str], dict[str, Any]]:
         """Return (tenant, text hash) -> vector row of what was answered, and note what was not."""
         kept: dict[tuple[str, str], dict[str, Any]] = {}
@@ -111,8 +111,8 @@ class Embedding:
                     kept[row["tenant_id"], row["text_hash"]] = vector
         return kept
 
-    def _question(self, row: Any) -> Question:
-        return Question(row["tenant_id"], row["text"], self.purpose)
+    def _question(self, row: Any) -> ModelInput:
+        return ModelInput(row["tenant_id"], row["text"], self.purpose)
 
     def _row(self, row: Any, dense: Vector) -> dict[str, Any]:
         indices, values = sparse_terms(self.stems(row["text"]))
@@ -135,7 +135,7 @@ class Embedding:
         result.write = write
         result.unchanged = len(keys) - len(worked)
         result.counts.update(texts_embedded=len(kept))
-        result.counts.update(figures_of(self.embedder))
+        result.counts.update(pop_usage_of(self.embedder))
         result.preview = [{"source": key[1], "embedded": key in worked} for key in keys[:10]]
 
 
@@ -143,4 +143,4 @@ def _may_be_left_out(row: Any, error: Exception, *, last: bool) -> bool:
     """Return whether a post does without a text: what a page says must not keep the post itself from being found."""
     if row["part"] == BODY or isinstance(error, Outage):
         return False
-    return (last and error.costs_attempt) if isinstance(error, TransientError) else True
+    return (last and error.counts_as_attempt) if isinstance(error, TransientError) else True

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.base import Extractor, Purpose, Question, figures_of, uses_of
+from chatai_assets.adapters.models.base import CostLabel, Extractor, ModelInput, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Extraction, check_extraction
 from chatai_assets.domain.ids import Stage, fingerprint
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
@@ -26,7 +26,7 @@ CODE_VERSION = "1"
 Row = dict[str, Any]
 
 
-def enrich_hour(scope: Scope, *, records: Records, extractor: Extractor) -> StageReport:
+def enrich_hour(scope: StageRunConfig, *, records: Records, extractor: Extractor) -> StageReport:
     """Find the entities and relations of what is due."""
     return run_stage(scope, records, _Enriching(scope, records, extractor))
 
@@ -38,25 +38,25 @@ def fingerprint_of(model: str) -> str:
 
 class _Enriching:
     stage: Stage = "enrich"
-    withdraws: Sequence[Stage] = ()
-    done_without: Sequence[Stage] = ("link",)
+    invalidates_on_failure: Sequence[Stage] = ()
+    continues_without: Sequence[Stage] = ("link",)
 
-    def __init__(self, scope: Scope, records: Records, extractor: Extractor) -> None:
-        self.purpose = Purpose(scope.stream, scope.hour)
+    def __init__(self, scope: StageRunConfig, records: Records, extractor: Extractor) -> None:
+        self.purpose = CostLabel(scope.stream, scope.hour)
         self.records = records
         self.extractor = extractor
         self.fingerprint = fingerprint_of(extractor.model)
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         enrichment.forget_facts(connection, failures.keys())
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
             chunks = content.claimed_chunks(connection, owner, pages=False)
-        asked = [(_key(chunk), Question(chunk["tenant_id"], chunk["text"], self.purpose)) for chunk in chunks]
+        asked = [(_key(chunk), ModelInput(chunk["tenant_id"], chunk["text"], self.purpose)) for chunk in chunks]
         answers = answers_to(self.extractor.extract, [question for _, question in asked])
-        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",), reopen={"link": keys})
+        result = BatchResult(write=lambda _connection, _keys: None, enqueue=("link",), requeue={"link": keys})
         names: dict[tuple[str, ...], Row] = {}
         ties: dict[tuple[str, ...], Row] = {}
         for chunk, answer in zip(chunks, answers, strict=True):
@@ -67,8 +67,8 @@ class _Enriching:
             said = attempt(partial(check_extraction, answer, chunk["text"]), key, result)
             if said:
                 _collect(chunk, said, names, ties)
-        _complete(result, owner, keys, names, ties, uses_of(self.extractor, asked))
-        result.counts.update(figures_of(self.extractor))
+        _complete(result, owner, keys, names, ties, uses_cache_key(self.extractor, asked))
+        result.counts.update(pop_usage_of(self.extractor))
         return result
 
 

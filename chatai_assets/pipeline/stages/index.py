@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from chatai_assets.domain.errors import ChatAIError, IndexMoved
+from chatai_assets.domain.errors import ChatAIError, IndexSuperseded
 from chatai_assets.domain.ids import Stage, fingerprint
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import fail_documents
 from chatai_assets.pipeline.projections.points import Written, write_points
-from chatai_assets.pipeline.projections.recovery import projected_vectors, recovering
+from chatai_assets.pipeline.projections.recovery import probe_vectors, with_rebuild
 from chatai_assets.pipeline.projections.vector_indexes import MOVES, Indexes, OpenIndex
 from chatai_assets.pipeline.projections.writes import confirm
 from chatai_assets.pipeline.stages import embed
@@ -28,7 +28,7 @@ from chatai_assets.storage.work_queue import Key
 CODE_VERSION = "1"
 
 
-def index_hour(scope: Scope, *, records: Records, indexes: Indexes) -> StageReport:
+def index_hour(scope: StageRunConfig, *, records: Records, indexes: Indexes) -> StageReport:
     """Make the vector index that serves hold exactly the latest revision of what is due; documents are ``completed``.
 
     Where another index begins to serve meanwhile, the rest of the work is done in that one.
@@ -39,7 +39,7 @@ def index_hour(scope: Scope, *, records: Records, indexes: Indexes) -> StageRepo
     for _ in range(MOVES):
         try:
             return _index_in(scope, records, indexes.serving())
-        except IndexMoved as error:
+        except IndexSuperseded as error:
             moved = error
     raise moved
 
@@ -49,27 +49,27 @@ def fingerprint_of(model: str) -> str:
     return fingerprint("index", model, CODE_VERSION)
 
 
-def _index_in(scope: Scope, records: Records, index: OpenIndex) -> StageReport:
+def _index_in(scope: StageRunConfig, records: Records, index: OpenIndex) -> StageReport:
     indexing = _Indexing(scope, records, index)
-    return recovering(
+    return with_rebuild(
         lambda: run_stage(scope, records, indexing, batch_items=scope.projection_items),
         records,
-        projected_vectors(index),
+        probe_vectors(index),
     )
 
 
 class _Indexing:
     stage: Stage = "index"
-    withdraws: Sequence[Stage] = ()
-    done_without: Sequence[Stage] = ()
+    invalidates_on_failure: Sequence[Stage] = ()
+    continues_without: Sequence[Stage] = ()
 
-    def __init__(self, scope: Scope, records: Records, index: OpenIndex) -> None:
+    def __init__(self, scope: StageRunConfig, records: Records, index: OpenIndex) -> None:
         self.scope = scope
         self.records = records
         self.index = index
         self.fingerprint = fingerprint_of(index.model)
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         if self.scope.stream == "documents":
             fail_documents(connection, failures)
 
@@ -100,7 +100,7 @@ class _Indexing:
     def _complete(
         self, connection: Connection, owner: str, written: Written, held: set[Key], waiting: set[Key]
     ) -> None:
-        indexes.hold(connection, self.index.about.number, "serving")
+        indexes.require_state(connection, self.index.about.number, "serving")
         desired = {key: points for key, points in written.desired.items() if key in held}
         confirm(connection, self.index.projection, written.changes, desired)
         self._have_filled(connection, owner, list(desired))
@@ -109,14 +109,14 @@ class _Indexing:
         shown = rows if self.scope.stream == "posts" else [row for row in rows if row["chunks_count"]]
         content.write_items(connection, self.scope.stream, shown)
         # Once embedded they come here again; until then they are as unfinished as they were before.
-        work.reopen(connection, "embed", list(waiting), now=self.scope.clock())
-        work.drop(connection, "index", list(waiting))
+        work.requeue(connection, "embed", list(waiting), now=self.scope.clock())
+        work.discard(connection, "index", list(waiting))
 
     def _have_filled(self, connection: Connection, owner: str, keys: Sequence[Key]) -> None:
         """Have the index that is being filled, if there is one, learn what this one holds now."""
         if keys and indexes.index_of(connection, "filling"):
-            work.follow(connection, owner, ("reindex",), now=self.scope.clock(), keys=keys)
-            work.reopen(connection, "reindex", keys, now=self.scope.clock())
+            work.enqueue(connection, owner, ("reindex",), now=self.scope.clock(), keys=keys)
+            work.requeue(connection, "reindex", keys, now=self.scope.clock())
 
 
 def _searchable(stream: str, key: Key, chunks_count: int) -> dict[str, Any]:

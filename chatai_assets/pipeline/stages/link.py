@@ -16,10 +16,10 @@ from chatai_assets.domain.graph.changes import change_of, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Facts, Subgraph, subgraph
 from chatai_assets.domain.ids import Stage, fingerprint
 from chatai_assets.domain.projection_plan import Plan
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import attempt
-from chatai_assets.pipeline.projections.recovery import projected_graph, recovering
-from chatai_assets.pipeline.projections.writes import Changes, announce, confirm, needs_writing
+from chatai_assets.pipeline.projections.recovery import probe_graph, with_rebuild
+from chatai_assets.pipeline.projections.writes import PendingWrites, confirm, needs_writing, record_intent
 from chatai_assets.storage import enrichment, entity_overrides
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
@@ -37,29 +37,29 @@ NOTHING = Subgraph()
 Extractions = Mapping[int, Extraction]
 
 
-def link_hour(scope: Scope, *, records: Records, graph: GraphStore) -> StageReport:
+def link_hour(scope: StageRunConfig, *, records: Records, graph: GraphStore) -> StageReport:
     """Make the graph hold exactly what the latest revision of what is due says.
 
     Batches are large: closing the embedded graph rewrites all its edges, and no search waits for it.
     """
     linking = _Linking(scope, records, graph)
-    return recovering(
-        lambda: run_stage(scope, records, linking, batch_items=ITEMS_PER_TURN), records, projected_graph(graph)
+    return with_rebuild(
+        lambda: run_stage(scope, records, linking, batch_items=ITEMS_PER_TURN), records, probe_graph(graph)
     )
 
 
 class _Linking:
     stage: Stage = "link"
-    withdraws: Sequence[Stage] = ()
-    done_without: Sequence[Stage] = ()
+    invalidates_on_failure: Sequence[Stage] = ()
+    continues_without: Sequence[Stage] = ()
 
-    def __init__(self, scope: Scope, records: Records, graph: GraphStore) -> None:
+    def __init__(self, scope: StageRunConfig, records: Records, graph: GraphStore) -> None:
         self.scope = scope
         self.records = records
         self.graph = graph
         self.fingerprint = FINGERPRINT
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Nothing: who is named in an item is known whether or not the graph shows it."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -74,21 +74,21 @@ class _Linking:
         drawn = {_key(item): attempt(partial(draw, item), _key(item), result) for item in items}
         wanted = {key: graph for key, graph in drawn.items() if graph is not None}
         desired = {key: fingerprints(graph) for key, graph in wanted.items()}
-        changes = Changes({})
+        changes = PendingWrites({})
         if needs_writing(desired, before):
             with self.graph.writing() as writer:
-                changes = announce(self.records, "graph", owner, desired, writer.mark)
+                changes = record_intent(self.records, "graph", owner, desired, writer.generation)
                 write_changes(writer, changes, wanted)
         _complete(result, desired, changes)
         return result
 
 
-def write_changes(writer: GraphWriter, changes: Changes, wanted: Mapping[Key, Subgraph]) -> None:
+def write_changes(writer: GraphWriter, changes: PendingWrites, wanted: Mapping[Key, Subgraph]) -> None:
     """Write what was announced and sign it; of items without a subgraph nothing is left."""
     for portion in _portions(changes.plans, writer.most_parts):
         writer.apply(change_of((plan, wanted.get(key, NOTHING)) for key, plan in portion))
-    if changes.mark:
-        writer.sign(changes.mark)
+    if changes.generation:
+        writer.write_generation(changes.generation)
 
 
 def _portions(plans: Mapping[Key, Plan], most_parts: int) -> Iterator[list[tuple[Key, Plan]]]:
@@ -106,7 +106,7 @@ def _portions(plans: Mapping[Key, Plan], most_parts: int) -> Iterator[list[tuple
         yield portion
 
 
-def _complete(result: BatchResult, desired: dict[Key, dict[str, str]], changes: Changes) -> None:
+def _complete(result: BatchResult, desired: dict[Key, dict[str, str]], changes: PendingWrites) -> None:
     def write(connection: Connection, held: set[Key]) -> None:
         confirm(connection, "graph", changes, {key: parts for key, parts in desired.items() if key in held})
 

@@ -12,16 +12,16 @@ from sqlalchemy import Connection, RowMapping
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import STREAMS, Stage, Stream, digest, fingerprint
-from chatai_assets.domain.ocr import Recognition
+from chatai_assets.domain.ocr import OcrResult
 from chatai_assets.domain.telegram.formats import Post, read_post
-from chatai_assets.domain.text.chunking import BODY, Chunk, Earlier, cut, recut
+from chatai_assets.domain.text.chunking import BODY, Chunk, PreviousChunks, chunk_text, rechunk
 from chatai_assets.domain.text.language import language_of
-from chatai_assets.domain.ttl import FOR_EVER, Lifetime
+from chatai_assets.domain.ttl import NEVER_EXPIRES, TTLPolicy
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import attempt, fail_documents, note_failure
-from chatai_assets.pipeline.stages.carry_over import keep_what_holds
+from chatai_assets.pipeline.stages.carry_over import carry_over_valid_results
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
@@ -39,13 +39,18 @@ TITLE_CHARS = 120
 Row = dict[str, Any]
 
 
-def parse_posts(scope: Scope, *, records: Records, lifetime: Lifetime = FOR_EVER) -> StageReport:
+def parse_posts(scope: StageRunConfig, *, records: Records, lifetime: TTLPolicy = NEVER_EXPIRES) -> StageReport:
     """Parse the posts that are due."""
     return run_stage(scope, records, _PostParsing(records, lifetime))
 
 
 def parse_documents(
-    scope: Scope, *, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: Lifetime = FOR_EVER
+    scope: StageRunConfig,
+    *,
+    records: Records,
+    blobs: Blobs,
+    reader: DocumentReader,
+    lifetime: TTLPolicy = NEVER_EXPIRES,
 ) -> StageReport:
     """Parse the documents that are due; their status becomes ``processing`` or ``failed``."""
     return run_stage(scope, records, _DocumentParsing(scope, records, blobs, reader, lifetime))
@@ -53,21 +58,21 @@ def parse_documents(
 
 class _PostParsing:
     stage: Stage = "parse"
-    withdraws = WITHDRAWS
-    done_without: Sequence[Stage] = ()
+    invalidates_on_failure = WITHDRAWS
+    continues_without: Sequence[Stage] = ()
 
-    def __init__(self, records: Records, lifetime: Lifetime) -> None:
+    def __init__(self, records: Records, lifetime: TTLPolicy) -> None:
         self.records = records
         self.lifetime = lifetime
         self.fingerprint = FINGERPRINTS["posts"]
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         _forget(connection, "posts", failures, self.lifetime)
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, enqueue=FOLLOW)
         parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
         for arrival in arrivals:
             key = (arrival["tenant_id"], arrival["source_key"])
@@ -80,7 +85,7 @@ class _PostParsing:
     def _parse(self, arrival: RowMapping) -> tuple[Row, list[Chunk]]:
         post = read_post(arrival["payload"], arrival["record_format"])
         expires_at = self.lifetime.expires_at(arrival["tenant_id"], arrival["received_at"])
-        return _post_row(post, expires_at), cut(post.text) if post.text else []
+        return _post_row(post, expires_at), chunk_text(post.text) if post.text else []
 
 
 def _post_row(post: Post, expires_at: int | None) -> Row:
@@ -105,11 +110,11 @@ def _post_row(post: Post, expires_at: int | None) -> Row:
 
 class _DocumentParsing:
     stage: Stage = "parse"
-    withdraws = WITHDRAWS
-    done_without: Sequence[Stage] = ()
+    invalidates_on_failure = WITHDRAWS
+    continues_without: Sequence[Stage] = ()
 
     def __init__(
-        self, scope: Scope, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: Lifetime
+        self, scope: StageRunConfig, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: TTLPolicy
     ) -> None:
         self.scope = scope
         self.records = records
@@ -118,7 +123,7 @@ class _DocumentParsing:
         self.reader = reader
         self.fingerprint = FINGERPRINTS["documents"]
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         _forget(connection, "documents", failures, self.lifetime)
         fail_documents(connection, failures)
 
@@ -126,9 +131,9 @@ class _DocumentParsing:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
             earlier = content.earlier_documents(connection, owner, self.fingerprint)
-        result = BatchResult(write=lambda _connection, _keys: None, follow=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None, enqueue=FOLLOW)
         parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
-        recognised: dict[Key, Recognition] = {}
+        recognised: dict[Key, OcrResult] = {}
         for arrival, answer in zip(arrivals, self.reader.read_many(map(self._upload, arrivals)), strict=True):
             key = (arrival["tenant_id"], arrival["source_key"])
             if isinstance(answer, ChatAIError):
@@ -148,7 +153,7 @@ class _DocumentParsing:
         return Upload(self.blobs.path_of(payload["sha256"]), payload["file_name"], arrival["tenant_id"])
 
     def _complete_recognition(
-        self, result: BatchResult, parsed: Collection[Key], recognised: Mapping[Key, Recognition]
+        self, result: BatchResult, parsed: Collection[Key], recognised: Mapping[Key, OcrResult]
     ) -> None:
         """Add to a result how to write what recognition came to, and that earlier ones hold no more."""
         write_parsed = result.write
@@ -158,14 +163,14 @@ class _DocumentParsing:
             enrichment.forget_recognition(connection, [key for key in parsed if key in keys and key not in recognised])
             mine = {key: each for key, each in recognised.items() if key in keys}
             enrichment.write_recognition(connection, mine, now=self.scope.clock())
-            link_results(connection, [(key, made_from) for key, each in mine.items() for made_from in each.prints])
+            link_results(connection, [(key, made_from) for key, each in mine.items() for made_from in each.cache_keys])
 
         result.write = write
         result.counts.update(pages_recognised=sum(len(each.pages) for each in recognised.values()))
 
 
 def _document(
-    arrival: RowMapping, parsed: ParsedDocument, lifetime: Lifetime, earlier: Earlier | None
+    arrival: RowMapping, parsed: ParsedDocument, lifetime: TTLPolicy, earlier: PreviousChunks | None
 ) -> tuple[Row, list[Chunk]]:
     row = {
         "title": parsed.title or arrival["payload"]["file_name"],
@@ -185,8 +190,8 @@ def _document(
         "error_code": None,
     }
     if earlier:
-        return row, recut(earlier, parsed.text, parsed.pages, parsed.sections)
-    return row, cut(parsed.text, parsed.pages, parsed.sections)
+        return row, rechunk(earlier, parsed.text, parsed.pages, parsed.sections)
+    return row, chunk_text(parsed.text, parsed.pages, parsed.sections)
 
 
 def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key, tuple[Row, list[Chunk]]]) -> None:
@@ -197,7 +202,7 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
         rows = [_keyed(key, row) for key, (row, _) in mine.items()]
         content.write_items(connection, stream, rows)
         chunk_rows = [_chunk_row(key, chunk) for key, (_, chunks) in mine.items() for chunk in chunks]
-        keep_what_holds(connection, owner, {key: row["text"] for key, (row, _) in mine.items()}, chunk_rows)
+        carry_over_valid_results(connection, owner, {key: row["text"] for key, (row, _) in mine.items()}, chunk_rows)
         content.replace_chunks(connection, owner, chunk_rows)
 
     result.write = write
@@ -212,7 +217,7 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
     ]
 
 
-def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatAIError], lifetime: Lifetime) -> None:
+def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatAIError], lifetime: TTLPolicy) -> None:
     """Forget all that an earlier revision of items said: nothing of it holds any more. What failed expires as well."""
     content.clear_items(connection, stream, failures.keys())
     arrived = content.arrival_moments(connection, stream, failures.keys())

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stage, fingerprint
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.projections.points import Written, write_points
-from chatai_assets.pipeline.projections.recovery import projected_vectors, recovering
+from chatai_assets.pipeline.projections.recovery import probe_vectors, with_rebuild
 from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
 from chatai_assets.pipeline.projections.writes import confirm
 from chatai_assets.pipeline.stages.embed import Embedding, Stems
@@ -26,7 +26,7 @@ from chatai_assets.storage.work_queue import Key
 CODE_VERSION = "1"
 
 
-def reindex_hour(scope: Scope, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
+def reindex_hour(scope: StageRunConfig, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
     """Embed and write what is due of one hour; nothing where no index is being filled.
 
     Raises:
@@ -37,22 +37,22 @@ def reindex_hour(scope: Scope, *, records: Records, indexes: Indexes, stems: Ste
         return StageReport("reindex", scope.stream, scope.hour)
     index = indexes.opened(filling)
     stage = _Reindexing(scope, records, index, Embedding(scope, records, lambda: index, stems))
-    return recovering(lambda: run_stage(scope, records, stage), records, projected_vectors(index))
+    return with_rebuild(lambda: run_stage(scope, records, stage), records, probe_vectors(index))
 
 
 class _Reindexing:
     stage: Stage = "reindex"
-    withdraws: Sequence[Stage] = ()
-    done_without: Sequence[Stage] = ()
+    invalidates_on_failure: Sequence[Stage] = ()
+    continues_without: Sequence[Stage] = ()
 
-    def __init__(self, scope: Scope, records: Records, index: OpenIndex, embedding: Embedding) -> None:
+    def __init__(self, scope: StageRunConfig, records: Records, index: OpenIndex, embedding: Embedding) -> None:
         self.stream = scope.stream
         self.records = records
         self.index = index
         self.embedding = embedding
         self.fingerprint = fingerprint("reindex", index.model, CODE_VERSION)
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Nothing: the index that serves has these items."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -66,12 +66,12 @@ class _Reindexing:
         return BatchResult(
             write=lambda connection, held: self._confirm(connection, written, held),
             failures=embedded.failures,
-            stacks=embedded.stacks,
+            tracebacks=embedded.tracebacks,
             unchanged=len(written.desired) - len(changes.plans),
             counts=embedded.counts + figures,
         )
 
     def _confirm(self, connection: Connection, written: Written, held: set[Key]) -> None:
-        index_records.hold(connection, self.index.about.number, "filling")
+        index_records.require_state(connection, self.index.about.number, "filling")
         mine = {key: points for key, points in written.desired.items() if key in held}
         confirm(connection, self.index.projection, written.changes, mine)

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.adapters.models.base import Purpose, Question, Tagger, figures_of, uses_of
-from chatai_assets.domain.errors import AnswerRejected, ChatAIError
+from chatai_assets.adapters.models.base import CostLabel, ModelInput, Tagger, pop_usage_of, uses_cache_key
+from chatai_assets.domain.errors import ChatAIError, InvalidModelResponse
 from chatai_assets.domain.ids import Stage, Stream, fingerprint
 from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags, has_usable_word, tags_hash
-from chatai_assets.pipeline.engine import BatchResult, Scope, StageReport, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
@@ -25,7 +25,7 @@ from chatai_assets.storage.work_queue import Key
 CODE_VERSION = "1"
 
 
-def tag_hour(scope: Scope, *, records: Records, tagger: Tagger) -> StageReport:
+def tag_hour(scope: StageRunConfig, *, records: Records, tagger: Tagger) -> StageReport:
     """Tag what is due; tags are written, and the item indexed and linked again, only when they changed."""
     return run_stage(scope, records, _Tagging(records, tagger, scope))
 
@@ -37,15 +37,15 @@ def fingerprint_of(model: str) -> str:
 
 class _Tagging:
     stage: Stage = "tag"
-    withdraws: Sequence[Stage] = ()
-    done_without: Sequence[Stage] = ("link",)
+    invalidates_on_failure: Sequence[Stage] = ()
+    continues_without: Sequence[Stage] = ("link",)
 
-    def __init__(self, records: Records, tagger: Tagger, scope: Scope) -> None:
+    def __init__(self, records: Records, tagger: Tagger, scope: StageRunConfig) -> None:
         self.records = records
         self.tagger = tagger
         self.stream: Stream = scope.stream
         self.clock = scope.clock
-        self.purpose = Purpose(scope.stream, scope.hour)
+        self.purpose = CostLabel(scope.stream, scope.hour)
         self.fingerprint = fingerprint_of(tagger.model)
 
     def compute(self, owner: str) -> BatchResult:
@@ -53,12 +53,12 @@ class _Tagging:
             items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
             before = enrichment.tags_of_owner(connection, owner)
         with_text = [item for item in items if item["has_text"]]
-        questions = [Question(item["tenant_id"], item["head"], self.purpose) for item in with_text]
+        questions = [ModelInput(item["tenant_id"], item["head"], self.purpose) for item in with_text]
         answers = answers_to(self.tagger.tag, questions)
-        result = BatchResult(write=lambda _connection, _keys: None, follow=("link",))
+        result = BatchResult(write=lambda _connection, _keys: None, enqueue=("link",))
         tags: dict[Key, tuple[str, ...]] = {_key(item): () for item in items if not item["has_text"]}
         tags |= self._checked(with_text, answers, result)
-        uses = uses_of(self.tagger, zip(map(_key, with_text), questions, strict=True))
+        uses = uses_cache_key(self.tagger, zip(map(_key, with_text), questions, strict=True))
         self._complete(result, tags, before, uses)
         return result
 
@@ -75,10 +75,10 @@ class _Tagging:
                 checked[_key(item)] = tags
         return checked
 
-    def write_failed(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
         """Take the tags of an earlier revision away, also from the index: they need not stand in the text now."""
         enrichment.forget_tags(connection, failures.keys())
-        work.reopen(connection, "index", list(failures), now=self.clock())
+        work.requeue(connection, "index", list(failures), now=self.clock())
 
     def _complete(
         self,
@@ -95,10 +95,10 @@ class _Tagging:
             link_results(connection, [use for use in uses if use[0] in keys])
 
         result.write = write
-        result.reopen = {"index": list(changed), "link": list(changed)}
+        result.requeue = {"index": list(changed), "link": list(changed)}
         result.unchanged = len(tags) - len(changed)
         result.counts = Counter(tags=sum(map(len, tags.values())), items_changed=len(changed))
-        result.counts.update(figures_of(self.tagger))
+        result.counts.update(pop_usage_of(self.tagger))
         result.preview = [{"source": key[1], "tags": len(words)} for key, words in list(tags.items())[:10]]
 
     def _row(self, key: Key, words: tuple[str, ...]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class _Tagging:
 def _believed(answer: Sequence[str], text: str) -> tuple[str, ...]:
     tags = check_tags(answer, text)
     if not tags and has_usable_word(text):
-        raise AnswerRejected("The tagger named nothing that stands in the text.")
+        raise InvalidModelResponse("The tagger named nothing that stands in the text.")
     return tags
 
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that ``records.store.migrate`` hands over."""
+"""Alembic's entry: runs on the connection that ``storage.engine.migrate`` hands over."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets_tests.support.certificates import certificate_of
@@ -25,8 +25,8 @@ def net() -> Iterator[Internet]:
 
 
 @pytest.fixture
-def pages(net: Internet, page_parser: ParserPool) -> Iterator[WebPages]:
-    with WebPages(page_parser, TIGHT, net.world) as made:
+def pages(net: Internet, page_parser: ParserPool) -> Iterator[Crawler]:
+    with Crawler(page_parser, TIGHT, net.world) as made:
         yield made
 
 

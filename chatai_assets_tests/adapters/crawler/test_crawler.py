@@ -15,63 +15,65 @@ from pathlib import Path
 import pytest
 import trafilatura
 
-from chatai_assets.adapters.crawler.crawler import WebPages
-from chatai_assets.adapters.crawler.exchange import Answer
-from chatai_assets.adapters.crawler.fetcher import Fetching
+from chatai_assets.adapters.crawler.crawler import Crawler
+from chatai_assets.adapters.crawler.exchange import WebResponse
+from chatai_assets.adapters.crawler.fetcher import Fetcher
 from chatai_assets.adapters.sandbox.pool import ParserPool
-from chatai_assets.domain.web_pages import Link, page_links
+from chatai_assets.domain.web_pages import WebLink, page_links
 from chatai_assets_tests.support.hostile_web import ANSWERS, TIGHT, Internet, head
 
 CORPUS = os.environ.get("CHATAI_CORPUS")
 
 
 @pytest.mark.parametrize("name", ["article", "gzip", "deflate"])
-def test_a_page_comes_with_its_title(net: Internet, pages: WebPages, name: str):
-    (page,) = pages.read([Link(net.url(name))])
-    assert page.fault is None
+def test_a_page_comes_with_its_title(net: Internet, pages: Crawler, name: str):
+    (page,) = pages.read([WebLink(net.url(name))])
+    assert page.error_code is None
     assert page.title == "Луна"
     assert page.text.startswith("Кратер на Луне весит больше")
 
 
-def test_plain_text_is_a_page(net: Internet, pages: WebPages):
-    assert pages.read([Link(net.url("text"))])[0].text == "Просто текст о Луне."
+def test_plain_text_is_a_page(net: Internet, pages: Crawler):
+    assert pages.read([WebLink(net.url("text"))])[0].text == "Просто текст о Луне."
 
 
 def test_a_long_text_is_cut(net: Internet, page_parser: ParserPool):
-    with WebPages(page_parser, replace(TIGHT, text_chars=10), net.world) as pages:
-        assert pages.read([Link(net.url("article"))])[0].text == "Кратер на "
+    with Crawler(page_parser, replace(TIGHT, text_chars=10), net.world) as pages:
+        assert pages.read([WebLink(net.url("article"))])[0].text == "Кратер на "
 
 
-def test_what_has_not_changed_is_not_sent_again(net: Internet, pages: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_what_has_not_changed_is_not_sent_again(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ANSWERS, "known", head(304))
     url = net.url("known")
-    (page,) = pages.read([Link(url, etag='"1"', modified="Tue, 24 Nov 2026 00:00:00 GMT")])
+    (page,) = pages.read([WebLink(url, etag='"1"', modified="Tue, 24 Nov 2026 00:00:00 GMT")])
     assert page.unchanged
     assert page.etag == '"1"'
     assert net.site.asked[-1].headers["if-none-match"] == '"1"'
     assert net.site.asked[-1].headers["if-modified-since"] == "Tue, 24 Nov 2026 00:00:00 GMT"
 
 
-def test_validators_are_kept_if_they_can_be_sent_back(net: Internet, pages: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_validators_are_kept_if_they_can_be_sent_back(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
     article = ANSWERS["article"]
     for name, etag, kept in (("good", '"1"', '"1"'), ("odd", '"й"', None), ("long", '"' + "x" * 999 + '"', None)):
         answer = article.replace(b"200 X\r\n", b"200 X\r\nETag: " + etag.encode() + b"\r\n")
         monkeypatch.setitem(ANSWERS, name, answer)
-        assert pages.read([Link(net.url(name))])[0].etag == kept
+        assert pages.read([WebLink(net.url(name))])[0].etag == kept
 
 
-def test_nothing_is_told_of_who_asks(net: Internet, pages: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_told_of_who_asks(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
     cookie = ANSWERS["article"].replace(b"200 X\r\n", b"200 X\r\nSet-Cookie: a=b\r\n")
     monkeypatch.setitem(ANSWERS, "cookie", cookie)
-    pages.read([Link(net.url("cookie"))])
-    pages.read([Link(net.url("cookie"))])
+    pages.read([WebLink(net.url("cookie"))])
+    pages.read([WebLink(net.url("cookie"))])
     assert net.site.asked[-1].headers.keys() == {"host", "user-agent", "accept", "accept-encoding"}
 
 
 def test_a_host_is_asked_once_at_a_time_with_a_pause(net: Internet, page_parser: ParserPool):
-    with WebPages(page_parser, replace(TIGHT, gap_s=0.2), net.world) as pages:
+    with Crawler(page_parser, replace(TIGHT, crawl_delay_s=0.2), net.world) as pages:
         started = time.monotonic()
-        assert [page.fault for page in pages.read([Link(net.url(f"article?{n}")) for n in range(4)])] == [None] * 4
+        assert [page.error_code for page in pages.read([WebLink(net.url(f"article?{n}")) for n in range(4)])] == [
+            None
+        ] * 4
         assert time.monotonic() - started > 0.6
     assert [asked.path for asked in net.site.asked].count("/robots.txt") == 1
 
@@ -79,10 +81,12 @@ def test_a_host_is_asked_once_at_a_time_with_a_pause(net: Internet, page_parser:
 def test_tls_is_checked_for_the_name(net: Internet, page_parser: ParserPool, tls_site: tuple[int, ssl.SSLContext]):
     port, roots = tls_site
     world = replace(net.world, ports=frozenset({port}), permits=lambda _address, _port: True, tls=roots)
-    with WebPages(page_parser, TIGHT, world) as pages:
-        right, wrong = pages.read([Link(f"https://site.example:{port}/"), Link(f"https://other.site.example:{port}/")])
-    assert right.fault is None
-    assert wrong.fault == "unreachable"
+    with Crawler(page_parser, TIGHT, world) as pages:
+        right, wrong = pages.read(
+            [WebLink(f"https://site.example:{port}/"), WebLink(f"https://other.site.example:{port}/")]
+        )
+    assert right.error_code is None
+    assert wrong.error_code == "unreachable"
 
 
 def test_only_links_to_pages_are_followed():
@@ -119,11 +123,11 @@ def test_articles_are_found_at_least_as_well_as_by_trafilatura_alone(page_parser
 def test_a_page_that_is_given_up_anywhere_holds_up_no_other(net: Internet):
     url = net.url("text")
 
-    async def body(answer: Answer) -> bytes:
+    async def body(answer: WebResponse) -> bytes:
         return answer.body
 
     async def go() -> None:
-        fetching = Fetching(net.world, replace(TIGHT, answers=1, gap_s=0.0))
+        fetching = Fetcher(net.world, replace(TIGHT, answers=1, crawl_delay_s=0.0))
         for turn in range(150):
             given_up = asyncio.create_task(fetching.page(url, {}, body))
             await asyncio.sleep(turn * 3e-5)

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.adapters.sandbox.pool import ParserPool
-from chatai_assets.domain.web_pages import FAULTS, Link
+from chatai_assets.domain.web_pages import FAULTS, WebLink
 from chatai_assets_tests.support.hostile_web import ANSWERS, INNER, TIGHT, Internet
 
 SLACK_S = 5.0
@@ -76,7 +76,7 @@ ROBOTS = {
 
 
 @pytest.fixture
-def calm(net: Internet, pages: WebPages) -> Iterator[Internet]:
+def calm(net: Internet, pages: Crawler) -> Iterator[Internet]:
     """The small internet; afterwards nothing but its site was connected to."""
     net.names |= {"inner.example": [INNER], "mixed.example": ["127.0.0.1", INNER]}
     yield net
@@ -84,14 +84,14 @@ def calm(net: Internet, pages: WebPages) -> Iterator[Internet]:
     assert net.inner.connections == 0
 
 
-def fault_of(pages: WebPages, url: str) -> str | None:
+def fault_of(pages: Crawler, url: str) -> str | None:
     """Read one link within its time and return what was wrong."""
     started = time.monotonic()
-    (page,) = pages.read([Link(url)])
+    (page,) = pages.read([WebLink(url)])
     assert time.monotonic() - started < TIGHT.link_s + SLACK_S
-    assert page.fault is None or page.fault in FAULTS
-    assert (page.text == "") == (page.fault is not None)
-    return page.fault
+    assert page.error_code is None or page.error_code in FAULTS
+    assert (page.text == "") == (page.error_code is not None)
+    return page.error_code
 
 
 def bracketed(host: str) -> str:
@@ -99,7 +99,7 @@ def bracketed(host: str) -> str:
 
 
 @pytest.mark.parametrize("address", INNER_ADDRESSES)
-def test_no_inner_address_is_connected_to(calm: Internet, pages: WebPages, address: str):
+def test_no_inner_address_is_connected_to(calm: Internet, pages: Crawler, address: str):
     calm.names["name.example"] = [address]
     for host in (bracketed(address), "name.example"):
         assert fault_of(pages, f"http://{host}:{calm.site.port}/article") == "forbidden"
@@ -107,49 +107,49 @@ def test_no_inner_address_is_connected_to(calm: Internet, pages: WebPages, addre
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-def test_no_spelling_of_a_host_leads_inside(calm: Internet, pages: WebPages, host: str):
+def test_no_spelling_of_a_host_leads_inside(calm: Internet, pages: Crawler, host: str):
     assert fault_of(pages, f"http://{host}:{calm.site.port}/article") in {"bad_address", "forbidden"}
     assert calm.connected == []
 
 
 @pytest.mark.parametrize("url", SCHEMES)
-def test_only_http_is_spoken(calm: Internet, pages: WebPages, url: str):
+def test_only_http_is_spoken(calm: Internet, pages: Crawler, url: str):
     assert fault_of(pages, url) == "bad_address"
     assert calm.connected == []
 
 
 @pytest.mark.parametrize("port", CLOSED_PORTS)
-def test_only_ports_of_web_pages_are_asked(calm: Internet, pages: WebPages, port: int):
+def test_only_ports_of_web_pages_are_asked(calm: Internet, pages: Crawler, port: int):
     assert fault_of(pages, f"http://site.example:{port}/") in {"bad_address", "forbidden"}
     assert calm.connected == []
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("status", [301, 307])
-def test_no_redirect_leads_inside(calm: Internet, pages: WebPages, status: int, target: str):
+def test_no_redirect_leads_inside(calm: Internet, pages: Crawler, status: int, target: str):
     link = calm.url(f"{status}/{target.format(port=calm.site.port)}")
     assert fault_of(pages, link) in {"bad_address", "forbidden"}
 
 
 @pytest.mark.parametrize("behaviour", [name for name, fault in BEHAVIOURS.items() if fault])
-def test_every_answer_ends_within_its_limits(calm: Internet, pages: WebPages, behaviour: str):
+def test_every_answer_ends_within_its_limits(calm: Internet, pages: Crawler, behaviour: str):
     assert fault_of(pages, calm.url(behaviour)) == BEHAVIOURS[behaviour]
     assert calm.site.sent < TIGHT.wire_bytes + IN_FLIGHT
 
 
 @pytest.mark.parametrize("behaviour", sorted(STRANGE))
-def test_a_strange_page_ends_one_way_or_another(calm: Internet, pages: WebPages, behaviour: str):
+def test_a_strange_page_ends_one_way_or_another(calm: Internet, pages: Crawler, behaviour: str):
     fault_of(pages, calm.url(behaviour))
 
 
-def test_a_name_is_resolved_once_for_each_connection_and_its_second_answer_is_checked(calm: Internet, pages: WebPages):
+def test_a_name_is_resolved_once_for_each_connection_and_its_second_answer_is_checked(calm: Internet, pages: Crawler):
     calm.names["rebind.example"] = ["127.0.0.1", INNER]
     assert fault_of(pages, calm.url("article", "rebind.example")) == "forbidden"
     assert calm.resolved == ["rebind.example"] * 2
     assert [asked.path for asked in calm.site.asked] == ["/robots.txt"]
 
 
-def test_a_name_with_one_inner_address_is_refused_whole(calm: Internet, pages: WebPages):
+def test_a_name_with_one_inner_address_is_refused_whole(calm: Internet, pages: Crawler):
     assert fault_of(pages, calm.url("article", "mixed.example")) == "forbidden"
     assert calm.connected == []
 
@@ -157,28 +157,28 @@ def test_a_name_with_one_inner_address_is_refused_whole(calm: Internet, pages: W
 def test_a_proxy_of_the_environment_is_not_used(calm: Internet, page_parser: ParserPool, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://{INNER}:{calm.site.port}")
-    with WebPages(page_parser, TIGHT, calm.world) as pages:
+    with Crawler(page_parser, TIGHT, calm.world) as pages:
         assert fault_of(pages, calm.url("article")) is None
 
 
-def test_redirects_are_followed_as_far_as_their_limit(calm: Internet, pages: WebPages):
+def test_redirects_are_followed_as_far_as_their_limit(calm: Internet, pages: Crawler):
     assert fault_of(pages, calm.url("chain/5")) is None
     assert fault_of(pages, calm.url("chain/6")) == "too_many_hops"
     assert fault_of(pages, calm.url(f"302//{'302/' * 9}")) == "too_many_hops"
 
 
 @pytest.mark.parametrize("site", ROBOTS)
-def test_a_page_that_its_site_wants_unread_is_not_asked_for(calm: Internet, pages: WebPages, site: str):
+def test_a_page_that_its_site_wants_unread_is_not_asked_for(calm: Internet, pages: Crawler, site: str):
     assert fault_of(pages, calm.url(site, f"{site}.example")) == ROBOTS[site]
     assert {asked.path for asked in calm.site.asked} == {"/robots.txt"}
 
 
 @pytest.mark.parametrize("site", ["robots-loop", "robots-stars"])
-def test_a_robots_file_that_says_nothing_forbids_nothing(calm: Internet, pages: WebPages, site: str):
+def test_a_robots_file_that_says_nothing_forbids_nothing(calm: Internet, pages: Crawler, site: str):
     assert fault_of(pages, calm.url(site, f"{site}.example")) is None
 
 
-def test_a_bomb_takes_no_memory(calm: Internet, pages: WebPages):
+def test_a_bomb_takes_no_memory(calm: Internet, pages: Crawler):
     tracemalloc.start()
     try:
         for name in ("bomb", "deflate-bomb", "giant"):
@@ -190,12 +190,12 @@ def test_a_bomb_takes_no_memory(calm: Internet, pages: WebPages):
 
 def test_a_slow_host_holds_up_no_other(calm: Internet, page_parser: ParserPool):
     limits = replace(TIGHT, silence_s=4.0)  # three of the slow pages take all the time there is
-    slow = [Link(calm.url(f"silent/{n}", "slow.site.example")) for n in range(40)]
-    quick = [Link(calm.url("article", f"quick{n}.site.example")) for n in range(40)]
-    with WebPages(page_parser, limits, calm.world) as pages:
+    slow = [WebLink(calm.url(f"silent/{n}", "slow.site.example")) for n in range(40)]
+    quick = [WebLink(calm.url("article", f"quick{n}.site.example")) for n in range(40)]
+    with Crawler(page_parser, limits, calm.world) as pages:
         found = pages.read([*slow, *quick])
-    assert [page.fault for page in found[40:]] == [None] * 40
-    assert {page.fault for page in found[:40]} == {"too_slow", "not_asked"}
+    assert [page.error_code for page in found[40:]] == [None] * 40
+    assert {page.error_code for page in found[:40]} == {"too_slow", "not_asked"}
 
 
 def test_there_are_at_least_a_hundred_cases():

@@ -17,10 +17,10 @@ from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.graph.changes import GraphChange, change_of, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, subgraph
-from chatai_assets.domain.projection_plan import Recorded, plan_index
+from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
 from chatai_assets_tests.support.services import Reach, empty_graph, open_neo4j
 
-NOTHING = Recorded(intended={}, confirmed={})
+NOTHING = LedgerEntry(intended={}, confirmed={})
 Content = tuple[list[Node], list[Edge]]
 
 
@@ -57,7 +57,7 @@ class Sources:
 
     def __init__(self, graph: GraphStore) -> None:
         self.graph = graph
-        self.ledger: dict[str, Recorded] = {}
+        self.ledger: dict[str, LedgerEntry] = {}
 
     def link(self, versions: Mapping[str, Subgraph], *, confirmed: bool = True) -> GraphChange:
         plans = []
@@ -65,12 +65,12 @@ class Sources:
             recorded = self.ledger.get(key, NOTHING)
             desired = fingerprints(said)
             plans.append((plan_index(desired, recorded), said))
-            self.ledger[key] = Recorded(plan_index(desired, recorded).intention, recorded.confirmed)
+            self.ledger[key] = LedgerEntry(plan_index(desired, recorded).intention, recorded.confirmed)
         change = change_of(plans)
         with self.graph.writing() as writer:
             writer.apply(change)
         if confirmed:
-            self.ledger.update({key: Recorded({}, fingerprints(said)) for key, said in versions.items()})
+            self.ledger.update({key: LedgerEntry({}, fingerprints(said)) for key, said in versions.items()})
         return change
 
 
@@ -197,7 +197,7 @@ def test_two_tenants_with_one_channel_share_nothing(graph):
 
 def test_unknown_edges_and_nodes_are_no_error_to_remove(graph):
     sources = Sources(graph)
-    sources.ledger["doc"] = Recorded(intended=dict.fromkeys(subgraph(DOCUMENT).parts, ""), confirmed={})
+    sources.ledger["doc"] = LedgerEntry(intended=dict.fromkeys(subgraph(DOCUMENT).parts, ""), confirmed={})
     sources.link({"doc": Subgraph()})
     assert graph.count() == GraphCounts(0, 0)
 
@@ -264,13 +264,13 @@ def in_spelling(number: int, form: str) -> Facts:
 
 
 def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(graph):
-    assert graph.mark() is None
+    assert graph.generation() is None
     for before, mark in ((None, "one"), ("one", "two")):
         with graph.writing() as writer:
-            assert writer.mark == before
+            assert writer.generation == before
             writer.apply(change_of([(plan_index(fingerprints(subgraph(DOCUMENT)), NOTHING), subgraph(DOCUMENT))]))
-            writer.sign(mark)
-        assert graph.mark() == mark
+            writer.write_generation(mark)
+        assert graph.generation() == mark
     assert content(graph) == said_by([subgraph(DOCUMENT)])
     assert graph.count().nodes == len(subgraph(DOCUMENT).nodes)
 

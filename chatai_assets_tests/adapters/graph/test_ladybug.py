@@ -15,7 +15,7 @@ from chatai_assets.adapters.graph import ladybug_reader as ladybug_walk
 from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.adapters.graph.ladybug_generation import GRAPH
-from chatai_assets.adapters.graph.ladybug_session import COMMITTED, failing_as_outage, opened, rows
+from chatai_assets.adapters.graph.ladybug_session import COMMITTED, opened, rows, translate_errors
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.extraction import Entity, Extraction
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
@@ -117,7 +117,7 @@ def drawn_with_eight_names(number):
 def test_a_checkpoint_that_fails_after_a_commit_says_why_and_not_what_was_written(reason, told):
     committed = "Transaction committed successfully, but the post-commit checkpoint failed. " + COMMITTED
     expected = pytest.raises(StoreUnavailable, match=f"^the graph cannot be written: {told}")
-    with expected as caught, failing_as_outage("written"):
+    with expected as caught, translate_errors("written"):
         raise RuntimeError(committed + reason)
     assert "secret" not in str(caught.value)
 
@@ -161,16 +161,16 @@ def test_a_file_that_is_no_graph_is_set_aside_and_a_new_graph_begins(tmp_path, o
     graph = LadybugGraph(tmp_path)
     with graph.writing() as writer:
         writer.apply(ALL)
-        writer.sign("one")
-    assert graph.mark() == "one"
+        writer.write_generation("one")
+    assert graph.generation() == "one"
     for number in range(2):
         (tmp_path / "graph.lbug").write_bytes(RUBBISH + bytes([number]))
         if opens == "reader":
             assert graph.count() == GraphCounts(0, 0)
         else:
             with graph.writing() as writer:
-                assert writer.mark is None
-        assert graph.mark() is None
+                assert writer.generation is None
+        assert graph.generation() is None
     (lost,) = tmp_path.glob("lost-*/graph.lbug")
     assert lost.read_bytes() == RUBBISH + bytes([1])
 
@@ -192,7 +192,7 @@ def test_a_file_that_another_process_holds_is_not_taken_for_a_damaged_one(tmp_pa
 def test_an_empty_file_becomes_a_graph(tmp_path):
     (tmp_path / "graph.lbug").touch()
     graph = LadybugGraph(tmp_path)
-    assert graph.mark() is None
+    assert graph.generation() is None
     with graph.writing() as writer:
         writer.apply(ALL)
     assert graph.count() == GraphCounts(2, 1)
@@ -203,7 +203,7 @@ def test_a_graph_of_an_earlier_version_gets_the_columns_it_lacks(tmp_path, first
     graph = LadybugGraph(tmp_path)
     with graph.writing() as writer:
         writer.apply(MENTION)
-        writer.sign("one")
+        writer.write_generation("one")
     with opened(tmp_path / "graph.lbug") as connection:
         for name in cypher.ADDED_LATER["MENTIONS"]:
             rows(connection, f"ALTER TABLE MENTIONS DROP {name}")
@@ -211,7 +211,7 @@ def test_a_graph_of_an_earlier_version_gets_the_columns_it_lacks(tmp_path, first
         (edge,) = graph.edges()
         assert edge.properties["forms"] is None
     with graph.writing() as writer:
-        assert writer.mark == "one"
+        assert writer.generation == "one"
         writer.apply(MENTION)
     (edge,) = graph.edges()
     assert edge.properties["forms"] == "гоголь"
@@ -231,8 +231,8 @@ def test_a_log_that_breaks_off_is_cut_and_the_mark_tells_what_is_gone(tmp_path, 
     file.write_bytes(whole[: int(len(whole) * cut)])
     graph = LadybugGraph(tmp_path)
     with graph.writing() as writer:
-        mark = writer.mark
-    assert mark == graph.mark()
+        mark = writer.generation
+    assert mark == graph.generation()
     assert held(graph) == (latest(int(mark)) if mark else {})
     assert (mark == "1") == (cut == 1.0)
 

@@ -22,7 +22,10 @@ from chatai_assets.pipeline.document_reader import DocumentReader, Upload
 from chatai_assets.storage.engine import open_records
 
 CORPUS = Path(os.environ.get("CHATAI_CORPUS", "/nonexistent"))
-pytestmark = [pytest.mark.corpus, pytest.mark.skipif(not CORPUS.is_dir(), reason="CHATAI_CORPUS is not set")]
+pytestmark = [
+    pytest.mark.corpus,
+    pytest.mark.skipif(not CORPUS.is_dir(), reason="CHATAI_CORPUS is not set"),
+]
 READABLE = frozenset({".pdf", ".docx", ".txt", ".md", ".html", ".csv", ".xlsx"})
 WITHOUT_TEXT = {
     "python-mammoth__empty.docx": "no_text",
@@ -97,7 +100,7 @@ def test_every_readable_document_parses(documents: dict[str, ParsedDocument | Un
             assert all(outcome.text.startswith(section.title, section.start) for section in outcome.sections), name
         else:
             expected = WITHOUT_TEXT.get(name, "unsupported_type")
-            assert outcome.code == expected, name
+            assert outcome.reason == expected, name
             assert Path(name).suffix not in READABLE or name in WITHOUT_TEXT, name
 
 
@@ -159,7 +162,7 @@ def test_every_hostile_file_ends_as_its_manifest_says() -> None:
     assert len(results) == 56
     assert time.monotonic() - started < 120
     for name, outcome in results.items():
-        code = None if isinstance(outcome, ParsedDocument) else outcome.code
+        code = None if isinstance(outcome, ParsedDocument) else outcome.reason
         if name in HOSTILE:
             assert code == HOSTILE[name], f"{name}: {outcome}"
         elif MUST_PARSE.search(manifest[f"hostile/{name}"]):
@@ -173,5 +176,5 @@ def test_the_scans_of_the_corpus_show_no_writing(tmp_path: Path, tesseract: Tess
     with closing(records), ParserPool(2) as pool:
         reader = DocumentReader(pool, records, OcrLimits())
         ends = list(reader.read_many(Upload(path, path.name, "default") for path in scans))
-    codes = [end.code if isinstance(end, UnreadableDocument) else end for end in ends]
+    codes = [end.reason if isinstance(end, UnreadableDocument) else end for end in ends]
     assert codes == ["no_text_recognised"] * 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.adapters.parsers.document_builder import Composition
+from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.file_type import OLE2
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.registry import read_document
@@ -33,13 +33,13 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 def fault_of(path: Path, limits: ParserLimits = LIMITS) -> str:
     with pytest.raises(UnreadableDocument) as caught:
         read(path, limits)
-    assert caught.value.code in FAULTS
-    return caught.value.code
+    assert caught.value.reason in FAULTS
+    return caught.value.reason
 
 
 @given(st.lists(st.tuples(st.sampled_from(["paragraph", "heading", "page"]), st.text(max_size=40)), max_size=8))
 def test_offsets_slice_back_to_what_was_written(blocks: list[tuple[str, str]]) -> None:
-    document = Composition(LIMITS)
+    document = DocumentBuilder(LIMITS)
     document.paragraph("начало")
     for number, (kind, text) in enumerate(blocks):
         if kind == "paragraph":

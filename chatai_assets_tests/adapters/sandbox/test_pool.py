@@ -63,7 +63,7 @@ def test_a_slow_file_is_ended_and_its_neighbours_are_read(tmp_path: Path) -> Non
         outcomes: list[ParsedDocument | ChatAIError] = list(pool.each(calls))
     assert [isinstance(outcome, ParsedDocument) for outcome in outcomes] == [True, False, True, True]
     assert isinstance(outcomes[1], UnreadableDocument)
-    assert outcomes[1].code == "timeout"
+    assert outcomes[1].reason == "timeout"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds private memory")
@@ -71,7 +71,7 @@ def test_a_file_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
     with ParserPool(1, ParserLimits(memory_bytes=120 * 2**20)) as pool:
         with pytest.raises(UnreadableDocument) as caught:
             pool.parse(heavy_docx(tmp_path), "heavy.docx")
-        assert caught.value.code == "memory_limit"
+        assert caught.value.reason == "memory_limit"
         assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").text == "Добрый день"
 
 
@@ -112,7 +112,7 @@ def test_a_file_that_crashes_three_children_is_to_blame(tmp_path: Path, trick: s
     with ParserPool(1, module="chatai_assets_tests.support.hostile_child") as pool:
         with pytest.raises(UnreadableDocument) as caught:
             pool.parse(file, "a.txt")
-        assert caught.value.code == "parser_crashed"
+        assert caught.value.reason == "parser_crashed"
         assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").format == "text"
 
 

@@ -16,8 +16,8 @@ from chatai_assets.adapters.telegram_exports.reader import (
     ExportFault,
     ExportFormat,
     ExportRecord,
+    detect_export_format,
     read_export,
-    sniff_export,
 )
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.telegram.formats import NotAPost, read_post
@@ -106,7 +106,7 @@ def lines(*records: Any) -> str:
 def test_every_kind_of_export_is_recognised_and_read(tmp_path, content, record_format, container, mark):
     path = written(tmp_path / "export", content)
     path.write_bytes(mark + path.read_bytes())
-    assert sniff_export(path) == ExportFormat(record_format, container)
+    assert detect_export_format(path) == ExportFormat(record_format, container)
     assert read(path) == (POSTS, [])
 
 
@@ -153,7 +153,7 @@ def test_a_csv_may_be_parted_by_semicolons(tmp_path):
 )
 def test_what_is_no_export_is_left_to_others(tmp_path, content):
     path = written(tmp_path / "file", content)
-    assert sniff_export(path) is None
+    assert detect_export_format(path) is None
     with pytest.raises(BadRecord):
         read_export(path)
 
@@ -161,7 +161,7 @@ def test_what_is_no_export_is_left_to_others(tmp_path, content):
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=300) | st.text(alphabet='{}[]",:0123456789 \n\\utrefalsn', max_size=300).map(str.encode))
 def test_any_bytes_are_an_export_or_not(tmp_path, content):
-    assert sniff_export(written(tmp_path / "file", content)) is None
+    assert detect_export_format(written(tmp_path / "file", content)) is None
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -288,4 +288,4 @@ def test_every_post_of_the_corpus_is_read(name):
 @pytest.mark.parametrize("folder", ["documents", "hostile", "web", "retrieval"])
 def test_no_document_of_the_corpus_is_taken_for_an_export(folder):
     files = [path for path in (CORPUS.parent / folder).rglob("*") if path.is_file()]
-    assert [path.name for path in files if sniff_export(path)] == []
+    assert [path.name for path in files if detect_export_format(path)] == []

@@ -192,10 +192,10 @@ def test_a_damaged_index_is_set_aside_and_a_new_one_begins(store: EdgeVectors, t
     if opens == "searcher":
         assert store.search(question()) == []
     elif opens == "walker":
-        assert list(store.whole_points()) == []
+        assert list(store.points_with_vectors()) == []
     else:
         write(store, point(2))
-    assert store.mark() is None
+    assert store.generation() is None
     write(store, point(2))
     assert found(store, question()) == [identity(2)]
     assert list(tmp_path.glob("vectors/lost-*/hashed-1-8-v1"))

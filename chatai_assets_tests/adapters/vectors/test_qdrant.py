@@ -102,7 +102,7 @@ def test_the_alias_moves_to_what_serves_and_both_are_still_there(wire: Served, s
         write(other, point(1), point(2))
         assert aliases(wire) == {"chatai": NAME, "chatai-another-2-8-v1-2": "another-2-8-v1-2"}
         for _ in range(2):
-            other.serve()
+            other.promote()
         assert aliases(wire) == {
             "chatai": "another-2-8-v1-2",
             f"chatai-{NAME}": NAME,

@@ -8,7 +8,7 @@ from chatai_assets.domain.entities.resolution import split_off
 from chatai_assets.domain.extraction import Entity, Extraction, Relation, co_occurrence
 from chatai_assets.domain.graph.changes import change_of, fingerprints, is_true_to_id
 from chatai_assets.domain.graph.subgraph import Channel, Facts, joined, node_of_source, start_of, subgraph
-from chatai_assets.domain.projection_plan import Recorded, plan_index
+from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
 
 PUSHKIN = Entity("Пушкина", "пушкин", "person")
 MOSCOW = Entity("Москве", "москва", "place")
@@ -23,7 +23,7 @@ POST = Facts(
     tags=("Поэзия", "поэзия", "Проза"),
     extractions={1: BOTH, 0: Extraction((PUSHKIN,))},
 )
-NOTHING = Recorded(intended={}, confirmed={})
+NOTHING = LedgerEntry(intended={}, confirmed={})
 TEXTS = st.text(st.sampled_from("ab|~%/é"), max_size=6) | st.integers(150, 200).map(lambda size: "я" * size)
 
 
@@ -160,7 +160,7 @@ def test_a_batch_writes_what_its_items_share_once():
 
 def test_a_tag_taken_back_releases_its_node_and_keeps_the_document():
     before, after = subgraph(Facts("t", "doc/1", tags=("a", "b"))), subgraph(Facts("t", "doc/1", tags=("b",)))
-    recorded = Recorded(intended={}, confirmed=fingerprints(before))
+    recorded = LedgerEntry(intended={}, confirmed=fingerprints(before))
     change = change_of([(plan_index(fingerprints(after), recorded), after)])
     assert not change.nodes
     assert not change.edges
@@ -170,7 +170,7 @@ def test_a_tag_taken_back_releases_its_node_and_keeps_the_document():
 
 def test_what_is_unchanged_is_not_written_again():
     said = subgraph(POST)
-    assert change_of([(plan_index(fingerprints(said), Recorded({}, fingerprints(said))), said)]).empty
+    assert change_of([(plan_index(fingerprints(said), LedgerEntry({}, fingerprints(said))), said)]).empty
 
 
 def test_a_new_title_changes_the_fingerprint_of_the_own_node_alone():

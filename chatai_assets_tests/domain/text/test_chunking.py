@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chatai_assets.domain.documents import Page, Section
 from chatai_assets.domain.text.boundaries import WORD_CHARS, words_of
-from chatai_assets.domain.text.chunking import MOST_NEW, Chunk, ChunkLimits, Earlier, cut, recut
+from chatai_assets.domain.text.chunking import MOST_NEW, Chunk, ChunkLimits, PreviousChunks, chunk_text, rechunk
 from chatai_assets.domain.text.sentences import sentence_starts
 from chatai_assets_tests.benchmarks.edits import (
     HUNDRED_PAGES,
@@ -58,10 +58,10 @@ def test_an_edit_changes_no_more_chunks_where_lines_begin_alike():
     lines = [
         f"Артикул и наименование товара по каталогу поставщика: {number}, цена {number}." for number in range(3_000)
     ]
-    before = {chunk.text for chunk in cut("\n".join(lines))}
+    before = {chunk.text for chunk in chunk_text("\n".join(lines))}
     for at in range(10, 3_000, 299):
         for other in ([], [f"Ещё {at}."]):
-            after = {chunk.text for chunk in cut("\n".join([*lines[:at], *other, *lines[at + 1 :]]))}
+            after = {chunk.text for chunk in chunk_text("\n".join([*lines[:at], *other, *lines[at + 1 :]]))}
             assert len(after - before) <= 3
 
 
@@ -74,13 +74,13 @@ def test_edits_of_a_text_that_is_hard_to_cut_change_at_most_three_chunks_each(lo
     pool = [" ".join(word(dice) for _ in range(length)).capitalize() + "." for length in lengths]
     sentences = by_rank(pool)[::step]
     text = " ".join(sentences)
-    chunks = cut(text, limits=limits)
+    chunks = chunk_text(text, limits=limits)
     for _ in range(10):
-        earlier = Earlier(text, [(chunk.start, chunk.end) for chunk in chunks])
+        earlier = PreviousChunks(text, [(chunk.start, chunk.end) for chunk in chunks])
         at = dice.randrange(len(sentences))
         sentences[at : at + dice.randint(0, 1)] = dice.sample(pool, dice.randint(0, 1))
         text = " ".join(sentences)
-        chunks = recut(earlier, text, limits=limits)
+        chunks = rechunk(earlier, text, limits=limits)
         assert earlier.new_in(chunks) <= MOST_NEW
         assert_slices(chunks, text, limits)
 
@@ -100,7 +100,7 @@ TEXTS = st.one_of(
 def test_chunks_are_slices_that_cover_the_text(text: str, limits: ChunkLimits, data: st.DataObject):
     at = st.lists(st.integers(0, max(0, len(text) - 1)), max_size=5)
     sections = [Section(1, "", start) for start in sorted(data.draw(at))]
-    assert_slices(cut(text, sections=sections, limits=limits), text, limits)
+    assert_slices(chunk_text(text, sections=sections, limits=limits), text, limits)
 
 
 @settings(max_examples=400, deadline=None)
@@ -108,8 +108,8 @@ def test_chunks_are_slices_that_cover_the_text(text: str, limits: ChunkLimits, d
 def test_so_are_those_of_an_edited_text(text: str, other: str, limits: ChunkLimits, edit: tuple[int, int, str]):
     at, length, word = edit
     for before in (other, text[:at] + word + text[at + length :]):
-        earlier = Earlier(before, [(chunk.start, chunk.end) for chunk in cut(before, limits=limits)])
-        assert_slices(recut(earlier, text, limits=limits), text, limits)
+        earlier = PreviousChunks(before, [(chunk.start, chunk.end) for chunk in chunk_text(before, limits=limits)])
+        assert_slices(rechunk(earlier, text, limits=limits), text, limits)
 
 
 def assert_slices(chunks: Sequence[Chunk], text: str, limits: ChunkLimits) -> None:
@@ -127,13 +127,13 @@ def assert_slices(chunks: Sequence[Chunk], text: str, limits: ChunkLimits) -> No
 @given(st.lists(WORDS, max_size=60))
 def test_a_short_text_is_one_chunk(words: list[str]):
     text = "\n\n".join(words)
-    assert [chunk.text for chunk in cut(text)] == ([text.strip()] if text.strip() else [])
+    assert [chunk.text for chunk in chunk_text(text)] == ([text.strip()] if text.strip() else [])
 
 
 def test_chunks_begin_at_sentences_and_repeat_about_120_words():
     text = "\n\n".join(" ".join(one.sentences) for one in paragraphs(random.Random(5), 20_000, headings=False))
     starts = {0, *sentence_starts(text)}
-    chunks = cut(text)
+    chunks = chunk_text(text)
     assert all(chunk.start in starts for chunk in chunks)
     overlaps = [len(text[right.start : left.end].split()) for left, right in pairwise(chunks)]
     full = [len(chunk.text.split()) > 600 - 25 for chunk in chunks[1:]]
@@ -146,7 +146,7 @@ def test_chunks_of_a_long_text_have_words_enough_of_their_own(seed: int):
     dice = random.Random(seed)
     lengths = [dice.randint(1, 60) for _ in range(dice.randint(30, 200))]
     text = " ".join(" ".join(str(dice.random()) for _ in range(length)) + ". А" for length in lengths)
-    ends = [0, *(chunk.end for chunk in cut(text))]
+    ends = [0, *(chunk.end for chunk in chunk_text(text))]
     assert len(ends) > 2
     assert min(words_of(text[left:right]) for left, right in pairwise(ends)) >= 125
 
@@ -158,7 +158,7 @@ def test_tiny_sections_are_merged_and_a_heading_stays_with_its_text():
     for title in titles:
         sections.append(Section(2, title, len(text)))
         text += f"{title}\n\n{body.strip()}\n\n"
-    chunks = cut(text, sections=sections, limits=ChunkLimits(600, 0))
+    chunks = chunk_text(text, sections=sections, limits=ChunkLimits(600, 0))
     assert len(chunks) <= 40
     assert all(chunk.text.startswith("Раздел") for chunk in chunks)
     assert not any(chunk.text.splitlines()[-1].startswith("Раздел") for chunk in chunks)
@@ -170,12 +170,12 @@ def test_a_chunk_names_the_page_it_starts_on():
     for number, page_text in enumerate(page_texts, 1):
         pages.append(Page(number, at, at + len(page_text)))
         at += len(page_text)
-    chunks = cut("".join(page_texts), pages=pages)
+    chunks = chunk_text("".join(page_texts), pages=pages)
     assert len(chunks) > 3
     for chunk in chunks:
         page = pages[(chunk.page or 0) - 1]
         assert page.start <= chunk.start < page.end
-    assert cut("слово")[0].page is None
+    assert chunk_text("слово")[0].page is None
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_chunk_names_the_page_it_starts_on():
 )
 def test_a_text_without_structure_is_cut_in_bounded_time(text: str):
     started = time.monotonic()
-    chunks = cut(text)
+    chunks = chunk_text(text)
     assert time.monotonic() - started < 10
     assert chunks[-1].end == len(text.rstrip())
     assert all(words_of(chunk.text) <= 600 for chunk in chunks)
@@ -194,7 +194,7 @@ def test_a_text_without_structure_is_cut_in_bounded_time(text: str):
 def test_a_long_address_is_one_piece_and_counts_as_several_words():
     address = "https://example.org/" + "a" * 5 * WORD_CHARS
     assert words_of(f"см. {address} там") == 8
-    assert any(address in chunk.text for chunk in cut(f"{'слово ' * 700}{address} {'слово ' * 700}"))
+    assert any(address in chunk.text for chunk in chunk_text(f"{'слово ' * 700}{address} {'слово ' * 700}"))
 
 
 def test_limits_that_leave_no_room_are_refused():

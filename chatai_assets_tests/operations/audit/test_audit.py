@@ -56,7 +56,7 @@ def test_every_point_is_walked_through_once_however_many_pages_there_are(filled,
     points = dict(filled.vectors.points())
     monkeypatch.setattr(edge, "PAGE", 3)
     monkeypatch.setattr(edge, "PAGES", (len(points) - left_over) // 6)
-    assert [point.id for point in filled.vectors.whole_points()] == sorted(points)
+    assert [point.id for point in filled.vectors.points_with_vectors()] == sorted(points)
     assert [point for point, _ in filled.vectors.points()] == sorted(points)
 
 
@@ -86,7 +86,7 @@ def spoil_points(parts, points):
 
 def test_points_that_were_tampered_with_are_found_and_mended(filled):
     before = contents(filled)
-    spoil_points(filled, Random(1).sample(list(filled.vectors.whole_points()), 7))
+    spoil_points(filled, Random(1).sample(list(filled.vectors.points_with_vectors()), 7))
     assert told(filled) == [{"missing": 3, "changed": 3, "extra": 2}, {}]
     (vectors, _) = audits(filled, repair=True)
     assert vectors.differences == Counter(missing=3, changed=3, extra=2)
@@ -100,7 +100,7 @@ def test_points_that_were_tampered_with_are_found_and_mended(filled):
     "altered", [{"ordinal": 1 << 40}, {"ordinal": True}, {"part": "bo\0dy"}, {"source": 7}], ids=str
 )
 def test_a_payload_that_tells_of_no_chunk_is_found(filled, altered):
-    point = next(filled.vectors.whole_points())
+    point = next(filled.vectors.points_with_vectors())
     with filled.vectors.writing() as writer:
         writer.upsert([Point(point.id, point.dense, point.sparse, {**point.payload, **altered})])
     assert told(filled) == [{"changed": 1}, {}]
@@ -168,7 +168,7 @@ def test_examples_hold_no_words_of_a_text(filled):
 
 
 def test_vectors_of_the_index_are_those_of_the_record_store(filled):
-    for point in filled.vectors.whole_points():
+    for point in filled.vectors.points_with_vectors():
         assert abs(float(np.linalg.norm(point.dense)) - 1) < 1e-4
         assert len(point.sparse.indices) == len(point.sparse.values) > 0
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from chatai_assets.operations.reindexing import begin
+from chatai_assets.operations.reindexing import start
 from chatai_assets.orchestration.jobs.streams import QUIET
 from chatai_assets_tests.orchestration.assets.test_audit import PRIVATE
 from chatai_assets_tests.support.reindexing import means_of
@@ -59,10 +59,10 @@ def test_a_sensor_has_what_was_begun_gone_on_with(home):
 
     assert isinstance(tick(), dg.SkipReason)
     means = means_of(home.parts)
-    begin(means, *home.parts.named("free:512"))
+    start(means, *home.parts.named("free:512"))
     assert isinstance(tick(), dg.RunRequest)
     assert run_reindex(home) == (True, "")
     assert home.parts.indexes.serving_now().embedder == "free:512"
     assert tick().skip_message == "No index waits to be filled."
-    begin(means, *home.parts.named("free:2"))
+    start(means, *home.parts.named("free:2"))
     assert tick().skip_message == "The next run is asked for five minutes after the last one."

@@ -5,7 +5,7 @@ import pytest
 
 from chatai_assets.orchestration.checks import age, given_up
 from chatai_assets.storage import dead_letters
-from chatai_assets.storage.dead_letters import Choice
+from chatai_assets.storage.dead_letters import DeadLetterFilter
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def bad(home):
 
 def letters(home):
     with home.records.reading() as connection:
-        return dead_letters.list_letters(connection, Choice(resolved=None))
+        return dead_letters.list_letters(connection, DeadLetterFilter(resolved=None))
 
 
 def replay(home, **config):

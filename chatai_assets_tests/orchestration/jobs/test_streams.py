@@ -6,7 +6,7 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STAGES, STREAMS
 from chatai_assets.orchestration import failures
@@ -151,7 +151,7 @@ def test_a_stage_that_hangs_is_stopped_and_gives_its_items_back(home, settings):
 
 def test_an_unforeseen_error_fails_the_run_without_quoting_what_it_was_about(home):
     class Vectors:
-        def mark(self):
+        def generation(self):
             return None
 
         def points(self):
@@ -190,7 +190,7 @@ def test_the_arrows_are_those_of_the_data(home, stream):
 
 
 def test_posts_are_found_in_a_run_and_their_pages_in_the_next(home):
-    with internet() as net, WebPages(home.parts.parser, TIGHT, net.world) as pages:
+    with internet() as net, Crawler(home.parts.parser, TIGHT, net.world) as pages:
         home.parts.__dict__["pages"] = pages
         home.posts(range(1, 2), words=f"Смотрите {net.url('article')}")
         assert home.run("posts", home.hour()).failure is None

@@ -12,7 +12,7 @@ import pytest
 
 from chatai_assets.orchestration.watchdog import deadline as deadlines
 from chatai_assets.orchestration.watchdog.client import watchdog
-from chatai_assets.orchestration.watchdog.deadline import DeadlinePassed
+from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded
 
 HOLDS_THE_GIL = """
 import subprocess, sys
@@ -45,7 +45,7 @@ def _spin() -> None:
 
 
 def _spin_and_swallow() -> None:
-    with suppress(DeadlinePassed):
+    with suppress(DeadlineExceeded):
         _spin()
     _spin()
 
@@ -59,7 +59,7 @@ def _listen() -> None:
 @pytest.mark.parametrize("hang", [_spin, partial(time.sleep, 20), _listen, _spin_and_swallow])
 def test_what_hangs_is_stopped_with_its_name(hang):
     started = time.monotonic()
-    with pytest.raises(DeadlinePassed, match=r"over the deadline of a test, 0\.2 s"), deadline(0.2):
+    with pytest.raises(DeadlineExceeded, match=r"over the deadline of a test, 0\.2 s"), deadline(0.2):
         hang()
     assert time.monotonic() - started < 10
 
@@ -92,7 +92,7 @@ def test_outside_the_main_thread_the_same_holds(hang, stopped):
         try:
             with deadline(0.2):
                 hang()
-        except DeadlinePassed:
+        except DeadlineExceeded:
             ended.append(True)
         else:
             ended.append(False)

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from chatai_assets.operations.status import status
-from chatai_assets.orchestration.projection_monitor import Lookout
-from chatai_assets.pipeline.engine import free_lost_claims
-from chatai_assets.pipeline.projections.recovery import is_lost, recover
-from chatai_assets.services import Parts
+from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
+from chatai_assets.pipeline.engine import reclaim_dead_leases
+from chatai_assets.pipeline.projections.recovery import is_lost, rebuild
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import (
@@ -59,7 +59,7 @@ with Parts(free_settings(Path(sys.argv[1]))) as parts:
 def quiet(tmp_path_factory):
     """A home in which nothing went wrong: what it holds after the first day and after the second."""
     folder = tmp_path_factory.mktemp("quiet")
-    with Parts(free_settings(folder / "home")) as parts:
+    with Services(free_settings(folder / "home")) as parts:
         ingest_posts(parts, POSTS)
         ingest_files(parts, documents(folder))
         process_all(parts)
@@ -83,8 +83,8 @@ def documents(folder):
 
 def finished(parts):
     """Do what ``process`` does: look for losses, then do what is due until nothing is."""
-    free_lost_claims(parts.records)
-    Lookout().look(parts)
+    reclaim_dead_leases(parts.records)
+    ProjectionMonitor().check(parts)
     while process_all(parts):
         pass
     return contents(parts)
@@ -101,7 +101,7 @@ def restored(folder, day, name):
 @pytest.mark.parametrize("name", ["graph", "vectors"])
 def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(quiet, home, name):
     shutil.rmtree(home / name)
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         assert status(parts.records, parts.indexes, parts.graph)["lost"] == [name]
         found = finished(parts)
         assert status(parts.records, parts.indexes, parts.graph)["lost"] == []
@@ -112,7 +112,7 @@ def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(q
 @pytest.mark.parametrize("name", ["graph", "vectors"])
 def test_a_store_of_the_day_before_is_brought_up_to_date_and_nothing_stale_stays(quiet, home, name):
     restored(home, quiet[0] / "first day", name)
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         found = finished(parts)
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
@@ -120,7 +120,7 @@ def test_a_store_of_the_day_before_is_brought_up_to_date_and_nothing_stale_stays
 
 def test_a_record_store_of_the_day_before_takes_its_newer_stores_back(quiet, home):
     restored(home, quiet[0] / "first day", "records.sqlite")
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         found = finished(parts)
         assert differences(quiet[1], found) == []
         ingest_posts(parts, EDITS)
@@ -134,7 +134,7 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
     restored(home, quiet[0] / "first day", "graph")
     restored(home, quiet[0] / "first day", "vectors")
     restored(home, quiet[0] / "first day", "records.sqlite")
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         ingest_posts(parts, EDITS)
         command = [
             sys.executable,
@@ -167,7 +167,7 @@ def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name,
     if not (day == "empty" and name == "suspect"):
         command = [sys.executable, "-c", KILLED_IN_RECOVERY, str(home), name, str(passings)]
         assert subprocess.run(command, check=False).returncode == -9
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         found = finished(parts)
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
@@ -175,9 +175,9 @@ def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name,
 
 def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, home):
     shutil.rmtree(home / "vectors")
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         completed = [row["source_key"] for row in rows(parts, schema.documents) if row["status"] == "completed"]
-        assert Lookout().look(parts)
+        assert ProjectionMonitor().check(parts)
         states = {row["source_key"]: row["status"] for row in rows(parts, schema.documents)}
         assert {states[key] for key in completed} == {"processing"}
         assert status(parts.records, parts.indexes, parts.graph)["documents"]["searchable"] == 0
@@ -187,7 +187,7 @@ def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, 
 
 
 def test_a_store_lost_between_look_and_write_is_recovered_by_the_run_itself(quiet, home):
-    with Parts(free_settings(home)) as parts:
+    with Services(free_settings(home)) as parts:
         ingest_posts(parts, [message(1, "Вчера Иван видел Лондон рядом.")])
         shutil.rmtree(home / "graph")
         shutil.rmtree(home / "vectors")
@@ -201,29 +201,29 @@ def test_a_store_lost_between_look_and_write_is_recovered_by_the_run_itself(quie
 
 
 def test_a_store_that_is_whole_is_left_alone(home):
-    with Parts(free_settings(home)) as parts:
-        assert [recover(parts.records, projected) for projected in parts.projections] == [0, 0]
+    with Services(free_settings(home)) as parts:
+        assert [rebuild(parts.records, projected) for projected in parts.projections] == [0, 0]
         assert process_all(parts) == []
 
 
 def test_servers_that_lost_everything_are_filled_again(tmp_path, servers, quiet, qdrant):
-    with Parts(free_settings(tmp_path / "home", servers)) as parts:
+    with Services(free_settings(tmp_path / "home", servers)) as parts:
         ingest_posts(parts, POSTS)
         ingest_files(parts, sorted((quiet[0] / "files").iterdir()))
         process_all(parts)
         for collection in qdrant.client.get_collections().collections:
             qdrant.client.delete_collection(collection.name)
         empty_graph(servers)
-        assert [said.split()[1] for said in Lookout().look(parts)] == ["vectors", "graph"]
+        assert [said.split()[1] for said in ProjectionMonitor().check(parts)] == ["vectors", "graph"]
         found = finished(parts)
     assert differences(quiet[1], found) == []
     assert loose_ends(found) == []
 
 
 def test_servers_are_looked_at_once_a_minute(tmp_path, servers, qdrant):
-    lookout, asked = Lookout(iter([0.0, 30.0, 59.0, 61.0]).__next__), []
-    with Parts(free_settings(tmp_path / "home", servers)) as parts:
+    lookout, asked = ProjectionMonitor(iter([0.0, 30.0, 59.0, 61.0]).__next__), []
+    with Services(free_settings(tmp_path / "home", servers)) as parts:
         for _ in range(4):
-            lookout.look(parts)
+            lookout.check(parts)
             asked.append(qdrant.calls["rest get_aliases"])
     assert asked == [1, 1, 1, 2]

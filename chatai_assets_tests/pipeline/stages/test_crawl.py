@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
 from chatai_assets.domain.ids import EVERY_STAGE
-from chatai_assets.domain.web_pages import Link
+from chatai_assets.domain.web_pages import WebLink
 from chatai_assets.orchestration.assets.stages import FACTS
 from chatai_assets.pipeline.stages.crawl import FRESH_S, PATIENCE_S
 from chatai_assets.storage.schema import tables as schema
@@ -49,7 +49,7 @@ PATIENT = replace(TIGHT, connect_s=5.0, silence_s=5.0, page_s=10.0, link_s=20.0)
 
 def crawling(parts, net, limits=PATIENT):
     """Let a home read pages of the small internet."""
-    return parts._opened.enter_context(WebPages(parts.parser, limits, net.world))  # noqa: SLF001
+    return parts._opened.enter_context(Crawler(parts.parser, limits, net.world))  # noqa: SLF001
 
 
 @pytest.fixture
@@ -179,8 +179,8 @@ def test_a_page_that_was_read_stays_while_its_site_is_down(small, net, monkeypat
 
 
 def test_a_page_whose_turn_does_not_come_uses_no_attempt_and_is_waited_for_a_day(embedded, net):
-    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT, gap_s=9.0, link_s=5.0))
-    crawling(embedded, net).read([Link(net.url("article"))])  # a parser child takes its time to start
+    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT, crawl_delay_s=9.0, link_s=5.0))
+    crawling(embedded, net).read([WebLink(net.url("article"))])  # a parser child takes its time to start
     ingest_posts(embedded, [post(net, f"article?{n}", number=n) for n in range(1, 4)])
     process_all(embedded, now=NOON)
     report = crawl(embedded)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from chatai_assets.operations.erasure import forget
-from chatai_assets.operations.status import redo, show
-from chatai_assets.services import Parts
+from chatai_assets.operations.status import describe_item, redo
+from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.erasure import stores
 from chatai_assets_tests.support.files import pdf
@@ -19,7 +19,7 @@ OCR = schema.post_enrichment.c.kind == "ocr"
 
 
 @pytest.fixture
-def scan(tmp_path: Path, embedded: Parts, tesseract) -> str:
+def scan(tmp_path: Path, embedded: Services, tesseract) -> str:
     """The source key of a scan that was processed; its first page has a text layer, its second is read."""
     layer = pdf(tmp_path / "layer.pdf", ["First comes the text layer"])
     ingest_files(embedded, [scanned(tmp_path / "scan.pdf", [layer, drawn(TEXT)])])
@@ -32,7 +32,7 @@ def test_a_scan_is_found_by_its_words_and_says_how_they_came_about(embedded, sca
     assert (chunk["text"], chunk["page"]) == (f"First comes the text layer\n\n{TEXT}", 1)
     assert (hit["start"], hit["end"]) == (chunk["start"], chunk["end"])
     assert rows(embedded, schema.documents)[0]["pages"] == [[1, 0, 26], [2, 28, 28 + len(TEXT)]]
-    told = show(embedded.records, scan, None)["recognised"]
+    told = describe_item(embedded.records, scan, None)["recognised"]
     assert told.pop("confidence") > 85
     assert told == {"engine": f"tesseract {tesseract.version} rus+eng", "pages": 1, "unread": {}}
 
@@ -55,13 +55,13 @@ def test_forgotten_it_leaves_nothing_of_what_was_recognised(embedded, scan):
 def test_a_revision_that_is_no_scan_is_recognised_by_nobody(embedded, scan, tmp_path):
     ingest_files(embedded, [pdf(tmp_path / "scan.pdf", ["Now it has a text layer"])])
     process_all(embedded)
-    assert show(embedded.records, scan, None)["recognised"] is None
+    assert describe_item(embedded.records, scan, None)["recognised"] is None
 
 
 def test_pages_that_a_batch_had_no_time_for_are_read_by_the_next(tmp_path, tesseract):
     """The second page is not tried in the first batch, which costs no attempt."""
     settings = free_settings(tmp_path / "home", {"CHATAI_OCR_PATIENCE_S": "1"})
-    with Parts(settings) as parts:
+    with Services(settings) as parts:
         slow = drawn(" ".join([TEXT] * 30))
         ingest_files(parts, [scanned(tmp_path / "long.pdf", [slow, drawn(TEXT)])])
         first, *_ = (

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from chatai_assets.domain.text.chunking import MOST_NEW
-from chatai_assets.operations.status import redo, show, status
+from chatai_assets.operations.status import describe_item, redo, status
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.benchmarks.edits import edited, laid_out, slope, word
 from chatai_assets_tests.support.pipeline import (
@@ -233,7 +233,7 @@ def test_a_redo_that_succeeds_takes_the_error_and_the_letter_away(parts, tmp_pat
     process_all(parts)
     row = only_document(parts)
     assert (row["status"], row["error"], row["error_code"]) == ("completed", None, None)
-    assert show(parts.records, row["source_key"], None)["dead_letters"][0]["resolved"]
+    assert describe_item(parts.records, row["source_key"], None)["dead_letters"][0]["resolved"]
 
 
 def test_a_redo_touches_one_item_and_changes_nothing(parts):

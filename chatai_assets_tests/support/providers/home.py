@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatai_assets.adapters.models.base import Question
-from chatai_assets.services import Parts
+from chatai_assets.adapters.models.base import ModelInput
+from chatai_assets.services import Services
 from chatai_assets.settings import read_settings
 from chatai_assets_tests.support.providers.server import ProviderServer
 
 AMPLE = {"CHATAI_QUOTA_MINUTE": "1000000", "CHATAI_QUOTA_HOUR": "1000000", "CHATAI_QUOTA_DAY": "1000000"}
 
 
-def parts_at(server: ProviderServer, home: Path, **variables: str) -> Parts:
+def parts_at(server: ProviderServer, home: Path, **variables: str) -> Services:
     """Return the parts of a home that asks this server."""
     usual = {
         "CHATAI_HOME": str(home),
@@ -21,9 +21,9 @@ def parts_at(server: ProviderServer, home: Path, **variables: str) -> Parts:
         "CHATAI_EMBEDDER": "gigachat",
         "CHATAI_EXTRACTOR": "openrouter",
     }
-    return Parts(read_settings(usual | AMPLE | server.environment() | variables))
+    return Services(read_settings(usual | AMPLE | server.environment() | variables))
 
 
-def asked(*texts: str, tenant: str = "t") -> list[Question]:
+def asked(*texts: str, tenant: str = "t") -> list[ModelInput]:
     """Return questions of one tenant."""
-    return [Question(tenant, text) for text in texts]
+    return [ModelInput(tenant, text) for text in texts]

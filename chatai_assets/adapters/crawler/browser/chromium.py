@@ -37,7 +37,7 @@ Ask = Callable[[int, str, dict[str, str]], Awaitable[Message]]
 """Page, URL and headers -> the parent's answer."""
 
 
-class Pages:
+class ChromiumRenderer:
     """A browser that shows pages, each in a context of its own: cookies and storage end with it.
 
     Args:

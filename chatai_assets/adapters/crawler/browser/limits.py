@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-class NotShown(Exception):
+class RenderError(Exception):
     """A page could not be shown; says why in a word or two, without the page's address."""
 
 
@@ -30,9 +30,9 @@ class BrowserLimits:
     pages: int = 4
     page_s: float = 15.0
     settle_s: float = 5.0
-    parts: int = 100
-    part_bytes: int = 4 << 20
-    parts_bytes: int = 20 << 20
+    subresources: int = 100
+    subresource_bytes: int = 4 << 20
+    subresources_bytes: int = 20 << 20
     html_bytes: int = 10 << 20
     memory_bytes: int = 1 << 30
     start_s: float = 60.0

@@ -18,9 +18,9 @@ from typing import Any, Self
 
 import psutil
 
-from chatai_assets.adapters.crawler.browser.limits import BrowserLimits, NotShown
+from chatai_assets.adapters.crawler.browser.limits import BrowserLimits, RenderError
 from chatai_assets.adapters.crawler.browser.protocol import Message, next_message
-from chatai_assets.adapters.crawler.exchange import Answer
+from chatai_assets.adapters.crawler.exchange import WebResponse
 from chatai_assets.adapters.sandbox.process import environment
 from chatai_assets.adapters.sandbox.protocol import packed
 
@@ -61,14 +61,14 @@ class BrowserProcess:
             process = await _spawned(folder)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise NotShown(f"no process ({type(error).__name__})") from error
+            raise RenderError(f"no process ({type(error).__name__})") from error
         child = cls(limits, process, folder)
         try:
             async with asyncio.timeout(limits.start_s):
                 await child._open()
-        except (TimeoutError, NotShown) as error:
+        except (TimeoutError, RenderError) as error:
             await child.end()
-            raise NotShown("the browser does not start") from error
+            raise RenderError("the browser does not start") from error
         except BaseException:
             await child.end()
             raise
@@ -79,7 +79,7 @@ class BrowserProcess:
         """Whether it can show another page."""
         return self._is_alive
 
-    async def show(self, answer: Answer, ask: Ask) -> str:
+    async def show(self, answer: WebResponse, ask: Ask) -> str:
         """Return a page as it is after its scripts have run, as HTML.
 
         Raises:
@@ -94,7 +94,7 @@ class BrowserProcess:
                 return await shown
         except TimeoutError as error:
             await self.end()
-            raise NotShown("the browser does not answer") from error
+            raise RenderError("the browser does not answer") from error
         finally:
             del self._shown[number]
 
@@ -116,7 +116,7 @@ class BrowserProcess:
     async def _open(self) -> None:
         self._send({"program": find_chromium(), "limits": asdict(self._limits)})
         if await self._next() is None:
-            raise NotShown("the browser ended")
+            raise RenderError("the browser ended")
         self._begin(self._listen())
 
     async def _listen(self) -> None:
@@ -131,7 +131,7 @@ class BrowserProcess:
             self._is_alive = False
             for shown, _ in self._shown.values():
                 if not shown.done():
-                    shown.set_exception(NotShown("the browser ended"))
+                    shown.set_exception(RenderError("the browser ended"))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -148,7 +148,7 @@ class BrowserProcess:
         if shown is None or shown.done():
             return
         if message["html"] is None:
-            shown.set_exception(NotShown("the page failed"))
+            shown.set_exception(RenderError("the page failed"))
         else:
             shown.set_result(message["html"])
 

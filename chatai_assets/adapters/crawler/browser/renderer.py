@@ -13,14 +13,14 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 
-from chatai_assets.adapters.crawler.browser.limits import BrowserLimits, NotShown
+from chatai_assets.adapters.crawler.browser.limits import BrowserLimits, RenderError
 from chatai_assets.adapters.crawler.browser.process import BrowserProcess
 from chatai_assets.adapters.crawler.browser.protocol import Message
-from chatai_assets.adapters.crawler.exchange import Answer
-from chatai_assets.adapters.crawler.fetcher import Fetching
-from chatai_assets.adapters.crawler.limits import PageFault, WebLimits
-from chatai_assets.adapters.crawler.robots import KnownRules
-from chatai_assets.adapters.crawler.transport import World
+from chatai_assets.adapters.crawler.exchange import WebResponse
+from chatai_assets.adapters.crawler.fetcher import Fetcher
+from chatai_assets.adapters.crawler.limits import CrawlLimits, FetchError
+from chatai_assets.adapters.crawler.robots import RobotsCache
+from chatai_assets.adapters.crawler.transport import NetworkPolicy
 from chatai_assets.observability import PAGE_NOT_SHOWN, PAGE_UNFORESEEN, log
 
 SHOWN = frozenset({"text/html", "application/xhtml+xml"})
@@ -30,7 +30,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 REFUSED: Message = {"refused": True}
 
 
-class Showing:
+class Renderer:
     """A browser that starts with the first page, and again after it died; used from one event loop.
 
     Args:
@@ -38,16 +38,16 @@ class Showing:
         rules: what is known of sites already.
     """
 
-    def __init__(self, world: World, limits: WebLimits, browser: BrowserLimits, rules: KnownRules) -> None:
+    def __init__(self, world: NetworkPolicy, limits: CrawlLimits, browser: BrowserLimits, rules: RobotsCache) -> None:
         self._limits = browser
         of_parts = replace(
             limits,
-            body_bytes=browser.part_bytes,
+            body_bytes=browser.subresource_bytes,
             page_s=min(limits.page_s, browser.page_s),
-            gap_s=0.0,
-            longest_gap_s=0.0,
+            crawl_delay_s=0.0,
+            max_crawl_delay_s=0.0,
         )
-        self._fetching = Fetching(world, of_parts, types=None, rules=rules)
+        self._fetching = Fetcher(world, of_parts, types=None, rules=rules)
         self._room = asyncio.Semaphore(browser.pages)
         self._starting = asyncio.Lock()
         self._process: BrowserProcess | None = None
@@ -59,7 +59,7 @@ class Showing:
             await self._process.end()
         self._fetching.close()
 
-    async def shown(self, answer: Answer) -> Answer | None:
+    async def shown(self, answer: WebResponse) -> WebResponse | None:
         """Return a page with the HTML that its scripts have made of it; None if it cannot be shown."""
         if answer.media_type not in SHOWN:
             return None
@@ -67,7 +67,7 @@ class Showing:
             async with self._room:
                 process = await self._running()
                 html = await process.show(answer, _Visit(self._fetching, self._limits).part)
-        except NotShown as reason:
+        except RenderError as reason:
             log.warning(PAGE_NOT_SHOWN, reason=str(reason))
             return None
         # Whatever the page declares its letters to be: they are UTF-8 now, and a mark goes before declarations.
@@ -80,7 +80,7 @@ class Showing:
             if self._process:
                 await self._process.end()
             if time.monotonic() < self._resting_until:
-                raise NotShown("the browser did not start a moment ago")
+                raise RenderError("the browser did not start a moment ago")
             self._process, self._resting_until = None, time.monotonic() + self._limits.rest_s
             self._process = await BrowserProcess.start(self._limits)
             self._resting_until = 0.0
@@ -90,10 +90,10 @@ class Showing:
 class _Visit:
     """What one page asks for, within its limits."""
 
-    def __init__(self, fetching: Fetching, limits: BrowserLimits) -> None:
+    def __init__(self, fetching: Fetcher, limits: BrowserLimits) -> None:
         self._fetching = fetching
-        self._parts_left = limits.parts
-        self._bytes_left = limits.parts_bytes
+        self._parts_left = limits.subresources
+        self._bytes_left = limits.subresources_bytes
 
     async def part(self, url: str, headers: Mapping[str, str]) -> Message:
         """Return what to answer."""
@@ -102,7 +102,7 @@ class _Visit:
             return REFUSED
         try:
             answer = await self._fetching.page(url, headers, _itself)
-        except PageFault:
+        except FetchError:
             return REFUSED
         except Exception as error:  # noqa: BLE001 (as for pages: hostile answers make libraries raise anything)
             log.warning(PAGE_UNFORESEEN, error_class=type(error).__name__)
@@ -113,5 +113,5 @@ class _Visit:
         return REFUSED if self._bytes_left < 0 else {"status": answer.status, "headers": told, "body": body}
 
 
-async def _itself(answer: Answer) -> Answer:
+async def _itself(answer: WebResponse) -> WebResponse:
     return answer

@@ -28,7 +28,7 @@ from chatai_assets.adapters.sandbox.protocol import received
 from chatai_assets.adapters.sandbox.worker import private_pipes, send
 
 if TYPE_CHECKING:
-    from chatai_assets.adapters.crawler.browser.chromium import Pages
+    from chatai_assets.adapters.crawler.browser.chromium import ChromiumRenderer
 
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST_MESSAGE = 1 << 30
@@ -55,14 +55,14 @@ async def serve(opening: Message, requests: BinaryIO, answers: BinaryIO) -> None
     bound(resource.RLIMIT_DATA, limits.memory_bytes)
     bound(resource.RLIMIT_CORE, 0)
     # Its libraries start threads, and a process with threads cannot leave the network.
-    from chatai_assets.adapters.crawler.browser.chromium import Pages
+    from chatai_assets.adapters.crawler.browser.chromium import ChromiumRenderer
 
     stream = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(stream)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, requests)
     conversation = Conversation(answers)
     tasks: set[asyncio.Task[None]] = set()
-    async with Pages(limits, opening["program"], conversation.ask, on_loss=end_at_once) as pages:
+    async with ChromiumRenderer(limits, opening["program"], conversation.ask, on_loss=end_at_once) as pages:
         send(answers, {"ready": True})
         while (message := await next_message(stream, LONGEST_MESSAGE)) is not None:
             if "part" in message:
@@ -74,7 +74,7 @@ async def serve(opening: Message, requests: BinaryIO, answers: BinaryIO) -> None
             task.cancel()
 
 
-async def show(pages: Pages, message: Message, answers: BinaryIO) -> None:
+async def show(pages: ChromiumRenderer, message: Message, answers: BinaryIO) -> None:
     """Show one page and say what it is."""
     send(answers, {"page": message["page"], "html": await pages.shown(message)})
 

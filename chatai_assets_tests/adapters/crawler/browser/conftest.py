@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
-from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets_tests.support.hostile_web import TIGHT, Internet
 
@@ -15,16 +15,16 @@ PATIENT = BrowserLimits(page_s=30.0, end_s=5.0)
 """On a machine that is busy with other things."""
 LIMITS = replace(TIGHT, link_s=90.0)
 
-Shown = Callable[[BrowserLimits], AbstractContextManager[WebPages]]
+Shown = Callable[[BrowserLimits], AbstractContextManager[Crawler]]
 
 
 @pytest.fixture
 def showing(net: Internet, page_parser: ParserPool, browser: None) -> Shown:
     """Limits of the browser -> a reader that shows pages in it before it reads them."""
-    return lambda limits: WebPages(page_parser, LIMITS, net.world, limits)
+    return lambda limits: Crawler(page_parser, LIMITS, net.world, limits)
 
 
 @pytest.fixture
-def shown(showing: Shown) -> Iterator[WebPages]:
+def shown(showing: Shown) -> Iterator[Crawler]:
     with showing(PATIENT) as made:
         yield made

@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 
 from chatai_assets.adapters.crawler.browser.launch_flags import ARGUMENTS
 from chatai_assets.adapters.crawler.browser.process import find_chromium
-from chatai_assets.adapters.crawler.crawler import WebPages
-from chatai_assets.domain.web_pages import Link
+from chatai_assets.adapters.crawler.crawler import Crawler
+from chatai_assets.domain.web_pages import WebLink
 from chatai_assets_tests.adapters.crawler.browser.conftest import PATIENT, Shown
 from chatai_assets_tests.support.browser_pages import SENTENCE, attempts, scripted
 from chatai_assets_tests.support.hostile_web import ANSWERS, INNER, Internet, redirect
@@ -84,19 +84,19 @@ def trapped(net: Internet) -> Iterator[None]:
     assert net.outside == []
 
 
-def test_no_script_reaches_an_inner_server(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_no_script_reaches_an_inner_server(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ANSWERS, "hostile", scripted(attempts(net.site.port, INNER)))
     with trapped(net):
-        (found,) = shown.read([Link(net.url("hostile"))])
+        (found,) = shown.read([WebLink(net.url("hostile"))])
     assert found.text.startswith(f"Достигнуто серверов: 0. {SENTENCE}")
 
 
 @pytest.mark.parametrize("way", LEAVING)
-def test_no_page_leads_the_browser_elsewhere(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch, way: str):
+def test_no_page_leads_the_browser_elsewhere(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch, way: str):
     script = LEAVING[way].replace("{inner}", f"http://{INNER}:{net.site.port}/article")
     monkeypatch.setitem(ANSWERS, "leaving", scripted(f"write('{SENTENCE}'); {script}"))
     with trapped(net):
-        shown.read([Link(net.url("leaving"))])
+        shown.read([WebLink(net.url("leaving"))])
 
 
 def test_a_browser_that_is_asked_directly_reaches_nothing(net: Internet, browser: None, tmp_path: Path):
@@ -126,25 +126,25 @@ def asks(monkeypatch: pytest.MonkeyPatch, paths: list[str], options: str = "{}")
     monkeypatch.setitem(ANSWERS, "asking", scripted(script))
 
 
-def said(pages: WebPages, url: str) -> str:
-    return pages.read([Link(url)])[0].text.partition(". ")[0]
+def said(pages: Crawler, url: str) -> str:
+    return pages.read([WebLink(url)])[0].text.partition(". ")[0]
 
 
 def test_a_page_may_ask_for_so_many_parts(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
     asks(monkeypatch, [f"/text?{n}" for n in range(9)])
-    with showing(replace(PATIENT, parts=3)) as pages:
+    with showing(replace(PATIENT, subresources=3)) as pages:
         assert said(pages, net.url("asking")).count("nothing") == 6
     assert sum(asked.path.startswith("/text") for asked in net.site.asked) == 3
 
 
 def test_a_page_may_ask_for_so_many_bytes(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
     asks(monkeypatch, [f"/article?{n}" for n in range(9)])
-    with showing(replace(PATIENT, parts_bytes=2_000)) as pages:
+    with showing(replace(PATIENT, subresources_bytes=2_000)) as pages:
         assert said(pages, net.url("asking")).count("nothing") >= 6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds private memory")
-def test_a_page_may_take_so_much_memory(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_a_page_may_take_so_much_memory(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     taking = "for (;;) taken.push(new Uint8Array(1 << 26).fill(1))"
     script = f"const taken = []; try {{ {taking} }} catch {{}} write(`Взято: ${{taken.length * 64}}. {SENTENCE}`)"
     monkeypatch.setitem(ANSWERS, "greedy", scripted(script))
@@ -153,7 +153,7 @@ def test_a_page_may_take_so_much_memory(net: Internet, shown: WebPages, monkeypa
     assert logs or 0 < int(told.removeprefix("Взято: ")) <= PATIENT.memory_bytes >> 20
 
 
-def test_parts_are_asked_for_as_pages_are(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_parts_are_asked_for_as_pages_are(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     port = net.site.port
     closed = f"http://robots-closed.example:{port}/robots-closed"
     paths = ["/gone", "/giant", "/bomb", closed, "/chain/6", "ftp://site.example/", f"http://site.example:{port}/text"]
@@ -163,7 +163,7 @@ def test_parts_are_asked_for_as_pages_are(net: Internet, shown: WebPages, monkey
     assert closed not in {f"http://{asked.headers['host']}{asked.path}" for asked in net.site.asked}
 
 
-def test_nothing_is_sent_but_questions(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_sent_but_questions(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     asks(monkeypatch, ["/text"], "{method: 'POST', body: 'x'}")
     assert said(shown, net.url("asking")) == "Ответы: nothing"
     asks(monkeypatch, ["/text"], "{credentials: 'include', headers: {Authorization: 'x', Cookie: 'a=b'}}")
@@ -173,7 +173,7 @@ def test_nothing_is_sent_but_questions(net: Internet, shown: WebPages, monkeypat
 
 
 def test_a_part_of_another_site_says_whose_page_it_is_for(
-    net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch
+    net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch
 ):
     answer = ANSWERS["text"].replace(b"200 X\r\n", b"200 X\r\nAccess-Control-Allow-Origin: *\r\nSet-Cookie: a=b\r\n")
     monkeypatch.setitem(ANSWERS, "open", answer)
@@ -183,7 +183,7 @@ def test_a_part_of_another_site_says_whose_page_it_is_for(
     assert asked.headers["origin"] == net.url("").rstrip("/")
 
 
-def test_where_a_redirect_leads_is_told_to_nobody(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_where_a_redirect_leads_is_told_to_nobody(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ANSWERS, "inwards", redirect(f"http://{INNER}:{net.site.port}/article"))
     asks(monkeypatch, ["/inwards"])
     with trapped(net):

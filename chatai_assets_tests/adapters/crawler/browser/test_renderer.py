@@ -21,9 +21,9 @@ from structlog.testing import capture_logs
 
 from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
 from chatai_assets.adapters.crawler.browser.process import MODULE
-from chatai_assets.adapters.crawler.crawler import WebPages
+from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.adapters.sandbox.pool import ParserPool
-from chatai_assets.domain.web_pages import Link
+from chatai_assets.domain.web_pages import WebLink
 from chatai_assets.observability import PAGE_NOT_SHOWN
 from chatai_assets_tests.adapters.crawler.browser.conftest import LIMITS, PATIENT, Shown
 from chatai_assets_tests.support.browser_pages import PLAIN, SENTENCE, scripted
@@ -53,9 +53,9 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-def text_of(pages: WebPages, url: str) -> str:
-    (found,) = pages.read([Link(url)])
-    assert found.fault is None
+def text_of(pages: Crawler, url: str) -> str:
+    (found,) = pages.read([WebLink(url)])
+    assert found.error_code is None
     return found.text
 
 
@@ -73,18 +73,18 @@ def browsers() -> list[psutil.Process]:
     return [each for each, told in known if "chrom" in told["name"] and told["status"] != psutil.STATUS_ZOMBIE]
 
 
-def test_a_text_that_scripts_write_is_read(net: Internet, shown: WebPages):
+def test_a_text_that_scripts_write_is_read(net: Internet, shown: Crawler):
     assert text_of(shown, net.url("written")).startswith(f"Просто текст о Луне. {SENTENCE}")
     assert [asked.path for asked in net.site.asked] == ["/robots.txt", "/written", "/text"]
     assert net.outside == []
 
 
-def test_without_a_browser_that_page_says_nothing(net: Internet, pages: WebPages):
-    assert pages.read([Link(net.url("written"))])[0].fault == "no_text"
+def test_without_a_browser_that_page_says_nothing(net: Internet, pages: Crawler):
+    assert pages.read([WebLink(net.url("written"))])[0].error_code == "no_text"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has namespaces")
-def test_a_browser_has_no_network(net: Internet, shown: WebPages):
+def test_a_browser_has_no_network(net: Internet, shown: Crawler):
     text_of(shown, net.url("article"))
     networks = {Path(f"/proc/{each.pid}/ns/net").readlink() for each in browsers()}
     assert networks
@@ -93,12 +93,12 @@ def test_a_browser_has_no_network(net: Internet, shown: WebPages):
     assert [line.split(":")[0].strip() for line in devices] == ["lo"]
 
 
-def test_plain_text_is_not_shown(net: Internet, shown: WebPages):
+def test_plain_text_is_not_shown(net: Internet, shown: Crawler):
     assert text_of(shown, net.url("text")) == "Просто текст о Луне."
     assert browsers() == []
 
 
-def test_letters_of_another_code_are_right(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_letters_of_another_code_are_right(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     html = f"<meta charset=windows-1251><body><article><p>{PLAIN}</p></article>".encode("cp1251")
     monkeypatch.setitem(ANSWERS, "old", page(html))
     assert text_of(shown, net.url("old")) == PLAIN
@@ -109,18 +109,18 @@ def test_a_page_of_a_safe_site_is_shown(
 ):
     port, roots = tls_site
     world = replace(net.world, ports=frozenset({port}), permits=lambda _address, _port: True, tls=roots)
-    with nothing_refused_to_be_shown(), WebPages(page_parser, LIMITS, world, PATIENT) as pages:
+    with nothing_refused_to_be_shown(), Crawler(page_parser, LIMITS, world, PATIENT) as pages:
         assert text_of(pages, f"https://site.example:{port}/").startswith("Кратер на Луне")
 
 
-def test_many_pages_share_a_browser(net: Internet, shown: WebPages):
+def test_many_pages_share_a_browser(net: Internet, shown: Crawler):
     with nothing_refused_to_be_shown():
-        found = shown.read([Link(net.url("written", f"site{n}.site.example")) for n in range(6)])
+        found = shown.read([WebLink(net.url("written", f"site{n}.site.example")) for n in range(6)])
     assert all(SENTENCE in each.text for each in found)
     assert len([child for child in psutil.Process().children() if MODULE in child.cmdline()]) == 1
 
 
-def test_nothing_of_a_page_is_kept_for_the_next(net: Internet, shown: WebPages, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_of_a_page_is_kept_for_the_next(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     script = f"""
     write(`Было: ${{document.cookie.includes('mark')}} ${{localStorage.mark}}. {SENTENCE}`);
     document.cookie = 'mark=1'; localStorage.mark = 1"""
@@ -145,7 +145,7 @@ def test_a_page_that_is_never_there_is_read_as_it_was_fetched(net: Internet, sho
         assert SENTENCE in text_of(pages, net.url("written"))
 
 
-def test_a_browser_that_dies_costs_no_page(net: Internet, shown: WebPages):
+def test_a_browser_that_dies_costs_no_page(net: Internet, shown: Crawler):
     text_of(shown, net.url("written"))
     victims = browsers()
     assert victims
@@ -160,7 +160,7 @@ def test_a_browser_that_dies_costs_no_page(net: Internet, shown: WebPages):
 def test_a_browser_that_does_not_start_is_tried_once(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("chatai_assets.adapters.crawler.browser.process.MODULE", "chatai_assets.nowhere")
     with capture_logs() as logs, showing(PATIENT) as pages:
-        assert {each.fault for each in pages.read([Link(net.url(f"article?{n}")) for n in range(3)])} == {None}
+        assert {each.error_code for each in pages.read([WebLink(net.url(f"article?{n}")) for n in range(3)])} == {None}
     reasons = [line["reason"] for line in logs if line["event"] == PAGE_NOT_SHOWN]
     assert reasons == ["the browser does not start", *["the browser did not start a moment ago"] * 2]
 
