@@ -48,7 +48,7 @@ def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun
 
 
 def owner_that_ended() -> str:
-    code = "from chatai_assets.pipeline.worker_id import new_owner; print(new_owner())"
+    code = "from chatai_assets.pipeline.worker_id import new_lease_token; print(new_lease_token())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -33,7 +33,7 @@ CHAT_NANO = 17 * 100_000 + 3 * 200_000
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(retries, "FIRST_CALL_BACKOFF_S", 0.01)
     with provider_server() as running:
         yield running
 

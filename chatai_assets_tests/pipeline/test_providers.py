@@ -31,7 +31,7 @@ from chatai_assets_tests.support.providers.server import provider_server
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(retries, "FIRST_CALL_BACKOFF_S", 0.01)
     with provider_server() as running:
         yield running
 

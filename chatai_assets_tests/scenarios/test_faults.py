@@ -73,7 +73,7 @@ def test_the_command_that_is_told_to_stop_gives_back_what_it_has(tmp_path):
 
 
 def test_stores_and_providers_that_fail_at_one_call_in_ten_lose_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(retries, "FIRST_CALL_BACKOFF_S", 0.01)
     seed = SystemRandom().randrange(10_000)
     print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
     outcome = lossy.run_all(tmp_path, items=40, rate=0.1, seed=seed, lease_s=1.0)

@@ -125,7 +125,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
 
 def test_a_dead_owner_is_freed_and_a_living_one_is_not(records):
     bring(records, arrival(1), arrival(2))
-    command = "from chatai_assets.pipeline.worker_id import new_owner; print(new_owner())"
+    command = "from chatai_assets.pipeline.worker_id import new_lease_token; print(new_lease_token())"
     dead = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.strip()
     living = new_lease_token()
     claim(records, dead, 1)

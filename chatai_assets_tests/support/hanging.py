@@ -69,5 +69,5 @@ def parts_with_hanging_tagger(settings: Settings) -> Services:
     return parts
 
 
-setattr(resources, "open_parts", parts_with_hanging_tagger)  # noqa: B010 - not a name for others to import
+setattr(resources, "open_services", parts_with_hanging_tagger)  # noqa: B010 - not a name for others to import
 defs = build_defs(read_settings())

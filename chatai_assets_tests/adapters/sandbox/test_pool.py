@@ -191,9 +191,9 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 )
 def test_a_confined_process_may_only_read(attempt: str, tmp_path: Path) -> None:
     program = (
-        "import os; from chatai_assets.adapters.sandbox.confinement import confine\n"
+        "import os; from chatai_assets.adapters.sandbox.confinement import drop_privileges\n"
         "from chatai_assets.adapters.parsers.limits import ParserLimits\n"
-        f"confine(ParserLimits(), os.getppid())\ntry:\n    {attempt}\nexcept PermissionError:\n    print('refused')"
+        f"drop_privileges(ParserLimits(), os.getppid())\ntry:\n    {attempt}\nexcept PermissionError:\n    print('refused')"
     )
     environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(

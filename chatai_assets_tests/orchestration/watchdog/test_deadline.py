@@ -18,16 +18,16 @@ HOLDS_THE_GIL = """
 import subprocess, sys
 from collections import deque
 from itertools import repeat
-from chatai_assets.orchestration.deadlines import deadline
-from chatai_assets.orchestration.watchdog import watchdog
-with watchdog().attending("run", ["{}"]), deadline(0.3, "a loop", "", watchdog(), grace_s=0.3):
+from chatai_assets.orchestration.watchdog.client import watchdog
+from chatai_assets.orchestration.watchdog.deadline import deadline
+with watchdog().watching("run", ["{}"]), deadline(0.3, "a loop", "", watchdog(), grace_s=0.3):
     print(subprocess.Popen(["sleep", "1000"]).pid, flush=True)
     deque(repeat(0), maxlen=0)  # loops in C for ever and never looks at signals
 """
 IS_DEAF = """
 import signal, time
-from chatai_assets.orchestration.watchdog import Watchdog
-with Watchdog(stop_s=0.5).attending("", ["{}"]):
+from chatai_assets.orchestration.watchdog.client import Watchdog
+with Watchdog(stop_s=0.5).watching("", ["{}"]):
     signal.signal(signal.SIGINT, lambda *_: None)
     print("here", flush=True)
     time.sleep(100)

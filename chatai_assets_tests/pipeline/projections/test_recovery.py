@@ -31,9 +31,9 @@ EDITS = corpus.edits(3, POSTS, 0.3)
 KILLED_IN_RECOVERY = """
 import os, signal, sys
 from pathlib import Path
-from chatai_assets.adapters.records import ledger
-from chatai_assets.assembly import Parts
-from chatai_assets.stages import losses
+from chatai_assets.pipeline.projections import recovery
+from chatai_assets.services import Services
+from chatai_assets.storage import projection_ledger
 from chatai_assets_tests.support.pipeline import free_settings
 
 def mortal(function, passings):
@@ -45,13 +45,13 @@ def mortal(function, passings):
     mortal.left = passings
     return wrapped
 
-losses.ITEMS = losses.HOLDINGS = 20
+recovery.ITEMS = recovery.HOLDINGS = 20
 name, passings = sys.argv[2], int(sys.argv[3])
-module = ledger if hasattr(ledger, name) else losses
+module = recovery if hasattr(recovery, name) else projection_ledger
 setattr(module, name, mortal(getattr(module, name), passings))
-with Parts(free_settings(Path(sys.argv[1]))) as parts:
-    for projected in parts.projections:
-        losses.recover(parts.records, projected)
+with Services(free_settings(Path(sys.argv[1]))) as services:
+    for probe in services.projections:
+        recovery.rebuild(services.records, probe)
 """
 
 
@@ -159,12 +159,12 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
 
 @pytest.mark.parametrize("day", ["empty", "first day"])
 @pytest.mark.parametrize(
-    ("name", "passings"), [("forget", 1), ("suspect", 1), ("set_marks", 0)], ids=["forget", "suspect", "set marks"]
+    ("name", "passings"), [("forget", 1), ("mark_unknown", 1), ("set_generations", 0)], ids=["forget", "suspect", "set marks"]
 )
 def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name, passings, day):
     for store in ("graph", "vectors"):
         shutil.rmtree(home / store) if day == "empty" else restored(home, quiet[0] / day, store)
-    if not (day == "empty" and name == "suspect"):
+    if not (day == "empty" and name == "mark_unknown"):
         command = [sys.executable, "-c", KILLED_IN_RECOVERY, str(home), name, str(passings)]
         assert subprocess.run(command, check=False).returncode == -9
     with Services(free_settings(home)) as parts:

@@ -22,7 +22,7 @@ def running_server() -> Iterator[ProviderServer]:
 @pytest.fixture
 def server(running_server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> ProviderServer:
     """The server without a past."""
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(retries, "FIRST_CALL_BACKOFF_S", 0.02)
     running_server.reset()
     return running_server
 

@@ -181,9 +181,9 @@ def test_nothing_is_left_of_a_browser(
 def test_a_browser_ends_with_whoever_started_it(browser: None, temporary: Path):
     program = f"""
 import asyncio, tempfile
-from chatai_assets.adapters.web.browser.limits import BrowserLimits
-from chatai_assets.adapters.web.browser.process import MODULE
-from chatai_assets.adapters.web.browser.process import BrowserProcess
+from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
+from chatai_assets.adapters.crawler.browser.process import MODULE
+from chatai_assets.adapters.crawler.browser.process import BrowserProcess
 tempfile.tempdir = {str(temporary)!r}
 async def main():
     await BrowserProcess.start(BrowserLimits())
