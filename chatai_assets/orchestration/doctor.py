@@ -18,7 +18,7 @@ import dagster as dg
 from chatai_assets.adapters.crawler.browser.limits import RenderError
 from chatai_assets.adapters.crawler.browser.process import check_browser, find_chromium
 from chatai_assets.adapters.models.base import HealthCheck, ModelInput
-from chatai_assets.adapters.parsers.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
+from chatai_assets.adapters.ocr.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
 from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.services import Services, open_services

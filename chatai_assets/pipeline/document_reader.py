@@ -13,9 +13,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from chatai_assets.adapters.ocr.tesseract import NoTesseract, Tesseract, find_tesseract
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import OcrLimits, ParserLimits
-from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
 from chatai_assets.adapters.sandbox.pool import ParserPool, answer_in, textless
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, OcrTimeBudgetExceeded, UnreadableDocument

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from chatai_assets.adapters.ocr.tesseract import Tesseract
 from chatai_assets.adapters.parsers.limits import OcrLimits
-from chatai_assets.adapters.parsers.tesseract import Tesseract
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument, sentence
 from chatai_assets.domain.errors import ChatAIError, ChildKilled, OcrTimeBudgetExceeded, UnreadableDocument

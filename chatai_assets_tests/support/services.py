@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 
 from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
-from chatai_assets.adapters.parsers.tesseract import NoTesseract, Tesseract, find_tesseract
+from chatai_assets.adapters.ocr.tesseract import NoTesseract, Tesseract, find_tesseract
 from chatai_assets.files.locks import CheckLock
 from chatai_assets_tests.support.qdrant_wire import Served, qdrant_wire
 from chatai_assets_tests.support.scans import MissingFont, font

@@ -1,4 +1,4 @@
-"""What a file is, by its content; its name only decides between kinds of text."""
+"""Detects the format of a file from its content; the name only decides between text formats."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import zipfile
 from pathlib import Path, PurePath
 
 from chatai_assets.adapters.parsers.encodings import blocks_of, codec_of_bytes
+from chatai_assets.adapters.parsers.formats import BINARY_SUFFIXES, FORMATS, HTML_SUFFIXES, TEXT_SUFFIXES
 from chatai_assets.domain.errors import UnreadableDocument
 
 HEAD_BYTES = 2**16
-PDF_MARK_WITHIN = 1024
 CONTENT_TYPES_BYTES = 2**20
 OLE2 = bytes.fromhex("d0cf11e0a1b11ae1")
 OLE2_STREAMS = (
@@ -20,7 +20,7 @@ OLE2_STREAMS = (
     ("PowerPoint Document", "ppt"),
     ("__substg1.0_", "msg"),
 )
-SIGNATURES = (
+UNREADABLE_SIGNATURES = (
     (b"{\\rtf", "rtf"),
     (b"GIF8", "gif"),
     (b"RIFF", "riff media"),
@@ -37,37 +37,15 @@ SIGNATURES = (
     (b"OggS", "ogg"),
     (b"PAR1", "parquet"),
 )
-IMAGES = (
-    (re.compile(rb"\x89PNG"), "png"),
-    (re.compile(rb"\xff\xd8\xff"), "jpeg"),
-    (re.compile(rb"II\*\x00|MM\x00\*"), "tiff"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp"),
-)
 OPEN_DOCUMENT = re.compile(r"application/(?:vnd\.oasis\.opendocument\.(\w+)|(epub)\+zip)")
 OPEN_DOCUMENT_NAMES = {"text": "odt", "spreadsheet": "ods", "presentation": "odp"}
-MAIN_PARTS = (
-    ("wordprocessingml.document.main+xml", "docx"),
-    ("wordprocessingml.template.main+xml", "docx"),
-    ("ms-word.document.macroenabled.main+xml", "docx"),
-    ("ms-word.template.macroenabledtemplate.main+xml", "docx"),
-    ("spreadsheetml.sheet.main+xml", "xlsx"),
-    ("spreadsheetml.template.main+xml", "xlsx"),
-    ("ms-excel.sheet.macroenabled.main+xml", "xlsx"),
-    ("ms-excel.sheet.binary", "xlsb"),
-    ("presentationml", "pptx"),
+UNREADABLE_CONTENT_TYPES = (("ms-excel.sheet.binary", "xlsb"), ("presentationml", "pptx"))
+"""Office formats without a reader, named in the error; the content types of ``formats`` are tried first."""
+OFFICE_FORMATS = tuple(spec for spec in FORMATS if spec.content_types)
+CONTENT_TYPES = (
+    *((content_type, spec.name) for spec in OFFICE_FORMATS for content_type in spec.content_types),
+    *UNREADABLE_CONTENT_TYPES,
 )
-READABLE_ARCHIVES = frozenset({"docx", "xlsx"})
-TEXT_SUFFIXES = {
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "text",
-    ".text": "text",
-    ".log": "text",
-}
-HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
-BINARY_SUFFIXES = frozenset({".pdf", ".docx", ".xlsx"})
 HTML_OPENING = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.DOTALL | re.IGNORECASE
 )
@@ -96,37 +74,35 @@ def detect_file_type(path: Path, name: str) -> str:
     suffix = PurePath(name).suffix.lower()
     if not head:
         raise UnreadableDocument("empty_file", "0 bytes")
-    if b"%PDF-" in head[:PDF_MARK_WITHIN]:
-        return "pdf"
+    for spec in FORMATS:
+        if spec.signature is not None and spec.signature.match(head):
+            return spec.name
     if head.startswith(b"PK"):
-        return archive_format(path, suffix)
+        return detect_archive_format(path, suffix)
     if head.startswith(OLE2):
-        raise ole2_fault(path)
-    for opening, kind in IMAGES:
-        if opening.match(head):
-            return kind
-    for signature, kind in SIGNATURES:
+        raise ole2_error(path)
+    for signature, kind in UNREADABLE_SIGNATURES:
         if head.startswith(signature):
             raise UnreadableDocument("unsupported_type", kind)
-    return text_format(head, suffix)
+    return detect_text_format(head, suffix)
 
 
-def archive_format(path: Path, suffix: str) -> str:
-    """Return which office format a zip archive holds."""
+def detect_archive_format(path: Path, suffix: str) -> str:
+    """Return which Office format a zip archive holds."""
     try:
         with zipfile.ZipFile(path) as archive:
-            kind = archive_kind(archive)
+            kind = find_archive_kind(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise UnreadableDocument("corrupt", f"damaged zip archive ({type(error).__name__})") from error
-    if kind in READABLE_ARCHIVES:
+    if any(spec.name == kind for spec in OFFICE_FORMATS):
         return kind
     if kind == "zip" and suffix in BINARY_SUFFIXES:
         raise UnreadableDocument("corrupt", f"a zip archive without the parts of a {suffix[1:]}")
     raise UnreadableDocument("unsupported_type", kind)
 
 
-def archive_kind(archive: zipfile.ZipFile) -> str:
-    """Return the kind of an archive by its own declarations, ``"zip"`` where it makes none."""
+def find_archive_kind(archive: zipfile.ZipFile) -> str:
+    """Return the kind of an archive as it declares it, ``"zip"`` if it declares none."""
     names = set(archive.namelist())
     if "mimetype" in names:
         with archive.open("mimetype") as stream:
@@ -136,16 +112,14 @@ def archive_kind(archive: zipfile.ZipFile) -> str:
     if "[Content_Types].xml" in names:
         with archive.open("[Content_Types].xml") as stream:
             types = stream.read(CONTENT_TYPES_BYTES).decode("utf-8", "replace").lower()
-        for part, kind in MAIN_PARTS:
-            if part in types:
+        for content_type, kind in CONTENT_TYPES:
+            if content_type in types:
                 return kind
-    if "word/document.xml" in names:
-        return "docx"
-    return "xlsx" if "xl/workbook.xml" in names else "zip"
+    return next((spec.name for spec in OFFICE_FORMATS if spec.main_part in names), "zip")
 
 
-def ole2_fault(path: Path) -> UnreadableDocument:
-    """Return what to say of an OLE2 file: an old Office format, or a new one under a password."""
+def ole2_error(path: Path) -> UnreadableDocument:
+    """Return the error for an OLE2 file: an old Office format, or an encrypted new one."""
     tail = b""
     found: set[str] = set()
     for block in blocks_of(path):
@@ -158,11 +132,11 @@ def ole2_fault(path: Path) -> UnreadableDocument:
     return UnreadableDocument("unsupported_type", f"OLE2: {kind}")
 
 
-def text_format(head: bytes, suffix: str) -> str:
-    """Return which kind of text a file is."""
-    codec = codec_of_bytes(trimmed(head))
+def detect_text_format(head: bytes, suffix: str) -> str:
+    """Return the text format of a file."""
+    codec = codec_of_bytes(trim_partial_character(head))
     text = head.decode(codec.name, "replace")
-    if binary(text):
+    if is_binary(text):
         raise UnreadableDocument("corrupt" if suffix in BINARY_SUFFIXES else "unsupported_type", "binary data")
     if suffix in BINARY_SUFFIXES and not HTML_OPENING.match(text):
         raise UnreadableDocument("corrupt", f"plain text named {suffix}")
@@ -172,27 +146,27 @@ def text_format(head: bytes, suffix: str) -> str:
         raise UnreadableDocument("unsupported_type", "xml")
     if suffix == ".eml" or (suffix not in TEXT_SUFFIXES and is_mail(text)):
         raise UnreadableDocument("unsupported_type", "eml")
-    return TEXT_SUFFIXES.get(suffix) or ("text" if suffix in HTML_SUFFIXES else unnamed_text_format(text))
+    return TEXT_SUFFIXES.get(suffix) or ("text" if suffix in HTML_SUFFIXES else guess_text_format(text))
 
 
-def trimmed(head: bytes) -> bytes:
-    """Return ``head`` without a last character that the reading cut in two, as far as UTF-8 goes."""
+def trim_partial_character(head: bytes) -> bytes:
+    """Return ``head`` up to its last line end, so that no multi-byte character is cut in two."""
     return head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1 or len(head) - 3]
 
 
-def binary(text: str) -> bool:
-    """Return whether decoded bytes are no text: more than a tenth control characters, NUL aside."""
-    controls = sum(sign < " " and sign not in "\t\n\r\f\x00\x1b" for sign in text)
+def is_binary(text: str) -> bool:
+    """Return whether decoded bytes are not text: over a tenth are control characters, not counting NUL."""
+    controls = sum(char < " " and char not in "\t\n\r\f\x00\x1b" for char in text)
     return controls > (len(text) - text.count("\x00")) / 10
 
 
 def is_mail(text: str) -> bool:
-    """Return whether a text begins with the header of a mail."""
+    """Return whether a text begins with an e-mail header."""
     return len(MAIL_HEADER.findall(text[:2000].partition("\n\n")[0])) >= 3
 
 
-def unnamed_text_format(text: str) -> str:
-    """Return the kind of a text whose name says nothing."""
+def guess_text_format(text: str) -> str:
+    """Return the format of a text whose suffix is unknown, from its content."""
     lines = [line for line in text.splitlines()[:20] if line.strip()]
     for delimiter in DELIMITERS:
         counts = {line.count(delimiter) for line in lines[:-1]}

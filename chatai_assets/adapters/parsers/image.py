@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chatai_assets.adapters.ocr.page_images import format_of, opened
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.page_images import format_of, opened
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
 

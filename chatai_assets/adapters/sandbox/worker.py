@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from chatai_assets.adapters.ocr.tesseract import programs
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.registry import read_document
-from chatai_assets.adapters.parsers.tesseract import programs
 from chatai_assets.adapters.sandbox.confinement import allow_cpu, drop_privileges
 from chatai_assets.adapters.sandbox.protocol import document_message, packed, received
 from chatai_assets.domain.errors import UnreadableDocument
@@ -71,8 +71,8 @@ def answer_to(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
 
 def page_message(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
     """Return the hash of a page of a scan, null where it is blank, or its text."""
-    from chatai_assets.adapters.parsers.page_images import page_image
-    from chatai_assets.adapters.parsers.tesseract import recognised
+    from chatai_assets.adapters.ocr.page_images import page_image
+    from chatai_assets.adapters.ocr.tesseract import recognised
 
     image = page_image(Path(request["path"]), request["format"] == "pdf", request["page"])
     if not request["cpu_s"]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from chatai_assets.adapters.ocr.tesseract import Tesseract
 from chatai_assets.adapters.parsers.limits import OcrLimits
-from chatai_assets.adapters.parsers.tesseract import Tesseract
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument

@@ -193,7 +193,8 @@ def test_a_confined_process_may_only_read(attempt: str, tmp_path: Path) -> None:
     program = (
         "import os; from chatai_assets.adapters.sandbox.confinement import drop_privileges\n"
         "from chatai_assets.adapters.parsers.limits import ParserLimits\n"
-        f"drop_privileges(ParserLimits(), os.getppid())\ntry:\n    {attempt}\nexcept PermissionError:\n    print('refused')"
+        "drop_privileges(ParserLimits(), os.getppid())\n"
+        f"try:\n    {attempt}\nexcept PermissionError:\n    print('refused')"
     )
     environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(

@@ -20,7 +20,7 @@ from chatai_assets.domain.errors import UnreadableDocument
 from chatai_assets.domain.ocr import OcrPage, OcrWord, page_of
 
 if TYPE_CHECKING:  # it loads libraries that most parser children never need
-    from chatai_assets.adapters.parsers.page_images import PageImage
+    from chatai_assets.adapters.ocr.page_images import PageImage
 
 PROGRAM = "tesseract"
 LEASH = "setpriv"

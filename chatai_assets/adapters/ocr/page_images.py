@@ -18,10 +18,11 @@ from pathlib import Path
 import pypdfium2
 from PIL import Image, ImageOps
 
-from chatai_assets.adapters.parsers.tesseract import DPI
+from chatai_assets.adapters.ocr.tesseract import DPI
+from chatai_assets.adapters.parsers.formats import FORMATS
 from chatai_assets.domain.errors import UnreadableDocument
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+PILLOW_FORMATS = tuple(spec.name.upper() for spec in FORMATS if spec.kind == "image")
 POINTS_PER_INCH = 72
 MAX_PIXELS = 25_000_000
 """A3 at 300 dpi has 17 million; larger pages are made smaller."""
@@ -79,7 +80,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         UnreadableDocument: ``corrupt``.
     """
     try:
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(path, formats=PILLOW_FORMATS)
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadableDocument("corrupt", f"no image inside ({type(error).__name__})") from error
     with image:
