@@ -383,9 +383,9 @@ def open_services(settings: Settings) -> Services:
     return Services(settings)
 
 
-def first_hour(parts: Services) -> str:
+def first_hour(services: Services) -> str:
     """Return the first partition: the setting's, or the hour in which this home was created."""
-    if parts.settings.first_hour:
-        return parts.settings.first_hour
-    with parts.records.begin() as connection:
+    if services.settings.first_hour:
+        return services.settings.first_hour
+    with services.records.begin() as connection:
         return str(put_value_if_absent(connection, FIRST_HOUR, hour_of(time.time())))

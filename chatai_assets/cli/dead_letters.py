@@ -63,11 +63,11 @@ def letters_group() -> None:
 @as_json
 @click.pass_obj
 def list_command(
-    parts: Services, /, include_resolved: bool, only_resolved: bool, limit: int, as_json: bool, **chosen: Any
+    services: Services, /, include_resolved: bool, only_resolved: bool, limit: int, as_json: bool, **chosen: Any
 ) -> None:
     """List dead letters, the newest failure first."""
     resolved = True if only_resolved else None if include_resolved else False
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         rows = dead_letters.list_letters(connection, choice_of(**chosen, resolved=resolved), limit=limit)
     if as_json:
         print_json([dict(row) for row in rows])
@@ -83,9 +83,9 @@ def list_command(
 @click.argument("letter_id", metavar="ID", type=int)
 @as_json
 @click.pass_obj
-def show_command(parts: Services, letter_id: int, as_json: bool) -> None:
+def show_command(services: Services, letter_id: int, as_json: bool) -> None:
     """Show all that is known of one dead letter."""
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         found = dead_letters.find_letter(connection, letter_id)
     if found is None:
         raise DeadLetterNotFound(letter_id)
@@ -105,12 +105,12 @@ def show_command(parts: Services, letter_id: int, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def replay_command(
-    parts: Services, /, ids: tuple[int, ...], everything: bool, dry_run: bool, as_json: bool, **chosen: Any
+    services: Services, /, ids: tuple[int, ...], everything: bool, dry_run: bool, as_json: bool, **chosen: Any
 ) -> None:
     """Make the items of open dead letters pending again; the next run does them."""
     if not (ids or everything or chosen["error_class"]):
         raise click.UsageError("Name ids, a --class, or --all.")
-    report = replay(parts.records, choice_of(**chosen, ids=ids), dry_run=dry_run)
+    report = replay(services.records, choice_of(**chosen, ids=ids), dry_run=dry_run)
     if as_json:
         print_json(asdict(report))
         return
@@ -126,9 +126,9 @@ def replay_command(
 @click.option("--note", required=True, help="What was done about it.")
 @as_json
 @click.pass_obj
-def resolve_command(parts: Services, letter_id: int, note: str, as_json: bool) -> None:
+def resolve_command(services: Services, letter_id: int, note: str, as_json: bool) -> None:
     """Close one dead letter by hand; its item stays as it is."""
-    resolved = resolve(parts.records, letter_id, note)
+    resolved = resolve(services.records, letter_id, note)
     if as_json:
         print_json({"id": letter_id, "resolved": resolved})
     else:

@@ -28,9 +28,9 @@ def entities_group() -> None:
 @tenant
 @as_json
 @click.pass_obj
-def show_command(parts: Services, name: str, tenant: str | None, as_json: bool) -> None:
+def show_command(services: Services, name: str, tenant: str | None, as_json: bool) -> None:
     """Show what a name may mean: each entity with all the forms that stand for it."""
-    found = show_entities(parts.records, tenant or parts.settings.tenant_id, name)
+    found = show_entities(services.records, tenant or services.settings.tenant_id, name)
     if as_json:
         print_json(found)
         return
@@ -50,9 +50,9 @@ def show_command(parts: Services, name: str, tenant: str | None, as_json: bool) 
 @tenant
 @as_json
 @click.pass_obj
-def split_command(parts: Services, form: str, kind: str, note: str, tenant: str | None, as_json: bool) -> None:
+def split_command(services: Services, form: str, kind: str, note: str, tenant: str | None, as_json: bool) -> None:
     """Let a form be an entity of its own."""
-    _set(parts, tenant, as_json, lambda tenant_id: split(parts.records, tenant_id, kind, form, note=note))
+    _set(services, tenant, as_json, lambda tenant_id: split(services.records, tenant_id, kind, form, note=note))
 
 
 @entities_group.command("merge")
@@ -64,10 +64,10 @@ def split_command(parts: Services, form: str, kind: str, note: str, tenant: str 
 @as_json
 @click.pass_obj
 def merge_command(
-    parts: Services, form: str, into: str, kind: str, note: str, tenant: str | None, as_json: bool
+    services: Services, form: str, into: str, kind: str, note: str, tenant: str | None, as_json: bool
 ) -> None:
     """Let a form mean what another form means."""
-    _set(parts, tenant, as_json, lambda tenant_id: merge(parts.records, tenant_id, kind, form, into, note=note))
+    _set(services, tenant, as_json, lambda tenant_id: merge(services.records, tenant_id, kind, form, into, note=note))
 
 
 @entities_group.command("undo")
@@ -76,13 +76,13 @@ def merge_command(
 @tenant
 @as_json
 @click.pass_obj
-def undo_command(parts: Services, form: str, kind: str, tenant: str | None, as_json: bool) -> None:
+def undo_command(services: Services, form: str, kind: str, tenant: str | None, as_json: bool) -> None:
     """Take back what was set for a form: the rules decide again."""
-    _set(parts, tenant, as_json, lambda tenant_id: reset_override(parts.records, tenant_id, kind, form))
+    _set(services, tenant, as_json, lambda tenant_id: reset_override(services.records, tenant_id, kind, form))
 
 
-def _set(parts: Services, tenant: str | None, as_json: bool, change: Callable[[str], Any]) -> None:
-    items = change(tenant or parts.settings.tenant_id)
+def _set(services: Services, tenant: str | None, as_json: bool, change: Callable[[str], Any]) -> None:
+    items = change(tenant or services.settings.tenant_id)
     if as_json:
         print_json({"items": items})
     else:

@@ -26,13 +26,13 @@ STORES = {"records": "record store", "vectors": "vector index", "graph": "graph"
 @as_json
 @click.pass_obj
 def forget_command(
-    parts: Services, source: str, kind: Kind | None, also_vacuum: bool, tenant: str | None, as_json: bool
+    services: Services, source: str, kind: Kind | None, also_vacuum: bool, tenant: str | None, as_json: bool
 ) -> None:
     """Erase one post or document from all stores, for good; a tombstone keeps the same content from coming back."""
     from chatai_assets.operations.erasure import forget
 
-    forgotten = forget(_stores(parts), _named(source, kind), tenant_id=tenant)
-    parts.forget_answers(forgotten.key[0])
+    forgotten = forget(_stores(services), _named(source, kind), tenant_id=tenant)
+    services.forget_answers(forgotten.key[0])
     told: dict[str, Any] = {
         "source": forgotten.key[1],
         "tenant": forgotten.key[0],
@@ -50,15 +50,15 @@ def forget_command(
             "The next run, or `chatai process`, has them let go of it."
         )
     if also_vacuum:
-        _vacuum(parts, told, as_json=as_json)
+        _vacuum(services, told, as_json=as_json)
 
 
 @click.command("vacuum")
 @as_json
 @click.pass_obj
-def vacuum_command(parts: Services, as_json: bool) -> None:
+def vacuum_command(services: Services, as_json: bool) -> None:
     """Leave no trace of forgotten items in any file: all stores are written anew, and locked meanwhile."""
-    _vacuum(parts, {}, as_json=as_json)
+    _vacuum(services, {}, as_json=as_json)
 
 
 def _named(source: str, kind: Kind | None) -> str:
@@ -67,10 +67,10 @@ def _named(source: str, kind: Kind | None) -> str:
     return document_key(source) if kind == "document" else f"tg/{source}"
 
 
-def _stores(parts: Services) -> Stores:
+def _stores(services: Services) -> Stores:
     from chatai_assets.operations.erasure import Stores
 
-    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
+    return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
 def _sentence(told: dict[str, Any]) -> str:
@@ -80,10 +80,10 @@ def _sentence(told: dict[str, Any]) -> str:
     return f"{told['source']} is forgotten; gone are {erased}. Files keep deleted bytes until `chatai vacuum`."
 
 
-def _vacuum(parts: Services, told: dict[str, Any], *, as_json: bool) -> None:
+def _vacuum(services: Services, told: dict[str, Any], *, as_json: bool) -> None:
     from chatai_assets.operations.vacuum import vacuum
 
-    done = vacuum(_stores(parts), parts.settings.inbox_folder, parts.settings.tenant_id)
+    done = vacuum(_stores(services), services.settings.inbox_folder, services.settings.tenant_id)
     if as_json:
         vacuumed = {**asdict(done), "erased": dict(done.erased)}
         print_json({**told, "vacuumed": vacuumed} if told else vacuumed)

@@ -85,12 +85,14 @@ def _end(sentence: str, code: int) -> None:
 @tenant
 @as_json
 @click.pass_obj
-def ingest_command(parts: Services, paths: tuple[Path, ...], tenant: str | None, as_json: bool) -> None:
+def ingest_command(services: Services, paths: tuple[Path, ...], tenant: str | None, as_json: bool) -> None:
     """Take in posts from Telegram exports and documents from files and folders."""
     from chatai_assets.pipeline.ingest import Intake, ingest
 
-    settings = parts.settings
-    intake = Intake(parts.records, parts.blobs, tenant or settings.tenant_id, "file", settings.parser.max_file_bytes)
+    settings = services.settings
+    intake = Intake(
+        services.records, services.blobs, tenant or settings.tenant_id, "file", settings.parser.max_file_bytes
+    )
     with progress("Ingesting") as tell:
         report = ingest(paths, intake, on_file=(lambda path: tell(path.name)) if tell else None)
     if as_json:
@@ -113,14 +115,16 @@ def _deleted(posts: int) -> str:
 @cli.command("process")
 @as_json
 @click.pass_obj
-def process_command(parts: Services, as_json: bool) -> None:
+def process_command(services: Services, as_json: bool) -> None:
     """Materialize every hour with pending work, here and now, without a daemon."""
     with _loading():
         from chatai_assets.orchestration.build import build_defs
         from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 
     with progress("Processing") as tell:
-        outcome = run_pending(parts, lambda: build_defs(with_larger_runs(parts.settings), parts=parts), tell)
+        outcome = run_pending(
+            services, lambda: build_defs(with_larger_runs(services.settings), services=services), tell
+        )
     if as_json:
         print_json(outcome.figures)
     else:
@@ -141,17 +145,17 @@ def process_command(parts: Services, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def search_command(
-    parts: Services, query: str, limit: int, kind: Kind | None, tenant: str | None, as_json: bool
+    services: Services, query: str, limit: int, kind: Kind | None, tenant: str | None, as_json: bool
 ) -> None:
     """Find the chunks that answer a question, by meaning and by words."""
     found = search(
         query,
         limit=limit,
-        tenant_id=tenant or parts.settings.tenant_id,
+        tenant_id=tenant or services.settings.tenant_id,
         kind=kind,
-        records=parts.records,
-        indexes=parts.indexes,
-        stems=parts.stems,
+        records=services.records,
+        indexes=services.indexes,
+        stems=services.stems,
     )
     if as_json:
         print_json([asdict(hit) for hit in found])
@@ -173,9 +177,9 @@ def _print_hit(hit: Found) -> None:
 @cli.command("status")
 @as_json
 @click.pass_obj
-def status_command(parts: Services, as_json: bool) -> None:
+def status_command(services: Services, as_json: bool) -> None:
     """Say what there is, what is pending and what failed."""
-    figures = status(parts.records, parts.indexes, parts.graph, parts.settings.probe_interval_s)
+    figures = status(services.records, services.indexes, services.graph, services.settings.probe_interval_s)
     if as_json:
         print_json(figures)
         return
@@ -213,9 +217,9 @@ def _paid(row: dict[str, Any]) -> str:
 @click.option("--tenant", default=None, help="Only of this organization.")
 @as_json
 @click.pass_obj
-def costs_command(parts: Services, days: int, tenant: str | None, as_json: bool) -> None:
+def costs_command(services: Services, days: int, tenant: str | None, as_json: bool) -> None:
     """Say what was paid to providers, by day, tenant, stage and provider."""
-    found = cost_report(parts.records, days, tenant, time.time())
+    found = cost_report(services.records, days, tenant, time.time())
     if as_json:
         print_json(found)
         return
@@ -230,12 +234,12 @@ def costs_command(parts: Services, days: int, tenant: str | None, as_json: bool)
 @cli.command("doctor")
 @as_json
 @click.pass_obj
-def doctor_command(parts: Services, as_json: bool) -> None:
+def doctor_command(services: Services, as_json: bool) -> None:
     """Say of each part which implementation is in use, whether it answers, and what to do if not."""
     from chatai_assets.orchestration.doctor import examine
 
     logging.disable(logging.WARNING)  # Dagster tells each of its own retries
-    findings = examine(parts.settings)
+    findings = examine(services.settings)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -253,9 +257,9 @@ def doctor_command(parts: Services, as_json: bool) -> None:
 @tenant
 @as_json
 @click.pass_obj
-def show_command(parts: Services, source: str, tenant: str | None, as_json: bool) -> None:
+def show_command(services: Services, source: str, tenant: str | None, as_json: bool) -> None:
     """Show all that is known of one post or document, stage by stage."""
-    found = describe_item(parts.records, source, tenant)
+    found = describe_item(services.records, source, tenant)
     if as_json:
         print_json(found)
         return
@@ -285,9 +289,9 @@ def show_command(parts: Services, source: str, tenant: str | None, as_json: bool
 @tenant
 @as_json
 @click.pass_obj
-def redo_command(parts: Services, source: str, stage: Stage, tenant: str | None, as_json: bool) -> None:
+def redo_command(services: Services, source: str, stage: Stage, tenant: str | None, as_json: bool) -> None:
     """Do one post or document again; the next run does it."""
-    _, key, hour = redo(parts.records, source, tenant_id=tenant, stage=stage)
+    _, key, hour = redo(services.records, source, tenant_id=tenant, stage=stage)
     if as_json:
         print_json({"source": key[1], "tenant": key[0], "stage": stage, "hour": hour})
     else:

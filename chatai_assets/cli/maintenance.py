@@ -21,12 +21,16 @@ from chatai_assets.services import Services
 @click.option("--repair", is_flag=True, help="Write again what differs, and remove what belongs to nothing.")
 @as_json
 @click.pass_obj
-def audit_command(parts: Services, repair: bool, as_json: bool) -> None:
+def audit_command(services: Services, repair: bool, as_json: bool) -> None:
     """Compare vector index and graph with the record store; exit code 1 when they differ."""
     gc.freeze()  # what modules hold stays: it need not be looked through each time that rows are
     with progress("Auditing") as tell:
-        reports = [audit(parts.records, each, repair=repair, on_progress=tell or _silent) for each in parts.audited]
-        after = _mended(parts, tell or _silent) if repair and not all(report.agrees for report in reports) else reports
+        reports = [
+            audit(services.records, each, repair=repair, on_progress=tell or _silent) for each in services.audited
+        ]
+        after = (
+            _mended(services, tell or _silent) if repair and not all(report.agrees for report in reports) else reports
+        )
     if as_json:
         print_json([_told(report, last) for report, last in zip(reports, after, strict=True)])
     else:
@@ -45,15 +49,17 @@ def _silent(_text: str) -> None:
     """Tell nobody."""
 
 
-def _mended(parts: Services, on_progress: Callable[[str], None]) -> list[AuditReport]:
+def _mended(services: Services, on_progress: Callable[[str], None]) -> list[AuditReport]:
     """Write what is pending again now, as the next runs would, and look once more."""
     from chatai_assets.orchestration.build import build_defs
     from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 
-    outcome = run_pending(parts, lambda: build_defs(with_larger_runs(parts.settings), parts=parts), on_progress)
+    outcome = run_pending(
+        services, lambda: build_defs(with_larger_runs(services.settings), services=services), on_progress
+    )
     if outcome.failures:
         raise click.ClickException(" ".join(outcome.failures))
-    return [audit(parts.records, each, on_progress=on_progress) for each in parts.audited]
+    return [audit(services.records, each, on_progress=on_progress) for each in services.audited]
 
 
 def _print(reports: list[AuditReport]) -> None:
@@ -72,7 +78,7 @@ def _print(reports: list[AuditReport]) -> None:
 @click.command("cleanup")
 @as_json
 @click.pass_obj
-def cleanup_command(parts: Services, as_json: bool) -> None:
+def cleanup_command(services: Services, as_json: bool) -> None:
     """Remove what has expired from all stores, and roll up or drop what is kept for a while only."""
     from chatai_assets.operations.expiry import expire
     from chatai_assets.operations.retention import retain
@@ -81,11 +87,11 @@ def cleanup_command(parts: Services, as_json: bool) -> None:
     from chatai_assets.orchestration.run_retention import delete_old_runs
 
     with progress("Cleaning up"):
-        sweep = expire(stores_of(parts))
-        gone = retain(parts.records, parts.settings.retention)
-        if parts.settings.retention.runs_s is not None:
-            with home_instance(parts.settings) as instance:
-                gone["dagster_runs"] = delete_old_runs(instance, time.time() - parts.settings.retention.runs_s)
+        sweep = expire(stores_of(services))
+        gone = retain(services.records, services.settings.retention)
+        if services.settings.retention.runs_s is not None:
+            with home_instance(services.settings) as instance:
+                gone["dagster_runs"] = delete_old_runs(instance, time.time() - services.settings.retention.runs_s)
     told = {"expired": sweep.items, "gone": dict(sweep.counts), "dropped": dict(gone)}
     if as_json:
         print_json(told)

@@ -31,7 +31,7 @@ RUN_ID = "chatai reindex"
 @click.option("--seed", default=1, show_default=True, help="Of the questions that are drawn.")
 @as_json
 @click.pass_obj
-def reindex_command(parts: Services, /, as_json: bool, questions: str | None, **wishes: Any) -> None:
+def reindex_command(services: Services, /, as_json: bool, questions: str | None, **wishes: Any) -> None:
     """Fill an index by another model beside the one that serves, compare them, and let it serve.
 
     Killed or stopped, `chatai reindex` goes on. Exit code 1: it does not serve.
@@ -41,7 +41,7 @@ def reindex_command(parts: Services, /, as_json: bool, questions: str | None, **
 
     with progress("Reindexing") as tell:
         done = execute(
-            parts, ReindexRequest(questions=questions or "", **wishes), RUN_ID, on_progress=tell or (lambda _: None)
+            services, ReindexRequest(questions=questions or "", **wishes), RUN_ID, on_progress=tell or (lambda _: None)
         )
     if isinstance(done, Index):
         if as_json:
@@ -79,7 +79,7 @@ def _print(figures: dict[str, Any]) -> None:
 @click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Items at most, with --redo.")
 @as_json
 @click.pass_obj
-def stale_command(parts: Services, stage: Stage | None, limit: int, as_json: bool) -> None:
+def stale_command(services: Services, stage: Stage | None, limit: int, as_json: bool) -> None:
     """Say what was made with another model, prompt or code than is in use, and what doing it again would cost.
 
     None of it is done by itself. With --redo items are pending again, and the next runs do them.
@@ -88,13 +88,13 @@ def stale_command(parts: Services, stage: Stage | None, limit: int, as_json: boo
     from chatai_assets.orchestration.jobs.staleness import active_versions
 
     if stage:
-        count = redo_stale(parts.records, active_versions(parts), stage, limit)
+        count = redo_stale(services.records, active_versions(services), stage, limit)
         if as_json:
             print_json({"stage": stage, "reopened": count})
         else:
             click.echo(f"{count:,} items are pending again from {stage!r} on.")
         return
-    found = find_stale(parts.records, active_versions(parts), parts.settings.costs.tariff)
+    found = find_stale(services.records, active_versions(services), services.settings.costs.tariff)
     if as_json:
         print_json([asdict(each) | {"items": each.items} for each in found])
         return

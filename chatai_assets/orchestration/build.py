@@ -24,16 +24,16 @@ from chatai_assets.services import Services, first_hour, open_services
 from chatai_assets.settings import Settings
 
 
-def build_defs(settings: Settings, *, parts: Services | None = None, clock: Clock = time.time) -> dg.Definitions:
+def build_defs(settings: Settings, *, services: Services | None = None, clock: Clock = time.time) -> dg.Definitions:
     """Return the definitions.
 
     Args:
         settings: read once, by the caller.
-        parts: what is already open and stays open, for runs in the caller's process; without them each
+        services: what is already open and stays open, for runs in the caller's process; without them each
             run opens what it uses and closes it.
         clock: tells sensors and stages what time it is.
     """
-    hours = arrival_hours(first_hour(parts) if parts else _first_hour_of_home(settings))
+    hours = arrival_hours(first_hour(services) if services else _first_hour_of_home(settings))
     configure_logging(settings.log_level)
     return dg.Definitions(
         assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets(), audited, reindexed],
@@ -46,13 +46,13 @@ def build_defs(settings: Settings, *, parts: Services | None = None, clock: Cloc
             *upkeep_jobs(settings),
         ],
         schedules=schedules(),
-        sensors=sensors(settings, hours, parts, clock),
-        resources=resources_of(settings, parts, clock),
+        sensors=sensors(settings, hours, services, clock),
+        resources=resources_of(settings, services, clock),
         executor=dg.in_process_executor,
     )
 
 
 def _first_hour_of_home(settings: Settings) -> str:
     """Read the one store value that definitions need."""
-    with open_services(settings) as parts:
-        return first_hour(parts)
+    with open_services(settings) as services:
+        return first_hour(services)

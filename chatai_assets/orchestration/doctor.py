@@ -96,8 +96,8 @@ class _Answer:
 
     def _ask(self) -> None:
         try:
-            with open_services(self._settings) as parts:
-                said = self._check.ask(parts)
+            with open_services(self._settings) as services:
+                said = self._check.ask(services)
                 self._said, self._ended = said if isinstance(said, str) else "", time.monotonic()
         except ChatAIError as error:
             self._said = str(error)
@@ -132,7 +132,7 @@ def _stores(settings: Settings) -> Sequence[_Check]:
         _Check(
             "records",
             f"PostgreSQL at {place_of(settings.database_url)}" if served else "SQLite in the home",
-            lambda parts: parts.records.check(),
+            lambda services: services.records.check(),
             "Look whether PostgreSQL runs there and takes the user of DATABASE_URL." if served else home,
         ),
         _Check(
@@ -144,21 +144,21 @@ def _stores(settings: Settings) -> Sequence[_Check]:
         _Check(
             "graph",
             f"Neo4j at {place_of(neo4j.uri)}" if neo4j else "ladybug in the home",
-            lambda parts: parts.graph.count(),
+            lambda services: services.graph.count(),
             "Look whether Neo4j runs there and takes NEO4J_USER and NEO4J_PASSWORD." if neo4j else home,
         ),
-        _Check("blobs", "files in the home", lambda parts: parts.blobs.check(), home),
+        _Check("blobs", "files in the home", lambda services: services.blobs.check(), home),
     ]
 
 
-def _ask_vectors(parts: Services) -> str:
+def _ask_vectors(services: Services) -> str:
     """Ask the index that serves, and say what else there is, and whether the settings would have it otherwise."""
-    index = parts.indexes.serving()
+    index = services.indexes.serving()
     index.vectors.count()
     words = {"serving": "serves", "filling": "is being filled: `chatai reindex` goes on", "kept": "is kept"}
-    known = parts.indexes.known()
+    known = services.indexes.known()
     said = [f"{each.embedder} {words[each.state]}." for each in known] if len(known) > 1 else []
-    wanted, _ = parts.resolve_embedder(parts.settings.models.embedder)
+    wanted, _ = services.resolve_embedder(services.settings.models.embedder)
     if wanted != index.about.embedder and not any(each.state == "filling" for each in known):
         said.append(
             f"The settings say {wanted}, but {index.about.embedder} embeds what is searched: "
@@ -171,18 +171,20 @@ def _models(settings: Settings) -> Sequence[_Check]:
     question = [ModelInput(settings.tenant_id, WORDS)]
     models = settings.models
     return [
-        _model("tagger", models.tagger, lambda parts: parts.tagger, lambda parts: parts.tagger.tag(question)),
+        _model(
+            "tagger", models.tagger, lambda services: services.tagger, lambda services: services.tagger.tag(question)
+        ),
         _model(
             "extractor",
             models.extractor,
-            lambda parts: parts.extractor,
-            lambda parts: parts.extractor.extract(question),
+            lambda services: services.extractor,
+            lambda services: services.extractor.extract(question),
         ),
         _model(
             "embedder",
             models.embedder,
-            lambda parts: parts.query_embedder,
-            lambda parts: parts.query_embedder.embed(question),
+            lambda services: services.query_embedder,
+            lambda services: services.query_embedder.embed(question),
         ),
     ]
 
@@ -192,8 +194,8 @@ def _model(part: str, name: str, model: Callable[[Services], object], try_out: C
     if name in {"offline", "free"}:
         return _Check(part, name, try_out, "Install the project again: `make setup`.", is_loaded=True)
 
-    def ask(parts: Services) -> None:
-        found = model(parts)
+    def ask(services: Services) -> None:
+        found = model(services)
         if isinstance(found, HealthCheck):
             found.check()
 
@@ -202,7 +204,7 @@ def _model(part: str, name: str, model: Callable[[Services], object], try_out: C
 
 
 def _dagster(settings: Settings) -> _Check:
-    def ask(_parts: Services) -> None:
+    def ask(_services: Services) -> None:
         with home_instance(settings) as instance:
             instance.get_runs(dg.RunsFilter(), limit=1)
 
@@ -222,7 +224,7 @@ def _ocr(settings: Settings) -> Sequence[_Check]:
     return [_Check("ocr", f"{PROGRAM} with {LANGUAGES}", _find_ocr, advice, needed=False)]
 
 
-def _find_ocr(_parts: Services) -> None:
+def _find_ocr(_services: Services) -> None:
     try:
         find_tesseract()
     except NoTesseract as reason:
@@ -238,7 +240,7 @@ def _browser(settings: Settings) -> Sequence[_Check]:
     return [_Check("browser", f"crawl4ai with {program}", _start_browser, advice, is_loaded=True, needed=False)]
 
 
-def _start_browser(_parts: Services) -> None:
+def _start_browser(_services: Services) -> None:
     try:
         asyncio.run(check_browser())
     except RenderError as reason:

@@ -49,7 +49,7 @@ class ProcessOutcome:
 
 
 def run_pending(
-    parts: Services, define: Callable[[], dg.Definitions], on_progress: Callable[[str], None] | None = None
+    services: Services, define: Callable[[], dg.Definitions], on_progress: Callable[[str], None] | None = None
 ) -> ProcessOutcome:
     """Run every hour with due work until nothing is due or a run makes no headway.
 
@@ -61,38 +61,38 @@ def run_pending(
         on_progress: called about once a second with what is left; counting costs time: None where nobody looks.
     """
     started, runs, failures = time.monotonic(), 0, list[str]()
-    reclaim_abandoned(parts.records)
-    fix_clock_skew(parts.records, time.time(), first_hour(parts))
-    propagate_overrides(parts.records)
+    reclaim_abandoned(services.records)
+    fix_clock_skew(services.records, time.time(), first_hour(services))
+    propagate_overrides(services.records)
     for stream in STREAMS:
-        resume_deferred(parts.records, stream, parts.settings.costs.budget, time.time())
-    ProjectionMonitor().check(parts)
-    open_before, letters_before = _open_items(parts.records), _letters(parts.records)
-    if _due(parts.records):
+        resume_deferred(services.records, stream, services.settings.costs.budget, time.time())
+    ProjectionMonitor().check(services)
+    open_before, letters_before = _open_items(services.records), _letters(services.records)
+    if _due(services.records):
         definitions = define()
         freeze_gc()
-        telling = _telling(parts.records, on_progress) if on_progress else nullcontext()
-        with keeping_history(), home_instance(parts.settings) as instance, telling, watchdog().hearing():
-            end_lost_runs(instance, parts.records)
-            runs, failures = _run_all(parts.records, definitions, instance)
-    failures += _finish_erasures(parts)
-    pending = _open_items(parts.records)
+        telling = _telling(services.records, on_progress) if on_progress else nullcontext()
+        with keeping_history(), home_instance(services.settings) as instance, telling, watchdog().hearing():
+            end_lost_runs(instance, services.records)
+            runs, failures = _run_all(services.records, definitions, instance)
+    failures += _finish_erasures(services)
+    pending = _open_items(services.records)
     figures = {
         "runs": runs,
         "processed": max(open_before - pending, 0),
-        "failed": _letters(parts.records) - letters_before,
+        "failed": _letters(services.records) - letters_before,
         "pending": pending,
         "seconds": round(time.monotonic() - started, 3),
     }
     return ProcessOutcome(figures, failures)
 
 
-def _finish_erasures(parts: Services) -> list[str]:
+def _finish_erasures(services: Services) -> list[str]:
     """Have the stores let go of what is leaving; return why they did not."""
-    if not has_pending_erasures(parts.records):
+    if not has_pending_erasures(services.records):
         return []
     try:
-        finish(stores_of(parts))
+        finish(stores_of(services))
     except Outage as error:
         return [str(error)]
     return []

@@ -55,13 +55,13 @@ def outage_sensor(opened: Callable[[], Services], clock: Clock) -> dg.SensorDefi
         "the channels that CHATAI_ANNOUNCE names. Starts no run.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        parts, now = opened(), clock()
-        announcer = parts.announcer
-        said, cursor = watch.check(lambda: parts.records, announcer, context.cursor, now)
+        services, now = opened(), clock()
+        announcer = services.announcer
+        said, cursor = watch.check(lambda: services.records, announcer, context.cursor, now)
         context.update_cursor(cursor)
         if cursor:
             return dg.SkipReason(said)
-        told = notify_outages(parts.records, announcer, now, parts.settings.probe_interval_s)
+        told = notify_outages(services.records, announcer, now, services.settings.probe_interval_s)
         return dg.SkipReason(" ".join([said, *(f"Told: {title}." for title in told)]))
 
     return sensor

@@ -24,22 +24,22 @@ class ProjectionMonitor:
         self._clock = clock
         self._server_at = -SERVER_INTERVAL_S
 
-    def check(self, parts: Services) -> list[str]:
+    def check(self, services: Services) -> list[str]:
         """Return one sentence per projection that is written again from now on; a store that is down says nothing."""
-        now, servers = self._clock(), {"vectors": parts.settings.qdrant, "graph": parts.settings.neo4j}
+        now, servers = self._clock(), {"vectors": services.settings.qdrant, "graph": services.settings.neo4j}
         skipped = {name for name, server in servers.items() if server and now < self._server_at + SERVER_INTERVAL_S}
         if any(servers.values()) and not skipped:
             self._server_at = now
         told = [
-            _told(parts, projected)
-            for projected in parts.projections
+            _told(services, projected)
+            for projected in services.projections
             if projected.name.partition("/")[0] not in skipped
         ]
         return list(filter(None, told))
 
 
-def _told(parts: Services, projected: ProjectionProbe) -> str:
+def _told(services: Services, projected: ProjectionProbe) -> str:
     with suppress(StoreUnavailable):  # whoever writes to it will say so
-        if items := rebuild(parts.records, projected):
+        if items := rebuild(services.records, projected):
             return f"The {projected.name} were lost or replaced: {items} items are written again."
     return ""

@@ -40,23 +40,23 @@ NAMES = (
 """The parts of ``Services`` that assets may name."""
 
 
-def resources_of(settings: Settings, parts: Services | None, clock: Clock) -> dict[str, Any]:
+def resources_of(settings: Settings, services: Services | None, clock: Clock) -> dict[str, Any]:
     """Return the resources of all assets, by name.
 
     Args:
-        parts: parts that are already open and stay so; without them each run opens and closes its own.
+        services: parts that are already open and stay so; without them each run opens and closes its own.
     """
-    resources: dict[str, Any] = {"settings": settings, "clock": clock, "parts": _parts(settings, parts)}
+    resources: dict[str, Any] = {"settings": settings, "clock": clock, "parts": _services(settings, services)}
     return resources | {name: _on_call(name) for name in NAMES}
 
 
-def _parts(settings: Settings, given: Services | None) -> dg.ResourceDefinition:
+def _services(settings: Settings, given: Services | None) -> dg.ResourceDefinition:
     def of_this_run(context: dg.InitResourceContext) -> Iterator[Services]:
-        with watchdog_scope(context, settings), nullcontext(given) if given else open_services(settings) as parts:
+        with watchdog_scope(context, settings), nullcontext(given) if given else open_services(settings) as services:
             try:
-                yield parts
+                yield services
             finally:
-                release_run(parts, context)
+                release_run(services, context)
 
     return dg.ResourceDefinition(of_this_run, description="All stores, models and parsers of one run.")
 
@@ -72,19 +72,19 @@ def watchdog_scope(context: dg.InitResourceContext, settings: Settings) -> Itera
         yield
 
 
-def release_run(parts: Services, context: dg.InitResourceContext) -> None:
+def release_run(services: Services, context: dg.InitResourceContext) -> None:
     """Say that this run works on nothing any more, however it ends."""
-    if context.run is None or "records" not in parts.__dict__:
+    if context.run is None or "records" not in services.__dict__:
         return
     with suppress(StoreUnavailable):  # then the sensor ``upkeep`` does it, once the store is there again
-        end_heartbeat(parts.records, context.run.run_id)
-        reset_idle_documents(parts.records)
+        end_heartbeat(services.records, context.run.run_id)
+        reset_idle_documents(services.records)
 
 
 def _on_call(name: str) -> dg.ResourceDefinition:
     def part(context: dg.InitResourceContext) -> Lazy[Any]:
-        parts: Services = context.resources.parts
-        return lambda: getattr(parts, name)
+        services: Services = context.resources.parts
+        return lambda: getattr(services, name)
 
     description = (getattr(Services, name).__doc__ or name).strip()
     return dg.ResourceDefinition(part, required_resource_keys={"parts"}, description=description)

@@ -46,17 +46,17 @@ Opened = Callable[[], Services]
 
 
 def sensors(
-    settings: Settings, hours: dg.PartitionsDefinition[str], parts: Services | None, clock: Clock
+    settings: Settings, hours: dg.PartitionsDefinition[str], services: Services | None, clock: Clock
 ) -> list[dg.SensorDefinition]:
     """Return all sensors; they are on by default.
 
     Args:
-        parts: what is already open; without them a sensor opens its own at its first tick and keeps them.
+        services: what is already open; without them a sensor opens its own at its first tick and keeps them.
     """
 
     @cache
     def opened() -> Services:
-        return parts or open_services(settings)
+        return services or open_services(settings)
 
     lookout, budget = ProjectionMonitor(), settings.costs.budget
     due = (due_sensor(stream, hours, budget, opened, lookout, clock) for stream in STREAMS)
@@ -84,17 +84,17 @@ def due_sensor(
         "has none. After failed runs an hour is left alone for a while.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        parts, now = opened(), clock()
+        services, now = opened(), clock()
         try:
-            records = parts.records
+            records = services.records
             with records.begin() as connection:
                 put_value(connection, f"{LOOKED_AT}/{stream}", now)  # a full disk lets itself be read
         except StoreUnavailable as error:
             return dg.SensorResult(skip_reason=f"{error} Nothing is asked for until it works again.")
         paused = resume_deferred(records, stream, budget, now)
-        for loss in lookout.check(parts):
+        for loss in lookout.check(services):
             context.log.warning(loss)
-        interval_s = parts.settings.probe_interval_s
+        interval_s = services.settings.probe_interval_s
         due = due_now(stream, records, context.instance, hours, now, interval_s)
         take_probe(due, stream, records, now)
         requests = run_requests(due, now)
@@ -132,11 +132,11 @@ def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
         "this machine at once, of other machines when the lease has run out. Starts no run: the other sensors do.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        parts = opened()
-        records, lease_s = parts.records, parts.settings.lease_s
+        services = opened()
+        records, lease_s = services.records, services.settings.lease_s
         for run_id in end_lost_runs(context.instance, records, of_runs, lease_s):
             context.log.warning("The process of run %s is gone; the run was failed.", run_id)
-        fix_clock_skew(records, clock(), first_hour(parts))
+        fix_clock_skew(records, clock(), first_hour(services))
         reclaim_stalled(records, of_claims, clock(), lease_s)
         propagate_overrides(records)
         return dg.SkipReason(str(reclaim_abandoned(records)))
@@ -161,11 +161,11 @@ def folder_sensor(settings: Settings, opened: Opened) -> dg.SensorDefinition:
     return sensor
 
 
-def take_arrivals(settings: Settings, parts: Services) -> str:
+def take_arrivals(settings: Settings, services: Services) -> str:
     """Take in samples and files; return in one sentence what was done."""
     intake = Intake(
-        records=parts.records,
-        blobs=parts.blobs,
+        records=services.records,
+        blobs=services.blobs,
         tenant_id=settings.tenant_id,
         door="folder",
         max_file_bytes=settings.parser.max_file_bytes,

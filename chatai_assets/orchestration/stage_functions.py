@@ -13,31 +13,31 @@ from chatai_assets.pipeline.stages.tag import tag_hour
 from chatai_assets.services import Services
 
 
-def do_stage(stage: Stage, scope: StageRunConfig, parts: Services) -> StageReport:
+def do_stage(stage: Stage, scope: StageRunConfig, services: Services) -> StageReport:
     """Do one stage with whatever parts it needs."""
-    records = parts.records
+    records = services.records
     match stage:
         case "parse" if scope.stream == "posts":
-            return parse_posts(scope, records=records, lifetime=parts.settings.retention.posts)
+            return parse_posts(scope, records=records, lifetime=services.settings.retention.posts)
         case "parse":
             return parse_documents(
                 scope,
                 records=records,
-                blobs=parts.blobs,
-                reader=parts.reader,
-                lifetime=parts.settings.retention.documents,
+                blobs=services.blobs,
+                reader=services.reader,
+                lifetime=services.settings.retention.documents,
             )
         case "tag":
-            return tag_hour(scope, records=records, tagger=parts.tagger)
+            return tag_hour(scope, records=records, tagger=services.tagger)
         case "enrich":
-            return enrich_hour(scope, records=records, extractor=parts.extractor)
+            return enrich_hour(scope, records=records, extractor=services.extractor)
         case "embed":
-            return embed_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
+            return embed_hour(scope, records=records, indexes=services.indexes, stems=services.stems)
         case "index":
-            return index_hour(scope, records=records, indexes=parts.indexes)
+            return index_hour(scope, records=records, indexes=services.indexes)
         case "link":
-            return link_hour(scope, records=records, graph=parts.graph)
+            return link_hour(scope, records=records, graph=services.graph)
         case "crawl":
-            return crawl_hour(scope, records=records, reader=parts.pages)
+            return crawl_hour(scope, records=records, reader=services.pages)
         case "reindex":
-            return reindex_hour(scope, records=records, indexes=parts.indexes, stems=parts.stems)
+            return reindex_hour(scope, records=records, indexes=services.indexes, stems=services.stems)

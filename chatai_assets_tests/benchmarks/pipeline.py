@@ -142,9 +142,9 @@ def _expected(file: Path) -> dict[str, int]:
     with sqlite3.connect(file) as connection:
         (points,) = connection.execute("SELECT COUNT(*) FROM chunks").fetchone()
         ledgers = connection.execute("SELECT confirmed FROM index_ledger WHERE projection = 'graph'").fetchall()
-    parts = {part for (confirmed,) in ledgers for part in json.loads(confirmed)}
-    edges = sum(part.partition(" ")[0] in EDGE_TYPES for part in parts)
-    return {"points": points, "nodes": len(parts) - edges, "relationships": edges}
+    services = {part for (confirmed,) in ledgers for part in json.loads(confirmed)}
+    edges = sum(part.partition(" ")[0] in EDGE_TYPES for part in services)
+    return {"points": points, "nodes": len(services) - edges, "relationships": edges}
 
 
 def _stage_seconds(file: Path) -> dict[str, float]:

@@ -62,12 +62,12 @@ def speed(posts: int, latency_s: float) -> dict[str, Any]:
     """Tag posts that are parsed already."""
     with server_process(latency_s) as variables, tempfile.TemporaryDirectory() as home:
         asked = {"CHATAI_HOME": home, "CHATAI_MODELS": "free", "CHATAI_TAGGER": "gigachat", **AMPLE, **variables}
-        with Services(read_settings(asked)) as parts:
-            _bring(parts, posts)
+        with Services(read_settings(asked)) as services:
+            _bring(services, posts)
             started, cpu = time.monotonic(), time.process_time()
-            reports = process_all(parts, stages=("tag",))
+            reports = process_all(services, stages=("tag",))
             seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-            streams = parts.settings.gigachat.streams if parts.settings.gigachat else 1
+            streams = services.settings.gigachat.streams if services.settings.gigachat else 1
     ideal = posts / streams * latency_s
     return {
         "posts tagged": sum(report.done for report in reports),
@@ -89,14 +89,14 @@ def storm(posts: int, latency_s: float, per_minute: int = 3_000) -> dict[str, An
             "CHATAI_QUOTA_MINUTE": str(per_minute),
             **variables,
         }
-        with Services(read_settings(asked)) as parts:
-            _bring(parts, posts)
+        with Services(read_settings(asked)) as services:
+            _bring(services, posts)
             ask_server(address(variables), "/_behave", {"shares": STORM, "latency_s": latency_s})
             started = time.monotonic()
             _crowd(2, ["work"], asked)
             seconds = time.monotonic() - started
-            states = [row for row in rows(parts, schema.work) if row["stage"] in ASKED]
-            letters = len(rows(parts, schema.worker_dlq))
+            states = [row for row in rows(services, schema.work) if row["stage"] in ASKED]
+            letters = len(rows(services, schema.worker_dlq))
         counts = ask_server(address(variables), "/_counts")
     return {
         "posts": posts,
@@ -116,8 +116,8 @@ def quota(seconds: float, per_minute: int = 100) -> dict[str, Any]:
     with server_process(0.2) as variables, tempfile.TemporaryDirectory() as home:
         asked = {"CHATAI_HOME": home, "CHATAI_MODELS": "free", "CHATAI_TAGGER": "gigachat", **AMPLE, **variables}
         asked |= {"CHATAI_QUOTA_MINUTE": str(per_minute), "CHATAI_QUOTA_PATIENCE_S": str(int(seconds))}
-        with Services(read_settings(asked)) as parts:
-            assert parts.records
+        with Services(read_settings(asked)) as services:
+            assert services.records
         _crowd(4, ["ask", str(time.time() + seconds)], asked)
         counts = ask_server(address(variables), "/_counts")
     return {
@@ -131,10 +131,10 @@ def quota(seconds: float, per_minute: int = 100) -> dict[str, Any]:
     }
 
 
-def _bring(parts: Services, posts: int) -> None:
+def _bring(services: Services, posts: int) -> None:
     texts = (f"Вчера поезд {number} видел город Казань и реку Волга близ моста." for number in range(1, posts + 1))
-    ingest_posts(parts, (message(number, text) for number, text in enumerate(texts, start=1)))
-    process_all(parts, stages=("parse",))
+    ingest_posts(services, (message(number, text) for number, text in enumerate(texts, start=1)))
+    process_all(services, stages=("parse",))
 
 
 def _crowd(processes: int, what: list[str], variables: dict[str, str]) -> None:
@@ -147,10 +147,12 @@ def _crowd(processes: int, what: list[str], variables: dict[str, str]) -> None:
 
 def work_on(variables: dict[str, str]) -> None:
     """Do what is due until nothing is open, as runs do that are asked for again and again."""
-    with Services(read_settings(variables)) as parts:
-        while any(row["state"] in {"pending", "working"} for row in rows(parts, schema.work) if row["stage"] in ASKED):
+    with Services(read_settings(variables)) as services:
+        while any(
+            row["state"] in {"pending", "working"} for row in rows(services, schema.work) if row["stage"] in ASKED
+        ):
             try:
-                process_all(parts, stages=ASKED, limits=Limits(batch_items=300))
+                process_all(services, stages=ASKED, limits=Limits(batch_items=300))
             except Outage as outage:
                 print(outage, file=sys.stderr)  # noqa: T201 - a benchmark tells
             time.sleep(0.5)
@@ -158,12 +160,12 @@ def work_on(variables: dict[str, str]) -> None:
 
 def ask_until(end: float, variables: dict[str, str]) -> None:
     """Ask new questions until a moment, epoch seconds."""
-    with Services(read_settings(variables)) as parts:
+    with Services(read_settings(variables)) as services:
         number = time.monotonic_ns()
         while (left := end - time.time()) > 0:
             del left
             number += 25
-            parts.tagger.tag([ModelInput("t", f"вопрос {one} о городе") for one in range(number, number + 25)])
+            services.tagger.tag([ModelInput("t", f"вопрос {one} о городе") for one in range(number, number + 25)])
 
 
 def _table(title: str, figures: dict[str, Any]) -> Table:

@@ -66,14 +66,14 @@ def servers(*, over_grpc: bool) -> Iterator[dict[str, str]]:
 def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]) -> Filled:
     """Bring the corpus into a new home and do all that is due, as ``chatai ingest`` and ``chatai process`` do."""
     started = time.monotonic()
-    with Services(free_settings(home, variables, log_level="ERROR")) as parts:
-        ingest_files(parts, paths, now=now)
-        outcome = run_pending(parts, lambda: build_defs(with_larger_runs(parts.settings), parts=parts))
+    with Services(free_settings(home, variables, log_level="ERROR")) as services:
+        ingest_files(services, paths, now=now)
+        outcome = run_pending(services, lambda: build_defs(with_larger_runs(services.settings), services=services))
         if outcome.failures:
             raise SystemExit(" ".join(outcome.failures))
         seconds = time.monotonic() - started
-        told, held = status(parts.records, parts.indexes, parts.graph), contents(parts)
-        with parts.records.reading() as connection:
+        told, held = status(services.records, services.indexes, services.graph), contents(services)
+        with services.records.reading() as connection:
             rows = {f"rows of {table.name}": _rows(connection, table) for table in COUNTED}
     return Filled(seconds, told, held, {name: len(found) for name, found in held.items()} | rows)
 

@@ -15,11 +15,11 @@ from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, pr
 @pytest.fixture
 def home(tmp_path):
     """A home of ten posts of which one point and one edge were taken away by hand."""
-    with Services(free_settings(tmp_path / "home")) as parts:
-        ingest_posts(parts, corpus.posts(3, 10))
-        process_all(parts)
-        ((point, _), *_), (edge, *_) = parts.vectors.points(), parts.graph.edges()
-        with parts.vectors.writing() as vectors, parts.graph.writing() as graph:
+    with Services(free_settings(tmp_path / "home")) as services:
+        ingest_posts(services, corpus.posts(3, 10))
+        process_all(services)
+        ((point, _), *_), (edge, *_) = services.vectors.points(), services.graph.edges()
+        with services.vectors.writing() as vectors, services.graph.writing() as graph:
             vectors.delete([point])
             graph.apply(GraphChange(delete_edges=[EdgeRef(edge.type, edge.id, edge.start)]))
     return tmp_path / "home"

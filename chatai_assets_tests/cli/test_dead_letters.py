@@ -14,9 +14,9 @@ from chatai_assets_tests.support.pipeline import free_settings, ingest_files, pr
 @pytest.fixture
 def home(tmp_path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4\nnot really\n")
-    with Services(free_settings(tmp_path / "home")) as parts:
-        ingest_files(parts, [tmp_path / "a.pdf"])
-        process_all(parts, stages=["parse"])
+    with Services(free_settings(tmp_path / "home")) as services:
+        ingest_files(services, [tmp_path / "a.pdf"])
+        process_all(services, stages=["parse"])
     return tmp_path / "home"
 
 

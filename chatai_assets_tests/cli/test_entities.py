@@ -13,10 +13,10 @@ from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, me
 
 @pytest.fixture
 def chatai(tmp_path):
-    with Services(free_settings(tmp_path / "home")) as parts:
+    with Services(free_settings(tmp_path / "home")) as services:
         texts = ("Вчера там был город Москва.", "Today we saw the river in Moscow.")
-        ingest_posts(parts, [message(number, text) for number, text in enumerate(texts, 1)])
-        process_all(parts, stages=["parse", "enrich"])
+        ingest_posts(services, [message(number, text) for number, text in enumerate(texts, 1)])
+        process_all(services, stages=["parse", "enrich"])
 
     def run(*arguments):
         environment = {"CHATAI_HOME": str(tmp_path / "home"), "CHATAI_MODELS": "free"}

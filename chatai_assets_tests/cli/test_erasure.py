@@ -22,8 +22,8 @@ def home(tmp_path):
 
 @pytest.fixture
 def document(home, tmp_path):
-    with Services(free_settings(home)) as parts:
-        return bring_all(parts, tmp_path / "in", now=time.time())
+    with Services(free_settings(home)) as services:
+        return bring_all(services, tmp_path / "in", now=time.time())
 
 
 @pytest.fixture

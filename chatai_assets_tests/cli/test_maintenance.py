@@ -14,17 +14,17 @@ DAY_S = 86_400
 
 def test_what_has_expired_is_gone_without_a_daemon_and_the_rest_is_not(tmp_path):
     home = tmp_path / "home"
-    with Services(free_settings(home)) as parts:
-        ingest_posts(parts, [message(1, "Вчера Мария видела Байкал.")], now=time.time() - 31 * DAY_S)
-        ingest_posts(parts, [message(2, "Вчера Мария видела Париж.")], now=time.time() - 29 * DAY_S)
-        process_all(parts)
+    with Services(free_settings(home)) as services:
+        ingest_posts(services, [message(1, "Вчера Мария видела Байкал.")], now=time.time() - 31 * DAY_S)
+        ingest_posts(services, [message(2, "Вчера Мария видела Париж.")], now=time.time() - 29 * DAY_S)
+        process_all(services)
     environment = {"CHATAI_HOME": str(home), "CHATAI_MODELS": "free"}
     done = CliRunner().invoke(cli, ["cleanup", "--json"], env=environment)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (told["expired"], told["gone"]["posts"], told["gone"]["points"]) == (1, 1, 1)
-    with Services(free_settings(home)) as parts:
-        found = contents(parts)
+    with Services(free_settings(home)) as services:
+        found = contents(services)
         assert [payload["source"].rpartition("/")[2] for payload in found["points"].values()] == ["2"]
         assert loose_ends(found) == []
     again = CliRunner().invoke(cli, ["cleanup"], env=environment)

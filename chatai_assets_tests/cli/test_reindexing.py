@@ -13,9 +13,9 @@ from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, pr
 
 @pytest.fixture
 def home(tmp_path):
-    with Services(free_settings(tmp_path / "home")) as parts:
-        ingest_posts(parts, corpus.posts(3, 20))
-        process_all(parts)
+    with Services(free_settings(tmp_path / "home")) as services:
+        ingest_posts(services, corpus.posts(3, 20))
+        process_all(services)
     return tmp_path / "home"
 
 

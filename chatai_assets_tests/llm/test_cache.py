@@ -20,7 +20,7 @@ from chatai_assets.storage.engine import open_records
 from chatai_assets.storage.rate_limits import Permit
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import rows
-from chatai_assets_tests.support.providers.home import asked, parts_at
+from chatai_assets_tests.support.providers.home import asked, services_at
 
 
 @pytest.fixture
@@ -177,8 +177,8 @@ def test_processes_share_a_quota(records, tmp_path):
 def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_path, what):
     questions = asked(*(f"Пост номер {number} о городе" for number in range(60 if what == "tag" else 640)))
 
-    def ask(parts):
-        return parts.tagger.tag(questions) if what == "tag" else parts.embedder.embed(questions)
+    def ask(services):
+        return services.tagger.tag(questions) if what == "tag" else services.embedder.embed(questions)
 
     def end_after_some_answers():
         while server.counts()["paid"] < 3:
@@ -187,25 +187,25 @@ def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_pa
 
     server.behave(latency_s=0.05)
     outage = threading.Thread(target=end_after_some_answers)
-    with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as parts:
-        parts.tagger.tag(asked("привет"))
+    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as services:
+        services.tagger.tag(asked("привет"))
         outage.start()
         with pytest.raises(ProviderUnreachable):
-            ask(parts)
+            ask(services)
     outage.join()
     paid = server.counts()["paid"]
     server.behave()
-    with parts_at(server, tmp_path / "home") as parts:
-        assert len(ask(parts)) == len(questions)
+    with services_at(server, tmp_path / "home") as services:
+        assert len(ask(services)) == len(questions)
     assert 1 < paid < len(questions)
     assert server.counts()["paid"] == len(questions) + 1
 
 
 def test_a_batch_takes_no_longer_than_it_may_and_the_rest_waits(server, tmp_path):
     server.behave(latency_s=0.3)
-    with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="2", CHATAI_QUOTA_PATIENCE_S="1") as parts:
+    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="2", CHATAI_QUOTA_PATIENCE_S="1") as services:
         started = time.monotonic()
-        outcomes = parts.tagger.tag(asked(*(f"Пост номер {number} о городе" for number in range(30))))
+        outcomes = services.tagger.tag(asked(*(f"Пост номер {number} о городе" for number in range(30))))
         assert time.monotonic() - started < 4  # all of them take longer
     untried = [outcome for outcome in outcomes if isinstance(outcome, Deferred)]
     assert 0 < len(untried) < 30
@@ -225,23 +225,23 @@ def test_an_interruption_leaves_nothing_running_and_loses_no_answer(server, tmp_
     questions = asked(*(f"Пост номер {number} о городе" for number in range(30)))
     before = signal.signal(signal.SIGALRM, expire)
     try:
-        with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="5") as parts:
-            assert parts.tagger.tag(asked("привет"))
+        with services_at(server, tmp_path / "home", JOB_CONCURRENCY="5") as services:
+            assert services.tagger.tag(asked("привет"))
             signal.setitimer(signal.ITIMER_REAL, 0.5)
             with pytest.raises(Over):
-                parts.tagger.tag(questions)
+                services.tagger.tag(questions)
     finally:
         signal.signal(signal.SIGALRM, before)
     server.behave()
-    with parts_at(server, tmp_path / "home") as parts:
-        parts.tagger.tag(questions)
-        assert rows(parts, schema.calls_under_way) == []
+    with services_at(server, tmp_path / "home") as services:
+        services.tagger.tag(questions)
+        assert rows(services, schema.calls_under_way) == []
     assert server.counts()["paid_repeats"] <= 5
 
 
 def test_an_item_that_takes_too_long_is_left_for_later(server, tmp_path):
     server.behave(latency_s=3)
-    with parts_at(server, tmp_path / "home", CHATAI_ITEM_DEADLINE_S="1") as parts:
-        (outcome,) = parts.tagger.tag(asked("Пост о городе"))
+    with services_at(server, tmp_path / "home", CHATAI_ITEM_DEADLINE_S="1") as services:
+        (outcome,) = services.tagger.tag(asked("Пост о городе"))
     assert isinstance(outcome, ProviderBusy)
     assert str(outcome) == "gigachat: one item took longer than 1 s."

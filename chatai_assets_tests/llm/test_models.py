@@ -15,7 +15,7 @@ from chatai_assets.domain.errors import (
 )
 from chatai_assets.domain.extraction import Extraction
 from chatai_assets.llm.models import RemoteEmbedder
-from chatai_assets_tests.support.providers.home import asked, parts_at
+from chatai_assets_tests.support.providers.home import asked, services_at
 
 POST = "Вчера в городе Казань открыли мост через реку Волга"
 BOTH = [
@@ -31,7 +31,7 @@ def of_chat(server):
 
 @pytest.fixture(params=BOTH)
 def either(request, server, tmp_path):
-    with parts_at(server, tmp_path / "home", **request.param) as opened:
+    with services_at(server, tmp_path / "home", **request.param) as opened:
         yield opened
 
 
@@ -41,8 +41,8 @@ def test_tags_stand_in_the_text(either):
 
 def test_entities_and_relations_stand_in_the_chunk(server, tmp_path):
     for provider in ("gigachat", "openrouter"):
-        with parts_at(server, tmp_path / provider, CHATAI_EXTRACTOR=provider, GIGACHAT_STRUCTURED="1") as parts:
-            (found,) = parts.extractor.extract(asked(POST))
+        with services_at(server, tmp_path / provider, CHATAI_EXTRACTOR=provider, GIGACHAT_STRUCTURED="1") as services:
+            (found,) = services.extractor.extract(asked(POST))
         assert isinstance(found, Extraction)
         assert [entity.name for entity in found.entities] == ["Казань", "Волга"]
         assert len(found.relations) == 1
@@ -51,8 +51,8 @@ def test_entities_and_relations_stand_in_the_chunk(server, tmp_path):
 def test_response_format_is_flat_for_one_and_nested_for_the_other(server, tmp_path):
     names = {"GIGACHAT_STRUCTURED": "1", "OPENROUTER_FALLBACK_MODELS": "a/b, c/d"}
     for provider in ("gigachat", "openrouter"):
-        with parts_at(server, tmp_path / provider, CHATAI_TAGGER=provider, **names) as parts:
-            parts.tagger.tag(asked(POST))
+        with services_at(server, tmp_path / provider, CHATAI_TAGGER=provider, **names) as services:
+            services.tagger.tag(asked(POST))
     flat, nested = server.requests
     assert flat["response_format"].keys() == {"type", "schema", "strict"}
     assert nested["response_format"]["json_schema"]["schema"] == flat["response_format"]["schema"]
@@ -91,8 +91,8 @@ def test_a_batch_that_is_too_large_is_halved(either, server):
     assert server.counts()["paid_repeats"] == 0
 
 
-def test_a_long_text_is_the_mean_of_its_windows_and_an_empty_one_has_a_vector(parts):
-    long, empty = parts.embedder.embed(asked("слово " * 1_000, ""))
+def test_a_long_text_is_the_mean_of_its_windows_and_an_empty_one_has_a_vector(services):
+    long, empty = services.embedder.embed(asked("слово " * 1_000, ""))
     assert float(np.linalg.norm(long)) == pytest.approx(1, abs=1e-5)
     assert empty.shape == (1024,)
 
@@ -114,36 +114,36 @@ def test_an_error_within_a_200_is_an_error(either, server):
     assert of_chat(server) == 2
 
 
-def test_retry_after_is_obeyed(parts, server):
+def test_retry_after_is_obeyed(services, server):
     server.behave(next={"429_retry_after": 1}, retry_after_s=0.7)
-    parts.tagger.tag(asked(POST))
+    services.tagger.tag(asked(POST))
     first, second = server.arrivals
     assert second - first >= 0.7
 
 
-def test_who_asks_for_a_long_pause_is_left_for_later(parts, server):
+def test_who_asks_for_a_long_pause_is_left_for_later(services, server):
     server.behave(next={"429_retry_after": 1}, retry_after_s=300)
-    put_off, answered = parts.tagger.tag(asked(POST, f"{POST} второй"))
+    put_off, answered = services.tagger.tag(asked(POST, f"{POST} второй"))
     assert isinstance(put_off, ProviderBusy) != isinstance(answered, ProviderBusy)
     busy = put_off if isinstance(put_off, ProviderBusy) else answered
     assert isinstance(busy, ProviderBusy)
     assert busy.retry_after == 300
 
 
-def test_one_expired_token_is_fetched_once_for_all_calls(parts, server):
-    parts.tagger.tag(asked("привет мир"))
+def test_one_expired_token_is_fetched_once_for_all_calls(services, server):
+    services.tagger.tag(asked("привет мир"))
     server.calls.clear()
     server._tokens.clear()  # noqa: SLF001 - as a restart of the provider would
-    assert all(tags for tags in parts.tagger.tag(asked(*(f"{POST} {number}" for number in range(40)))))
+    assert all(tags for tags in services.tagger.tag(asked(*(f"{POST} {number}" for number in range(40)))))
     assert server.calls["/api/v2/oauth"] == 1
     assert server.calls[CHAT["gigachat"]] <= 40 + 25
 
 
 def test_a_token_is_fetched_before_it_ends(server, tmp_path):
     server.behave(token_life_s=0.4)
-    with parts_at(server, tmp_path / "home") as parts:
+    with services_at(server, tmp_path / "home") as services:
         for number in range(4):
-            parts.tagger.tag(asked(f"{POST} {number}"))
+            services.tagger.tag(asked(f"{POST} {number}"))
     assert server.calls[CHAT["gigachat"]] == 4
     assert server.calls["/api/v2/oauth"] <= 4
 
@@ -170,9 +170,9 @@ def test_what_is_refused_is_a_bad_item_and_its_neighbours_go_on(either, server, 
     assert sum(isinstance(outcome, ProviderRejected) for outcome in outcomes) == 1
 
 
-def test_a_forbidden_topic_is_a_bad_item(parts, server):
+def test_a_forbidden_topic_is_a_bad_item(services, server):
     server.behave(next={"blacklist": 1})
-    (outcome,) = parts.tagger.tag(asked(POST))
+    (outcome,) = services.tagger.tag(asked(POST))
     assert isinstance(outcome, ProviderRejected)
 
 
@@ -195,10 +195,10 @@ def test_a_provider_that_is_busy_for_all_is_an_outage(either, server):
 
 def test_nobody_there_is_an_outage(server, tmp_path):
     with (
-        parts_at(server, tmp_path / "home", GIGACHAT_AUTH_URL="http://127.0.0.1:9/oauth") as parts,
+        services_at(server, tmp_path / "home", GIGACHAT_AUTH_URL="http://127.0.0.1:9/oauth") as services,
         pytest.raises(ProviderUnreachable, match="no connection"),
     ):
-        parts.tagger.tag(asked(POST))
+        services.tagger.tag(asked(POST))
 
 
 def test_one_item_that_breaks_the_provider_is_its_own_fault(either, server):
@@ -209,8 +209,8 @@ def test_one_item_that_breaks_the_provider_is_its_own_fault(either, server):
 
 def test_no_more_calls_at_a_time_than_agreed(server, tmp_path):
     server.behave(latency_s=0.02)
-    with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as parts:
-        parts.tagger.tag(asked(*(f"{POST} {number}" for number in range(30))))
+    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as services:
+        services.tagger.tag(asked(*(f"{POST} {number}" for number in range(30))))
     assert server.most_at_once == 3
 
 
@@ -226,12 +226,12 @@ def test_no_secret_and_no_text_in_any_message(either, server):
 
 def test_equal_questions_are_asked_once_and_answers_outlive_the_process(server, tmp_path):
     for _ in range(2):
-        with parts_at(server, tmp_path / "home") as parts:
-            first, second = parts.tagger.tag(asked(POST, POST))
+        with services_at(server, tmp_path / "home") as services:
+            first, second = services.tagger.tag(asked(POST, POST))
             assert first == second
-            assert parts.tagger.tag(asked(POST)) == [first]
-            assert parts.extractor.extract(asked(POST)) == parts.extractor.extract(asked(POST))
+            assert services.tagger.tag(asked(POST)) == [first]
+            assert services.extractor.extract(asked(POST)) == services.extractor.extract(asked(POST))
     assert server.counts()["paid"] == 2
-    with parts_at(server, tmp_path / "home") as parts:
-        parts.tagger.tag(asked(POST, tenant="another"))
+    with services_at(server, tmp_path / "home") as services:
+        services.tagger.tag(asked(POST, tenant="another"))
     assert server.counts()["paid"] == 3

@@ -32,38 +32,38 @@ RUSSIAN, ENGLISH, BARE = "Вчера там был город Москва.", "T
 CITY, APART = "default|entity|place|moskva", "default|entity|other|#moscow"
 
 
-def fill(parts, *texts, date=1_700_000_000):
-    ingest_posts(parts, [message(number, text, date=date) for number, text in enumerate(texts, 1)])
-    process_all(parts)
+def fill(services, *texts, date=1_700_000_000):
+    ingest_posts(services, [message(number, text, date=date) for number, text in enumerate(texts, 1)])
+    process_all(services)
 
 
-def entities(parts):
+def entities(services):
     """Return node -> post -> the form by which it is mentioned there."""
-    found: dict[str, dict[int, str]] = {node.id: {} for node in parts.graph.nodes() if node.label == "Entity"}
-    for edge in parts.graph.edges():
+    found: dict[str, dict[int, str]] = {node.id: {} for node in services.graph.nodes() if node.label == "Entity"}
+    for edge in services.graph.edges():
         if edge.type == "MENTIONS":
             found[edge.end[1]][int(edge.source.rsplit("/", 1)[1])] = edge.properties["forms"]
     return found
 
 
-def test_what_people_set_is_drawn_by_the_next_run_and_taken_back_by_the_one_after(parts):
-    fill(parts, RUSSIAN, ENGLISH, ENGLISH, BARE)
-    assert entities(parts) == {CITY: {1: "москва", 2: "moscow", 3: "moscow"}}
-    assert split(parts.records, "default", "other", "Moscow", note="a club") == 2
-    process_all(parts)
-    assert entities(parts) == {CITY: {1: "москва"}, APART: {2: "moscow", 3: "moscow"}}
-    assert merge(parts.records, "default", "other", "москва", "moscow", note="the club as well") == 1
-    process_all(parts)
-    assert entities(parts) == {APART: {1: "москва", 2: "moscow", 3: "moscow"}}
-    assert [reset_override(parts.records, "default", "other", form) for form in ("moscow", "Москва")] == [2, 1]
-    process_all(parts)
-    assert entities(parts) == {CITY: {1: "москва", 2: "moscow", 3: "moscow"}}
-    assert rows(parts, schema.entity_overrides) == []
-    assert loose_ends(contents(parts)) == []
+def test_what_people_set_is_drawn_by_the_next_run_and_taken_back_by_the_one_after(services):
+    fill(services, RUSSIAN, ENGLISH, ENGLISH, BARE)
+    assert entities(services) == {CITY: {1: "москва", 2: "moscow", 3: "moscow"}}
+    assert split(services.records, "default", "other", "Moscow", note="a club") == 2
+    process_all(services)
+    assert entities(services) == {CITY: {1: "москва"}, APART: {2: "moscow", 3: "moscow"}}
+    assert merge(services.records, "default", "other", "москва", "moscow", note="the club as well") == 1
+    process_all(services)
+    assert entities(services) == {APART: {1: "москва", 2: "moscow", 3: "moscow"}}
+    assert [reset_override(services.records, "default", "other", form) for form in ("moscow", "Москва")] == [2, 1]
+    process_all(services)
+    assert entities(services) == {CITY: {1: "москва", 2: "moscow", 3: "moscow"}}
+    assert rows(services, schema.entity_overrides) == []
+    assert loose_ends(contents(services)) == []
 
 
-def drawn_at(parts):
-    return {row["source_key"]: row["changed_at"] for row in rows(parts, schema.work, schema.work.c.stage == "link")}
+def drawn_at(services):
+    return {row["source_key"]: row["changed_at"] for row in rows(services, schema.work, schema.work.c.stage == "link")}
 
 
 def test_only_what_mentions_the_form_is_drawn_again(embedded):

@@ -45,30 +45,30 @@ from chatai_assets_tests.support.pipeline import (
 )
 
 
-def blobs(parts):
-    return sorted(parts.blobs.digests())
+def blobs(services):
+    return sorted(services.blobs.digests())
 
 
 def deletion(*numbers, chat=CHAT):
     return {"update_id": 9, "deleted_business_messages": {"chat": {"id": chat}, "message_ids": list(numbers)}}
 
 
-def test_a_post_and_a_document_are_gone_from_all_stores_within_one_run(parts, tmp_path):
-    document = bring_all(parts, tmp_path / "in")
-    assert traces_in_tables(parts)
-    assert traces_in_projections(parts)
+def test_a_post_and_a_document_are_gone_from_all_stores_within_one_run(services, tmp_path):
+    document = bring_all(services, tmp_path / "in")
+    assert traces_in_tables(services)
+    assert traces_in_projections(services)
     for key in (POST, document):
-        erase_from_store(stores(parts), key)
+        erase_from_store(stores(services), key)
     # The ledger knows what the graph holds until it holds it no more.
-    assert {trace.partition(":")[0] for trace in traces_in_tables(parts)} == {"index_ledger"}
-    assert finish(stores(parts))["points"] == 2
-    assert traces_in_tables(parts) == []
-    assert traces_in_projections(parts) == []
-    assert [hits_of(parts, key) for key in (POST, document)] == [[], []]
-    found = contents(parts)
+    assert {trace.partition(":")[0] for trace in traces_in_tables(services)} == {"index_ledger"}
+    assert finish(stores(services))["points"] == 2
+    assert traces_in_tables(services) == []
+    assert traces_in_projections(services) == []
+    assert [hits_of(services, key) for key in (POST, document)] == [[], []]
+    found = contents(services)
     assert loose_ends(found) == []
-    assert len(found["points"]) == len(blobs(parts)) + 1 == 2
-    figures = status(parts.records, parts.indexes, parts.graph)
+    assert len(found["points"]) == len(blobs(services)) + 1 == 2
+    figures = status(services.records, services.indexes, services.graph)
     assert figures["posts"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
     assert figures["documents"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
 
@@ -165,23 +165,23 @@ def test_all_revisions_of_an_edited_post_and_the_other_pictures_of_its_album_are
     assert traces_in_tables(embedded) == []
 
 
-def test_what_two_tenants_share_stays_with_the_other(parts, tmp_path):
-    documents = {tenant: bring_all(parts, tmp_path / "in", tenant=tenant) for tenant in ("one", "two")}
+def test_what_two_tenants_share_stays_with_the_other(services, tmp_path):
+    documents = {tenant: bring_all(services, tmp_path / "in", tenant=tenant) for tenant in ("one", "two")}
     assert documents["one"] == documents["two"]
-    before = len(contents(parts)["points"])
+    before = len(contents(services)["points"])
     with pytest.raises(ItemNotFound, match="2 tenants"):
-        forget(stores(parts), POST)
+        forget(stores(services), POST)
     for key in (POST, documents["one"]):
-        forget(stores(parts), key, tenant_id="one")
-    found = contents(parts)
+        forget(stores(services), key, tenant_id="one")
+    found = contents(services)
     assert len(found["points"]) == before - 2
-    assert {payload["tenant_id"] for payload in hits_of(parts, POST)} == {"two"}
-    assert len(blobs(parts)) == 2
+    assert {payload["tenant_id"] for payload in hits_of(services, POST)} == {"two"}
+    assert len(blobs(services)) == 2
     assert loose_ends(found) == []
-    redo(parts.records, documents["two"], tenant_id="two")
-    assert not any(report.failed for report in process_all(parts))
-    forget(stores(parts), documents["two"], tenant_id="two")
-    assert len(blobs(parts)) == 1
+    redo(services.records, documents["two"], tenant_id="two")
+    assert not any(report.failed for report in process_all(services))
+    forget(stores(services), documents["two"], tenant_id="two")
+    assert len(blobs(services)) == 1
 
 
 def test_bytes_of_two_documents_go_with_the_second(embedded, tmp_path):
@@ -199,20 +199,20 @@ def test_bytes_of_two_documents_go_with_the_second(embedded, tmp_path):
     assert rows(embedded, schema.vectors) == []
 
 
-def test_news_of_a_deletion_forgets_a_post_and_one_that_comes_after(parts):
-    ingest_posts(parts, [secret_post(), message(2, KEPT)])
-    process_all(parts)
-    report = ingest_posts(parts, [deletion(1, 3)])
+def test_news_of_a_deletion_forgets_a_post_and_one_that_comes_after(services):
+    ingest_posts(services, [secret_post(), message(2, KEPT)])
+    process_all(services)
+    report = ingest_posts(services, [deletion(1, 3)])
     assert (report.deleted, report.posts, report.skipped) == (1, 0, 1)
-    finish(stores(parts))
-    assert hits_of(parts, POST) == []
-    late = ingest_posts(parts, [secret_post(3)])
+    finish(stores(services))
+    assert hits_of(services, POST) == []
+    late = ingest_posts(services, [secret_post(3)])
     assert (late.posts, late.duplicates) == (0, 1)
-    assert process_all(parts) == []
-    assert traces_in_tables(parts) == []
-    again = ingest_posts(parts, [deletion(1, 3)])
+    assert process_all(services) == []
+    assert traces_in_tables(services) == []
+    again = ingest_posts(services, [deletion(1, 3)])
     assert (again.deleted, again.skipped) == (0, 2)
-    assert status(parts.records, parts.indexes, parts.graph)["posts"]["received"] == 1
+    assert status(services.records, services.indexes, services.graph)["posts"]["received"] == 1
 
 
 def test_a_post_and_its_deletion_may_stand_in_one_file(embedded):
@@ -258,12 +258,12 @@ def test_pages_read_for_it_alone_go_and_those_that_others_link_to_stay(embedded)
 
 def note_pages(connection, key, linked):
     """Write what reading pages leaves: the pages, their chunks as the post's, and what is told of them."""
-    parts = [(url, digest(words)[:32], words) for url, words in linked]
-    keep_pages(connection, [page(url, part, words) for url, part, words in parts])
+    services = [(url, digest(words)[:32], words) for url, words in linked]
+    keep_pages(connection, [page(url, part, words) for url, part, words in services])
     place = {"tenant_id": "default", "source_key": key, "ordinal": 0, "start": 0, "end": 1}
-    chunks = [{**place, "part": part, "text": words, "text_hash": part} for _, part, words in parts]
+    chunks = [{**place, "part": part, "text": words, "text_hash": part} for _, part, words in services]
     connection.execute(schema.chunks.insert(), chunks)
-    value = {"pages": [{"url": url, "part": part, "title": words, "fault": None} for url, part, words in parts]}
+    value = {"pages": [{"url": url, "part": part, "title": words, "fault": None} for url, part, words in services]}
     about = {"tenant_id": "default", "post_id": key, "content_hash": "h", "model": "", "written_at": 0.0}
     write_crawl(connection, [{**about, "value": value}])
 
@@ -301,27 +301,27 @@ def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedd
 def test_a_stage_at_work_on_what_is_forgotten_does_not_bring_it_back(tmp_path, request, stage, kind):
     settings = free_settings(tmp_path / "home", request.getfixturevalue("servers") if kind == "servers" else None)
     reached, may_go = threading.Event(), threading.Event()
-    with Services(settings) as parts, Services(settings) as slow:
-        ingest_posts(parts, [secret_post(), message(2, KEPT)])
-        process_all(parts, stages=STAGES[: STAGES.index(stage)])
+    with Services(settings) as services, Services(settings) as slow:
+        ingest_posts(services, [secret_post(), message(2, KEPT)])
+        process_all(services, stages=STAGES[: STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
         reports = []
         thread = threading.Thread(target=lambda: reports.append(run(stage, scope_of("posts", hour), slow)))
         thread.start()
         assert reached.wait(PATIENCE_S)
-        erase_from_store(stores(parts), POST)
+        erase_from_store(stores(services), POST)
         threading.Timer(0.5 if stage in {"index", "link"} else 0.0, may_go.set).start()
-        process_all(parts)
-        finish(stores(parts))
+        process_all(services)
+        finish(stores(services))
         thread.join(PATIENCE_S)
-        process_all(parts)
-        finish(stores(parts))
+        process_all(services)
+        finish(stores(services))
         assert reports[0].lost == 1
-        with parts.records.begin() as connection:
+        with services.records.begin() as connection:
             erase_orphans(connection, "default", now=NOON)
-        assert len(rows(parts, schema.vectors)) == 1
-        assert traces_in_tables(parts) == []
-        assert traces_in_projections(parts) == []
-        assert hits_of(parts, POST) == []
-        assert loose_ends(contents(parts)) == []
+        assert len(rows(services, schema.vectors)) == 1
+        assert traces_in_tables(services) == []
+        assert traces_in_projections(services) == []
+        assert hits_of(services, POST) == []
+        assert loose_ends(contents(services)) == []

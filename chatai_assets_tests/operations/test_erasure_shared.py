@@ -36,29 +36,31 @@ FIRST, SECOND = (("default", f"tg/{CHAT}/{number}") for number in (1, 2))
 TEXT = "Договор. Вчера Иван видел Лондон."
 
 
-def stores(parts):
-    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
+def stores(services):
+    return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
-def forget(parts, stream, key):
-    with parts.records.begin() as connection:
+def forget(services, stream, key):
+    with services.records.begin() as connection:
         assert tombstones.mark_for_erasure(connection, stream, [key], "forgotten", now=AFTER, until=None) == 1
         leaving = tombstones.pending_erasures(connection, 10)
-    return erase_from_projections(stores(parts), leaving, now=AFTER)
+    return erase_from_projections(stores(services), leaving, now=AFTER)
 
 
-def test_bytes_stay_until_the_last_document_that_has_them_is_gone(parts, tmp_path):
+def test_bytes_stay_until_the_last_document_that_has_them_is_gone(services, tmp_path):
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(TEXT, encoding="utf-8")
-        ingest_files(parts, [tmp_path / name], tenant=name)
-    process_all(parts)
-    first, second = ((row["tenant_id"], row["source_key"]) for row in rows(parts, schema.documents))
-    (blob,) = {row["content_hash"] for row in rows(parts, schema.inbox)}
-    assert forget(parts, "documents", first).blobs == []
-    assert parts.blobs.path_of(blob).exists()
-    assert forget(parts, "documents", second).blobs == [blob]
-    assert not parts.blobs.path_of(blob).exists()
-    assert [rows(parts, table) for table in (schema.documents, schema.inbox, schema.chunks, schema.vectors)] == [[]] * 4
+        ingest_files(services, [tmp_path / name], tenant=name)
+    process_all(services)
+    first, second = ((row["tenant_id"], row["source_key"]) for row in rows(services, schema.documents))
+    (blob,) = {row["content_hash"] for row in rows(services, schema.inbox)}
+    assert forget(services, "documents", first).blobs == []
+    assert services.blobs.path_of(blob).exists()
+    assert forget(services, "documents", second).blobs == [blob]
+    assert not services.blobs.path_of(blob).exists()
+    assert [rows(services, table) for table in (schema.documents, schema.inbox, schema.chunks, schema.vectors)] == [
+        []
+    ] * 4
 
 
 def test_a_document_that_arrives_while_its_bytes_go_brings_them_again(embedded, tmp_path, monkeypatch):
@@ -82,36 +84,36 @@ def test_documents_expire_where_a_tenant_says_so_damaged_ones_as_well(tmp_path):
     kept = TTLPolicy(None, {"brief": DAY_S})
     settings = free_settings(tmp_path / "home")
     settings = replace(settings, retention=replace(settings.retention, documents=kept))
-    with Services(settings) as parts:
+    with Services(settings) as services:
         (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
         (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4\nnothing of the kind")
         for tenant in ("brief", "t"):
-            ingest_files(parts, [tmp_path / "a.txt", tmp_path / "broken.pdf"], tenant=tenant)
-        process_all(parts, now=NOON)
-        sweep = expire(stores(parts), clock=lambda: AFTER)
+            ingest_files(services, [tmp_path / "a.txt", tmp_path / "broken.pdf"], tenant=tenant)
+        process_all(services, now=NOON)
+        sweep = expire(stores(services), clock=lambda: AFTER)
         assert (sweep.tenants, sweep.counts["documents"]) == ({"brief": 2}, 2)
-        assert {row["tenant_id"] for row in rows(parts, schema.documents)} == {"t"}
-        letters = {row["tenant_id"]: row["resolution_note"] for row in rows(parts, schema.worker_dlq)}
+        assert {row["tenant_id"] for row in rows(services, schema.documents)} == {"t"}
+        letters = {row["tenant_id"]: row["resolution_note"] for row in rows(services, schema.worker_dlq)}
         assert letters == {"brief": "the item expired", "t": None}
 
 
-def test_pages_and_answers_that_others_use_stay(parts):
-    ingest_posts(parts, [message(1, "Вчера Иван видел Лондон."), message(2, "Вчера Мария видела Байкал.")])
-    process_all(parts, now=NOON)
+def test_pages_and_answers_that_others_use_stay(services):
+    ingest_posts(services, [message(1, "Вчера Иван видел Лондон."), message(2, "Вчера Мария видела Байкал.")])
+    process_all(services, now=NOON)
     pages = {"shared": (FIRST, SECOND), "own": (FIRST,), "faulty": (FIRST,)}
-    with parts.records.begin() as connection:
+    with services.records.begin() as connection:
         for name, keys in pages.items():
             _link_page(connection, name, keys)
         about = {"tenant_id": "default", "provider": "p", "answer": {}, "written_at": NOON}
         keep_results(connection, [{**about, "fingerprint": name} for name in ("shared", "own")])
         link_results(connection, [(FIRST, "shared"), (FIRST, "own"), (SECOND, "shared")])
-    erased = forget(parts, "posts", FIRST)
+    erased = forget(services, "posts", FIRST)
     assert (erased.counts["pages"], erased.counts["provider_results"]) == (2, 1)
-    assert [row["url"] for row in rows(parts, schema.pages)] == ["https://example.org/shared"]
-    assert [row["fingerprint"] for row in rows(parts, schema.provider_results)] == ["shared"]
-    assert rows(parts, schema.post_enrichment, schema.post_enrichment.c.post_id == FIRST[1]) == []
-    assert forget(parts, "posts", SECOND).counts["pages"] == 1
-    assert rows(parts, schema.pages) == rows(parts, schema.provider_results) == []
+    assert [row["url"] for row in rows(services, schema.pages)] == ["https://example.org/shared"]
+    assert [row["fingerprint"] for row in rows(services, schema.provider_results)] == ["shared"]
+    assert rows(services, schema.post_enrichment, schema.post_enrichment.c.post_id == FIRST[1]) == []
+    assert forget(services, "posts", SECOND).counts["pages"] == 1
+    assert rows(services, schema.pages) == rows(services, schema.provider_results) == []
 
 
 def _link_page(connection, name, keys):

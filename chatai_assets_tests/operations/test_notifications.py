@@ -45,15 +45,15 @@ def letter(number, error_class="corrupt", stage="parse"):
     }
 
 
-def bury(parts, *letters, now=NOON):
-    with parts.records.begin() as connection:
+def bury(services, *letters, now=NOON):
+    with services.records.begin() as connection:
         dead_letters.record(connection, letters, now=now)
 
 
-def test_many_letters_are_one_message_that_counts_them_and_names_a_few(parts, channel):
-    bury(parts, *(letter(number) for number in range(400)))
-    bury(parts, *(letter(number, "ProviderBusy", "embed") for number in range(400, 420)), now=NOON + 1)
-    notify_dead_letters(parts.records, channel, NOON + 2)
+def test_many_letters_are_one_message_that_counts_them_and_names_a_few(services, channel):
+    bury(services, *(letter(number) for number in range(400)))
+    bury(services, *(letter(number, "ProviderBusy", "embed") for number in range(400, 420)), now=NOON + 1)
+    notify_dead_letters(services.records, channel, NOON + 2)
     ((_, body),) = channel.told
     assert [title for title, _ in channel.told] == ["chatai_assets: 420 new dead letters"]
     assert "400 corrupt at parse of documents, 20 ProviderBusy at embed of documents" in body
@@ -61,47 +61,47 @@ def test_many_letters_are_one_message_that_counts_them_and_names_a_few(parts, ch
     assert "doc/419" in body
 
 
-def test_what_was_told_is_not_told_again(parts, channel):
-    bury(parts, letter(1))
-    assert notify_dead_letters(parts.records, channel, NOON)
-    assert notify_dead_letters(parts.records, channel, NOON + PAUSE_S) is None
+def test_what_was_told_is_not_told_again(services, channel):
+    bury(services, letter(1))
+    assert notify_dead_letters(services.records, channel, NOON)
+    assert notify_dead_letters(services.records, channel, NOON + PAUSE_S) is None
     assert len(channel.told) == 1
 
 
-def test_what_was_told_by_a_clock_that_was_ahead_silences_nobody(parts, channel):
-    bury(parts, letter(1))
-    assert notify_dead_letters(parts.records, channel, NOON + 7_200)
-    bury(parts, letter(2))
-    assert notify_dead_letters(parts.records, channel, NOON)
+def test_what_was_told_by_a_clock_that_was_ahead_silences_nobody(services, channel):
+    bury(services, letter(1))
+    assert notify_dead_letters(services.records, channel, NOON + 7_200)
+    bury(services, letter(2))
+    assert notify_dead_letters(services.records, channel, NOON)
 
 
-def test_an_import_that_goes_on_for_an_hour_is_told_of_in_a_few_messages(parts, channel):
+def test_an_import_that_goes_on_for_an_hour_is_told_of_in_a_few_messages(services, channel):
     for minute in range(60):
-        bury(parts, *(letter(100 * minute + number) for number in range(5)), now=NOON + 60 * minute)
-        notify_dead_letters(parts.records, channel, NOON + 60 * minute)
-    notify_dead_letters(parts.records, channel, NOON + 3_600)
+        bury(services, *(letter(100 * minute + number) for number in range(5)), now=NOON + 60 * minute)
+        notify_dead_letters(services.records, channel, NOON + 60 * minute)
+    notify_dead_letters(services.records, channel, NOON + 3_600)
     assert [title.split()[1] for title, _ in channel.told] == ["5", "50", "50", "50", "50", "50", "45"]
 
 
-def test_what_fails_again_after_a_replay_is_told_again(parts, channel):
-    bury(parts, letter(1))
-    notify_dead_letters(parts.records, channel, NOON)
-    bury(parts, letter(1), now=NOON + 10)
-    assert notify_dead_letters(parts.records, channel, NOON + PAUSE_S)
+def test_what_fails_again_after_a_replay_is_told_again(services, channel):
+    bury(services, letter(1))
+    notify_dead_letters(services.records, channel, NOON)
+    bury(services, letter(1), now=NOON + 10)
+    assert notify_dead_letters(services.records, channel, NOON + PAUSE_S)
 
 
-def test_a_channel_that_was_closed_is_told_later(parts, channel):
-    bury(parts, letter(1))
+def test_a_channel_that_was_closed_is_told_later(services, channel):
+    bury(services, letter(1))
     channel.closed = True
-    notify_dead_letters(parts.records, channel, NOON)
+    notify_dead_letters(services.records, channel, NOON)
     channel.closed = False
-    notify_dead_letters(parts.records, channel, NOON + 60)
-    notify_dead_letters(parts.records, channel, NOON + 120)
+    notify_dead_letters(services.records, channel, NOON + 60)
+    notify_dead_letters(services.records, channel, NOON + 120)
     assert len(channel.told) == 1
 
 
-def test_who_is_killed_between_telling_and_noting_it_tells_it_again(parts, channel):
-    bury(parts, letter(1))
+def test_who_is_killed_between_telling_and_noting_it_tells_it_again(services, channel):
+    bury(services, letter(1))
 
     def die(*_arguments):
         raise SystemExit
@@ -109,6 +109,6 @@ def test_who_is_killed_between_telling_and_noting_it_tells_it_again(parts, chann
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(dead_letters, "mark_announced", die)
         with pytest.raises(SystemExit):
-            notify_dead_letters(parts.records, channel, NOON)
-    assert notify_dead_letters(parts.records, channel, NOON + 1)
+            notify_dead_letters(services.records, channel, NOON)
+    assert notify_dead_letters(services.records, channel, NOON + 1)
     assert len(channel.told) == 2

@@ -35,8 +35,8 @@ class Town:
 
 
 @pytest.fixture
-def records(parts):
-    return parts.records
+def records(services):
+    return services.records
 
 
 def fail(records, now=NOW, stage="tag", part="gigachat", error=UNPAID):

@@ -38,11 +38,11 @@ COUNT = 40
 WHALE = "Синий кит проплыл мимо маяка и нырнул."
 
 
-def with_posts(parts):
+def with_posts(services):
     """Return a home with forty-one posts, indexed."""
-    ingest_posts(parts, [*corpus.posts(7, COUNT), message(900, WHALE)])
-    process_all(parts)
-    return parts
+    ingest_posts(services, [*corpus.posts(7, COUNT), message(900, WHALE)])
+    process_all(services)
+    return services
 
 
 @pytest.fixture
@@ -52,22 +52,22 @@ def home(embedded):
 
 
 @pytest.fixture
-def either(parts):
+def either(services):
     """On embedded stores and on servers."""
-    return with_posts(parts)
+    return with_posts(services)
 
 
-def found(parts, question=WHALE):
-    return [hit.source for hit in found_by(parts, question)]
+def found(services, question=WHALE):
+    return [hit.source for hit in found_by(services, question)]
 
 
-def states(parts):
-    return {row["number"]: row["state"] for row in rows(parts, schema.indexes)}
+def states(services):
+    return {row["number"]: row["state"] for row in rows(services, schema.indexes)}
 
 
-def agrees(parts):
-    vectors, _ = parts.audited
-    return audit(parts.records, vectors).agrees
+def agrees(services):
+    vectors, _ = services.audited
+    return audit(services.records, vectors).agrees
 
 
 def test_another_model_serves_what_the_first_one_did(either):
@@ -272,10 +272,10 @@ def test_the_index_that_serves_is_written_again_when_it_is_lost(home):
 
 def test_a_setting_that_changes_mixes_nothing(home):
     changed = replace(home.settings, models=replace(home.settings.models, embedder="offline"))
-    with Services(changed) as parts:
-        ingest_posts(parts, [message(901, "Жираф вышел из поезда.")])
-        process_all(parts)
-        assert found(parts, "Жираф вышел из поезда.")[0].endswith("/901")
+    with Services(changed) as services:
+        ingest_posts(services, [message(901, "Жираф вышел из поезда.")])
+        process_all(services)
+        assert found(services, "Жираф вышел из поезда.")[0].endswith("/901")
     assert {row["model"] for row in rows(home, schema.vectors)} == {"free-hashed-256-1"}
 
 

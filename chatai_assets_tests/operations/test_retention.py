@@ -30,16 +30,16 @@ NOTHING_ELSE = replace(KEPT, stats_s=None, costs_s=None, letters_s=None, answers
 
 
 @pytest.fixture
-def full(parts):
+def full(services):
     """A home with a few posts, done at noon."""
-    ingest_posts(parts, [message(1, "Вчера Иван видел Лондон."), message(2, "Вчера Мария видела Байкал.")])
-    process_all(parts, now=NOON)
-    return parts
+    ingest_posts(services, [message(1, "Вчера Иван видел Лондон."), message(2, "Вчера Мария видела Байкал.")])
+    process_all(services, now=NOON)
+    return services
 
 
-def sums(parts):
+def sums(services):
     found: dict[tuple[str, str, str], tuple[int, float]] = {}
-    for row in rows(parts, schema.stage_stats):
+    for row in rows(services, schema.stage_stats):
         place = (row["stream"], row["stage"], row["hour"])
         before = found.get(place, (0, 0.0))
         found[place] = (before[0] + row["done"], before[1] + row["seconds"])

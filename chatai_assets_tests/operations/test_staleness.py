@@ -17,21 +17,21 @@ TEXT = "Вчера Иван видел Лондон рядом, и поезд п
 
 
 @pytest.fixture
-def home(parts, tmp_path):
+def home(services, tmp_path):
     """Three posts and a document, done."""
-    ingest_posts(parts, [message(number, f"{TEXT} {number}") for number in range(1, 4)])
+    ingest_posts(services, [message(number, f"{TEXT} {number}") for number in range(1, 4)])
     file = tmp_path / "a.txt"
     file.write_text(TEXT, encoding="utf-8")
-    ingest_files(parts, [file])
-    process_all(parts)
-    return parts
+    ingest_files(services, [file])
+    process_all(services)
+    return services
 
 
 NO_PRICES = Tariff()
 
 
-def told(parts, in_use, tariff=NO_PRICES):
-    return {each.stage: each for each in find_stale(parts.records, in_use, tariff)}
+def told(services, in_use, tariff=NO_PRICES):
+    return {each.stage: each for each in find_stale(services.records, in_use, tariff)}
 
 
 def test_nothing_is_stale_of_what_was_just_made(home):

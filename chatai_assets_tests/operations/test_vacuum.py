@@ -28,41 +28,41 @@ from chatai_assets_tests.support.erasure import (
 from chatai_assets_tests.support.pipeline import contents, free_settings, loose_ends, message, process_all, rows
 
 
-def vacuum_all(parts):
-    return vacuum(stores(parts), parts.settings.inbox_folder, "default")
+def vacuum_all(services):
+    return vacuum(stores(services), services.settings.inbox_folder, "default")
 
 
-def drop(parts, *files):
+def drop(services, *files):
     """Let the inbox folder be taken in as the sensor does, some seconds later."""
-    intake = Intake(parts.records, parts.blobs, "default", "folder", 1 << 20)
+    intake = Intake(services.records, services.blobs, "default", "folder", 1 << 20)
     newest = max(file.stat().st_ctime for file in files)
-    return take_folder(parts.settings.inbox_folder, intake, clock=lambda: newest + SETTLED_S)
+    return take_folder(services.settings.inbox_folder, intake, clock=lambda: newest + SETTLED_S)
 
 
 def test_no_file_of_the_home_holds_a_word_of_it(embedded):
-    parts, home = embedded, embedded.settings.home
-    folder = parts.settings.inbox_folder
+    services, home = embedded, embedded.settings.home
+    folder = services.settings.inbox_folder
     document = secret_document(folder)
     export, innocent, other = folder / "a.jsonl", folder / "b.jsonl", folder / "c.txt"
     export.write_text("".join(json.dumps(each) + "\n" for each in (secret_post(), message(2, KEPT))), encoding="utf-8")
     innocent.write_text(json.dumps(message(3, KEPT)), encoding="utf-8")
     other.write_text("Цена и срок. Вчера Мария видела Париж.", encoding="utf-8")
-    assert drop(parts, document, export, innocent, other).taken == 4
-    process_all(parts)
-    key = next(row["source_key"] for row in rows(parts, schema.documents) if row["file_name"] == document.name)
+    assert drop(services, document, export, innocent, other).taken == 4
+    process_all(services)
+    key = next(row["source_key"] for row in rows(services, schema.documents) if row["file_name"] == document.name)
     assert {trace.partition(": ")[2] for trace in traces(home)} >= {*SECRETS}
     for each in (POST, key):
-        forget(stores(parts), each)
+        forget(stores(services), each)
     assert traces(home)
-    before = contents(parts)
-    done = vacuum_all(parts)
+    before = contents(services)
+    done = vacuum_all(services)
     assert (done.busy, done.erased["originals"], done.left_to_servers) == (False, 2, [])
     assert traces(home) == []
     assert not (folder / "done" / document.name).exists()
     assert sorted(path.name for path in (folder / "done").iterdir()) == ["b.jsonl", "c.txt"]
-    assert contents(parts) == before
-    vacuum_all(parts)
-    assert contents(parts) == before
+    assert contents(services) == before
+    vacuum_all(services)
+    assert contents(services) == before
 
 
 def test_a_vacuum_does_what_waits_first(embedded, tmp_path):
@@ -105,16 +105,16 @@ def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, database_ur
     # As the README tells administrators: the log of writes is theirs.
     administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
     administrator.execute(text("SELECT pg_reload_conf()"))  # the server's processes take it up in their own time
-    with Services(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as parts:
-        document = bring_all(parts, tmp_path / "in")
+    with Services(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as services:
+        document = bring_all(services, tmp_path / "in")
         administrator.execute(text("CHECKPOINT"))
         assert {trace.partition("/")[0] for trace in traces(data)} == {"base", "pg_wal"}
         for key in (POST, document):
-            forget(stores(parts), key)
-        assert not vacuum_all(parts).busy
+            forget(stores(services), key)
+        assert not vacuum_all(services).busy
         administrator.execute(text("CHECKPOINT"))
         assert [trace for trace in traces(data) if not trace.startswith("pg_wal")] == []
-        assert traces_in_tables(parts) == []
+        assert traces_in_tables(services) == []
         assert traces(tmp_path / "home") == []
     for _ in range(2):
         administrator.execute(text("SELECT pg_switch_wal()"))

@@ -23,12 +23,12 @@ HOUR_S = 3_600
 class Home:
     """A home that is worked on: brings posts and documents into hours, and runs them."""
 
-    def __init__(self, parts: Services, instance: dg.DagsterInstance, folder: Path) -> None:
-        self.parts = parts
+    def __init__(self, services: Services, instance: dg.DagsterInstance, folder: Path) -> None:
+        self.services = services
         self.instance = instance
         self.folder = folder
-        self.defs = build_defs(parts.settings, parts=parts)
-        self.records = parts.records
+        self.defs = build_defs(services.settings, services=services)
+        self.records = services.records
 
     def hour(self, ago: int = 0) -> str:
         return hour_of(time.time() - ago * HOUR_S)
@@ -48,7 +48,7 @@ class Home:
 
     def _ingest(self, path: Path, ago: int, tenant: str) -> None:
         now = time.time() - ago * HOUR_S
-        intake = Intake(self.records, self.parts.blobs, tenant, "file", 1 << 20, clock=lambda: now)
+        intake = Intake(self.records, self.services.blobs, tenant, "file", 1 << 20, clock=lambda: now)
         report = ingest([path], intake)
         assert not report.rejected
 
@@ -92,5 +92,5 @@ def settings(tmp_path: Path) -> Settings:
 def home(settings: Settings, tmp_path: Path):
     folder = tmp_path / "files"
     folder.mkdir()
-    with open_services(settings) as parts, dg.DagsterInstance.ephemeral() as instance:
-        yield Home(parts, instance, folder)
+    with open_services(settings) as services, dg.DagsterInstance.ephemeral() as instance:
+        yield Home(services, instance, folder)

@@ -12,7 +12,7 @@ from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.orchestration.conftest import HOUR_S, Home
-from chatai_assets_tests.support.providers.home import parts_at
+from chatai_assets_tests.support.providers.home import services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 
@@ -30,11 +30,11 @@ def asking(server, tmp_path):
     def home(**variables):
         first = hour_of(time.time() - 5 * HOUR_S)
         usual = {"CHATAI_EMBEDDER": "free", "CHATAI_EXTRACTOR": "free", "CHATAI_FIRST_HOUR": first}
-        parts = parts_at(server, tmp_path / "home", **usual, **variables)
+        services = services_at(server, tmp_path / "home", **usual, **variables)
         instance = dg.DagsterInstance.ephemeral()
-        opened.extend((parts, instance))
+        opened.extend((services, instance))
         (tmp_path / "files").mkdir(exist_ok=True)
-        return Home(parts, instance.__enter__(), tmp_path / "files")
+        return Home(services, instance.__enter__(), tmp_path / "files")
 
     yield home
     for each in reversed(opened):
@@ -77,8 +77,8 @@ def tick(home):
 
 def raise_budget(home, tokens):
     """Have the definitions made anew, as after a restart with another setting."""
-    costs = replace(home.parts.settings.costs, budget=Budget(tokens=tokens))
-    home.defs = build_defs(replace(home.parts.settings, costs=costs), parts=home.parts)
+    costs = replace(home.services.settings.costs, budget=Budget(tokens=tokens))
+    home.defs = build_defs(replace(home.services.settings, costs=costs), services=home.services)
 
 
 def test_a_spent_budget_fails_the_run_by_name_and_the_sensor_waits_until_it_is_raised(asking, server):

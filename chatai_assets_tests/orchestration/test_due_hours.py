@@ -61,11 +61,11 @@ def test_a_lost_graph_is_noticed_when_nothing_else_is_due(home):
     home.posts(range(1, 4))
     home.run("posts", home.hour())
     assert asked(tick(home)) == []
-    size = home.parts.graph.count()
-    shutil.rmtree(home.parts.settings.home / "graph")
+    size = home.services.graph.count()
+    shutil.rmtree(home.services.settings.home / "graph")
     assert asked(tick(home)) == [home.hour()]
     home.run("posts", home.hour())
-    assert home.parts.graph.count() == size
+    assert home.services.graph.count() == size
     assert asked(tick(home)) == []
 
 

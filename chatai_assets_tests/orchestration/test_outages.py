@@ -28,7 +28,7 @@ from chatai_assets_tests.orchestration.test_due_hours import asked, tick
 def moment(home):
     """A clock that goes when it is told to; the home's sensors and runs go by it."""
     now = [home.defs.resources["clock"]()]
-    home.defs = build_defs(home.parts.settings, parts=home.parts, clock=lambda: now[0])
+    home.defs = build_defs(home.services.settings, services=home.services, clock=lambda: now[0])
     return now
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(hom
 def test_status_and_the_check_say_what_is_down_and_what_catches_up(home, moment):
     home.posts(range(1, 4), ago=2)
     take_down(home, moment[0])
-    told = status(home.records, home.parts.indexes, home.parts.graph)
+    told = status(home.records, home.services.indexes, home.services.graph)
     assert told["hours_behind"] == [home.hour(ago=2)]
     assert told["catch_up"] == "chatai process"
     (down,) = told["outages"]
@@ -132,8 +132,8 @@ def test_a_breaker_for_which_nothing_waits_any_more_is_closed(home, moment):
 def test_a_record_store_that_is_down_stops_no_sensor_and_asks_for_no_run(settings):
     gone = replace(settings, database_url="postgresql://nobody:nothing@127.0.0.1:9/gone")
     hours = arrival_hours(settings.first_hour)
-    with open_services(gone) as parts, dg.DagsterInstance.ephemeral() as instance:
-        sensor = due_sensor("posts", hours, settings.costs.budget, lambda: parts, ProjectionMonitor(), time.time)
+    with open_services(gone) as services, dg.DagsterInstance.ephemeral() as instance:
+        sensor = due_sensor("posts", hours, settings.costs.budget, lambda: services, ProjectionMonitor(), time.time)
         result = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
     assert not result.run_requests
     assert "Nothing is asked for until it works again" in str(result.skip_message)

@@ -30,8 +30,8 @@ def instance(tmp_path, postgresql_server, monkeypatch):
 
 
 def test_an_hour_is_materialized_with_history_and_records_in_postgresql(settings, database_url, instance, tmp_path):
-    with open_services(replace(settings, database_url=database_url)) as parts:
-        home = Home(parts, instance, tmp_path)
+    with open_services(replace(settings, database_url=database_url)) as services:
+        home = Home(services, instance, tmp_path)
         home.posts(range(1, 4))
         assert home.run("posts", home.hour()).failure is None
         assert home.states("posts") == {"searchable": 3, "pending": 0, "failed": 0}
@@ -50,10 +50,10 @@ def statuses():
 
 def test_what_is_processed_by_command_stands_in_the_history_of_the_daemon(settings, instance, tmp_path):
     served = replace(settings, dagster_database_url=os.environ["DAGSTER_DATABASE_URL"])
-    with open_services(served) as parts:
-        home = Home(parts, instance, tmp_path)
+    with open_services(served) as services:
+        home = Home(services, instance, tmp_path)
         home.posts(range(1, 3))
-        assert run_pending(parts, lambda: home.defs).failures == []
+        assert run_pending(services, lambda: home.defs).failures == []
     assert statuses() == ["SUCCESS"]
     assert [run.job_name for run in instance.get_runs()] == ["posts"]
     assert (served.dagster_home / "dagster.yaml").read_bytes() == DEPLOYED.read_bytes()
@@ -62,10 +62,10 @@ def test_what_is_processed_by_command_stands_in_the_history_of_the_daemon(settin
 
 def test_all_homes_of_one_record_store_begin_with_the_same_hour(settings, database_url):
     ours = replace(settings, database_url=database_url, first_hour=None)
-    with open_services(ours) as parts:
-        begun = first_hour(parts)
-    with open_services(replace(ours, home=Path(f"{ours.home}-elsewhere"))) as parts:
-        assert first_hour(parts) == begun
+    with open_services(ours) as services:
+        begun = first_hour(services)
+    with open_services(replace(ours, home=Path(f"{ours.home}-elsewhere"))) as services:
+        assert first_hour(services) == begun
 
 
 def test_the_deployed_file_differs_from_the_projects_in_its_storage_only():

@@ -59,7 +59,7 @@ def test_a_tick_fails_when_the_store_is_down_and_the_next_tries_again():
 
 def test_a_file_in_the_inbox_folder_arrives(home, monkeypatch):
     monkeypatch.setattr("chatai_assets.pipeline.inbox_folder.SETTLED_S", 0.1)
-    inbox = home.parts.settings.inbox_folder
+    inbox = home.services.settings.inbox_folder
     inbox.mkdir(parents=True)
     (inbox / "note.txt").write_text("Some words about Paris.", encoding="utf-8")
     time.sleep(0.2)

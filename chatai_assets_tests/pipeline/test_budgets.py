@@ -24,7 +24,7 @@ from chatai_assets_tests.support.pipeline import (
     run,
     scope_of,
 )
-from chatai_assets_tests.support.providers.home import asked, parts_at
+from chatai_assets_tests.support.providers.home import asked, services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 PRICES = {"CHATAI_PRICES": "GigaChat=100/200,Embeddings=10", "CHATAI_USD_RATE": "80"}
@@ -43,34 +43,34 @@ def database(request):
     return {} if request.param == "sqlite" else {"DATABASE_URL": request.getfixturevalue("database_url")}
 
 
-def bring(parts, count, tenant="default", first=1):
+def bring(services, count, tenant="default", first=1):
     """Bring posts in, and parse them; return their hour."""
     texts = [message(number, f"Вчера поезд {number} видел город Казань.") for number in range(first, first + count)]
-    ingest_posts(parts, texts, tenant=tenant)
-    process_all(parts, stages=("parse",))
-    return due_hours(parts, "posts")[0]
+    ingest_posts(services, texts, tenant=tenant)
+    process_all(services, stages=("parse",))
+    return due_hours(services, "posts")[0]
 
 
-def tag(parts, hour, **limits):
-    return run("tag", scope_of("posts", hour, Limits(**limits)), parts)
+def tag(services, hour, **limits):
+    return run("tag", scope_of("posts", hour, Limits(**limits)), services)
 
 
-def costs(parts, stage):
-    return {row["tenant_id"]: row for row in rows(parts, schema.provider_costs) if row["stage"] == stage}
+def costs(services, stage):
+    return {row["tenant_id"]: row for row in rows(services, schema.provider_costs) if row["stage"] == stage}
 
 
-def tag_states(parts, tenant):
+def tag_states(services, tenant):
     mine = (schema.work.c.stage == "tag", schema.work.c.tenant_id == tenant)
-    return Counter((row["state"], row["attempts"], row["error_class"]) for row in rows(parts, schema.work, *mine))
+    return Counter((row["state"], row["attempts"], row["error_class"]) for row in rows(services, schema.work, *mine))
 
 
 def test_tokens_and_money_are_counted_by_tenant_stage_and_hour(server, tmp_path, database):
-    with parts_at(server, tmp_path / "home", **PRICES, **database) as parts:
-        bring(parts, 5)
-        hour = bring(parts, 3, tenant="another")
-        report = sum((report.counts for report in process_all(parts)), Counter())
-        tagged, embedded, enriched = (costs(parts, stage) for stage in ("tag", "embed", "enrich"))
-        today = cost_report(parts.records, 1, None, time.time())
+    with services_at(server, tmp_path / "home", **PRICES, **database) as services:
+        bring(services, 5)
+        hour = bring(services, 3, tenant="another")
+        report = sum((report.counts for report in process_all(services)), Counter())
+        tagged, embedded, enriched = (costs(services, stage) for stage in ("tag", "embed", "enrich"))
+        today = cost_report(services.records, 1, None, time.time())
     assert {row["hour"] for row in rows_of(tagged, embedded, enriched)} == {hour}
     assert {row["day"] for row in rows_of(tagged)} == {day_of(time.time())}
     assert (tagged["default"]["prompt_tokens"], tagged["default"]["completion_tokens"]) == (5 * 17, 5 * 3)
@@ -88,22 +88,22 @@ def rows_of(*by_tenant):
 
 
 def test_a_price_that_nobody_knows_is_no_money(server, tmp_path):
-    with parts_at(server, tmp_path / "home") as parts:
-        parts.tagger.tag(asked("Вчера поезд видел город Казань"))
-        (told,) = cost_report(parts.records, 1, None, time.time())["costs"]
+    with services_at(server, tmp_path / "home") as services:
+        services.tagger.tag(asked("Вчера поезд видел город Казань"))
+        (told,) = cost_report(services.records, 1, None, time.time())["costs"]
     assert (told["stage"], told["tokens"], told["unpriced_tokens"], told["money"]) == ("search", 20, 20, None)
 
 
 def test_doing_an_hour_again_makes_no_call_and_counts_its_hits(server, tmp_path):
-    with parts_at(server, tmp_path / "home") as parts:
-        hour = bring(parts, 6)
-        tag(parts, hour)
+    with services_at(server, tmp_path / "home") as services:
+        hour = bring(services, 6)
+        tag(services, hour)
         calls = server.counts()["model_calls"]
-        with parts.records.begin() as connection:
+        with services.records.begin() as connection:
             connection.execute(schema.work.update().values(state="pending", next_attempt_at=0))
-    with parts_at(server, tmp_path / "home") as parts:
-        report = tag(parts, hour)
-        row = costs(parts, "tag")["default"]
+    with services_at(server, tmp_path / "home") as services:
+        report = tag(services, hour)
+        row = costs(services, "tag")["default"]
     assert server.counts()["model_calls"] == calls
     assert (row["calls"], row["hits"], row["misses"]) == (6, 6, 6)
     assert (report.counts["store_hits"], report.counts["misses"], report.counts["provider_calls"]) == (6, 0, 0)
@@ -111,56 +111,60 @@ def test_doing_an_hour_again_makes_no_call_and_counts_its_hits(server, tmp_path)
 
 
 def test_what_was_paid_before_an_outage_is_counted(server, tmp_path):
-    with parts_at(server, tmp_path / "home", JOB_CONCURRENCY="1") as parts:
-        hour = bring(parts, 20)
-        tag(parts, hour, run_items=5, batch_items=5)
+    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="1") as services:
+        hour = bring(services, 20)
+        tag(services, hour, run_items=5, batch_items=5)
         server.behave(shares={"503": 1.0}, next={"not_json": 3})
         with pytest.raises(ProviderUnreachable):
-            tag(parts, hour)
-        row = costs(parts, "tag")["default"]
+            tag(services, hour)
+        row = costs(services, "tag")["default"]
     assert row["prompt_tokens"] == 17 * (5 + 3)
     assert row["calls"] == server.counts()["model_calls"]
 
 
 def test_a_budget_pauses_its_tenant_and_nobody_else(server, tmp_path, database):
     budget = {"CHATAI_BUDGET_TOKENS_DAY": "200", "JOB_CONCURRENCY": "3"}
-    with parts_at(server, tmp_path / "home", **budget, **database) as parts:
-        bring(parts, 30, tenant="rich")
-        hour = bring(parts, 4, tenant="poor")
-        report = tag(parts, hour)
+    with services_at(server, tmp_path / "home", **budget, **database) as services:
+        bring(services, 30, tenant="rich")
+        hour = bring(services, 4, tenant="poor")
+        report = tag(services, hour)
         assert (report.done, dict(report.retried)) == (14, {"OverBudget": 20})
-        assert costs(parts, "tag")["rich"]["prompt_tokens"] + costs(parts, "tag")["rich"]["completion_tokens"] == 200
-        assert tag_states(parts, "poor") == {("done", 0, None): 4}
-        assert tag_states(parts, "rich") == {("done", 0, None): 10, ("pending", 0, "OverBudget"): 20}
-        waiting = [row["next_attempt_at"] for row in rows(parts, schema.work) if row["error_class"] == "OverBudget"]
+        assert (
+            costs(services, "tag")["rich"]["prompt_tokens"] + costs(services, "tag")["rich"]["completion_tokens"] == 200
+        )
+        assert tag_states(services, "poor") == {("done", 0, None): 4}
+        assert tag_states(services, "rich") == {("done", 0, None): 10, ("pending", 0, "OverBudget"): 20}
+        waiting = [row["next_attempt_at"] for row in rows(services, schema.work) if row["error_class"] == "OverBudget"]
         assert all(abs(at - next_day(time.time())) < 30 for at in waiting)
-        assert tag(parts, hour).taken == 0
+        assert tag(services, hour).taken == 0
     assert server.counts()["model_calls"] == 14
 
 
 def test_a_run_that_finds_nothing_but_spent_budgets_says_so_once_and_a_raise_resumes(server, tmp_path):
     budget = {"CHATAI_BUDGET_DAY": "0.0046", "JOB_CONCURRENCY": "1", **PRICES}
-    with parts_at(server, tmp_path / "home", **budget) as parts:
-        hour = bring(parts, 2, tenant="acme")
-        tag(parts, hour)
-        bring(parts, 3, tenant="acme", first=10)
+    with services_at(server, tmp_path / "home", **budget) as services:
+        hour = bring(services, 2, tenant="acme")
+        tag(services, hour)
+        bring(services, 3, tenant="acme", first=10)
         with pytest.raises(
             AllBudgetsExceeded, match=r"tenant 'acme' has spent 0\.0046 of 0\.0046 \(money\).*00:00 UTC"
         ):
-            tag(parts, hour)
-        bring(parts, 1, tenant="acme", first=20)
-        assert dict(tag(parts, hour).retried) == {"OverBudget": 1}
+            tag(services, hour)
+        bring(services, 1, tenant="acme", first=20)
+        assert dict(tag(services, hour).retried) == {"OverBudget": 1}
         now = time.time()
-        assert resume_deferred(parts.records, "posts", parts.settings.costs.budget, now) == {"acme": 4}
-        assert resume_deferred(parts.records, "posts", Budget(money_nano=10**12), now) == {}
-        assert resume_deferred(parts.records, "posts", Budget(), now) == {}
-    with parts_at(server, tmp_path / "home", **PRICES) as parts:
-        assert tag(parts, hour).done == 4
+        assert resume_deferred(services.records, "posts", services.settings.costs.budget, now) == {"acme": 4}
+        assert resume_deferred(services.records, "posts", Budget(money_nano=10**12), now) == {}
+        assert resume_deferred(services.records, "posts", Budget(), now) == {}
+    with services_at(server, tmp_path / "home", **PRICES) as services:
+        assert tag(services, hour).done == 4
 
 
 def _tag_texts(environment, tenant, first, count):
-    with Services(read_settings(environment)) as parts:
-        parts.tagger.tag(asked(*(f"Вчера поезд {first + n} видел город Казань" for n in range(count)), tenant=tenant))
+    with Services(read_settings(environment)) as services:
+        services.tagger.tag(
+            asked(*(f"Вчера поезд {first + n} видел город Казань" for n in range(count)), tenant=tenant)
+        )
 
 
 def in_two_processes(environment, tenant, count):

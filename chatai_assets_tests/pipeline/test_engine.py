@@ -65,52 +65,52 @@ PART: dict[Stage, str] = {
 @pytest.mark.parametrize("stage", PART)
 def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
     reached, may_go = threading.Event(), threading.Event()
-    with Services(settings) as parts, Services(settings) as slow:
-        ingest_posts(parts, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
-        process_all(parts, stages=STAGES[: STAGES.index(stage)])
+    with Services(settings) as services, Services(settings) as slow:
+        ingest_posts(services, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
+        process_all(services, stages=STAGES[: STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
         reports = []
         thread = threading.Thread(target=lambda: reports.append(run(stage, scope_of("posts", hour), slow)))
         thread.start()
         assert reached.wait(PATIENCE_S)
-        ingest_posts(parts, [message(1, NEW, edited=1_700_000_100)])
+        ingest_posts(services, [message(1, NEW, edited=1_700_000_100)])
         # Whoever holds the lock of a store makes the newer run wait: it goes on a while after that has begun.
         threading.Timer(0.5 if stage in {"index", "link"} else 0.0, may_go.set).start()
         if stage in {"index", "link"}:
-            process_all(parts)
+            process_all(services)
         else:
-            process_all(parts, stages=["parse", "tag", "enrich", "embed", "index"])
+            process_all(services, stages=["parse", "tag", "enrich", "embed", "index"])
         thread.join(PATIENCE_S)
-        process_all(parts)
+        process_all(services)
         assert reports[0].lost == 1
-        found = contents(parts)
+        found = contents(services)
     assert loose_ends(found) == []
     assert differences(expected(tmp_path), found) == []
 
 
 def expected(tmp_path):
-    with Services(free_settings(tmp_path / "quiet")) as parts:
-        ingest_posts(parts, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
-        process_all(parts)
-        return contents(parts)
+    with Services(free_settings(tmp_path / "quiet")) as services:
+        ingest_posts(services, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
+        process_all(services)
+        return contents(services)
 
 
 def test_tags_that_come_while_an_item_is_indexed_are_indexed_too(tmp_path, settings):
     reached, may_go = threading.Event(), threading.Event()
-    with Services(settings) as parts, Services(settings) as slow:
-        ingest_posts(parts, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
-        process_all(parts, stages=["parse", "enrich", "embed"])
+    with Services(settings) as services, Services(settings) as slow:
+        ingest_posts(services, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
+        process_all(services, stages=["parse", "enrich", "embed"])
         slow.__dict__["vectors"] = Hesitating(slow.vectors, reached, may_go)
         (hour,) = due_hours(slow, "posts")
         thread = threading.Thread(target=run, args=("index", scope_of("posts", hour), slow))
         thread.start()
         assert reached.wait(PATIENCE_S)
-        run("tag", scope_of("posts", hour), parts)
+        run("tag", scope_of("posts", hour), services)
         may_go.set()
         thread.join(PATIENCE_S)
-        process_all(parts)
-        assert differences(expected(tmp_path), contents(parts)) == []
+        process_all(services)
+        assert differences(expected(tmp_path), contents(services)) == []
 
 
 def test_the_same_again_writes_nothing(embedded):
@@ -139,27 +139,27 @@ class Closed:
         return getattr(self.store, name)
 
 
-def test_a_stage_that_finds_what_is_wanted_does_not_even_lock_its_store(parts):
-    ingest_posts(parts, [message(1, OLD)])
-    process_all(parts)
-    with parts.records.begin() as connection:
+def test_a_stage_that_finds_what_is_wanted_does_not_even_lock_its_store(services):
+    ingest_posts(services, [message(1, OLD)])
+    process_all(services)
+    with services.records.begin() as connection:
         connection.execute(schema.work.update().values(state="pending"))
-    parts.__dict__.update(vectors=Closed(parts.vectors), graph=Closed(parts.graph))
+    services.__dict__.update(vectors=Closed(services.vectors), graph=Closed(services.graph))
     unchanged = {
         report.stage: report.unchanged
-        for report in process_all(parts)
+        for report in process_all(services)
         if report.stage in {"tag", "embed", "index", "link"}
     }
     assert unchanged == {"tag": 1, "embed": 1, "index": 1, "link": 1}
 
 
-def test_one_changed_post_among_a_thousand_is_one_posts_work(parts):
+def test_one_changed_post_among_a_thousand_is_one_posts_work(services):
     posts = [message(number, f"Вчера поезд {number} видел Париж.") for number in range(1, 1_001)]
-    ingest_posts(parts, posts)
-    process_all(parts)
+    ingest_posts(services, posts)
+    process_all(services)
     posts[499] = message(500, "Сегодня поезд 500 видел Лондон.", edited=1_700_000_100)
-    assert ingest_posts(parts, posts).posts == 1
-    reports = {report.stage: report for report in process_all(parts)}
+    assert ingest_posts(services, posts).posts == 1
+    reports = {report.stage: report for report in process_all(services)}
     assert {stage: report.taken for stage, report in reports.items()} == dict.fromkeys(
         ("parse", "tag", "enrich", "embed", "index", "link"), 1
     )
@@ -167,23 +167,23 @@ def test_one_changed_post_among_a_thousand_is_one_posts_work(parts):
     assert (reports["index"].counts["points_written"], reports["index"].counts["points_deleted"]) == (1, 0)
 
 
-def test_two_tenants_with_one_channel_share_nothing(parts):
+def test_two_tenants_with_one_channel_share_nothing(services):
     posts = [message(number, f"Вчера поезд {number} видел Париж.") for number in range(1, 6)]
-    ingest_posts(parts, posts, tenant="one")
-    ingest_posts(parts, posts, tenant="two")
-    process_all(parts)
-    found = contents(parts)
+    ingest_posts(services, posts, tenant="one")
+    ingest_posts(services, posts, tenant="two")
+    process_all(services)
+    found = contents(services)
     for store in ("points", "nodes", "edges"):
         by_tenant = {
             tenant: {key for key, value in found[store].items() if tenant_of(value) == tenant}
             for tenant in ("one", "two")
         }
         assert len(by_tenant["one"]) == len(by_tenant["two"]) == len(found[store]) / 2
-    assert parts.vectors.count({"tenant_id": "one"}) == 5
-    ingest_posts(parts, [message(1, "", edited=1_700_000_100)], tenant="one")
-    process_all(parts)
-    assert (parts.vectors.count({"tenant_id": "one"}), parts.vectors.count({"tenant_id": "two"})) == (4, 5)
-    assert loose_ends(contents(parts)) == []
+    assert services.vectors.count({"tenant_id": "one"}) == 5
+    ingest_posts(services, [message(1, "", edited=1_700_000_100)], tenant="one")
+    process_all(services)
+    assert (services.vectors.count({"tenant_id": "one"}), services.vectors.count({"tenant_id": "two"})) == (4, 5)
+    assert loose_ends(contents(services)) == []
 
 
 def tenant_of(value):
@@ -191,13 +191,13 @@ def tenant_of(value):
     return properties["tenant_id"]
 
 
-def test_an_import_of_one_tenant_does_not_hold_up_the_document_of_another(parts, tmp_path):
+def test_an_import_of_one_tenant_does_not_hold_up_the_document_of_another(services, tmp_path):
     for number in range(40):
         (tmp_path / f"{number}.txt").write_text(f"Вчера Иван видел Лондон, глава {number}.", encoding="utf-8")
     (tmp_path / "urgent.txt").write_text("Сегодня Мария видела Байкал.", encoding="utf-8")
-    ingest_files(parts, [tmp_path / f"{number}.txt" for number in range(40)], tenant="large")
-    ingest_files(parts, [tmp_path / "urgent.txt"], tenant="small")
-    process_all(parts, limits=Limits(run_items=10, batch_items=5, projection_items=5))
-    status = {(row["tenant_id"], row["file_name"]): row["status"] for row in rows(parts, schema.documents)}
+    ingest_files(services, [tmp_path / f"{number}.txt" for number in range(40)], tenant="large")
+    ingest_files(services, [tmp_path / "urgent.txt"], tenant="small")
+    process_all(services, limits=Limits(run_items=10, batch_items=5, projection_items=5))
+    status = {(row["tenant_id"], row["file_name"]): row["status"] for row in rows(services, schema.documents)}
     assert status["small", "urgent.txt"] == "completed"
     assert list(status.values()).count("completed") == 10

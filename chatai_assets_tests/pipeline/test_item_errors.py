@@ -60,11 +60,11 @@ class Troubled:
         return self._answers(self.asked.extract, texts)
 
 
-def trouble(parts, name, error):
+def trouble(services, name, error):
     """Let a model of a home be troubled; return what ends it."""
-    whole = getattr(parts, name)
-    parts.__dict__[name] = Troubled(whole, error)
-    return lambda: parts.__dict__.update({name: whole})
+    whole = getattr(services, name)
+    services.__dict__[name] = Troubled(whole, error)
+    return lambda: services.__dict__.update({name: whole})
 
 
 def post(number, words="спокойно"):
@@ -75,8 +75,8 @@ def key(number):
     return f"tg/{CHAT}/{number}"
 
 
-def letters(parts):
-    return [(row["source_key"], row["job_name"], row["error_class"]) for row in rows(parts, schema.worker_dlq)]
+def letters(services):
+    return [(row["source_key"], row["job_name"], row["error_class"]) for row in rows(services, schema.worker_dlq)]
 
 
 MODELS = {"tag": "tagger", "enrich": "extractor", "embed": "embedder"}
@@ -84,34 +84,36 @@ MODELS = {"tag": "tagger", "enrich": "extractor", "embed": "embedder"}
 
 @pytest.mark.parametrize("stage", MODELS)
 @pytest.mark.parametrize("error", [InvalidModelResponse("No."), ValueError("беда и тайна")])
-def test_a_bad_item_is_quarantined_and_its_neighbours_finish(parts, stage, error):
-    ingest_posts(parts, [post(1), post(2, "беда"), post(3)])
-    trouble(parts, MODELS[stage], error)
-    process_all(parts)
-    assert states(parts, key(2))[stage] == "failed"
-    assert {states(parts, key(number))[name] for number in (1, 3) for name in states(parts, key(number))} == {"done"}
-    (letter,) = rows(parts, schema.worker_dlq)
+def test_a_bad_item_is_quarantined_and_its_neighbours_finish(services, stage, error):
+    ingest_posts(services, [post(1), post(2, "беда"), post(3)])
+    trouble(services, MODELS[stage], error)
+    process_all(services)
+    assert states(services, key(2))[stage] == "failed"
+    assert {states(services, key(number))[name] for number in (1, 3) for name in states(services, key(number))} == {
+        "done"
+    }
+    (letter,) = rows(services, schema.worker_dlq)
     assert (letter["source_key"], letter["job_name"]) == (key(2), stage)
     expected = "AnswerRejected" if isinstance(error, InvalidModelResponse) else "UnexpectedFailure"
     assert letter["error_class"] == expected
     assert bool(letter["error_stack"]) == (expected == "UnexpectedFailure")
     assert "тайна" not in letter["error_message"] + str(letter["error_stack"])
-    assert loose_ends(contents(parts)) == []
+    assert loose_ends(contents(services)) == []
 
 
-def test_a_text_that_cannot_be_embedded_is_not_found_in_part_and_fails_its_document(parts, tmp_path):
+def test_a_text_that_cannot_be_embedded_is_not_found_in_part_and_fails_its_document(services, tmp_path):
     text = " ".join(f"Поезд номер {n} прибыл на станцию Москва вчера." for n in range(300))
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
-    ingest_files(parts, [tmp_path / "a.txt"])
-    process_all(parts)
-    chunks = len(rows(parts, schema.chunks))
-    assert parts.vectors.count() == chunks > 1
-    end = trouble(parts, "embedder", ProviderRejected("No."))
+    ingest_files(services, [tmp_path / "a.txt"])
+    process_all(services)
+    chunks = len(rows(services, schema.chunks))
+    assert services.vectors.count() == chunks > 1
+    end = trouble(services, "embedder", ProviderRejected("No."))
     (tmp_path / "a.txt").write_text(text + " Вот и беда.", encoding="utf-8")
-    ingest_files(parts, [tmp_path / "a.txt"])
-    process_all(parts)
-    (row,) = rows(parts, schema.documents)
-    assert (row["status"], row["error_code"], row["chunks_count"], parts.vectors.count()) == (
+    ingest_files(services, [tmp_path / "a.txt"])
+    process_all(services)
+    (row,) = rows(services, schema.documents)
+    assert (row["status"], row["error_code"], row["chunks_count"], services.vectors.count()) == (
         "failed",
         "internal",
         0,
@@ -120,101 +122,101 @@ def test_a_text_that_cannot_be_embedded_is_not_found_in_part_and_fails_its_docum
     assert row["error"].startswith("Документ не удалось обработать")
     end()
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
-    ingest_files(parts, [tmp_path / "a.txt"])
-    process_all(parts)
-    (row,) = rows(parts, schema.documents)
-    assert (row["status"], row["error"], parts.vectors.count()) == ("completed", None, chunks)
+    ingest_files(services, [tmp_path / "a.txt"])
+    process_all(services)
+    (row,) = rows(services, schema.documents)
+    assert (row["status"], row["error"], services.vectors.count()) == ("completed", None, chunks)
 
 
 @pytest.mark.parametrize("stage", ["tag", "enrich"])
-def test_what_an_earlier_revision_was_about_goes_when_the_later_one_cannot_be_read(parts, stage):
-    ingest_posts(parts, [post(1)])
-    process_all(parts)
-    trouble(parts, MODELS[stage], InvalidModelResponse("No."))
-    ingest_posts(parts, [message(1, "Сегодня большая беда у моря Лондон.", edited=1_700_000_100)])
-    process_all(parts)
-    process_all(parts)
-    found = contents(parts)
+def test_what_an_earlier_revision_was_about_goes_when_the_later_one_cannot_be_read(services, stage):
+    ingest_posts(services, [post(1)])
+    process_all(services)
+    trouble(services, MODELS[stage], InvalidModelResponse("No."))
+    ingest_posts(services, [message(1, "Сегодня большая беда у моря Лондон.", edited=1_700_000_100)])
+    process_all(services)
+    process_all(services)
+    found = contents(services)
     assert loose_ends(found) == []
     if stage == "tag":
-        assert [hit["tags"] for hit in hits_of(parts, key(1))] == [[]]
+        assert [hit["tags"] for hit in hits_of(services, key(1))] == [[]]
         assert not [node for node in found["nodes"] if node.startswith("Tag ")]
     else:
         assert not [node for node in found["nodes"] if node.startswith("Entity ")]
 
 
 @pytest.mark.parametrize("names", ["first", "later", "not at all"])
-def test_a_post_that_cannot_be_tagged_is_in_the_graph_whatever_happened_before(parts, names):
-    ingest_posts(parts, [post(1, "беда")])
-    trouble(parts, "tagger", InvalidModelResponse("No."))
+def test_a_post_that_cannot_be_tagged_is_in_the_graph_whatever_happened_before(services, names):
+    ingest_posts(services, [post(1, "беда")])
+    trouble(services, "tagger", InvalidModelResponse("No."))
     if names == "not at all":
-        trouble(parts, "extractor", InvalidModelResponse("No."))
-    process_all(parts, stages=["parse", "enrich", "tag"] if names == "first" else ["parse", "tag"])
-    redo(parts.records, key(1), stage="tag", clock=lambda: NOON)
-    process_all(parts)
-    assert states(parts, key(1))["link"] == "done"
-    found = contents(parts)
+        trouble(services, "extractor", InvalidModelResponse("No."))
+    process_all(services, stages=["parse", "enrich", "tag"] if names == "first" else ["parse", "tag"])
+    redo(services.records, key(1), stage="tag", clock=lambda: NOON)
+    process_all(services)
+    assert states(services, key(1))["link"] == "done"
+    found = contents(services)
     assert [node for node in found["nodes"] if node.startswith("Post ")]
     assert any(node.startswith("Entity ") for node in found["nodes"]) == (names != "not at all")
 
 
-def test_a_passing_fault_is_tried_again_later_and_counts_at_last(parts):
-    ingest_posts(parts, [post(1), post(2, "беда")])
-    trouble(parts, "tagger", ProviderBusy("429", retry_after=100))
+def test_a_passing_fault_is_tried_again_later_and_counts_at_last(services):
+    ingest_posts(services, [post(1), post(2, "беда")])
+    trouble(services, "tagger", ProviderBusy("429", retry_after=100))
     limits, now = Limits(max_attempts=3), NOON
-    process_all(parts, now=now, limits=limits)
-    assert (states(parts, key(2))["tag"], states(parts, key(1))["tag"]) == ("pending", "done")
-    assert states(parts, key(2))["index"] == "done"  # it is found without tags
+    process_all(services, now=now, limits=limits)
+    assert (states(services, key(2))["tag"], states(services, key(1))["tag"]) == ("pending", "done")
+    assert states(services, key(2))["index"] == "done"  # it is found without tags
     for attempt, delay in ((2, 100), (3, 100)):
-        assert due_hours(parts, "posts", now + delay - 1) == []
+        assert due_hours(services, "posts", now + delay - 1) == []
         now += delay
-        (report,) = [report for report in process_all(parts, now=now, limits=limits) if report.stage == "tag"]
+        (report,) = [report for report in process_all(services, now=now, limits=limits) if report.stage == "tag"]
         assert (report.retried.total(), report.failed.total()) == ((1, 0) if attempt == 2 else (0, 1))
-    assert letters(parts) == [(key(2), "tag", "ProviderBusy")]
-    assert rows(parts, schema.worker_dlq)[0]["attempts"] == 3
+    assert letters(services) == [(key(2), "tag", "ProviderBusy")]
+    assert rows(services, schema.worker_dlq)[0]["attempts"] == 3
 
 
-def test_a_passing_fault_that_passes_leaves_no_trace(parts):
-    ingest_posts(parts, [post(1), post(2, "беда")])
-    end = trouble(parts, "tagger", ProviderBusy("503"))
-    process_all(parts, now=NOON)
+def test_a_passing_fault_that_passes_leaves_no_trace(services):
+    ingest_posts(services, [post(1), post(2, "беда")])
+    end = trouble(services, "tagger", ProviderBusy("503"))
+    process_all(services, now=NOON)
     end()
-    process_all(parts, now=NOON + 30)
-    assert set(states(parts, key(2)).values()) == {"done"}
-    assert hits_of(parts, key(2))[0]["tags"] == ["Вчера", "беда", "поезд"]
-    assert {row["attempts"] for row in rows(parts, schema.work)} == {0}
+    process_all(services, now=NOON + 30)
+    assert set(states(services, key(2)).values()) == {"done"}
+    assert hits_of(services, key(2))[0]["tags"] == ["Вчера", "беда", "поезд"]
+    assert {row["attempts"] for row in rows(services, schema.work)} == {0}
 
 
 @pytest.mark.parametrize("error", [ProviderRejected("no such model"), InvalidModelResponse("No.")])
-def test_failures_that_are_ours_quarantine_nothing(parts, error):
-    ingest_posts(parts, [post(number, "беда" if number <= 12 else "покой") for number in range(1, 41)])
-    end = trouble(parts, "tagger", error)
-    run("parse", scope_of("posts", HOUR), parts)
+def test_failures_that_are_ours_quarantine_nothing(services, error):
+    ingest_posts(services, [post(number, "беда" if number <= 12 else "покой") for number in range(1, 41)])
+    end = trouble(services, "tagger", error)
+    run("parse", scope_of("posts", HOUR), services)
     with pytest.raises(MassFailure, match="12 of 40 items"):
-        run("tag", scope_of("posts", HOUR), parts)
-    assert {row["state"] for row in rows(parts, schema.work, schema.work.c.stage == "tag")} == {"pending"}
-    assert letters(parts) == []
+        run("tag", scope_of("posts", HOUR), services)
+    assert {row["state"] for row in rows(services, schema.work, schema.work.c.stage == "tag")} == {"pending"}
+    assert letters(services) == []
     end()
-    assert run("tag", scope_of("posts", HOUR), parts).done == 40
+    assert run("tag", scope_of("posts", HOUR), services).done == 40
 
 
-def test_what_befalls_all_texts_alike_is_not_the_items_fault(parts):
-    ingest_posts(parts, [post(number, "беда") for number in range(1, 4)])
-    trouble(parts, "tagger", KeyError("беда"))
-    run("parse", scope_of("posts", HOUR), parts)
+def test_what_befalls_all_texts_alike_is_not_the_items_fault(services):
+    ingest_posts(services, [post(number, "беда") for number in range(1, 4)])
+    trouble(services, "tagger", KeyError("беда"))
+    run("parse", scope_of("posts", HOUR), services)
     with pytest.raises(KeyError):
-        run("tag", scope_of("posts", HOUR), parts)
-    assert letters(parts) == []
-    assert {row["state"] for row in rows(parts, schema.work, schema.work.c.stage == "tag")} == {"pending"}
+        run("tag", scope_of("posts", HOUR), services)
+    assert letters(services) == []
+    assert {row["state"] for row in rows(services, schema.work, schema.work.c.stage == "tag")} == {"pending"}
 
 
-def test_an_outage_of_a_model_gives_all_items_back(parts):
-    ingest_posts(parts, [post(1), post(2, "беда")])
-    trouble(parts, "tagger", Outage("Nobody answers."))
-    run("parse", scope_of("posts", HOUR), parts)
+def test_an_outage_of_a_model_gives_all_items_back(services):
+    ingest_posts(services, [post(1), post(2, "беда")])
+    trouble(services, "tagger", Outage("Nobody answers."))
+    run("parse", scope_of("posts", HOUR), services)
     with pytest.raises(Outage, match="Nobody answers"):
-        run("tag", scope_of("posts", HOUR), parts)
-    tags = rows(parts, schema.work, schema.work.c.stage == "tag")
+        run("tag", scope_of("posts", HOUR), services)
+    tags = rows(services, schema.work, schema.work.c.stage == "tag")
     assert {(row["state"], row["attempts"], row["owner"]) for row in tags} == {("pending", 0, None)}
 
 
@@ -244,9 +246,9 @@ def test_an_index_that_is_damaged_midway_is_written_again(embedded):
     assert embedded.vectors.count() == 2
 
 
-def test_forty_damaged_files_are_forty_bad_files(parts, tmp_path):
+def test_forty_damaged_files_are_forty_bad_files(services, tmp_path):
     for number in range(12):
         (tmp_path / f"{number}.pdf").write_bytes(f"%PDF-1.4\nnot really {number}\n".encode())
-    ingest_files(parts, sorted(tmp_path.glob("*.pdf")))
-    (report,) = process_all(parts, stages=["parse"])
+    ingest_files(services, sorted(tmp_path.glob("*.pdf")))
+    (report,) = process_all(services, stages=["parse"])
     assert report.failed == {"corrupt": 12}

@@ -37,13 +37,13 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
     files = corpus.write_documents(1, tmp_path / "files", 8)
     found = []
     for name, chosen in (("embedded", {}), ("servers", servers)):
-        with Services(free_settings(tmp_path / name, chosen)) as parts:
-            ingest_posts(parts, posts)
-            ingest_files(parts, files)
-            process_all(parts)
-            ingest_posts(parts, edits)
-            process_all(parts)
-            found.append((status(parts.records, parts.indexes, parts.graph), contents(parts)))
+        with Services(free_settings(tmp_path / name, chosen)) as services:
+            ingest_posts(services, posts)
+            ingest_files(services, files)
+            process_all(services)
+            ingest_posts(services, edits)
+            process_all(services)
+            found.append((status(services.records, services.indexes, services.graph), contents(services)))
     (embedded, held_embedded), (served, held_served) = found
     assert served == embedded
     assert served["posts"]["searchable"] > 150
@@ -51,10 +51,10 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
     assert loose_ends(held_served) == []
 
 
-def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, parts, monkeypatch):
+def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, services, monkeypatch):
     found = []
     with Services(free_settings(tmp_path / "large")) as other:
-        for home in (other, parts):
+        for home in (other, services):
             for arrivals in HISTORY:
                 ingest_posts(home, arrivals)
                 process_all(home)
@@ -70,9 +70,9 @@ def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, parts, mo
 def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage):
     reached, may_go = threading.Event(), threading.Event()
     settings, outcome = free_settings(tmp_path / "home", servers), []
-    with Services(settings) as parts, Services(settings) as slow:
-        ingest_posts(parts, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
-        process_all(parts, stages=STAGES[: STAGES.index(stage)])
+    with Services(settings) as services, Services(settings) as slow:
+        ingest_posts(services, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
+        process_all(services, stages=STAGES[: STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
 
@@ -84,30 +84,30 @@ def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage)
         thread = threading.Thread(target=write_late)
         thread.start()
         assert reached.wait(PATIENCE_S)
-        with parts.records.begin() as connection:  # whoever holds a turn is cut off from PostgreSQL
+        with services.records.begin() as connection:  # whoever holds a turn is cut off from PostgreSQL
             assert connection.execute(text(HOLDERS)).scalars().all() == [True]
-        ingest_posts(parts, [message(1, NEW, edited=1_700_000_100)])
-        process_all(parts)
+        ingest_posts(services, [message(1, NEW, edited=1_700_000_100)])
+        process_all(services)
         may_go.set()
         thread.join(PATIENCE_S)
         assert "record store cannot be used" in outcome[0]
-        process_all(parts)
-        found = contents(parts)
+        process_all(services)
+        found = contents(services)
     assert loose_ends(found) == []
     assert differences(expected(tmp_path), found) == []
 
 
 def test_a_server_that_fails_uses_no_attempt_and_the_next_run_goes_on(tmp_path, database_url, qdrant):
     servers = {"DATABASE_URL": database_url, "QDRANT_URL": qdrant.url}
-    with Services(free_settings(tmp_path, servers)) as parts:
-        ingest_posts(parts, [message(number, OLD) for number in range(1, 6)])
+    with Services(free_settings(tmp_path, servers)) as services:
+        ingest_posts(services, [message(number, OLD) for number in range(1, 6)])
         qdrant.status = 503
         with pytest.raises(StoreUnavailable, match="HTTP 503"):
-            process_all(parts)
-        with parts.records.reading() as connection:
+            process_all(services)
+        with services.records.reading() as connection:
             waiting = "SELECT DISTINCT state, attempts, owner FROM work WHERE stage = 'index'"
             assert [tuple(row) for row in connection.execute(text(waiting))] == [("pending", 0, None)]
         qdrant.status = 0
-        process_all(parts)
-        assert parts.vectors.count() > 5
-        assert loose_ends(contents(parts)) == []
+        process_all(services)
+        assert services.vectors.count() > 5
+        assert loose_ends(contents(services)) == []

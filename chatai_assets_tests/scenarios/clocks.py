@@ -122,23 +122,23 @@ def run_all(folder: Path, rounds: int, seed: int, posts: int = 60) -> Outcome:
         process_all(quiet)
         expected = contents(quiet)
     clock = JumpyClock(random)
-    with _short_pauses(), Services(settings["jumpy"]) as parts, Services(settings["jumpy"]) as other:
-        for each in (parts, other):
+    with _short_pauses(), Services(settings["jumpy"]) as services, Services(settings["jumpy"]) as other:
+        for each in (services, other):
             each.__dict__["tagger"] = BusyTagger(each.tagger, Random(seed))
-        keeper = _Keeper(parts, outcome)
+        keeper = _Keeper(services, outcome)
         share = -(-(len(updates) - LAST) // rounds)
         for number in range(rounds):
             now = random.choice((clock, time.time))()
             ingest_posts(other, updates[:-LAST][number * share : (number + 1) * share], now=now)
-            _lose_machine(parts, random.choice(STAGES), clock)
+            _lose_machine(services, random.choice(STAGES), clock)
             jumpy = threading.Thread(target=_work, args=(other, clock, outcome))
             jumpy.start()
             keeper.work()
             jumpy.join()
         _end_ahead(other, updates[-LAST:], outcome)
         keeper.finish()
-        found = contents(parts)
-        outcome.faults += [f"an hour was invented: {hour}" for hour in _strange_hours(parts)]
+        found = contents(services)
+        outcome.faults += [f"an hour was invented: {hour}" for hour in _strange_hours(services)]
     outcome.jumps = clock.jumps
     outcome.faults += differences(expected, found) + loose_ends(found)
     outcome.seconds = time.monotonic() - started
@@ -156,64 +156,64 @@ def _short_pauses() -> Iterator[None]:
         retries.FIRST_ITEM_BACKOFF_S = usual
 
 
-def _work(parts: Services, clock: Callable[[], float], outcome: Outcome) -> None:
+def _work(services: Services, clock: Callable[[], float], outcome: Outcome) -> None:
     """Do what is due by a clock that jumps."""
-    for hour in due_hours(parts, "posts", clock()):
+    for hour in due_hours(services, "posts", clock()):
         for stage in STAGES:
-            report = run(stage, replace(scope_of("posts", hour, LIMITS), clock=clock), parts)
+            report = run(stage, replace(scope_of("posts", hour, LIMITS), clock=clock), services)
             outcome.seen["items taken from the worker whose clock jumps"] += report.lost
             outcome.faults += [f"blamed at {stage}: {name}" for name in report.failed]
 
 
-def _end_ahead(parts: Services, updates: Sequence[Any], outcome: Outcome) -> None:
+def _end_ahead(services: Services, updates: Sequence[Any], outcome: Outcome) -> None:
     """Take in the last posts, put them off and lose a machine with them, all by a clock that is ahead and stays so."""
 
     def ahead() -> float:
         return time.time() + JUMPS_S[-1]
 
-    parts.__dict__["tagger"] = BusyTagger(parts.tagger, Random(0), share=1.0)
-    ingest_posts(parts, updates, now=ahead())
-    _work(parts, ahead, outcome)
+    services.__dict__["tagger"] = BusyTagger(services.tagger, Random(0), share=1.0)
+    ingest_posts(services, updates, now=ahead())
+    _work(services, ahead, outcome)
     time.sleep(2 * SHORT_PAUSE_S)
-    _lose_machine(parts, "tag", ahead)
+    _lose_machine(services, "tag", ahead)
 
 
-def _lose_machine(parts: Services, stage: Stage, clock: Callable[[], float]) -> None:
+def _lose_machine(services: Services, stage: Stage, clock: Callable[[], float]) -> None:
     """Claim as another machine would that is lost at once; what it claimed must not wait for its clock."""
-    for hour in due_hours(parts, "posts", clock())[:1]:
+    for hour in due_hours(services, "posts", clock())[:1]:
         now = clock()
         claim = Claim(f"another.1/77/1/{uuid4().hex}", "posts", stage, hour, 3, now, now + LEASE_S, "run")
-        with parts.records.begin() as connection:
+        with services.records.begin() as connection:
             claims.claim(connection, claim)
 
 
 class _Keeper:
     """The worker whose clock is right, and upkeep."""
 
-    def __init__(self, parts: Services, outcome: Outcome) -> None:
-        self._parts = parts
+    def __init__(self, services: Services, outcome: Outcome) -> None:
+        self._services = services
         self._outcome = outcome
         self._silence = StalledDetector()
 
     def work(self) -> None:
         """Put right what must be, and do what is due in the hours that are partitions."""
-        records, now, seen = self._parts.records, time.time(), self._outcome.seen
-        seen["rows that were put right"] += fix_clock_skew(records, now, first_hour(self._parts))
+        records, now, seen = self._services.records, time.time(), self._outcome.seen
+        seen["rows that were put right"] += fix_clock_skew(records, now, first_hour(self._services))
         seen["items of machines that were lost with clocks ahead"] += reclaim_stalled(
             records, self._silence, now, LEASE_S
         )
         reclaim_abandoned(records)
-        partitions = [hour for hour in due_hours(self._parts, "posts") if self._is_partition(hour)]
+        partitions = [hour for hour in due_hours(self._services, "posts") if self._is_partition(hour)]
         for hour in partitions:
             for stage in STAGES:
-                report = run(stage, scope_of("posts", hour, LIMITS), self._parts)
+                report = run(stage, scope_of("posts", hour, LIMITS), self._services)
                 seen["items taken from the worker whose clock is right"] += report.lost
                 self._outcome.faults += [f"blamed at {stage}: {name}" for name in report.failed]
 
     def finish(self) -> None:
         """Work until nothing is left, for as long as it may take."""
         deadline = time.monotonic() + PATIENCE_S
-        while rows(self._parts, schema.work, schema.work.c.state.in_(("pending", "working"))):
+        while rows(self._services, schema.work, schema.work.c.state.in_(("pending", "working"))):
             self.work()
             time.sleep(SHORT_PAUSE_S)
             if time.monotonic() > deadline:
@@ -221,12 +221,12 @@ class _Keeper:
                 return
 
     def _is_partition(self, hour: str) -> bool:
-        return first_hour(self._parts) <= hour <= hour_of(time.time())
+        return first_hour(self._services) <= hour <= hour_of(time.time())
 
 
-def _strange_hours(parts: Services) -> set[str]:
-    hours = {row["hour"] for row in rows(parts, schema.work)}
-    return {hour for hour in hours if not first_hour(parts) <= hour <= hour_of(time.time() + JUMPS_S[-1])}
+def _strange_hours(services: Services) -> set[str]:
+    hours = {row["hour"] for row in rows(services, schema.work)}
+    return {hour for hour in hours if not first_hour(services) <= hour <= hour_of(time.time() + JUMPS_S[-1])}
 
 
 @click.command()

@@ -91,18 +91,18 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     outcome = Outcome()
     posts = corpus.posts(plan.seed, plan.posts)
     paths = corpus.write_documents(plan.seed, folder / "files", plan.documents)
-    with Services(free_settings(folder / "alone")) as parts:
-        _bring(parts, posts, paths)
-        process_all(parts)
-        expected = contents(parts)
+    with Services(free_settings(folder / "alone")) as services:
+        _bring(services, posts, paths)
+        process_all(services)
+        expected = contents(services)
     calls = folder / "calls.txt"
-    with Services(free_settings(folder / "crowd", servers)) as parts:
-        _bring(parts, posts, paths)
+    with Services(free_settings(folder / "crowd", servers)) as services:
+        _bring(services, posts, paths)
         started = time.monotonic()
-        _crowd(parts, servers or {}, plan, calls, outcome)
+        _crowd(services, servers or {}, plan, calls, outcome)
         outcome.seconds = time.monotonic() - started
-        found = contents(parts)
-        outcome.quiet_s = min(_timed(lambda: _search(parts)) for _ in range(3))
+        found = contents(services)
+        outcome.quiet_s = min(_timed(lambda: _search(services)) for _ in range(3))
     outcome.differences, outcome.loose_ends = differences(expected, found), loose_ends(found)
     asked = Counter(calls.read_text(encoding="ascii").splitlines())
     outcome.asked.update(line.split()[0] for line in asked.elements())
@@ -110,22 +110,23 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     return outcome
 
 
-def _bring(parts: Services, posts: list[Any], paths: list[Path]) -> None:
-    ingest_posts(parts, posts)
-    ingest_files(parts, paths)
+def _bring(services: Services, posts: list[Any], paths: list[Path]) -> None:
+    ingest_posts(services, posts)
+    ingest_files(services, paths)
 
 
-def _crowd(parts: Services, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
+def _crowd(services: Services, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
     """Start workers and searchers, and wait for all of them."""
     options = ("--calls", str(calls), "--projection-items", str(plan.projection_items))
-    command, over = worker.command(parts.settings.home, servers, *options), threading.Event()
+    command, over = worker.command(services.settings.home, servers, *options), threading.Event()
     workers = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for _ in range(plan.workers)
     ]
     look = _command_search if plan.processes else _search
     searchers = [
-        threading.Thread(target=_keep_searching, args=(parts, plan, look, over, outcome)) for _ in range(plan.searchers)
+        threading.Thread(target=_keep_searching, args=(services, plan, look, over, outcome))
+        for _ in range(plan.searchers)
     ]
     for thread in searchers:
         thread.start()
@@ -138,26 +139,26 @@ def _crowd(parts: Services, servers: Mapping[str, str], plan: Plan, calls: Path,
 
 
 def _keep_searching(
-    parts: Services, plan: Plan, look: Callable[[Services], int], over: threading.Event, outcome: Outcome
+    services: Services, plan: Plan, look: Callable[[Services], int], over: threading.Event, outcome: Outcome
 ) -> None:
     while not over.is_set():
         started = time.monotonic()
         try:
-            outcome.found += bool(look(parts)) and not over.is_set()
+            outcome.found += bool(look(services)) and not over.is_set()
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             outcome.faults.append(f"search: {type(error).__name__}: {error}")
         outcome.searches_s.append(time.monotonic() - started)
         over.wait(plan.pause_s)
 
 
-def _search(parts: Services) -> int:
-    return len(found_by(parts, QUESTION))
+def _search(services: Services) -> int:
+    return len(found_by(services, QUESTION))
 
 
-def _command_search(parts: Services) -> int:
+def _command_search(services: Services) -> int:
     """Search as a person does, with a process of its own."""
     code = "from chatai_assets.cli.main import main; main()"
-    environ = {"CHATAI_HOME": str(parts.settings.home), "CHATAI_MODELS": "free", "PATH": "/usr/bin:/bin"}
+    environ = {"CHATAI_HOME": str(services.settings.home), "CHATAI_MODELS": "free", "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-c", code, "search", QUESTION, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=PATIENCE_S, check=False)
     if done.returncode:

@@ -100,24 +100,24 @@ def run_all(folder: Path, items: int, faults: int, seed: int) -> Outcome:
         faults -= count
         arrivals = [*material.posts(posts), *material.documents(documents)]
         _live(disturbed, arrivals, count, random, folder / "strace.txt", outcome)
-    with Services(free_settings(disturbed)) as parts:
+    with Services(free_settings(disturbed)) as services:
         for path in material.rest():
-            ingest_files(parts, [path])
-        reclaim_dead_leases(parts.records)
-        while any(due_hours(parts, stream) for stream in STREAMS):
-            process_all(parts)
-        found = contents(parts)
+            ingest_files(services, [path])
+        reclaim_dead_leases(services.records)
+        while any(due_hours(services, stream) for stream in STREAMS):
+            process_all(services)
+        found = contents(services)
     outcome.faults += differences(expected, found) + loose_ends(found)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
 def _undisturbed(home: Path, material: Material) -> dict[str, Any]:
-    with Services(free_settings(home)) as parts:
+    with Services(free_settings(home)) as services:
         for path in material.rest():
-            ingest_files(parts, [path])
-        process_all(parts)
-        found = contents(parts)
+            ingest_files(services, [path])
+        process_all(services)
+        found = contents(services)
     material.rewind()
     return found
 
@@ -215,41 +215,41 @@ class _Worker:
 
     def is_done(self) -> bool:
         """Return whether all that arrived is done."""
-        with Services(free_settings(self._home)) as parts:
-            return not self._arrivals and not any(due_hours(parts, stream) for stream in STREAMS)
+        with Services(free_settings(self._home)) as services:
+            return not self._arrivals and not any(due_hours(services, stream) for stream in STREAMS)
 
     def live(self) -> None:
         """Open the stores and try some times."""
-        with Services(free_settings(self._home)) as parts:
+        with Services(free_settings(self._home)) as services:
             for _ in range(TRIES):
                 try:
-                    self._take_in(parts)
-                    if not self._do_due(parts) and not self._says.poll():
-                        self._redo(parts)
+                    self._take_in(services)
+                    if not self._do_due(services) and not self._says.poll():
+                        self._redo(services)
                 except ChatAIError as error:
                     self._says.send((type(error).__name__ if isinstance(error, Outage) else "fault", str(error)))
                 time.sleep(REST_S)
 
-    def _take_in(self, parts: Services) -> None:
+    def _take_in(self, services: Services) -> None:
         while self._arrivals:
-            for rejected in ingest_files(parts, self._arrivals[:1]).rejected:
+            for rejected in ingest_files(services, self._arrivals[:1]).rejected:
                 self._says.send(("fault", f"rejected: {rejected.reason}"))
             del self._arrivals[0]
 
-    def _do_due(self, parts: Services) -> bool:
-        due = [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]
+    def _do_due(self, services: Services) -> bool:
+        due = [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]
         for stream, hour in due:
             for stage in STAGES:
-                report = run(stage, scope_of(stream, hour, LIMITS), parts)
+                report = run(stage, scope_of(stream, hour, LIMITS), services)
                 for blamed in {*report.failed, *report.retried} - {CORRUPT}:
                     self._says.send(("fault", f"{stage}: items are blamed with {blamed}"))
         return bool(due)
 
-    def _redo(self, parts: Services) -> None:
+    def _redo(self, services: Services) -> None:
         """Have something to do: make a third of all items pending again."""
-        keys = [row["source_key"] for table in (schema.posts, schema.documents) for row in rows(parts, table)]
+        keys = [row["source_key"] for table in (schema.posts, schema.documents) for row in rows(services, table)]
         for key in self._random.sample(keys, len(keys) // 3):
-            redo(parts.records, key)
+            redo(services.records, key)
 
 
 @click.command()

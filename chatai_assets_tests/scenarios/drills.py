@@ -100,45 +100,45 @@ def run(
     """Do all drills on one home, then process what is left in peace; tell what came of each."""
     random, outcome = Random(seed), Outcome()
     home = folder / "home"
-    with Services(free_settings(home)) as parts:
-        prepare_dagster_home(parts.settings)
+    with Services(free_settings(home)) as services:
+        prepare_dagster_home(services.settings)
         for number in range(rounds * len(programs) * 2):
-            _bring(parts, folder / "files", number, posts)
+            _bring(services, folder / "files", number, posts)
             program, how = programs[number // 2 % len(programs)], ("Ctrl-C", "SIGTERM")[number % 2]
-            outcome.stops.append(_drill(parts, folder, program, how, random))
+            outcome.stops.append(_drill(services, folder, program, how, random))
             on_progress(outcome.stops[-1])
         chatai(home, "process", variables=VARIABLES)
-        outcome.unfinished = sum(row["state"] in {"pending", "working"} for row in rows(parts, schema.work))
+        outcome.unfinished = sum(row["state"] in {"pending", "working"} for row in rows(services, schema.work))
     return outcome
 
 
-def _bring(parts: Services, folder: Path, number: int, count: int) -> None:
+def _bring(services: Services, folder: Path, number: int, count: int) -> None:
     """Let some posts and documents arrive, unless enough of the earlier ones wait."""
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         waiting = sum(sum(work.open_hours(connection, stream).values()) for stream in STREAMS)
     if waiting < count:
         posts = corpus.posts(number, count)
         for post in posts:
             post["channel_post"]["chat"]["id"] -= 10 * number
-        ingest_posts(parts, posts, now=time.time())
-        ingest_files(parts, corpus.write_documents(number, folder / str(number), count // 12), now=time.time())
+        ingest_posts(services, posts, now=time.time())
+        ingest_files(services, corpus.write_documents(number, folder / str(number), count // 12), now=time.time())
 
 
-def _drill(parts: Services, folder: Path, program: str, how: str, random: Random) -> Stop:
-    started = _started(parts.settings.home, folder / "log.txt", program)
-    _until(lambda: _held(parts), started, "somebody works")
+def _drill(services: Services, folder: Path, program: str, how: str, random: Random) -> Stop:
+    started = _started(services.settings.home, folder / "log.txt", program)
+    _until(lambda: _held(services), started, "somebody works")
     time.sleep(random.uniform(0, LONGEST_DELAY_S))
     told = time.monotonic()
     if how == "Ctrl-C":
         os.killpg(started.pid, signal.SIGINT)
     else:
         started.send_signal(signal.SIGTERM)
-    idle_s = _seconds_until(lambda: not _held(parts), told)
+    idle_s = _seconds_until(lambda: not _held(services), told)
     code = _code(started)
-    seconds = _seconds_until(lambda: not _processes(parts, started), told)
-    while (left := _left(parts, started)) and time.monotonic() - told < TIDY_WITHIN_S:
+    seconds = _seconds_until(lambda: not _processes(services, started), told)
+    while (left := _left(services, started)) and time.monotonic() - told < TIDY_WITHIN_S:
         time.sleep(1)
-    for process in _processes(parts, started):
+    for process in _processes(services, started):
         process.kill()
     if idle_s > STOPPED_WITHIN_S:
         left.append(f"Work was given back after {idle_s} s only")
@@ -188,22 +188,24 @@ def _code(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def _held(parts: Services) -> list[str]:
-    return [f"{row['source_key']} {row['stage']}" for row in rows(parts, schema.work, schema.work.c.state == "working")]
+def _held(services: Services) -> list[str]:
+    return [
+        f"{row['source_key']} {row['stage']}" for row in rows(services, schema.work, schema.work.c.state == "working")
+    ]
 
 
-def _processes(parts: Services, started: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return processes_of(parts.settings.home, started.pid)
+def _processes(services: Services, started: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return processes_of(services.settings.home, started.pid)
 
 
-def _left(parts: Services, started: subprocess.Popen[bytes]) -> list[str]:
+def _left(services: Services, started: subprocess.Popen[bytes]) -> list[str]:
     """Return what is left of a program that has ended."""
-    left = [f"the process {' '.join(process.cmdline()[:4])}" for process in _processes(parts, started)]
-    if held := _held(parts):
+    left = [f"the process {' '.join(process.cmdline()[:4])}" for process in _processes(services, started)]
+    if held := _held(services):
         left.append(f"{len(held)} rows of work, e.g. {held[0]}")
-    if processing := rows(parts, schema.documents, schema.documents.c.status == "processing"):
+    if processing := rows(services, schema.documents, schema.documents.c.status == "processing"):
         left.append(f"{len(processing)} documents that are processed")
-    with home_instance(parts.settings) as instance:
+    with home_instance(services.settings) as instance:
         open_runs = instance.get_runs(dg.RunsFilter(statuses=[status for status in OPEN if status.name != "QUEUED"]))
     return left + [f"the run {run.run_id}, {run.status.value}" for run in open_runs]
 

@@ -112,21 +112,21 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     old, young = _posts(random, 0, plan.posts), _posts(random, plan.posts, plan.rest)
     with (
         Services(free_settings(folder / "quiet")) as quiet,
-        Services(free_settings(folder / "killed", servers)) as parts,
+        Services(free_settings(folder / "killed", servers)) as services,
     ):
         started = time.monotonic()
-        _fill(parts, old, NOON)
-        for home in (quiet, parts):
+        _fill(services, old, NOON)
+        for home in (quiet, services):
             _fill(home, young, LATER)
         outcome.filling_s = time.monotonic() - started
-        edits = _sweep(random, plan, parts, servers or {}, old, outcome)
-        for home in (quiet, parts):
+        edits = _sweep(random, plan, services, servers or {}, old, outcome)
+        for home in (quiet, services):
             process_all(home, now=AFTER)
         ingest_posts(quiet, edits, now=AFTER)
         process_all(quiet, now=AFTER)
         outcome.twice = abs(outcome.removed - (plan.posts - outcome.saved))
-        outcome.twice += abs(len(rows(parts, schema.tombstones)) - (plan.posts - len(edits)))
-        found = contents(parts)
+        outcome.twice += abs(len(rows(services, schema.tombstones)) - (plan.posts - len(edits)))
+        found = contents(services)
         outcome.faults = differences(contents(quiet), found) + loose_ends(found)
     return outcome
 
@@ -144,14 +144,14 @@ def _chat(number: int) -> int:
     return -1_000_000_000_100 - number % CHANNELS
 
 
-def _fill(parts: Services, posts: Sequence[Any], now: float) -> None:
+def _fill(services: Services, posts: Sequence[Any], now: float) -> None:
     for start in range(0, len(posts), PORTION):
-        ingest_posts(parts, posts[start : start + PORTION], now=now)
-        process_all(parts, now=now)
+        ingest_posts(services, posts[start : start + PORTION], now=now)
+        process_all(services, now=now)
 
 
 def _sweep(
-    random: Random, plan: Plan, parts: Services, servers: Mapping[str, str], old: Sequence[Any], outcome: Outcome
+    random: Random, plan: Plan, services: Services, servers: Mapping[str, str], old: Sequence[Any], outcome: Outcome
 ) -> list[Any]:
     """Have processes remove what expired until one comes to its end; return the edits that arrived meanwhile."""
     context = multiprocessing.get_context("forkserver")
@@ -161,13 +161,15 @@ def _sweep(
     edits: list[Any] = []
     while True:
         ours, its = context.Pipe(duplex=False)
-        arguments = (parts.settings.home, servers, plan.batch_items, its)
+        arguments = (services.settings.home, servers, plan.batch_items, its)
         process = context.Process(target=_remove, args=arguments, daemon=False)
         started = time.monotonic()
         process.start()
         its.close()
         ours.recv()
-        killed = _watch(process, parts, moments[len(outcome.kills)] if moments[len(outcome.kills) :] else None, random)
+        killed = _watch(
+            process, services, moments[len(outcome.kills)] if moments[len(outcome.kills) :] else None, random
+        )
         process.join(PATIENCE_S)
         outcome.sweeping_s += time.monotonic() - started
         if not killed:
@@ -175,12 +177,12 @@ def _sweep(
                 outcome.removed, outcome.resumed, outcome.peak_bytes = ours.recv()
             return edits
         ours.close()
-        outcome.kills.append(_gone(parts))
-        with parts.records.reading() as connection:
+        outcome.kills.append(_gone(services))
+        with services.records.reading() as connection:
             outcome.in_hand.append(len(pending_erasures(connection, plan.posts)))
         news = [_edit(random, next(candidates)) for _ in range(EDITS_A_KILL)]
-        _count(parts, news, outcome)
-        ingest_posts(parts, news, now=AFTER)
+        _count(services, news, outcome)
+        ingest_posts(services, news, now=AFTER)
         edits += news
 
 
@@ -193,8 +195,8 @@ def _remove(home: Path, servers: Mapping[str, str], batch_items: int, says: Conn
     """Remove what expired, in a process of its own that says when it begins and what came of it."""
     configure_logging("ERROR")
     before = _resident()
-    with Services(free_settings(home, servers)) as parts, says:
-        stores = Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
+    with Services(free_settings(home, servers)) as services, says:
+        stores = Stores(services.records, services.blobs, services.indexes, services.graph)
         says.send("begins")
         sweep = expire(stores, batch_items=batch_items, clock=lambda: AFTER)
         says.send((sweep.items, sweep.resumed, _resident() - before))
@@ -204,13 +206,13 @@ def _resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _watch(process: ForkServerProcess, parts: Services, moment: int | None, random: Random) -> bool:
+def _watch(process: ForkServerProcess, services: Services, moment: int | None, random: Random) -> bool:
     """Kill a process a moment after so many items are gone; return whether it had not ended before."""
     if moment is None:
         return False
-    seen, looked, batch_s = _gone(parts), time.monotonic(), LOOK_S
+    seen, looked, batch_s = _gone(services), time.monotonic(), LOOK_S
     while process.is_alive():
-        gone = _gone(parts)
+        gone = _gone(services)
         if gone > seen:
             batch_s, seen, looked = time.monotonic() - looked, gone, time.monotonic()
         if gone >= moment:
@@ -222,9 +224,9 @@ def _watch(process: ForkServerProcess, parts: Services, moment: int | None, rand
     return False
 
 
-def _gone(parts: Services) -> int:
+def _gone(services: Services) -> int:
     """Return how many items the sweep has counted so far."""
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         told = get_value(connection, CHECKPOINT)
     return sum(told["tenants"].values()) if told else 0
 
@@ -237,9 +239,9 @@ def _edit(random: Random, update: Any) -> Any:
     )
 
 
-def _count(parts: Services, edits: Sequence[Any], outcome: Outcome) -> None:
+def _count(services: Services, edits: Sequence[Any], outcome: Outcome) -> None:
     """Count how far the posts that are about to be edited have left."""
-    left = {row["source_key"] for row in rows(parts, schema.tombstones, schema.tombstones.c.erased_at.is_not(None))}
+    left = {row["source_key"] for row in rows(services, schema.tombstones, schema.tombstones.c.erased_at.is_not(None))}
     posts = (update["edited_channel_post"] for update in edits)
     late = [f"tg/{post['chat']['id']}/{post['message_id']}" in left for post in posts]
     outcome.revived += sum(late)

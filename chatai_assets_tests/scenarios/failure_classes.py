@@ -115,27 +115,27 @@ class Outcome:
 def run(folder: Path, each: int, servers: Mapping[str, str] | None = None) -> Outcome:
     """Bring bad and good items in, let an outage pass, process, replay twice, mend the models, and replay again."""
     outcome = Outcome()
-    with Services(free_settings(folder / "home", servers)) as parts:
-        ingest_posts(parts, _posts(each))
-        ingest_files(parts, _documents(folder / "arrived", each))
-        models = {name: Troubled(getattr(parts, name), stage) for name, stage in _MODELS.items()}
-        parts.__dict__.update(models)
-        outcome.of_outages = _outage(parts, models)
-        _settle(parts, outcome)
-        first = {row["id"] for row in rows(parts, schema.worker_dlq)}
+    with Services(free_settings(folder / "home", servers)) as services:
+        ingest_posts(services, _posts(each))
+        ingest_files(services, _documents(folder / "arrived", each))
+        models = {name: Troubled(getattr(services, name), stage) for name, stage in _MODELS.items()}
+        services.__dict__.update(models)
+        outcome.of_outages = _outage(services, models)
+        _settle(services, outcome)
+        first = {row["id"] for row in rows(services, schema.worker_dlq)}
         for _ in range(2):
-            replay(parts.records, DeadLetterFilter())
-            replay(parts.records, DeadLetterFilter())
-            _settle(parts, outcome)
-        outcome.new_after_replay = len({row["id"] for row in rows(parts, schema.worker_dlq)} - first)
-        outcome.incomplete = _incomplete(parts)
+            replay(services.records, DeadLetterFilter())
+            replay(services.records, DeadLetterFilter())
+            _settle(services, outcome)
+        outcome.new_after_replay = len({row["id"] for row in rows(services, schema.worker_dlq)} - first)
+        outcome.incomplete = _incomplete(services)
         for model in models.values():
             model.mended = True
-        replay(parts.records, DeadLetterFilter())
-        _process(parts)
-        outcome.open_at_last = Counter(row["error_class"] for row in _open(parts))
-        keys = Counter((row["job_name"], row["job_id"]) for row in rows(parts, schema.worker_dlq))
-        outcome.twice = [str(key) for key, count in keys.items() if count > 1] + loose_ends(contents(parts))
+        replay(services.records, DeadLetterFilter())
+        _process(services)
+        outcome.open_at_last = Counter(row["error_class"] for row in _open(services))
+        keys = Counter((row["job_name"], row["job_id"]) for row in rows(services, schema.worker_dlq))
+        outcome.twice = [str(key) for key, count in keys.items() if count > 1] + loose_ends(contents(services))
     return outcome
 
 
@@ -164,40 +164,40 @@ def _documents(folder: Path, each: int) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _outage(parts: Services, models: Mapping[str, Troubled]) -> int:
+def _outage(services: Services, models: Mapping[str, Troubled]) -> int:
     """Let all runs fail while each model is down in turn; return how many letters that made of its stage."""
-    process_all(parts, stages=["parse"])
+    process_all(services, stages=["parse"])
     made = 0
     for name, stage in _MODELS.items():
-        before = len(rows(parts, schema.worker_dlq))
+        before = len(rows(services, schema.worker_dlq))
         models[name].down = True
         try:
-            process_all(parts, stages=[stage])  # type: ignore[list-item] # one of the stages
+            process_all(services, stages=[stage])  # type: ignore[list-item] # one of the stages
             raise RuntimeError(f"{stage} did not notice that its model is down")
         except Outage:
-            made += len(rows(parts, schema.worker_dlq)) - before
+            made += len(rows(services, schema.worker_dlq)) - before
         models[name].down = False
     return made
 
 
-def _process(parts: Services) -> None:
+def _process(services: Services) -> None:
     """Run all stages, and again later for what was busy, until its attempts are used up."""
     for attempt in range(ATTEMPTS + 1):
-        process_all(parts, now=time.time() + attempt * LATER_S)
+        process_all(services, now=time.time() + attempt * LATER_S)
 
 
-def _open(parts: Services) -> list[dict[str, Any]]:
-    return rows(parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
+def _open(services: Services) -> list[dict[str, Any]]:
+    return rows(services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
 
 
-def _settle(parts: Services, outcome: Outcome) -> None:
-    _process(parts)
-    outcome.rounds.append(Counter(row["error_class"] for row in _open(parts)))
+def _settle(services: Services, outcome: Outcome) -> None:
+    _process(services)
+    outcome.rounds.append(Counter(row["error_class"] for row in _open(services)))
 
 
-def _incomplete(parts: Services) -> list[str]:
+def _incomplete(services: Services) -> list[str]:
     lacking = []
-    for row in rows(parts, schema.worker_dlq):
+    for row in rows(services, schema.worker_dlq):
         wanted = [*CONTEXT, *(["url"] if row["queue_name"] == "posts" else [])]
         wanted += ["error_stack"] if row["error_class"] == "UnexpectedFailure" else []
         lacking += [f"{row['job_id']}: {name}" for name in wanted if row[name] in (None, "", {})]

@@ -85,19 +85,19 @@ def run(folder: Path, seed: int, *, places: int | None = None, servers: Sequence
 
 
 def _bring(home: Path, servers: Mapping[str, str]) -> str:
-    with Services(free_settings(home, servers)) as parts:
-        return bring_all(parts, home.parent / "in")
+    with Services(free_settings(home, servers)) as services:
+        return bring_all(services, home.parent / "in")
 
 
 def _forget_both(home: Path, servers: Mapping[str, str], document: str, fate: Fate) -> None:
-    with Services(free_settings(home, servers)) as parts:
-        parts.__dict__["records"] = MortalRecords(parts.records, fate)
-        make_mortal(parts, fate)
+    with Services(free_settings(home, servers)) as services:
+        services.__dict__["records"] = MortalRecords(services.records, fate)
+        make_mortal(services, fate)
         for name, key in (("post", POST), ("document", document)):
             fate.stage = name
-            forget(stores(parts), key)
+            forget(stores(services), key)
         fate.stage = "vacuum"
-        vacuum(stores(parts), parts.settings.inbox_folder, "default")
+        vacuum(stores(services), services.settings.inbox_folder, "default")
 
 
 def _live(home: Path, servers: Mapping[str, str], document: str, point: str) -> None:
@@ -119,23 +119,23 @@ def _die(home: Path, servers: Mapping[str, str], document: str, point: str) -> b
 
 
 def _faults(home: Path, servers: Mapping[str, str], document: str) -> list[str]:
-    with Services(free_settings(home, servers)) as parts:
-        reclaim_dead_leases(parts.records)
-        found = _halves(parts)
-        process_all(parts)
-        finish(stores(parts))
+    with Services(free_settings(home, servers)) as services:
+        reclaim_dead_leases(services.records)
+        found = _halves(services)
+        process_all(services)
+        finish(stores(services))
         for key in (POST, document):
-            forget(stores(parts), key)
-        vacuum(stores(parts), parts.settings.inbox_folder, "default")
-        found += [*traces_in_tables(parts), *traces_in_projections(parts), *loose_ends(contents(parts))]
+            forget(stores(services), key)
+        vacuum(stores(services), services.settings.inbox_folder, "default")
+        found += [*traces_in_tables(services), *traces_in_projections(services), *loose_ends(contents(services))]
     return found + traces(home)
 
 
-def _halves(parts: Services) -> list[str]:
+def _halves(services: Services) -> list[str]:
     """Return what was erased in part: an item that is there has its text, and one of which any is gone is leaving."""
-    gone = {row["source_key"] for row in rows(parts, schema.tombstones)}
-    told = {row["source_key"] for row in rows(parts, schema.chunks)}
-    items = [*rows(parts, schema.posts), *rows(parts, schema.documents)]
+    gone = {row["source_key"] for row in rows(services, schema.tombstones)}
+    told = {row["source_key"] for row in rows(services, schema.chunks)}
+    items = [*rows(services, schema.posts), *rows(services, schema.documents)]
     whole = {row["source_key"] for row in items if row["text"] and row["source_key"] in told}
     return [f"half of {row['source_key']}" for row in items if row["source_key"] not in whole | gone]
 

@@ -88,8 +88,8 @@ class Outcome:
 class Dawdler:
     """The process that is stopped and continued, and what it says."""
 
-    def __init__(self, parts: Services, servers: Mapping[str, str]) -> None:
-        command = dawdler.command(parts.settings.home, [*servers.items()], LEASE_S)
+    def __init__(self, services: Services, servers: Mapping[str, str]) -> None:
+        command = dawdler.command(services.settings.home, [*servers.items()], LEASE_S)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._said: queue.Queue[str] = queue.Queue()
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -128,9 +128,9 @@ class Dawdler:
         """Continue it."""
         os.kill(self._process.pid, signal.SIGCONT)
 
-    def holds(self, parts: Services) -> list[dict[str, Any]]:
+    def holds(self, services: Services) -> list[dict[str, Any]]:
         """Return the rows of work that it holds."""
-        held = rows(parts, schema.work, schema.work.c.owner.is_not(None))
+        held = rows(services, schema.work, schema.work.c.owner.is_not(None))
         return [row for row in held if int(row["owner"].rsplit("/", 3)[1]) == self._process.pid]
 
     def end(self) -> None:
@@ -150,10 +150,10 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     started, random, outcome = time.monotonic(), Random(plan.seed), Outcome()
     with (
         Services(free_settings(folder / "quiet")) as quiet,
-        Services(free_settings(folder / "stopped", servers)) as parts,
-        dawdling(parts, servers or {}) as worker,
+        Services(free_settings(folder / "stopped", servers)) as services,
+        dawdling(services, servers or {}) as worker,
     ):
-        homes = (quiet, parts)
+        homes = (quiet, services)
         posts = corpus.posts(plan.seed, plan.posts)
         paths = corpus.write_documents(plan.seed, folder / "files", plan.documents)
         for home in homes:
@@ -167,9 +167,9 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
 
 
 @contextmanager
-def dawdling(parts: Services, servers: Mapping[str, str]) -> Iterator[Dawdler]:
+def dawdling(services: Services, servers: Mapping[str, str]) -> Iterator[Dawdler]:
     """Have a dawdler until the block ends."""
-    worker = Dawdler(parts, servers)
+    worker = Dawdler(services, servers)
     try:
         yield worker
     finally:
@@ -179,7 +179,7 @@ def dawdling(parts: Services, servers: Mapping[str, str]) -> Iterator[Dawdler]:
 def _one_round(
     number: int, random: Random, posts: list[Any], homes: tuple[Services, Services], worker: Dawdler, outcome: Outcome
 ) -> None:
-    quiet, parts = homes
+    quiet, services = homes
     worker.lost.clear()
     while not (held := _stop_it(random, posts, homes, worker)):
         pass
@@ -188,7 +188,7 @@ def _one_round(
     taken: list[int] = []
 
     def go_on() -> None:
-        still = {(row["tenant_id"], row["source_key"]) for row in worker.holds(parts)}
+        still = {(row["tenant_id"], row["source_key"]) for row in worker.holds(services)}
         taken.append(sum((row["tenant_id"], row["source_key"]) not in still for row in held))
         worker.go_on()
 
@@ -198,15 +198,15 @@ def _one_round(
         if edits:
             ingest_posts(home, edits)
     time.sleep(LEASE_S)
-    _finish(parts)
+    _finish(services)
     timer.join()
     worker.until("idle")
-    _finish(parts)
+    _finish(services)
     _finish(quiet)
     outcome.taken_over += taken[0]
     outcome.lost += worker.lost[moment]
     outcome.stale += max(0, taken[0] - worker.lost[moment])
-    found = contents(parts)
+    found = contents(services)
     outcome.faults += [
         f"round {number}, {moment}: {line}" for line in differences(contents(quiet), found) + loose_ends(found)
     ]
@@ -254,11 +254,11 @@ def _redo(random: Random, posts: list[Any], homes: tuple[Services, Services]) ->
             redo(home.records, key)
 
 
-def _finish(parts: Services) -> None:
+def _finish(services: Services) -> None:
     """Do all that is due here, until nobody holds anything."""
     deadline = time.monotonic() + PATIENCE_S
-    while any(due_hours(parts, stream) for stream in STREAMS):
-        process_all(parts, limits=Limits(lease_s=60.0))
+    while any(due_hours(services, stream) for stream in STREAMS):
+        process_all(services, limits=Limits(lease_s=60.0))
         if time.monotonic() > deadline:
             raise AssertionError("Work remains due.")
 

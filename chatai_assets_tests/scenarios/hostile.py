@@ -172,17 +172,17 @@ def run(folder: Path, files: int, *, endless: int, limits: ParserLimits, corpus:
     arrived.mkdir()
     outcome = Outcome(make(arrived, files, endless, corpus))
     started = time.monotonic()
-    with Services(free_settings(folder / "home")) as parts, TimedPool(WORKERS, limits, CHILD) as pool:
-        parts.__dict__["parser"] = pool
-        report = ingest_files(parts, sorted(arrived.iterdir()))
+    with Services(free_settings(folder / "home")) as services, TimedPool(WORKERS, limits, CHILD) as pool:
+        services.__dict__["parser"] = pool
+        report = ingest_files(services, sorted(arrived.iterdir()))
         if report.rejected or report.documents != files:
             raise RuntimeError(f"{report.documents} of {files} files were taken in")
         for attempt in range(3):
             now = time.time() + attempt * ATTEMPT_S
-            process_all(parts, stages=["parse"], limits=Limits(batch_items=20), now=now)
-        names = {row["source_key"]: row["file_name"] for row in rows(parts, schema.documents)}
-        letters = {row["source_key"]: row["error_class"] for row in rows(parts, schema.worker_dlq)}
-        done = [row for row in rows(parts, schema.work, schema.work.c.stage == "parse") if row["state"] != "pending"]
+            process_all(services, stages=["parse"], limits=Limits(batch_items=20), now=now)
+        names = {row["source_key"]: row["file_name"] for row in rows(services, schema.documents)}
+        letters = {row["source_key"]: row["error_class"] for row in rows(services, schema.worker_dlq)}
+        done = [row for row in rows(services, schema.work, schema.work.c.stage == "parse") if row["state"] != "pending"]
         outcome.found = {names[row["source_key"]]: letters.get(row["source_key"]) for row in done}
     ended = {name: pool.seconds[name] for name, error_class in outcome.found.items() if error_class}
     outcome.slowest = max(ended, key=ended.__getitem__)

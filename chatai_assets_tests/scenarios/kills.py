@@ -183,12 +183,12 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     expected, boundaries = _undisturbed(folder / "quiet", material, folder / "quiet.txt")
     material.rewind()
     outcome = Outcome()
-    with Services(free_settings(folder / "killed", servers)) as parts:
+    with Services(free_settings(folder / "killed", servers)) as services:
         ledger = folder / "ledger.txt"
-        _disturbed(parts, servers or {}, material, plan, boundaries, ledger, outcome)
-        _finish(parts, ledger)
-        found = contents(parts)
-        _count_calls(parts, ledger.read_text(encoding="ascii").splitlines(), outcome)
+        _disturbed(services, servers or {}, material, plan, boundaries, ledger, outcome)
+        _finish(services, ledger)
+        found = contents(services)
+        _count_calls(services, ledger.read_text(encoding="ascii").splitlines(), outcome)
     outcome.differences = differences(expected, found)
     outcome.loose_ends = loose_ends(found)
     outcome.sizes = {name: len(entries) for name, entries in found.items()}
@@ -198,26 +198,26 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
 
 def _undisturbed(home: Path, material: Material, ledger: Path) -> tuple[dict[str, Any], list[str]]:
     """Return what a quiet day leaves in the stores, and the points that it passes."""
-    with Services(free_settings(home)) as parts:
+    with Services(free_settings(home)) as services:
         survey = Survey()
-        equip(parts, survey, ledger)
+        equip(services, survey, ledger)
         survey.stage = "ingest"
         for path in material.rest():
-            ingest_files(parts, [path])
-        while do_round(parts, survey):
+            ingest_files(services, [path])
+        while do_round(services, survey):
             pass
-        return contents(parts), sorted(survey.points)
+        return contents(services), sorted(survey.points)
 
 
-def _finish(parts: Services, ledger: Path) -> None:
-    reclaim_dead_leases(parts.records)
-    equip(parts, Survey(), ledger)
-    while any(due_hours(parts, stream) for stream in STREAMS):
-        do_round(parts, Survey())
+def _finish(services: Services, ledger: Path) -> None:
+    reclaim_dead_leases(services.records)
+    equip(services, Survey(), ledger)
+    while any(due_hours(services, stream) for stream in STREAMS):
+        do_round(services, Survey())
 
 
 def _disturbed(
-    parts: Services,
+    services: Services,
     servers: Mapping[str, str],
     material: Material,
     plan: Plan,
@@ -236,7 +236,7 @@ def _disturbed(
         target = targets.pop(0)
         streams = _streams(target, random)
         waiting += portions.next(streams)
-        life = Life(parts.settings.home, servers, waiting, streams, target, ledger)
+        life = Life(services.settings.home, servers, waiting, streams, target, ledger)
         end = lives.live(life, None if target else random.uniform(0, plan.longest_delay_s))
         note(ledger, ENDED)
         waiting = [] if end.took_in else waiting
@@ -246,7 +246,7 @@ def _disturbed(
     outcome.boundaries = len(chosen)
     outcome.unreached = dict(Counter(target or "a random moment" for target in targets))
     for path in (*waiting, *material.rest()):
-        ingest_files(parts, [path])
+        ingest_files(services, [path])
 
 
 def _targets(places: Sequence[str], plan: Plan, random: Random) -> list[str | None]:
@@ -294,19 +294,19 @@ def _streams(target: str | None, random: Random) -> tuple[Stream, ...]:
     return ("documents", "posts") if "document" in about else ("posts",)
 
 
-def _count_calls(parts: Services, ledger: Sequence[str], outcome: Outcome) -> None:
+def _count_calls(services: Services, ledger: Sequence[str], outcome: Outcome) -> None:
     """Count what was asked again, and what was under way when a process died."""
     asked, outcome.in_flight = calls_in(ledger)
-    twice = _needed_twice(parts)
+    twice = _needed_twice(services)
     outcome.asked = asked.total()
     outcome.repeated = sum(max(0, times - 1 - (line in twice)) for line, times in asked.items())
 
 
-def _needed_twice(parts: Services) -> set[str]:
+def _needed_twice(services: Services) -> set[str]:
     """Return what must be asked twice: of posts that were edited back to words which they had before."""
     arrival = schema.inbox.c
     again = select(arrival.source_key).group_by(arrival.source_key, arrival.content_hash).having(func.count() > 1)
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         posts = connection.execute(select(schema.posts.c.text).where(schema.posts.c.source_key.in_(again))).scalars()
         chunks = connection.execute(select(schema.chunks.c.text).where(schema.chunks.c.source_key.in_(again))).scalars()
         whole = {asked_line("tag", text[:TAGGED_CHARS]) for text in posts}

@@ -33,7 +33,7 @@ from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message
-from chatai_assets_tests.support.providers.home import parts_at
+from chatai_assets_tests.support.providers.home import services_at
 from chatai_assets_tests.support.providers.http_server import Request, Response, serving
 from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
@@ -105,12 +105,12 @@ class Clock:
 class World:
     """A home, its sensors and its runs, as the daemon would drive them, at a clock that is set."""
 
-    def __init__(self, parts: Services, instance: dg.DagsterInstance, clock: Clock, folder: Path) -> None:
-        self.parts = parts
+    def __init__(self, services: Services, instance: dg.DagsterInstance, clock: Clock, folder: Path) -> None:
+        self.services = services
         self.instance = instance
         self.clock = clock
         self.folder = folder
-        self.defs = build_defs(parts.settings, parts=parts, clock=clock)
+        self.defs = build_defs(services.settings, services=services, clock=clock)
         self.cursor: str | None = None
         self.outcome = Outcome()
         self.brought = 0
@@ -120,11 +120,11 @@ class World:
         """Have some posts and documents arrive now."""
         first, self.brought = self.brought + 1, self.brought + max(posts, documents)
         texts = [message(number, f"Поезд {number} видел Казань.") for number in range(first, first + posts)]
-        ingest_posts(self.parts, texts, now=self.clock())
+        ingest_posts(self.services, texts, now=self.clock())
         files = [self.folder / f"{number}.txt" for number in range(first, first + documents)]
         for file in files:
             file.write_text(f"Корабль {file.stem} видел Париж.", encoding="utf-8")
-        ingest_files(self.parts, files, now=self.clock())
+        ingest_files(self.services, files, now=self.clock())
 
     def tick(self) -> None:
         """Let all sensors look once, and do what they ask for."""
@@ -149,17 +149,17 @@ class World:
 
     def unfinished(self) -> int:
         """Return how many items wait."""
-        with self.parts.records.reading() as connection:
+        with self.services.records.reading() as connection:
             return sum(sum(work.open_hours(connection, stream).values()) for stream in STREAMS)
 
     def downs(self) -> int:
         """Return how many outages last."""
-        with self.parts.records.reading() as connection:
+        with self.services.records.reading() as connection:
             return len(outages.open_outages(connection))
 
     def take_stock(self) -> None:
         """Note what all work has come to."""
-        with self.parts.records.reading() as connection:
+        with self.services.records.reading() as connection:
             self.outcome.states = dict(Counter(connection.execute(select(schema.work.c.state)).scalars()))
             self.outcome.letters = dead_letters.count_open(connection)
 
@@ -191,9 +191,9 @@ def world(folder: Path, hours: float) -> Iterator[tuple[World, ProviderServer]]:
         with ExitStack() as stack:
             server = stack.enter_context(provider_server())
             url, told = stack.enter_context(webhook())
-            parts = stack.enter_context(parts_at(server, folder / "home", **variables, CHATAI_ANNOUNCE=url))
+            services = stack.enter_context(services_at(server, folder / "home", **variables, CHATAI_ANNOUNCE=url))
             instance = stack.enter_context(dg.DagsterInstance.ephemeral())
-            found = World(parts, instance, Clock(start), folder)
+            found = World(services, instance, Clock(start), folder)
             configure_logging("CRITICAL")
             found.outcome.told = told
             yield found, server
@@ -216,7 +216,7 @@ def long_outage(folder: Path, plan: Plan) -> Outcome:
             if (home.clock.now - begun) % ARRIVALS_EVERY_S == 0:
                 home.bring(plan.posts, plan.documents)
         outcome.calls, outcome.reasons = len(server.arrivals) - calls, {**home.said}
-        with home.parts.records.reading() as connection:
+        with home.services.records.reading() as connection:
             outcome.attempts = sum(connection.execute(select(schema.work.c.attempts)).scalars())
         _recover(home, server)
         return outcome

@@ -43,7 +43,7 @@ from chatai_assets_tests.support.pipeline import (
     run,
     scope_of,
 )
-from chatai_assets_tests.support.providers.home import parts_at
+from chatai_assets_tests.support.providers.home import services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 BATCH = 1_000
@@ -178,30 +178,30 @@ def run_all(folder: Path, items: int, rate: float, seed: int, *, lease_s: float 
         lease_s: for how long items wait whose claim could not be given back.
     """
     started, outcome, dice = time.monotonic(), Outcome(), Dice(rate, seed)
-    with provider_server() as server, parts_at(server, folder, CHATAI_EXTRACTOR="free") as parts:
+    with provider_server() as server, services_at(server, folder, CHATAI_EXTRACTOR="free") as services:
         server.behave(shares={"lost_ack": rate, "503": rate})
-        records, vectors, graph = parts.records, parts.vectors, parts.graph
-        parts.__dict__.update(
+        records, vectors, graph = services.records, services.vectors, services.graph
+        services.__dict__.update(
             records=LossyRecords(records, dice),
             vectors=LossyStore(vectors, "vectors", dice),
             graph=LossyStore(graph, "graph", dice),
         )
         posts = corpus.posts(seed, items)
         for updates in (posts, corpus.edits(seed, posts, 0.2)):
-            _bring(parts, updates)
-            _process(parts, outcome, TRIES_PER_BATCH * (2 + items // BATCH), lease_s)
+            _bring(services, updates)
+            _process(services, outcome, TRIES_PER_BATCH * (2 + items // BATCH), lease_s)
         dice.rate = 0.0  # who closes a provider frees its turns, and is told where that fails
         outcome.providers = server.spoiled
-        parts.__dict__.update(records=records, vectors=vectors, graph=graph)
+        services.__dict__.update(records=records, vectors=vectors, graph=graph)
         outcome.thrown = dice.thrown
-        _compare(parts, posts, outcome)
+        _compare(services, posts, outcome)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
-def _bring(parts: Services, updates: Sequence[Any]) -> None:
+def _bring(services: Services, updates: Sequence[Any]) -> None:
     for start in range(0, len(updates), BATCH):
-        _again(partial(ingest_posts, parts, updates[start : start + BATCH]))
+        _again(partial(ingest_posts, services, updates[start : start + BATCH]))
 
 
 def _again(attempt: Callable[[], Any]) -> Any:
@@ -214,35 +214,35 @@ def _again(attempt: Callable[[], Any]) -> Any:
     raise AssertionError(f"{TRIES_PER_BATCH} attempts failed one after another.")
 
 
-def _process(parts: Services, outcome: Outcome, tries: int, lease_s: float) -> None:
+def _process(services: Services, outcome: Outcome, tries: int, lease_s: float) -> None:
     """Run stage after stage until nothing is due and nobody holds anything."""
     limits = Limits(run_items=BATCH, batch_items=BATCH, projection_items=BATCH, lease_s=lease_s)
     left = dict.fromkeys(STAGES, tries)
-    while _is_unfinished(parts, lease_s):
-        for hour in _again(lambda: due_hours(parts, "posts")):
+    while _is_unfinished(services, lease_s):
+        for hour in _again(lambda: due_hours(services, "posts")):
             for stage in STAGES:
                 left[stage] -= 1
-                _run_once(parts, stage, hour, limits, outcome)
+                _run_once(services, stage, hour, limits, outcome)
         if min(left.values()) < 0:
             raise AssertionError(f"Work is not done after {tries} runs of a stage.")
 
 
-def _run_once(parts: Services, stage: Stage, hour: str, limits: Limits, outcome: Outcome) -> None:
+def _run_once(services: Services, stage: Stage, hour: str, limits: Limits, outcome: Outcome) -> None:
     try:
-        run(stage, scope_of("posts", hour, limits), parts)
+        run(stage, scope_of("posts", hour, limits), services)
     except Outage:
         outcome.failed_runs[stage] += 1
 
 
-def _is_unfinished(parts: Services, lease_s: float) -> bool:
-    held = _again(lambda: rows(parts, schema.work, schema.work.c.state.in_(("pending", "working"))))
-    if held and not _again(lambda: due_hours(parts, "posts")):
+def _is_unfinished(services: Services, lease_s: float) -> bool:
+    held = _again(lambda: rows(services, schema.work, schema.work.c.state.in_(("pending", "working"))))
+    if held and not _again(lambda: due_hours(services, "posts")):
         time.sleep(lease_s / 5)  # what is left is put off, or held by a claim whose owner could not give it back
     return bool(held)
 
 
-def _compare(parts: Services, posts: Sequence[Any], outcome: Outcome) -> None:
-    found = contents(parts)
+def _compare(services: Services, posts: Sequence[Any], outcome: Outcome) -> None:
+    found = contents(services)
     outcome.sizes = {name: len(entries) for name, entries in found.items()}
     outcome.lost = [f"{name}: {state}" for name, state in found["work"].items() if state != "done"]
     outcome.lost += [f"letter: {letter}" for letter in found["letters"]]
@@ -250,7 +250,7 @@ def _compare(parts: Services, posts: Sequence[Any], outcome: Outcome) -> None:
         outcome.lost.append(f"{len(found['posts'])} posts, {len(found['work'])} rows of work")
     if len(found["points"]) != len(found["chunks"]):
         outcome.twice.append(f"{len(found['points'])} points of {len(found['chunks'])} chunks")
-    arrivals = rows(parts, schema.inbox)
+    arrivals = rows(services, schema.inbox)
     names = ("tenant_id", "source_key", "revised_at", "content_hash")
     outcome.twice += ["arrivals"] * (len(arrivals) - len({tuple(row[name] for name in names) for row in arrivals}))
     outcome.twice += loose_ends(found)

@@ -91,9 +91,9 @@ class Stand:
         self.lives = Lives()
         self._empty = folder / "empty"
         self._homes = folder / "homes"
-        with Services(free_settings(self._empty)) as parts:
-            assert parts.records
-            with parts.vectors.writing(), parts.graph.writing():
+        with Services(free_settings(self._empty)) as services:
+            assert services.records
+            with services.vectors.writing(), services.graph.writing():
                 pass
 
     def new_home(self) -> Path:

@@ -115,8 +115,8 @@ def _watch(daemon: Daemon, server: ProviderServer, plan: Plan) -> Outcome:
 
 def _bring(home: Path, count: int) -> None:
     texts = (f"Вчера поезд {number} видел город Казань и реку Волга близ моста." for number in range(1, count + 1))
-    with open_services(read_settings({"CHATAI_HOME": str(home)})) as parts:
-        ingest_posts(parts, (message(n, text) for n, text in enumerate(texts, start=1)), now=time.time())
+    with open_services(read_settings({"CHATAI_HOME": str(home)})) as services:
+        ingest_posts(services, (message(n, text) for n, text in enumerate(texts, start=1)), now=time.time())
 
 
 def _tagged(daemon: Daemon) -> int:
@@ -129,14 +129,14 @@ def _at_rest(home: Path) -> bool:
 
 
 def _work(home: Path) -> list[dict[str, Any]]:
-    with open_services(read_settings({"CHATAI_HOME": str(home)})) as parts, parts.records.reading() as connection:
+    with open_services(read_settings({"CHATAI_HOME": str(home)})) as services, services.records.reading() as connection:
         return [dict(row) for row in connection.execute(select(schema.work)).mappings()]
 
 
 def _look_back(home: Path, outcome: Outcome) -> None:
     """Read what Dagster and the record store kept of it."""
     settings = read_settings({"CHATAI_HOME": str(home)})
-    with open_services(settings) as parts, parts.records.reading() as connection:
+    with open_services(settings) as services, services.records.reading() as connection:
         outcome.letters = len(connection.execute(select(schema.worker_dlq)).all())
         outcome.states.update(connection.execute(select(schema.work.c.state)).scalars())
     with home_instance(settings) as instance:

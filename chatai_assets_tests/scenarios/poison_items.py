@@ -85,9 +85,9 @@ def run(folder: Path, posts: int, stage: Stage = "tag", servers: Mapping[str, st
     servers = servers or {}
     home = folder / "home"
     words = ["слово" if number != posts // 2 else POISON for number in range(posts)]
-    with Services(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as services:
         ingest_posts(
-            parts, [message(number + 1, f"Пост {number}, одно {word} о Волге.") for number, word in enumerate(words)]
+            services, [message(number + 1, f"Пост {number}, одно {word} о Волге.") for number, word in enumerate(words)]
         )
     chosen = [part for name, value in servers.items() for part in ("--server", name, value)]
     command = [sys.executable, "-m", __name__, "--worker", str(home), "--stage", stage, *chosen]
@@ -96,20 +96,22 @@ def run(folder: Path, posts: int, stage: Stage = "tag", servers: Mapping[str, st
         deaths += 1
         if code != -signal.SIGKILL or deaths > MOST_DEATHS:
             raise RuntimeError(f"after {deaths} deaths a worker ended with {code}")
-    with Services(free_settings(home, servers)) as parts:
-        letters = [(row["source_key"], row["job_name"], row["error_class"]) for row in rows(parts, schema.worker_dlq)]
-        seen = rows(parts, schema.work, schema.work.c.stage == stage)
-        return Outcome(deaths, letters, Counter(row["state"] for row in seen), loose_ends(contents(parts)))
+    with Services(free_settings(home, servers)) as services:
+        letters = [
+            (row["source_key"], row["job_name"], row["error_class"]) for row in rows(services, schema.worker_dlq)
+        ]
+        seen = rows(services, schema.work, schema.work.c.stage == stage)
+        return Outcome(deaths, letters, Counter(row["state"] for row in seen), loose_ends(contents(services)))
 
 
 def work(home: Path, stage: str, servers: Mapping[str, str]) -> None:
     """Do all that is due with a deadly model."""
-    with Services(free_settings(home, servers)) as parts:
+    with Services(free_settings(home, servers)) as services:
         name = MODELS[stage]
-        parts.__dict__[name] = Deadly(getattr(parts, name))
-        reclaim_dead_leases(parts.records)
-        while due_hours(parts, "posts"):
-            process_all(parts)
+        services.__dict__[name] = Deadly(getattr(services, name))
+        reclaim_dead_leases(services.records)
+        while due_hours(services, "posts"):
+            process_all(services)
 
 
 @click.command()

@@ -99,52 +99,52 @@ class Outcome:
 def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> Outcome:
     """Let another model serve in a home of a folder, and the first one again."""
     outcome, settings = Outcome(), free_settings(folder / "home", servers)
-    with Services(settings) as parts:
+    with Services(settings) as services:
         started = time.monotonic()
-        _fill(parts, plan)
+        _fill(services, plan)
         outcome.filling_s = time.monotonic() - started
         with _searched(folder, plan, servers or {}, outcome):
-            _refuse(parts, outcome)
+            _refuse(services, outcome)
             with _coming(settings, plan, plan.seed, outcome):
-                _switch(folder, parts, plan, servers or {}, outcome)
-            _check(parts, "after the swap", outcome)
+                _switch(folder, services, plan, servers or {}, outcome)
+            _check(services, "after the swap", outcome)
             started = time.monotonic()
             with _coming(settings, plan, plan.seed + 1, outcome):
-                outcome.back_embedded = back(parts).filled.counts["texts_embedded"]
+                outcome.back_embedded = back(services).filled.counts["texts_embedded"]
             outcome.back_s = time.monotonic() - started
-            _check(parts, "after the way back", outcome)
+            _check(services, "after the way back", outcome)
     return outcome
 
 
-def _fill(parts: Services, plan: Plan) -> None:
+def _fill(services: Services, plan: Plan) -> None:
     posts = corpus.posts(plan.seed, plan.items - LIGHTHOUSES)
     posts += [message(1_000_000 + n, _lighthouse(n)) for n in range(LIGHTHOUSES)]
     for start in range(0, len(posts), PORTION):
-        ingest_posts(parts, posts[start : start + PORTION], now=time.time())
-        process_all(parts)
+        ingest_posts(services, posts[start : start + PORTION], now=time.time())
+        process_all(services)
 
 
 def _lighthouse(number: int) -> str:
     return f"Маяк {Random(number).getrandbits(48):012x} светит над бухтой {number}."
 
 
-def _refuse(parts: Services, outcome: Outcome) -> None:
-    done = reindexed(parts, BAD)
+def _refuse(services: Services, outcome: Outcome) -> None:
+    done = reindexed(services, BAD)
     outcome.refused = done.refused
-    if done.serves or parts.indexes.serving_now().number != 1:
+    if done.serves or services.indexes.serving_now().number != 1:
         outcome.faults.append("the bad model serves")
-    abort(means_of(parts))
+    abort(means_of(services))
 
 
-def _switch(folder: Path, parts: Services, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> None:
+def _switch(folder: Path, services: Services, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> None:
     """Have processes fill and swap, each killed after a while but the last."""
     context, random = _processes(), Random(plan.seed)
     calls, started = folder / "calls", time.monotonic()
     calls.touch()
-    while parts.indexes.serving_now().number == 1 and time.monotonic() - started < PATIENCE_S:
+    while services.indexes.serving_now().number == 1 and time.monotonic() - started < PATIENCE_S:
         life_s = random.uniform(*plan.lives_s) if outcome.kills < plan.kills else PATIENCE_S
         asked = calls.read_text(encoding="ascii").splitlines()
-        kept = _kept(parts)
+        kept = _kept(services)
         outcome.kills += _life(context, folder, servers, calls, life_s)
         outcome.again += len(kept & {*calls.read_text(encoding="ascii").splitlines()[len(asked) :]})
     outcome.reindexing_s = time.monotonic() - started
@@ -158,11 +158,11 @@ def _processes() -> ForkServerContext:
     return context
 
 
-def _kept(parts: Services) -> set[str]:
+def _kept(services: Services) -> set[str]:
     """Return what stands in the ledger of calls for each text whose vector by the good model is kept."""
-    model = parts.resolve_embedder(GOOD)[1].model
-    kept = {row["text_hash"] for row in rows(parts, schema.vectors, schema.vectors.c.model == model)}
-    return {asked_line("embed", row["text"]) for row in rows(parts, schema.chunks) if row["text_hash"] in kept}
+    model = services.resolve_embedder(GOOD)[1].model
+    kept = {row["text_hash"] for row in rows(services, schema.vectors, schema.vectors.c.model == model)}
+    return {asked_line("embed", row["text"]) for row in rows(services, schema.chunks) if row["text_hash"] in kept}
 
 
 def _life(
@@ -186,23 +186,23 @@ def _life(
 
 def _filler(home: Path, servers: Mapping[str, str], calls: Path) -> None:
     configure_logging("ERROR")
-    with Services(free_settings(home, servers)) as parts:
-        _count(parts, calls)
-        reindexed(parts, GOOD)
+    with Services(free_settings(home, servers)) as services:
+        _count(services, calls)
+        reindexed(services, GOOD)
 
 
-def _count(parts: Services, calls: Path) -> None:
+def _count(services: Services, calls: Path) -> None:
     """Note in a file what the good model is asked to embed of what the home holds; questions are no such texts."""
-    made = parts.resolve_embedder
+    made = services.resolve_embedder
     _, model = made(GOOD)
     counted = Counted(model, "embed", calls)
-    opened = parts.indexes.opened
+    opened = services.indexes.opened
 
     def with_counted(index: Any) -> Any:
         found = opened(index)
         return type(found)(found.about, found.vectors, (lambda: counted, found.embedders[1]))
 
-    parts.indexes.opened = with_counted  # type: ignore[method-assign] # what the stage asks for what it fills
+    services.indexes.opened = with_counted  # type: ignore[method-assign] # what the stage asks for what it fills
 
 
 @contextmanager
@@ -211,8 +211,8 @@ def _coming(settings: Settings, plan: Plan, seed: int, outcome: Outcome) -> Iter
     over = threading.Event()
 
     def come() -> None:
-        with Services(settings) as parts:
-            arrivals = _Arrivals(parts, plan, Random(seed))
+        with Services(settings) as services:
+            arrivals = _Arrivals(services, plan, Random(seed))
             try:
                 while not over.wait(PAUSE_S) or not arrivals.rounds:
                     arrivals.come()
@@ -233,8 +233,8 @@ def _coming(settings: Settings, plan: Plan, seed: int, outcome: Outcome) -> Iter
 class _Arrivals:
     """Posts that come, are edited and are forgotten, beside whatever else goes on."""
 
-    def __init__(self, parts: Services, plan: Plan, random: Random) -> None:
-        self.parts = parts
+    def __init__(self, services: Services, plan: Plan, random: Random) -> None:
+        self.services = services
         self.random = random
         self.changes = plan.changes
         self.rounds = 0
@@ -242,14 +242,14 @@ class _Arrivals:
 
     def come(self) -> None:
         """Bring some posts, edit others, forget one, and do the work of that."""
-        known = [row for row in rows(self.parts, schema.posts) if row["message_id"] < 1_000_000]
+        known = [row for row in rows(self.services, schema.posts) if row["message_id"] < 1_000_000]
         chosen = self.random.sample(known, min(self.changes, len(known)))
         edited = [self._edit(row) for row in chosen[1:]]
         fresh = [message(self._number(), corpus.text(self.random, n, 30)) for n in range(self.changes)]
-        ingest_posts(self.parts, [*fresh, *edited], now=time.time())
-        stores = Stores(self.parts.records, self.parts.blobs, self.parts.indexes, self.parts.graph)
+        ingest_posts(self.services, [*fresh, *edited], now=time.time())
+        stores = Stores(self.services.records, self.services.blobs, self.services.indexes, self.services.graph)
         forget(stores, chosen[0]["source_key"])
-        process_all(self.parts)
+        process_all(self.services)
         self.rounds += 1
 
     def _number(self) -> int:
@@ -301,11 +301,11 @@ def _searcher(
     waits_s: list[float] = []
     faults: list[str] = []
     try:
-        with Services(free_settings(home, servers)) as parts:
+        with Services(free_settings(home, servers)) as services:
             turn = number
             while not over.wait(max(0.0, started + turn / plan.searches_per_second - time.monotonic())):
                 began = time.monotonic()
-                faults += _faults(parts, Random(plan.seed + turn).randrange(LIGHTHOUSES))
+                faults += _faults(services, Random(plan.seed + turn).randrange(LIGHTHOUSES))
                 waits_s.append(time.monotonic() - began)
                 turn += SEARCHERS
     except BaseException as error:
@@ -315,25 +315,25 @@ def _searcher(
         told.send((waits_s, faults))
 
 
-def _faults(parts: Services, number: int) -> list[str]:
+def _faults(services: Services, number: int) -> list[str]:
     """Ask for a lighthouse; what is not found, or fails, is a fault."""
     try:
-        found = [hit.source for hit in found_by(parts, _lighthouse(number))]
+        found = [hit.source for hit in found_by(services, _lighthouse(number))]
     except ChatAIError as error:
         return [f"search: {type(error).__name__}: {error}"]
     return [] if any(one.endswith(f"/{1_000_000 + number}") for one in found) else [f"search: no lighthouse {number}"]
 
 
-def _check(parts: Services, when: str, outcome: Outcome) -> None:
+def _check(services: Services, when: str, outcome: Outcome) -> None:
     """Compare the index that serves with the record store: no item lacks, none is stale, none too many."""
-    process_all(parts)
-    index = parts.indexes.serving()
+    process_all(services)
+    index = services.indexes.serving()
     held = {(payload["source"], payload["part"], payload["ordinal"]) for _, payload in index.vectors.points()}
-    wanted = {(row["source_key"], row["part"], row["ordinal"]) for row in rows(parts, schema.chunks)}
+    wanted = {(row["source_key"], row["part"], row["ordinal"]) for row in rows(services, schema.chunks)}
     outcome.faults += [f"{when} missing: {place}" for place in wanted - held]
     outcome.faults += [f"{when} stale: {place}" for place in held - wanted]
-    vectors, _ = parts.audited
-    report = audit(parts.records, vectors)
+    vectors, _ = services.audited
+    report = audit(services.records, vectors)
     outcome.faults += [f"{when} audit: {dict(report.differences)}"] if not report.agrees else []
 
 

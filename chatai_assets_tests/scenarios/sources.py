@@ -170,13 +170,13 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     """
     started, outcome, sources = time.monotonic(), Outcome(), Sources(folder / "files", plan)
     outcome.changed = {way: len(sources.posts[way]) + len(sources.documents.get(way, ())) for way in WAYS}
-    with Services(free_settings(folder / "changed", servers)) as parts:
-        _fill(parts, sources, plan.kills + 1)
-        originals = _embedded_texts(parts)
+    with Services(free_settings(folder / "changed", servers)) as services:
+        _fill(services, sources, plan.kills + 1)
+        originals = _embedded_texts(services)
         sources.edit_documents()
         ledger = folder / "ledger.txt"
-        _change(parts, servers or {}, sources, plan, ledger, outcome)
-        found, new = contents(parts), _embedded_texts(parts) - originals
+        _change(services, servers or {}, sources, plan, ledger, outcome)
+        found, new = contents(services), _embedded_texts(services) - originals
     with Services(free_settings(folder / "quiet")) as quiet:
         expected = _truth(quiet, sources)
     outcome.new_chunks = len(new)
@@ -186,36 +186,36 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     return outcome
 
 
-def _fill(parts: Services, sources: Sources, hours: int) -> None:
+def _fill(services: Services, sources: Sources, hours: int) -> None:
     """Bring the originals in: those that expire over some hours, all others at once and later."""
     for number in range(hours):
-        ingest_posts(parts, sources.posts["expired"][number::hours], now=NOON + number * HOUR_S)
+        ingest_posts(services, sources.posts["expired"][number::hours], now=NOON + number * HOUR_S)
     lasting = (sources.posts[way] for way in ("edited", "deleted", "untouched"))
-    ingest_posts(parts, [post for posts in lasting for post in posts], now=LATER)
-    ingest_files(parts, [path for paths in sources.documents.values() for path in paths], now=LATER)
-    process_all(parts, limits=LIMITS)
+    ingest_posts(services, [post for posts in lasting for post in posts], now=LATER)
+    ingest_files(services, [path for paths in sources.documents.values() for path in paths], now=LATER)
+    process_all(services, limits=LIMITS)
 
 
-def _truth(parts: Services, sources: Sources) -> dict[str, Any]:
+def _truth(services: Services, sources: Sources) -> dict[str, Any]:
     """Return what a home holds that was never told of anything but the end."""
-    ingest_posts(parts, sources.posts["untouched"], now=LATER)
-    ingest_files(parts, sources.documents["untouched"], now=LATER)
-    ingest_posts(parts, sources.edits, now=AFTER)
-    ingest_files(parts, sources.documents["edited"], now=AFTER)
-    process_all(parts, limits=LIMITS)
-    return contents(parts)
+    ingest_posts(services, sources.posts["untouched"], now=LATER)
+    ingest_files(services, sources.documents["untouched"], now=LATER)
+    ingest_posts(services, sources.edits, now=AFTER)
+    ingest_files(services, sources.documents["edited"], now=AFTER)
+    process_all(services, limits=LIMITS)
+    return contents(services)
 
 
 def _change(
-    parts: Services, servers: Mapping[str, str], sources: Sources, plan: Plan, ledger: Path, outcome: Outcome
+    services: Services, servers: Mapping[str, str], sources: Sources, plan: Plan, ledger: Path, outcome: Outcome
 ) -> None:
     """Have one worker after the other take in some changes, sweep, and do what is due, killed all but the last."""
-    keys = {row["file_name"]: row["source_key"] for row in rows(parts, schema.documents)}
+    keys = {row["file_name"]: row["source_key"] for row in rows(services, schema.documents)}
     lives, dice, waiting, forgotten = Lives(), Random(plan.seed + 1), list[Path](), list[str]()
     for number, (files, names) in enumerate(sources.changes(plan.kills + 1)):
         waiting, forgotten = waiting + files, forgotten + [keys[name] for name in names]
         life = Life(
-            parts.settings.home,
+            services.settings.home,
             servers,
             waiting,
             ("documents", "posts"),
@@ -233,8 +233,8 @@ def _change(
             waiting, forgotten = [], []
 
 
-def _embedded_texts(parts: Services) -> set[str]:
-    return {asked_line("embed", row["text"]) for row in rows(parts, schema.chunks)}
+def _embedded_texts(services: Services) -> set[str]:
+    return {asked_line("embed", row["text"]) for row in rows(services, schema.chunks)}
 
 
 def _count_calls(ledger: Sequence[str], new: set[str], outcome: Outcome) -> None:

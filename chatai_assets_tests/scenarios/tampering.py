@@ -68,18 +68,18 @@ def run(folder: Path, posts: int, share: float, seed: int) -> Outcome:
     """Fill a home, alter some of it, audit, repair, audit."""
     outcome, dice = Outcome(), Random(seed)
     settings = free_settings(folder)
-    with Services(settings) as parts:
+    with Services(settings) as services:
         for first in range(1, posts + 1, BATCH):
             numbers = range(first, min(first + BATCH, posts + 1))
-            ingest_posts(parts, [message(n, corpus.text(dice, n, 30), date=corpus.BASE + n) for n in numbers])
-        process_all(parts, limits=LIMITS)
+            ingest_posts(services, [message(n, corpus.text(dice, n, 30), date=corpus.BASE + n) for n in numbers])
+        process_all(services, limits=LIMITS)
     _audit_as_a_command(folder, outcome)
-    with Services(settings) as parts:
-        outcome.tampered = _spoil_points(parts, share, dice) | _spoil_edges(parts, share, dice)
-        outcome.reports = _audits(parts, outcome)
+    with Services(settings) as services:
+        outcome.tampered = _spoil_points(services, share, dice) | _spoil_edges(services, share, dice)
+        outcome.reports = _audits(services, outcome)
         outcome.seconds = sum(report.seconds for report in outcome.reports)
-        process_all(parts, limits=LIMITS)
-        outcome.after = [audit(parts.records, each) for each in parts.audited]
+        process_all(services, limits=LIMITS)
+        outcome.after = [audit(services.records, each) for each in services.audited]
     return outcome
 
 
@@ -96,8 +96,8 @@ def _audit_as_a_command(folder: Path, outcome: Outcome) -> None:
     outcome.clean_s, outcome.clean_cpu_s = time.monotonic() - started, usage.ru_utime + usage.ru_stime
 
 
-def _spoil_points(parts: Services, share: float, dice: Random) -> set[tuple[str, str]]:
-    chosen = [point for point in parts.vectors.points_with_vectors() if dice.random() < share]
+def _spoil_points(services: Services, share: float, dice: Random) -> set[tuple[str, str]]:
+    chosen = [point for point in services.vectors.points_with_vectors() if dice.random() < share]
     gone, altered = chosen[::2], chosen[1::2]
     others = [
         replace(point, payload={**point.payload, "title": "altered"})
@@ -105,29 +105,29 @@ def _spoil_points(parts: Services, share: float, dice: Random) -> set[tuple[str,
         else replace(point, dense=-point.dense)
         for number, point in enumerate(altered)
     ]
-    with parts.vectors.writing() as writer:
+    with services.vectors.writing() as writer:
         writer.upsert(others)
         writer.delete([point.id for point in gone])
     return {("missing", point.id) for point in gone} | {("changed", point.id) for point in altered}
 
 
-def _spoil_edges(parts: Services, share: float, dice: Random) -> set[tuple[str, str]]:
-    chosen = [edge for edge in parts.graph.edges() if edge.type != "POSTED_IN" and dice.random() < share]
+def _spoil_edges(services: Services, share: float, dice: Random) -> set[tuple[str, str]]:
+    chosen = [edge for edge in services.graph.edges() if edge.type != "POSTED_IN" and dice.random() < share]
     altered = [edge for edge in chosen[1::2] if "chunks" in edge.properties]
     gone = [edge for edge in chosen if edge not in altered]
     other = [edge._replace(properties={**edge.properties, "chunks": [77]}) for edge in altered]
     removed = [EdgeRef(edge.type, edge.id, edge.start) for edge in gone]
-    with parts.graph.writing() as writer:
+    with services.graph.writing() as writer:
         writer.apply(GraphChange(edges=other, delete_edges=removed))
     names = {"missing": gone, "changed": altered}
     return {(kind, f"{edge.type} {edge.id}") for kind, edges in names.items() for edge in edges}
 
 
-def _audits(parts: Services, outcome: Outcome) -> list[AuditReport]:
+def _audits(services: Services, outcome: Outcome) -> list[AuditReport]:
     def note(difference: Difference) -> None:
         outcome.found.add((difference.kind, difference.part))
 
-    return [audit(parts.records, audited, repair=True, each=note) for audited in parts.audited]
+    return [audit(services.records, audited, repair=True, each=note) for audited in services.audited]
 
 
 @click.command()

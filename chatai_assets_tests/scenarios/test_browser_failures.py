@@ -108,12 +108,12 @@ def _arrive(folder: Path, variables: dict[str, str], now: float) -> None:
     files = [folder / "otter.txt", pdf(folder / "scan.pdf", ["", ""]), folder / "broken.pdf"]
     files[0].write_text("The otter cracks mussels on a flat stone in the river Thames.", encoding="utf-8")
     files[2].write_bytes(b"%PDF-1.4\n" + bytes(range(256)) * 9)
-    with open_services(read_settings(variables)) as parts:
+    with open_services(read_settings(variables)) as services:
         for ago in HOURS_AGO:
             numbers = range(100 * ago, 100 * ago + POSTS_AN_HOUR)
             posts = [message(number, f"Вчера поезд {number} видел город Казань и реку Волга.") for number in numbers]
-            ingest_posts(parts, posts, now=now - ago * HOUR_S)
-        ingest_files(parts, files, now=now - HOURS_AGO[-1] * HOUR_S)
+            ingest_posts(services, posts, now=now - ago * HOUR_S)
+        ingest_files(services, files, now=now - HOURS_AGO[-1] * HOUR_S)
 
 
 @pytest.fixture(scope="module")

@@ -48,19 +48,19 @@ def materialize(settings: Settings, hour: str, **variables: str) -> int:
 def test_a_stage_that_hangs_is_failed_by_name_and_the_next_run_does_its_work(tmp_path, hang):
     settings = read_settings({"CHATAI_HOME": str(tmp_path / "home"), "CHATAI_MODELS": "free"})
     prepare_dagster_home(settings)
-    with Services(settings) as parts:
-        ingest_posts(parts, [message(1, "Вчера Иван видел Лондон.")], now=time.time())
-        (hour,) = due_hours(parts, "posts")
+    with Services(settings) as services:
+        ingest_posts(services, [message(1, "Вчера Иван видел Лондон.")], now=time.time())
+        (hour,) = due_hours(services, "posts")
         assert materialize(settings, hour, HANG=hang)
         until_nothing_runs(settings)
         with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(settings.dagster_home))) as instance:
             sentence, seconds = failure(instance)
         assert f"over the deadline of the stage 'tag' of posts, {DEADLINE_S} s" in sentence
         assert seconds < DEADLINE_S + 5
-        assert [row["owner"] for row in rows(parts, schema.work)] == [None, None, None, None]
-        assert states(parts, "tg/-1000000000123/1")["tag"] == "pending"
-        process_all(parts)
-        assert states(parts, "tg/-1000000000123/1")["tag"] == "done"
+        assert [row["owner"] for row in rows(services, schema.work)] == [None, None, None, None]
+        assert states(services, "tg/-1000000000123/1")["tag"] == "pending"
+        process_all(services)
+        assert states(services, "tg/-1000000000123/1")["tag"] == "done"
 
 
 def failure(instance: dg.DagsterInstance) -> tuple[str, float]:

@@ -171,16 +171,16 @@ def asked_line(name: str, text: str) -> str:
     return f"{name} {sha256(text.encode()).hexdigest()[:16]}"
 
 
-def count_calls(parts: Services, file: Path) -> None:
+def count_calls(services: Services, file: Path) -> None:
     """Let the models of a process note what they are asked."""
-    parts.__dict__["tagger"] = Counted(parts.tagger, "tag", file)
-    parts.__dict__["embedder"] = Counted(parts.embedder, "embed", file)
+    services.__dict__["tagger"] = Counted(services.tagger, "tag", file)
+    services.__dict__["embedder"] = Counted(services.embedder, "embed", file)
 
 
-def make_mortal(parts: Services, fate: Fate, dawdle_s: float = 0.0) -> None:
+def make_mortal(services: Services, fate: Fate, dawdle_s: float = 0.0) -> None:
     """Let a process die at its stores."""
-    parts.__dict__["vectors"] = MortalStore(parts.vectors, "vectors", fate, dawdle_s)
-    parts.__dict__["graph"] = MortalStore(parts.graph, "graph", fate, dawdle_s)
+    services.__dict__["vectors"] = MortalStore(services.vectors, "vectors", fate, dawdle_s)
+    services.__dict__["graph"] = MortalStore(services.graph, "graph", fate, dawdle_s)
 
 
 def command(home: Path, servers: Mapping[str, str], *options: str) -> list[str]:
@@ -213,21 +213,21 @@ def main(
     """Do all that is due, stage by stage, until nothing is."""
     configure_logging("ERROR")
     limits = Limits(run_items, batch_items, projection_items)
-    with Services(free_settings(home, dict(servers))) as parts:
-        make_mortal(parts, Fate(die_at, passings), dawdle)
+    with Services(free_settings(home, dict(servers))) as services:
+        make_mortal(services, Fate(die_at, passings), dawdle)
         if calls:
-            count_calls(parts, calls)
-        while _round(parts, limits):
+            count_calls(services, calls)
+        while _round(services, limits):
             pass
 
 
-def _round(parts: Services, limits: Limits) -> bool:
-    due = [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]
+def _round(services: Services, limits: Limits) -> bool:
+    due = [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]
     for stream, hour in due:
         for stage in STAGES:
             click.echo(f"{stream} {stage}")
             sys.stdout.flush()
-            run(stage, scope_of(stream, hour, limits), parts)
+            run(stage, scope_of(stream, hour, limits), services)
     return bool(due)
 
 

@@ -95,7 +95,7 @@ class Daemon:
     def work_rows(self) -> dict[tuple[str, str], tuple[str, str, float]]:
         """Return (source key, stage) -> its state, which run did it last, and when."""
         settings = read_settings({"CHATAI_HOME": str(self.home)})
-        with open_services(settings) as parts, parts.records.reading() as connection:
+        with open_services(settings) as services, services.records.reading() as connection:
             rows = connection.execute(select(work)).mappings().all()
         return {(row["source_key"], row["stage"]): (row["state"], row["run_id"], row["changed_at"]) for row in rows}
 

@@ -19,9 +19,9 @@ SECRETS = ("Зюзюкин", "Кржижановград", "quuxbridge", "Ъмч
 """Words of what is forgotten: a person, a place, a word of a link, the name of a file."""
 
 
-def stores(parts: Services) -> Stores:
+def stores(services: Services) -> Stores:
     """Return all that may hold something of an item."""
-    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
+    return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
 def secret_post(number: int = 1, *, edited: int | None = None, more: str = "") -> Any:
@@ -38,15 +38,15 @@ def secret_document(folder: Path, name: str = "Ъмчетверг.txt", more: st
     return path
 
 
-def bring_all(parts: Services, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
+def bring_all(services: Services, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
     """Bring in two posts and two documents, process them, and return the key of the document to forget."""
-    ingest_posts(parts, [secret_post(), message(2, KEPT)], tenant=tenant, now=now)
+    ingest_posts(services, [secret_post(), message(2, KEPT)], tenant=tenant, now=now)
     other = folder / "b.txt"
     path = secret_document(folder)
     other.write_text("Цена и срок. Вчера Мария видела Париж.", encoding="utf-8")
-    ingest_files(parts, [path, other], tenant=tenant, now=now)
-    process_all(parts)
-    found = rows(parts, schema.documents, schema.documents.c.file_name == path.name)
+    ingest_files(services, [path, other], tenant=tenant, now=now)
+    process_all(services)
+    found = rows(services, schema.documents, schema.documents.c.file_name == path.name)
     return str(next(row["source_key"] for row in found if row["tenant_id"] == tenant))
 
 
@@ -74,25 +74,29 @@ def traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
     return found
 
 
-def traces_in_tables(parts: Services, words: Iterable[str] = SECRETS) -> list[str]:
+def traces_in_tables(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
     """Return in which columns of the record store any of the words stand, as the store gives them out."""
     found = []
     for table in schema.metadata.sorted_tables:
-        for row in rows(parts, table):
+        for row in rows(services, table):
             text = repr(row)
             found += [f"{table.name}: {word}" for word in _forms(words) if word in text]
     return found
 
 
-def traces_in_projections(parts: Services, words: Iterable[str] = SECRETS) -> list[str]:
+def traces_in_projections(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
     """Return which of the words index and graph give out."""
-    told = [*map(repr, parts.vectors.points()), *map(repr, parts.graph.nodes()), *map(repr, parts.graph.edges())]
+    told = [
+        *map(repr, services.vectors.points()),
+        *map(repr, services.graph.nodes()),
+        *map(repr, services.graph.edges()),
+    ]
     return [word for word in _forms(words) if any(word in text for text in told)]
 
 
-def dump(parts: Services) -> dict[str, list[str]]:
+def dump(services: Services) -> dict[str, list[str]]:
     """Return all rows of the record store, table by table."""
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         return {
             table.name: sorted(map(repr, connection.execute(select(table)))) for table in schema.metadata.sorted_tables
         }

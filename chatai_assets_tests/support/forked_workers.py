@@ -137,42 +137,42 @@ def _heard(
 def _live(life: Life, says: Connection) -> None:
     configure_logging("ERROR")
     says.send("born")
-    with Services(free_settings(life.home, life.servers)) as parts:
+    with Services(free_settings(life.home, life.servers)) as services:
         fate = _Telling(life.point, life.passings, life.ledger, says)
-        equip(parts, fate, life.ledger)
+        equip(services, fate, life.ledger)
         fate.stage = "ingest"
-        ingest_files(parts, life.arrivals, now=life.now)
+        ingest_files(services, life.arrivals, now=life.now)
         for key in life.forgotten:
-            forget(stores(parts), key)
+            forget(stores(services), key)
         says.send("taken in")
-        _sweep(parts, fate, life.sweeps_at)
-        while do_round(parts, fate, life.streams):
+        _sweep(services, fate, life.sweeps_at)
+        while do_round(services, fate, life.streams):
             pass
 
 
-def _sweep(parts: Services, fate: Fate, until: float | None) -> None:
+def _sweep(services: Services, fate: Fate, until: float | None) -> None:
     if until is not None:
         fate.stage = "expiry"
-        while expire(stores(parts), clock=lambda: until).until < until:
+        while expire(stores(services), clock=lambda: until).until < until:
             pass  # that was the end of a sweep which had been stopped
-        finish(stores(parts), clock=lambda: until)
+        finish(stores(services), clock=lambda: until)
 
 
-def equip(parts: Services, fate: Fate, ledger: Path) -> None:
+def equip(services: Services, fate: Fate, ledger: Path) -> None:
     """Let a process die at its stores and note in a ledger what its models are asked."""
-    parts.__dict__["records"] = MortalRecords(parts.records, fate)
-    make_mortal(parts, fate)
+    services.__dict__["records"] = MortalRecords(services.records, fate)
+    make_mortal(services, fate)
     for name, model in (("tag", "tagger"), ("embed", "embedder"), ("extract", "extractor")):
-        parts.__dict__[model] = Counted(getattr(parts, model), name, ledger)
+        services.__dict__[model] = Counted(getattr(services, model), name, ledger)
 
 
-def do_round(parts: Services, fate: Fate, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS) -> bool:
+def do_round(services: Services, fate: Fate, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS) -> bool:
     """Do one run of every due hour; return whether there was one."""
-    due = [(stream, hour) for stream in streams for hour in due_hours(parts, stream)]
+    due = [(stream, hour) for stream in streams for hour in due_hours(services, stream)]
     for stream, hour in due:
         for stage in STAGES:
             fate.stage = f"{stream} {stage}"
-            run(stage, scope_of(stream, hour, limits), parts)
+            run(stage, scope_of(stream, hour, limits), services)
     return bool(due)
 
 

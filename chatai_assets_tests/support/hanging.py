@@ -62,12 +62,12 @@ class HangingTagger(FirstWordsTagger):
         return super().tag(questions)
 
 
-def parts_with_hanging_tagger(settings: Settings) -> Services:
+def services_with_hanging_tagger(settings: Settings) -> Services:
     """Return the parts of a run."""
-    parts = Services(settings)
-    parts.__dict__["tagger"] = HangingTagger()
-    return parts
+    services = Services(settings)
+    services.__dict__["tagger"] = HangingTagger()
+    return services
 
 
-setattr(resources, "open_services", parts_with_hanging_tagger)  # noqa: B010 - not a name for others to import
+setattr(resources, "open_services", services_with_hanging_tagger)  # noqa: B010 - not a name for others to import
 defs = build_defs(read_settings())

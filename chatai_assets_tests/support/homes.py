@@ -20,7 +20,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def parts(settings: Settings) -> Iterator[Services]:
+def services(settings: Settings) -> Iterator[Services]:
     """The parts of an empty home."""
     with Services(settings) as opened:
         yield opened

@@ -58,22 +58,22 @@ def message(number: int, text: str, *, date: int = 1_700_000_000, edited: int | 
 
 
 def ingest_posts(
-    parts: Services, messages: Iterable[Any], *, tenant: str = "default", now: float = NOON, door: str = "file"
+    services: Services, messages: Iterable[Any], *, tenant: str = "default", now: float = NOON, door: str = "file"
 ) -> IngestReport:
     """Bring posts in through a file of updates, one a line."""
-    file = parts.settings.home / f"updates-{time.monotonic_ns()}.jsonl"
+    file = services.settings.home / f"updates-{time.monotonic_ns()}.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in messages), encoding="utf-8")
-    report = ingest_files(parts, [file], tenant=tenant, now=now, door=door)
+    report = ingest_files(services, [file], tenant=tenant, now=now, door=door)
     file.unlink()
     return report
 
 
 def ingest_files(
-    parts: Services, paths: Sequence[Path], *, tenant: str = "default", now: float = NOON, door: str = "file"
+    services: Services, paths: Sequence[Path], *, tenant: str = "default", now: float = NOON, door: str = "file"
 ) -> IngestReport:
     """Bring files in."""
-    return ingest(paths, Intake(parts.records, parts.blobs, tenant, door, 1 << 28, clock=lambda: now))
+    return ingest(paths, Intake(services.records, services.blobs, tenant, door, 1 << 28, clock=lambda: now))
 
 
 class Vectors:
@@ -126,102 +126,102 @@ run = do_stage
 
 
 def process_all(
-    parts: Services, *, stages: Sequence[Stage] = STAGES, limits: Limits = Limits(), now: float | None = None
+    services: Services, *, stages: Sequence[Stage] = STAGES, limits: Limits = Limits(), now: float | None = None
 ) -> list[StageReport]:
     """Do what is due in both streams, one run of every hour; return the reports of all stages."""
     reports = []
     for stream in STREAMS:
-        for hour in due_hours(parts, stream, now):
-            reports += [run(stage, scope_of(stream, hour, limits, now=now), parts) for stage in stages]
+        for hour in due_hours(services, stream, now):
+            reports += [run(stage, scope_of(stream, hour, limits, now=now), services) for stage in stages]
     return reports
 
 
-def due_hours(parts: Services, stream: Stream, now: float | None = None) -> list[str]:
+def due_hours(services: Services, stream: Stream, now: float | None = None) -> list[str]:
     """Return the hours of a stream in which something is due."""
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         return [hour for hour, _ in work.due_hours(connection, stream, now=time.time() if now is None else now)]
 
 
-def rows(parts: Services, table: Table, *where: Any) -> list[dict[str, Any]]:
+def rows(services: Services, table: Table, *where: Any) -> list[dict[str, Any]]:
     """Return rows of the record store."""
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         return [dict(row) for row in connection.execute(select(table).where(*where)).mappings()]
 
 
-def states(parts: Services, source_key: str) -> dict[str, str]:
+def states(services: Services, source_key: str) -> dict[str, str]:
     """Return stage -> state of one item."""
-    return {row["stage"]: row["state"] for row in rows(parts, schema.work, schema.work.c.source_key == source_key)}
+    return {row["stage"]: row["state"] for row in rows(services, schema.work, schema.work.c.source_key == source_key)}
 
 
-def found_by(parts: Services, question: str, limit: int = 10) -> list[Found]:
+def found_by(services: Services, question: str, limit: int = 10) -> list[Found]:
     """Return what a question finds of the default tenant, best first."""
     return search(
         question,
         limit=limit,
         tenant_id="default",
         kind=None,
-        records=parts.records,
-        indexes=parts.indexes,
-        stems=parts.stems,
+        records=services.records,
+        indexes=services.indexes,
+        stems=services.stems,
     )
 
 
-def hits_of(parts: Services, source_key: str) -> list[dict[str, Any]]:
+def hits_of(services: Services, source_key: str) -> list[dict[str, Any]]:
     """Return the payloads of the points of one item."""
-    return [dict(payload) for _, payload in parts.vectors.points() if payload["source"] == source_key]
+    return [dict(payload) for _, payload in services.vectors.points() if payload["source"] == source_key]
 
 
-def contents(parts: Services) -> dict[str, Any]:
+def contents(services: Services) -> dict[str, Any]:
     """Return what all stores hold, without the moments and runs in which it came about."""
-    nodes = {f"{node.label} {node.id}": dict(node.properties) for node in parts.graph.nodes()}
+    nodes = {f"{node.label} {node.id}": dict(node.properties) for node in services.graph.nodes()}
     edges = {
         f"{edge_.type} {edge_.id}": (edge_.start, edge_.end, edge_.source, dict(edge_.properties))
-        for edge_ in parts.graph.edges()
+        for edge_ in services.graph.edges()
     }
-    letters = rows(parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
-    tags, ledger = _keyed(parts, schema.post_enrichment), _keyed(parts, schema.index_ledger)
-    stages = _stages(parts)
+    letters = rows(services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
+    tags, ledger = _keyed(services, schema.post_enrichment), _keyed(services, schema.index_ledger)
+    stages = _stages(services)
     return {
-        **{table.name: _keyed(parts, table) for table in (schema.posts, schema.documents, schema.chunks)},
-        **{table.name: _keyed(parts, table) for table in (schema.entities, schema.relations)},
+        **{table.name: _keyed(services, table) for table in (schema.posts, schema.documents, schema.chunks)},
+        **{table.name: _keyed(services, table) for table in (schema.entities, schema.relations)},
         "index_ledger": {key: row for key, row in ledger.items() if row["intended"] or row["confirmed"]},
         "work": {f"{item} {stage}": state for item, found in stages.items() for stage, state in found.items()},
         "tags": {key: row["value"]["tags"] for key, row in tags.items() if row["value"].get("tags")},
         "letters": sorted(
             (row["tenant_id"], row["job_name"], row["source_key"], row["error_class"]) for row in letters
         ),
-        "points": dict(parts.vectors.points()),
-        "vectors": {str(record.id): Vectors(record.vector) for record in _vectors(parts)},
+        "points": dict(services.vectors.points()),
+        "vectors": {str(record.id): Vectors(record.vector) for record in _vectors(services)},
         "nodes": nodes,
         "edges": edges,
     }
 
 
-def _stages(parts: Services) -> dict[str, dict[str, str]]:
+def _stages(services: Services) -> dict[str, dict[str, str]]:
     """Return item -> stage -> state; of an item that cannot be parsed only that, whatever was withdrawn after."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for row in rows(parts, schema.work):
+    for row in rows(services, schema.work):
         found[f"{row['tenant_id']}|{row['source_key']}"][row["stage"]] = row["state"]
     return {item: {"parse": "failed"} if seen["parse"] == "failed" else seen for item, seen in found.items()}
 
 
-def _keyed(parts: Services, table: Table) -> dict[str, dict[str, Any]]:
+def _keyed(services: Services, table: Table) -> dict[str, dict[str, Any]]:
     names = [column.name for column in table.primary_key.columns]
     return {
         "|".join(str(row[name]) for name in names): {name: row[name] for name in row if name not in OF_A_RUN}
-        for row in rows(parts, table)
+        for row in rows(services, table)
     }
 
 
-def _vectors(parts: Services) -> Iterator[Any]:
+def _vectors(services: Services) -> Iterator[Any]:
     """Yield the points of the index with their vectors."""
-    server = parts.settings.qdrant
+    server = services.settings.qdrant
     if server:
         with closing(QdrantClient(url=server.url, check_compatibility=False)) as client:
             if client.get_aliases().aliases:
                 yield from _each(lambda offset: client.scroll(ALIAS, limit=1_000, offset=offset, with_vectors=True))
         return
-    folder = current(parts.settings.home / "vectors")
+    folder = current(services.settings.home / "vectors")
     if folder is not None:
         with collections.opened(folder) as shard:
             yield from _each(

@@ -23,40 +23,40 @@ from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import Limits, scope_of
 
 
-def means_of(parts: Services, ends: float = float("inf")) -> ReindexContext:
+def means_of(services: Services, ends: float = float("inf")) -> ReindexContext:
     """Return what filling needs."""
     return ReindexContext(
-        parts.records, parts.indexes, parts.stems, lambda stream, hour: scope_of(stream, hour, Limits()), ends
+        services.records, services.indexes, services.stems, lambda stream, hour: scope_of(stream, hour, Limits()), ends
     )
 
 
-def filled(parts: Services, to: str, *, begun: bool = False, ends: float = float("inf")) -> BuildProgress:
+def filled(services: Services, to: str, *, begun: bool = False, ends: float = float("inf")) -> BuildProgress:
     """Fill an index, and let it serve not."""
-    means, found = means_of(parts, time.monotonic() + ends), BuildProgress()
-    index = parts.indexes.of("filling") if begun else start(means, *parts.resolve_embedder(to))
+    means, found = means_of(services, time.monotonic() + ends), BuildProgress()
+    index = services.indexes.of("filling") if begun else start(means, *services.resolve_embedder(to))
     assert index
     build(means, index, found)
     return found
 
 
 def reindexed(
-    parts: Services, to: str, *, asked: Callable[[], Sequence[EvalQuery]] | None = None, **options: Any
+    services: Services, to: str, *, asked: Callable[[], Sequence[EvalQuery]] | None = None, **options: Any
 ) -> ReindexResult:
     """Let another embedder serve, if it is good enough."""
-    means = means_of(parts)
-    index = start(means, *parts.resolve_embedder(to))
-    return reindex(means, index, asked or (lambda: sample_queries(parts.records, 1, 30)), **options)
+    means = means_of(services)
+    index = start(means, *services.resolve_embedder(to))
+    return reindex(means, index, asked or (lambda: sample_queries(services.records, 1, 30)), **options)
 
 
-def back(parts: Services) -> ReindexResult:
+def back(services: Services) -> ReindexResult:
     """Let the index serve that did before."""
-    means = means_of(parts)
+    means = means_of(services)
     return reindex(means, start_rollback(means), None)
 
 
-def served(parts: Services) -> dict[str, Any]:
+def served(services: Services) -> dict[str, Any]:
     """Return the payloads of the points of the index that serves."""
-    return dict(parts.indexes.serving().vectors.points())
+    return dict(services.indexes.serving().vectors.points())
 
 
 class Broken(HashedEmbedder):

@@ -63,22 +63,22 @@ def command(home: Path, servers: Sequence[tuple[str, str]], lease_s: float) -> l
 def main(home: Path, servers: tuple[tuple[str, str], ...], lease: float) -> None:
     """Work round by round."""
     configure_logging("ERROR")
-    with Services(free_settings(home, dict(servers))) as parts:
-        make_mortal(parts, Fate(None, 1), DAWDLE_S)
+    with Services(free_settings(home, dict(servers))) as services:
+        make_mortal(services, Fate(None, 1), DAWDLE_S)
         for name in ("tagger", "embedder", "extractor"):
-            parts.__dict__[name] = Slow(getattr(parts, name))
+            services.__dict__[name] = Slow(getattr(services, name))
         _say("idle")
         for _ in sys.stdin:
-            _round(parts, Limits(batch_items=40, projection_items=40, lease_s=lease))
+            _round(services, Limits(batch_items=40, projection_items=40, lease_s=lease))
             _say("idle")
 
 
-def _round(parts: Services, limits: Limits) -> None:
-    while due := [(stream, hour) for stream in STREAMS for hour in due_hours(parts, stream)]:
+def _round(services: Services, limits: Limits) -> None:
+    while due := [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]:
         for stream, hour in due:
             for stage in STAGES:
                 _say(f"stage {stream} {stage}")
-                if lost := run(stage, scope_of(stream, hour, limits), parts).lost:
+                if lost := run(stage, scope_of(stream, hour, limits), services).lost:
                     _say(f"lost {stream} {stage} {lost}")
 
 

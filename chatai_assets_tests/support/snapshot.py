@@ -111,40 +111,40 @@ class World:
         self._open()
 
     def _open(self) -> None:
-        self._parts = Services(free_settings(self._home))
+        self._services = Services(free_settings(self._home))
         self._fate = Crashing()
-        self._parts.__dict__["records"] = CrashingRecords(self._parts.records, self._fate)
-        make_mortal(self._parts, self._fate)
-        moody = Moody(self._parts.tagger, lambda text: self.poisoned and POISON in text)
-        self._parts.__dict__["tagger"] = moody
+        self._services.__dict__["records"] = CrashingRecords(self._services.records, self._fate)
+        make_mortal(self._services, self._fate)
+        moody = Moody(self._services.tagger, lambda text: self.poisoned and POISON in text)
+        self._services.__dict__["tagger"] = moody
 
     def close(self) -> None:
         """Give all back."""
-        self._parts.close()
+        self._services.close()
 
     def arrive(self, tenant: str, number: int, text: str, date: int, crash: int | None) -> None:
         """Take a revision in; who crashes at it, before or after the commit, tries again."""
         update = message(number, text, date=BASE, edited=BASE + 1 + date)
         self._fate.until = crash
         try:
-            ingest_posts(self._parts, [update], tenant=tenant, now=self.now)
+            ingest_posts(self._services, [update], tenant=tenant, now=self.now)
         except Crash:
             self._begin_again(by_lease=False)
-            ingest_posts(self._parts, [update], tenant=tenant, now=self.now)
+            ingest_posts(self._services, [update], tenant=tenant, now=self.now)
         self._fate.until = None
         self.model.arrive(tenant, number, text, date, self.now)
 
     def run_stage(self, stage: str) -> None:
         """Do what is due of one stage, hour by hour."""
         wanted: Stage = next(known for known in STAGES if known == stage)
-        for hour in due_hours(self._parts, "posts", self.now):
-            run(wanted, scope_of("posts", hour, now=self.now), self._parts)
+        for hour in due_hours(self._services, "posts", self.now):
+            run(wanted, scope_of("posts", hour, now=self.now), self._services)
 
     def process(self) -> None:
         """Do one run of all that is due."""
-        for hour in due_hours(self._parts, "posts", self.now):
+        for hour in due_hours(self._services, "posts", self.now):
             for stage in STAGES:
-                run(stage, scope_of("posts", hour, now=self.now), self._parts)
+                run(stage, scope_of("posts", hour, now=self.now), self._services)
 
     def crash(self, moment: int, *, by_lease: bool) -> None:
         """Process until the n-th point; claims go when their owner is found gone, or when their lease is over."""
@@ -162,7 +162,7 @@ class World:
             self._free_claims()
 
     def _free_claims(self) -> None:
-        with self._parts.records.begin() as connection:
+        with self._services.records.begin() as connection:
             claims.reclaim_dead(connection, lambda _owner: True)
 
     def restart(self, point: str | None) -> None:
@@ -179,17 +179,17 @@ class World:
 
     def replay(self) -> None:
         """Do again all that failed for good."""
-        for letter in rows(self._parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False)):
+        for letter in rows(self._services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False)):
             self._redo(letter["tenant_id"], letter["source_key"], letter["job_name"])
 
     def _redo(self, tenant: str, source_key: str, stage: Stage) -> None:
-        overview.redo(self._parts.records, source_key, tenant_id=tenant, stage=stage, clock=lambda: self.now)
+        overview.redo(self._services.records, source_key, tenant_id=tenant, stage=stage, clock=lambda: self.now)
 
     def settle(self) -> None:
         """Work until nothing is due."""
         self._free_claims()
         for _ in range(ROUNDS):
-            if not due_hours(self._parts, "posts", self.now):
+            if not due_hours(self._services, "posts", self.now):
                 return
             self.process()
         raise AssertionError(f"After {ROUNDS} runs something is still due.")
@@ -199,7 +199,7 @@ class World:
         return [*self._wrong_items(), *self._wrong_stages(), *self._said_of_other_words()]
 
     def _wrong_items(self) -> Iterator[str]:
-        held = {(row["tenant_id"], row["source_key"]): row for row in rows(self._parts, schema.posts)}
+        held = {(row["tenant_id"], row["source_key"]): row for row in rows(self._services, schema.posts)}
         for key, item in self.model.known.items():
             row = held.pop(key, None)
             if row is None:
@@ -210,9 +210,9 @@ class World:
 
     def _wrong_stages(self) -> Iterator[str]:
         ledger = defaultdict[tuple[str, str], dict[str, Any]](dict)
-        for row in rows(self._parts, schema.index_ledger):
+        for row in rows(self._services, schema.index_ledger):
             ledger[row["tenant_id"], row["source_key"]][row["projection"]] = row
-        texts = {(row["tenant_id"], row["source_key"]): row["text"] for row in rows(self._parts, schema.posts)}
+        texts = {(row["tenant_id"], row["source_key"]): row["text"] for row in rows(self._services, schema.posts)}
         for key, stages in self._stages().items():
             item = self.model.known[key]
             text = item.text or ""
@@ -232,22 +232,22 @@ class World:
 
     def _said_of_other_words(self) -> Iterator[str]:
         """Tags and names that stand in no text, or in another chunk: of a revision that was parsed over."""
-        texts = {(row["tenant_id"], row["source_key"]): row["text"] or "" for row in rows(self._parts, schema.posts)}
+        texts = {(row["tenant_id"], row["source_key"]): row["text"] or "" for row in rows(self._services, schema.posts)}
         chunks = {
             (row["tenant_id"], row["source_key"], row["ordinal"]): row["text"]
-            for row in rows(self._parts, schema.chunks)
+            for row in rows(self._services, schema.chunks)
         }
-        for row in rows(self._parts, schema.post_enrichment):
+        for row in rows(self._services, schema.post_enrichment):
             key = row["tenant_id"], row["post_id"]
             yield from (f"tag: {key} {tag}" for tag in row["value"]["tags"] if tag not in texts[key])
-        for row in rows(self._parts, schema.entities):
+        for row in rows(self._services, schema.entities):
             place = row["tenant_id"], row["source_key"], row["ordinal"]
             if row["name"] not in chunks.get(place, ""):
                 yield f"name: {place} {row['name']}"
 
     def _stages(self) -> dict[tuple[str, str], dict[str, str]]:
         stages = defaultdict[tuple[str, str], dict[str, str]](dict)
-        for row in rows(self._parts, schema.work):
+        for row in rows(self._services, schema.work):
             stages[row["tenant_id"], row["source_key"]][row["stage"]] = row["state"]
         return {key: stages[key] for key in self.model.known}
 
@@ -261,7 +261,7 @@ class World:
             refused |= {key} if stages.get("tag") == "failed" else set()
             if {*stages} != {*STAGES} or {*stages.values()} - {"done", "failed"}:
                 yield f"unfinished: {key} {stages}"
-        letters = rows(self._parts, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
+        letters = rows(self._services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
         if {(row["tenant_id"], row["source_key"]) for row in letters} != refused or len(letters) != len(refused):
             yield "dead letters"
         received = {
@@ -273,10 +273,10 @@ class World:
 
     @property
     def _inbox(self) -> list[dict[str, Any]]:
-        return rows(self._parts, schema.inbox)
+        return rows(self._services, schema.inbox)
 
     def _wrong_points(self) -> Iterator[str]:
-        stages, held = self._stages(), dict(self._parts.vectors.points())
+        stages, held = self._stages(), dict(self._services.vectors.points())
         for key, item in self.model.known.items():
             text = item.text or ""
             tags = [*tags_of(text)] if stages[key].get("tag") == "done" else []
@@ -285,7 +285,7 @@ class World:
                 if payload is None or (payload["title"], payload["tags"]) != (text.partition("\n")[0], tags):
                     yield f"point: {key} {payload and payload['tags']}"
         yield from (f"stale point: {point}" for point in held)
-        chunks = rows(self._parts, schema.chunks)
+        chunks = rows(self._services, schema.chunks)
         if len(chunks) != sum(len(chunks_of(item.text or "")) for item in self.model.known.values()):
             yield "chunks"
 
@@ -294,8 +294,8 @@ class World:
         expected = set[str]()
         for key, item in self.model.known.items():
             expected |= parts_of(key, item.text or "", tagged=stages[key].get("tag") == "done")
-        nodes = [f"{node.label} {node.id}" for node in self._parts.graph.nodes()]
-        edges = [f"{edge.type} {edge.id}" for edge in self._parts.graph.edges()]
+        nodes = [f"{node.label} {node.id}" for node in self._services.graph.nodes()]
+        edges = [f"{edge.type} {edge.id}" for edge in self._services.graph.edges()]
         if len(nodes) + len(edges) != len({*nodes, *edges}):
             yield "a node or edge twice"
         yield from (f"graph: {name}" for name in expected ^ {*nodes, *edges})

@@ -30,9 +30,9 @@ def letters_sensor(opened: Callable[[], Services], clock: Callable[[], float] = 
         "which kinds, and the newest few. At most one summary in ten minutes. Starts no run.",
     )
     def sensor(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        parts = opened()
+        services = opened()
         try:
-            said = notify_dead_letters(parts.records, parts.announcer, clock())
+            said = notify_dead_letters(services.records, services.announcer, clock())
         except ChatAIError as error:
             return dg.SkipReason(f"{error} What is new is told of once it works again.")
         return dg.SkipReason(said or "There is nothing to tell of.")

@@ -52,9 +52,9 @@ def forgetting_jobs(settings: Settings) -> list[dg.JobDefinition]:
     return [one, rest]
 
 
-def stores_of(parts: Services) -> Stores:
+def stores_of(services: Services) -> Stores:
     """Return all that may hold something of an item."""
-    return Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
+    return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
 @dg.op(description="Erases one item from the record store, and has index and graph let go of it.")

@@ -66,7 +66,7 @@ def redo_item(
         scope = scope_of(settings, stream, stage, hour, context.run_id, only=key)
         run = StageRun(stage, scope, lambda: parts.records, dependency_of(stage, settings.models))
         with watched(context, run, settings):
-            run.do(partial(do_stage, stage, parts=parts))
+            run.do(partial(do_stage, stage, services=parts))
         _observe(context, run.report, source)
 
 

@@ -61,7 +61,7 @@ class ReindexRequest:
 
 
 def execute(
-    parts: Services,
+    services: Services,
     wish: ReindexRequest,
     run_id: str,
     *,
@@ -79,38 +79,38 @@ def execute(
     """
     if sum(map(bool, (wish.to, wish.back, wish.drop_old, wish.give_up))) > 1:
         raise CannotReindex("Ask for one thing: another model, the way back, to drop the old index, or to give up.")
-    ends, scope = time.monotonic() + budget_s, partial(_scope, parts.settings, run_id)
-    means = ReindexContext(parts.records, parts.indexes, parts.stems, scope, ends, on_progress)
+    ends, scope = time.monotonic() + budget_s, partial(_scope, services.settings, run_id)
+    means = ReindexContext(services.records, services.indexes, services.stems, scope, ends, on_progress)
     if wish.drop_old or wish.give_up:
         return drop_old(means) if wish.drop_old else abort(means)
     if wish.questions:  # what is wrong with them is said before all else
-        read_questions(Path(wish.questions), parts.settings.tenant_id)
-    index, wish = _begun(parts, means, wish)
-    return reindex(means, index, _questions(parts, wish), even_if_worse=wish.even_if_worse)
+        read_questions(Path(wish.questions), services.settings.tenant_id)
+    index, wish = _begun(services, means, wish)
+    return reindex(means, index, _questions(services, wish), even_if_worse=wish.even_if_worse)
 
 
-def _begun(parts: Services, means: ReindexContext, wish: ReindexRequest) -> tuple[Index, ReindexRequest]:
+def _begun(services: Services, means: ReindexContext, wish: ReindexRequest) -> tuple[Index, ReindexRequest]:
     """Begin what is asked for, and note what that was; or return what was begun."""
     if wish.to or wish.back:
-        index = start(means, *_named(parts, wish.to)) if wish.to else start_rollback(means)
-        with parts.records.begin() as connection:
+        index = start(means, *_named(services, wish.to)) if wish.to else start_rollback(means)
+        with services.records.begin() as connection:
             put_value(connection, CHECKPOINT, asdict(wish))
         return index, wish
-    begun = parts.indexes.of("filling")
+    begun = services.indexes.of("filling")
     if begun is None:
         raise CannotReindex("No index is being filled: say by which model one shall be, with --to.")
-    with parts.records.reading() as connection:
+    with services.records.reading() as connection:
         before = ReindexRequest(**(get_value(connection, CHECKPOINT) or {}))
     even = wish.even_if_worse or before.even_if_worse
     return begun, replace(before, even_if_worse=even, questions=wish.questions or before.questions)
 
 
-def _named(parts: Services, name: str) -> tuple[str, Embedder]:
+def _named(services: Services, name: str) -> tuple[str, Embedder]:
     try:
-        named = parts.resolve_embedder(name)
+        named = services.resolve_embedder(name)
     except ValueError as error:
         raise CannotReindex(str(error)) from None
-    wanted, costs = parse_embedding_model(named[0]), parts.settings.costs
+    wanted, costs = parse_embedding_model(named[0]), services.settings.costs
     is_held = costs.budget.money_nano is None or costs.budget.tokens is not None
     if wanted.name == "gigachat" and not is_held and wanted.model not in costs.tariff.prices:
         raise CannotReindex(
@@ -119,13 +119,13 @@ def _named(parts: Services, name: str) -> tuple[str, Embedder]:
     return named
 
 
-def _questions(parts: Services, wish: ReindexRequest) -> Callable[[], Sequence[EvalQuery]] | None:
+def _questions(services: Services, wish: ReindexRequest) -> Callable[[], Sequence[EvalQuery]] | None:
     """Return what gives the questions; None for the way back, which nobody asks to be better."""
     if wish.back:
         return None
     if wish.questions:
-        return partial(read_questions, Path(wish.questions), parts.settings.tenant_id)
-    return partial(sample_queries, parts.records, wish.seed)
+        return partial(read_questions, Path(wish.questions), services.settings.tenant_id)
+    return partial(sample_queries, services.records, wish.seed)
 
 
 def _scope(settings: Settings, run_id: str, stream: Stream, hour: str) -> StageRunConfig:

@@ -8,9 +8,9 @@ from chatai_assets.operations.staleness import ActiveVersions
 from chatai_assets.services import Services
 
 
-def active_versions(parts: Services) -> ActiveVersions:
+def active_versions(services: Services) -> ActiveVersions:
     """Return what a home computes with, and what its models are called where prices are told."""
-    settings, index = parts.settings, parts.indexes.serving_now()
+    settings, index = services.settings, services.indexes.serving_now()
     providers = (("gigachat", settings.gigachat), ("openrouter", settings.openrouter))
     chat = {name: access.chat_model for name, access in providers if access}
     asked: dict[Stage, str | None] = {
@@ -19,4 +19,4 @@ def active_versions(parts: Services) -> ActiveVersions:
         "embed": parse_embedding_model(index.embedder).model or None,
     }
     priced = {stage: model for stage, model in asked.items() if model}
-    return ActiveVersions(parts.tagger.model, parts.extractor.model, index.model, priced)
+    return ActiveVersions(services.tagger.model, services.extractor.model, index.model, priced)

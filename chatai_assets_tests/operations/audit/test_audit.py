@@ -20,19 +20,19 @@ from chatai_assets_tests.support.pipeline import contents, differences, ingest_p
 
 
 @pytest.fixture
-def filled(parts):
+def filled(services):
     """A home with forty posts."""
-    ingest_posts(parts, corpus.posts(7, 40))
-    process_all(parts)
-    return parts
+    ingest_posts(services, corpus.posts(7, 40))
+    process_all(services)
+    return services
 
 
-def audits(parts, **options):
-    return [audit(parts.records, each, **options) for each in parts.audited]
+def audits(services, **options):
+    return [audit(services.records, each, **options) for each in services.audited]
 
 
-def told(parts, **options):
-    return [dict(report.differences) for report in audits(parts, **options)]
+def told(services, **options):
+    return [dict(report.differences) for report in audits(services, **options)]
 
 
 def test_what_runs_have_written_agrees(filled):
@@ -60,11 +60,11 @@ def test_every_point_is_walked_through_once_however_many_pages_there_are(filled,
     assert [point for point, _ in filled.vectors.points()] == sorted(points)
 
 
-def test_an_empty_home_agrees(parts):
-    assert told(parts) == [{}, {}]
+def test_an_empty_home_agrees(services):
+    assert told(services) == [{}, {}]
 
 
-def spoil_points(parts, points):
+def spoil_points(services, points):
     """Take three points away, alter payload, words and meaning of one each, add a nobody's and a somebody's."""
     gone, payload, words, meaning, model = points[:3], points[3], points[4], points[5], points[6]
     others = [
@@ -79,7 +79,7 @@ def spoil_points(parts, points):
             {**model.payload, "ordinal": 9},
         ),
     ]
-    with parts.vectors.writing() as writer:
+    with services.vectors.writing() as writer:
         writer.upsert(others)
         writer.delete([point.id for point in gone])
 
@@ -106,11 +106,11 @@ def test_a_payload_that_tells_of_no_chunk_is_found(filled, altered):
     assert told(filled) == [{"changed": 1}, {}]
 
 
-def spoil_graph(parts, dice):
+def spoil_graph(services, dice):
     """Take three edges and what then hangs loose away, alter an edge and a node, add an edge, two nodes."""
-    edges = dice.sample([edge for edge in parts.graph.edges() if edge.type != "RELATED"], 4)
-    node = dice.choice([node for node in parts.graph.nodes() if node.label == "Post"])
-    mentions = next(edge for edge in parts.graph.edges() if edge.type == "MENTIONS" and edge not in edges)
+    edges = dice.sample([edge for edge in services.graph.edges() if edge.type != "RELATED"], 4)
+    node = dice.choice([node for node in services.graph.nodes() if node.label == "Post"])
+    mentions = next(edge for edge in services.graph.edges() if edge.type == "MENTIONS" and edge not in edges)
     tag = Node("Tag", "default|tag|никто", {"tenant_id": "default", "name": "никто"})
     source = edges[3].source
     stray = Edge("TAGGED", f"{source}|никто", edges[3].start, ("Tag", tag.id), source, {"tenant_id": "default"})
@@ -119,7 +119,7 @@ def spoil_graph(parts, dice):
         **{name: getattr(mentions, name) for name in ("type", "id", "start", "end", "source")},
         properties={**mentions.properties, "count": 77},
     )
-    with parts.graph.writing() as writer:
+    with services.graph.writing() as writer:
         writer.apply(
             GraphChange(
                 nodes=[tag, lonely, Node("Post", node.id, {**node.properties, "title": "altered"})],

@@ -25,8 +25,8 @@ def test_an_audit_shows_what_differs_and_mends_it_when_asked_to(home):
     home.run("posts", home.hour())
     told, check = run_audit(home)
     assert (told["vectors_expected"], told["vectors_found"], told["vectors_missing"], check.passed) == (3, 3, 0, True)
-    ((gone, payload), *_) = home.parts.vectors.points()
-    with home.parts.vectors.writing() as writer:
+    ((gone, payload), *_) = home.services.vectors.points()
+    with home.services.vectors.writing() as writer:
         writer.delete([gone])
     told, check = run_audit(home)
     assert (told["vectors_missing"], told["graph_missing"], check.passed) == (1, 0, False)

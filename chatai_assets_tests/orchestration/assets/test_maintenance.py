@@ -57,7 +57,7 @@ def test_a_store_that_is_down_fails_the_sweep_with_a_sentence_and_the_next_goes_
         raise StoreUnavailable("The graph cannot be reached.")
 
     monkeypatch.setattr("chatai_assets.orchestration.failures.STORE_RETRIES", 0)
-    monkeypatch.setattr(home.parts.graph, "writing", down)
+    monkeypatch.setattr(home.services.graph, "writing", down)
     failed = run_job(home, "expire")
     (step,) = [event for event in failed.all_events if event.is_step_failure]
     assert step.step_failure_data.user_failure_data.description.startswith("The graph cannot be reached. What was done")
@@ -94,7 +94,7 @@ def test_runs_that_no_status_rests_on_are_deleted_with_their_files(home, setting
         home.posts(range(1, 3), ago=1)
         for _ in range(2):
             home.run("posts", home.hour(1))
-        monkeypatch.setitem(home.parts.__dict__, "tagger", None)
+        monkeypatch.setitem(home.services.__dict__, "tagger", None)
         home.posts(range(3, 5))
         assert home.run("posts", home.hour()).failure
         assert run_job(home, "retain").success
@@ -115,7 +115,7 @@ def test_runs_that_no_status_rests_on_are_deleted_with_their_files(home, setting
 def test_a_good_run_lets_the_bad_ones_before_it_go(home, monkeypatch):
     home.posts(range(1, 3))
     with monkeypatch.context() as broken:
-        broken.setitem(home.parts.__dict__, "tagger", None)
+        broken.setitem(home.services.__dict__, "tagger", None)
         home.run("posts", home.hour())
     assert delete_old_runs(home.instance, time.time() + 60) == 0
     assert home.run("posts", home.hour()).failure is None

@@ -26,7 +26,7 @@ def test_another_model_serves_and_the_figures_of_both_are_shown(home):
     assert {record.data["index"] for record in told["retrieval"].records} == {"before", "after"}
     assert told["after_recall_at_10_by_meaning_alone"] == told["before_recall_at_10_by_meaning_alone"] > 0
     assert PRIVATE not in str(told)
-    assert home.parts.indexes.serving_now().embedder == "free:512"
+    assert home.services.indexes.serving_now().embedder == "free:512"
     home.posts(range(6, 7), words="Жираф")
     home.run("posts", home.hour())
     assert run_reindex(home, back=True) == (True, "")
@@ -41,7 +41,7 @@ def test_a_bad_model_and_a_wish_that_cannot_be_fail_with_a_sentence(home):
     good, said = run_reindex(home, to="free:2")
     assert not good
     assert said.startswith("free:2 does not serve: ")
-    assert home.parts.indexes.serving_now().embedder == "free"
+    assert home.services.indexes.serving_now().embedder == "free"
     assert run_reindex(home, to="bert")[1].startswith("'bert' names no embedder")
     assert run_reindex(home) == (True, "")
     assert home.metadata("upkeep", "reindexed")["refused"]
@@ -58,11 +58,11 @@ def test_a_sensor_has_what_was_begun_gone_on_with(home):
         return sensor(dg.build_sensor_context(instance=home.instance))
 
     assert isinstance(tick(), dg.SkipReason)
-    means = means_of(home.parts)
-    start(means, *home.parts.named("free:512"))
+    means = means_of(home.services)
+    start(means, *home.services.named("free:512"))
     assert isinstance(tick(), dg.RunRequest)
     assert run_reindex(home) == (True, "")
-    assert home.parts.indexes.serving_now().embedder == "free:512"
+    assert home.services.indexes.serving_now().embedder == "free:512"
     assert tick().skip_message == "No index waits to be filled."
-    start(means, *home.parts.named("free:2"))
+    start(means, *home.services.named("free:2"))
     assert tick().skip_message == "The next run is asked for five minutes after the last one."

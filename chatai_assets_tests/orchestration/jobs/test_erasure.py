@@ -21,7 +21,7 @@ def test_the_job_forgets_one_item_and_touches_no_other(home):
     with home.records.reading() as connection:
         left = connection.execute(select(posts.c.source_key)).scalars().all()
     assert (source in left, other in left, len(left)) == (False, True, 2)
-    assert home.parts.vectors.count({"tenant_id": "t", "source": source}) == 0
+    assert home.services.vectors.count({"tenant_id": "t", "source": source}) == 0
     assert home.states("posts") == {"searchable": 2, "pending": 0, "failed": 0}
     assert "There is no tg/1/1" in failure(forget(home, source="tg/1/1"))
 
@@ -34,11 +34,11 @@ def test_a_sensor_asks_for_a_run_that_finishes_what_was_begun(home):
     assert sensor.evaluate_tick(context).skip_message == "Nothing is leaving."
     with home.records.reading() as connection:
         source = connection.execute(select(posts.c.source_key)).scalar_one()
-    erase_from_store(stores(home.parts), source)
+    erase_from_store(stores(home.services), source)
     assert len(sensor.evaluate_tick(context).run_requests) == 1
     job = home.defs.resolve_job_def("finish_forgetting")
     assert job.execute_in_process(instance=home.instance).success
-    assert home.parts.vectors.count() == 0
+    assert home.services.vectors.count() == 0
     assert sensor.evaluate_tick(context).skip_message == "Nothing is leaving."
 
 

@@ -47,7 +47,7 @@ def test_one_hour_of_both_streams_becomes_searchable_and_linked(home):
     assert [outcome.failure for outcome in outcomes.values()] == [None, None]
     assert home.states("posts") == {"searchable": 7, "pending": 0, "failed": 0}
     assert home.states("documents") == {"searchable": 1, "pending": 0, "failed": 1}
-    assert home.parts.vectors.count() >= 8
+    assert home.services.vectors.count() >= 8
     for stream in STREAMS:
         for key in asset_keys(stream).values():
             assert home.instance.get_materialized_partitions(key) == {home.hour()}
@@ -78,7 +78,7 @@ def test_materializing_an_hour_again_changes_nothing(home):
 
 
 def test_a_run_does_a_bounded_share_and_the_check_says_what_is_left(home, settings):
-    home.defs = build_defs(replace(settings, posts=StreamLimits(4, 2, 3)), parts=home.parts)
+    home.defs = build_defs(replace(settings, posts=StreamLimits(4, 2, 3)), services=home.services)
     home.posts(range(1, 8))
     assert home.run("posts", home.hour()).failure is None
     check = checks_of(home, "posts")["hour_complete"]
@@ -104,7 +104,7 @@ def test_a_backfill_of_three_hours_does_only_what_is_not_done(home):
 def test_a_store_outage_fails_the_run_with_one_sentence_and_no_dead_letter(home, monkeypatch):
     monkeypatch.setattr(failures, "STORE_RETRY_DELAY_S", 0)
     home.posts(range(1, 8))
-    folder = home.parts.settings.home / "vectors"
+    folder = home.services.settings.home / "vectors"
     folder.write_text("a file where the index should be")
     outcome = home.run("posts", home.hour())
     assert outcome.failure is not None
@@ -126,7 +126,7 @@ def test_an_outage_of_tags_does_not_keep_posts_from_being_found(home):
             raise StoreUnavailable("The tagger is down.")
 
     home.posts(range(1, 4))
-    home.parts.__dict__["tagger"] = Tagger()
+    home.services.__dict__["tagger"] = Tagger()
     assert "The tagger is down. 3 posts wait at the stage 'tag'" in str(home.run("posts", home.hour()).failure)
     assert home.states("posts")["searchable"] == 3
 
@@ -140,8 +140,10 @@ def test_a_stage_that_hangs_is_stopped_and_gives_its_items_back(home, settings):
             while time.monotonic() < until:
                 pass
 
-    home.parts.__dict__["tagger"] = Tagger()
-    home.defs = build_defs(replace(settings, stages={stage: StageLimits(1.0) for stage in STAGES}), parts=home.parts)
+    home.services.__dict__["tagger"] = Tagger()
+    home.defs = build_defs(
+        replace(settings, stages={stage: StageLimits(1.0) for stage in STAGES}), services=home.services
+    )
     home.posts(range(1, 4))
     outcome = home.run("posts", home.hour())
     assert "over the deadline of the stage 'tag' of posts, 1 s, and was stopped" in str(outcome.failure)
@@ -160,7 +162,7 @@ def test_an_unforeseen_error_fails_the_run_without_quoting_what_it_was_about(hom
         def writing(self):
             raise KeyError(WORDS)
 
-    home.parts.__dict__["vectors"] = Vectors()
+    home.services.__dict__["vectors"] = Vectors()
     home.posts(range(1, 4), words=WORDS)
     failure = str(home.run("posts", home.hour()).failure)
     assert "An unforeseen KeyError stopped the stage. 3 posts wait at the stage 'index'" in failure
@@ -190,12 +192,12 @@ def test_the_arrows_are_those_of_the_data(home, stream):
 
 
 def test_posts_are_found_in_a_run_and_their_pages_in_the_next(home):
-    with internet() as net, Crawler(home.parts.parser, TIGHT, net.world) as pages:
-        home.parts.__dict__["pages"] = pages
+    with internet() as net, Crawler(home.services.parser, TIGHT, net.world) as pages:
+        home.services.__dict__["pages"] = pages
         home.posts(range(1, 2), words=f"Смотрите {net.url('article')}")
         assert home.run("posts", home.hour()).failure is None
-        assert (home.states("posts")["searchable"], home.parts.vectors.count()) == (1, 1)
+        assert (home.states("posts")["searchable"], home.services.vectors.count()) == (1, 1)
         enriched = home.metadata("posts", "enriched")
         assert (enriched["run_posts_with_links"], enriched["run_pages_read"]) == (1, 1)
         assert home.run("posts", home.hour()).failure is None
-    assert (home.due("posts"), home.parts.vectors.count()) == ({}, 2)
+    assert (home.due("posts"), home.services.vectors.count()) == ({}, 2)

@@ -59,15 +59,15 @@ with Services(free_settings(Path(sys.argv[1]))) as services:
 def quiet(tmp_path_factory):
     """A home in which nothing went wrong: what it holds after the first day and after the second."""
     folder = tmp_path_factory.mktemp("quiet")
-    with Services(free_settings(folder / "home")) as parts:
-        ingest_posts(parts, POSTS)
-        ingest_files(parts, documents(folder))
-        process_all(parts)
-        first = contents(parts)
+    with Services(free_settings(folder / "home")) as services:
+        ingest_posts(services, POSTS)
+        ingest_files(services, documents(folder))
+        process_all(services)
+        first = contents(services)
         shutil.copytree(folder / "home", folder / "first day")
-        ingest_posts(parts, EDITS)
-        process_all(parts)
-        return folder, first, contents(parts)
+        ingest_posts(services, EDITS)
+        process_all(services)
+        return folder, first, contents(services)
 
 
 @pytest.fixture
@@ -81,13 +81,13 @@ def documents(folder):
     return corpus.write_documents(3, folder / "files", 4)
 
 
-def finished(parts):
+def finished(services):
     """Do what ``process`` does: look for losses, then do what is due until nothing is."""
-    reclaim_dead_leases(parts.records)
-    ProjectionMonitor().check(parts)
-    while process_all(parts):
+    reclaim_dead_leases(services.records)
+    ProjectionMonitor().check(services)
+    while process_all(services):
         pass
-    return contents(parts)
+    return contents(services)
 
 
 def restored(folder, day, name):
@@ -101,10 +101,10 @@ def restored(folder, day, name):
 @pytest.mark.parametrize("name", ["graph", "vectors"])
 def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(quiet, home, name):
     shutil.rmtree(home / name)
-    with Services(free_settings(home)) as parts:
-        assert status(parts.records, parts.indexes, parts.graph)["lost"] == [name]
-        found = finished(parts)
-        assert status(parts.records, parts.indexes, parts.graph)["lost"] == []
+    with Services(free_settings(home)) as services:
+        assert status(services.records, services.indexes, services.graph)["lost"] == [name]
+        found = finished(services)
+        assert status(services.records, services.indexes, services.graph)["lost"] == []
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
 
@@ -112,19 +112,19 @@ def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(q
 @pytest.mark.parametrize("name", ["graph", "vectors"])
 def test_a_store_of_the_day_before_is_brought_up_to_date_and_nothing_stale_stays(quiet, home, name):
     restored(home, quiet[0] / "first day", name)
-    with Services(free_settings(home)) as parts:
-        found = finished(parts)
+    with Services(free_settings(home)) as services:
+        found = finished(services)
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
 
 
 def test_a_record_store_of_the_day_before_takes_its_newer_stores_back(quiet, home):
     restored(home, quiet[0] / "first day", "records.sqlite")
-    with Services(free_settings(home)) as parts:
-        found = finished(parts)
+    with Services(free_settings(home)) as services:
+        found = finished(services)
         assert differences(quiet[1], found) == []
-        ingest_posts(parts, EDITS)
-        found = finished(parts)
+        ingest_posts(services, EDITS)
+        found = finished(services)
     assert differences(quiet[2], found) == []
 
 
@@ -134,8 +134,8 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
     restored(home, quiet[0] / "first day", "graph")
     restored(home, quiet[0] / "first day", "vectors")
     restored(home, quiet[0] / "first day", "records.sqlite")
-    with Services(free_settings(home)) as parts:
-        ingest_posts(parts, EDITS)
+    with Services(free_settings(home)) as services:
+        ingest_posts(services, EDITS)
         command = [
             sys.executable,
             "-m",
@@ -151,8 +151,8 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
         log[at : at + 8] = bytes(255 - byte for byte in log[at : at + 8])
         file.write_bytes(log)
         if noticed_by == "status":
-            status(parts.records, parts.indexes, parts.graph)
-        found = finished(parts)
+            status(services.records, services.indexes, services.graph)
+        found = finished(services)
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
 
@@ -167,63 +167,63 @@ def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name,
     if not (day == "empty" and name == "mark_unknown"):
         command = [sys.executable, "-c", KILLED_IN_RECOVERY, str(home), name, str(passings)]
         assert subprocess.run(command, check=False).returncode == -9
-    with Services(free_settings(home)) as parts:
-        found = finished(parts)
+    with Services(free_settings(home)) as services:
+        found = finished(services)
     assert differences(quiet[2], found) == []
     assert loose_ends(found) == []
 
 
 def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, home):
     shutil.rmtree(home / "vectors")
-    with Services(free_settings(home)) as parts:
-        completed = [row["source_key"] for row in rows(parts, schema.documents) if row["status"] == "completed"]
-        assert ProjectionMonitor().check(parts)
-        states = {row["source_key"]: row["status"] for row in rows(parts, schema.documents)}
+    with Services(free_settings(home)) as services:
+        completed = [row["source_key"] for row in rows(services, schema.documents) if row["status"] == "completed"]
+        assert ProjectionMonitor().check(services)
+        states = {row["source_key"]: row["status"] for row in rows(services, schema.documents)}
         assert {states[key] for key in completed} == {"processing"}
-        assert status(parts.records, parts.indexes, parts.graph)["documents"]["searchable"] == 0
-        finished(parts)
-        states = {row["source_key"]: row["status"] for row in rows(parts, schema.documents)}
+        assert status(services.records, services.indexes, services.graph)["documents"]["searchable"] == 0
+        finished(services)
+        states = {row["source_key"]: row["status"] for row in rows(services, schema.documents)}
         assert {states[key] for key in completed} == {"completed"}
 
 
 def test_a_store_lost_between_look_and_write_is_recovered_by_the_run_itself(quiet, home):
-    with Services(free_settings(home)) as parts:
-        ingest_posts(parts, [message(1, "Вчера Иван видел Лондон рядом.")])
+    with Services(free_settings(home)) as services:
+        ingest_posts(services, [message(1, "Вчера Иван видел Лондон рядом.")])
         shutil.rmtree(home / "graph")
         shutil.rmtree(home / "vectors")
-        process_all(parts)
-        assert not any(is_lost(parts.records, projected) for projected in parts.projections)
-        while process_all(parts):
+        process_all(services)
+        assert not any(is_lost(services.records, projected) for projected in services.projections)
+        while process_all(services):
             pass
-        found = contents(parts)
+        found = contents(services)
     assert loose_ends(found) == []
     assert found["nodes"].keys() > quiet[2]["nodes"].keys()
 
 
 def test_a_store_that_is_whole_is_left_alone(home):
-    with Services(free_settings(home)) as parts:
-        assert [rebuild(parts.records, projected) for projected in parts.projections] == [0, 0]
-        assert process_all(parts) == []
+    with Services(free_settings(home)) as services:
+        assert [rebuild(services.records, projected) for projected in services.projections] == [0, 0]
+        assert process_all(services) == []
 
 
 def test_servers_that_lost_everything_are_filled_again(tmp_path, servers, quiet, qdrant):
-    with Services(free_settings(tmp_path / "home", servers)) as parts:
-        ingest_posts(parts, POSTS)
-        ingest_files(parts, sorted((quiet[0] / "files").iterdir()))
-        process_all(parts)
+    with Services(free_settings(tmp_path / "home", servers)) as services:
+        ingest_posts(services, POSTS)
+        ingest_files(services, sorted((quiet[0] / "files").iterdir()))
+        process_all(services)
         for collection in qdrant.client.get_collections().collections:
             qdrant.client.delete_collection(collection.name)
         empty_graph(servers)
-        assert [said.split()[1] for said in ProjectionMonitor().check(parts)] == ["vectors", "graph"]
-        found = finished(parts)
+        assert [said.split()[1] for said in ProjectionMonitor().check(services)] == ["vectors", "graph"]
+        found = finished(services)
     assert differences(quiet[1], found) == []
     assert loose_ends(found) == []
 
 
 def test_servers_are_looked_at_once_a_minute(tmp_path, servers, qdrant):
     lookout, asked = ProjectionMonitor(iter([0.0, 30.0, 59.0, 61.0]).__next__), []
-    with Services(free_settings(tmp_path / "home", servers)) as parts:
+    with Services(free_settings(tmp_path / "home", servers)) as services:
         for _ in range(4):
-            lookout.check(parts)
+            lookout.check(services)
             asked.append(qdrant.calls["rest get_aliases"])
     assert asked == [1, 1, 1, 2]

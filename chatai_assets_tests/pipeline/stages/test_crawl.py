@@ -47,15 +47,15 @@ PATIENT = replace(TIGHT, connect_s=5.0, silence_s=5.0, page_s=10.0, link_s=20.0)
 """The server of the tests shares the machine with everything else."""
 
 
-def crawling(parts, net, limits=PATIENT):
+def crawling(services, net, limits=PATIENT):
     """Let a home read pages of the small internet."""
-    return parts._opened.enter_context(Crawler(parts.parser, limits, net.world))  # noqa: SLF001
+    return services._opened.enter_context(Crawler(services.parser, limits, net.world))  # noqa: SLF001
 
 
 @pytest.fixture
-def home(parts, net):
-    parts.__dict__["pages"] = crawling(parts, net)
-    return parts
+def home(services, net):
+    services.__dict__["pages"] = crawling(services, net)
+    return services
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def small(embedded, net):
     return embedded
 
 
-def crawl(parts, now=NOON, **limits):
+def crawl(services, now=NOON, **limits):
     """Read pages, and do what follows from them."""
-    report = run("crawl", scope_of("posts", HOUR, Limits(**limits), now=now), parts)
-    process_all(parts, stages=["embed", "index"], limits=Limits(**limits), now=now)
+    report = run("crawl", scope_of("posts", HOUR, Limits(**limits), now=now), services)
+    process_all(services, stages=["embed", "index"], limits=Limits(**limits), now=now)
     return report
 
 
@@ -76,8 +76,8 @@ def post(net, *paths, number=1, edited=None, words="Смотрите"):
     return message(number, " ".join([words, *map(net.url, paths)]), edited=edited)
 
 
-def parts_of(parts, source=POST):
-    return {hit["part"] for hit in hits_of(parts, source)}
+def parts_of(services, source=POST):
+    return {hit["part"] for hit in hits_of(services, source)}
 
 
 def test_a_post_is_found_before_its_page_and_by_its_page_after(home, net):

@@ -61,14 +61,16 @@ def test_a_revision_that_is_no_scan_is_recognised_by_nobody(embedded, scan, tmp_
 def test_pages_that_a_batch_had_no_time_for_are_read_by_the_next(tmp_path, tesseract):
     """The second page is not tried in the first batch, which costs no attempt."""
     settings = free_settings(tmp_path / "home", {"CHATAI_OCR_PATIENCE_S": "1"})
-    with Services(settings) as parts:
+    with Services(settings) as services:
         slow = drawn(" ".join([TEXT] * 30))
-        ingest_files(parts, [scanned(tmp_path / "long.pdf", [slow, drawn(TEXT)])])
+        ingest_files(services, [scanned(tmp_path / "long.pdf", [slow, drawn(TEXT)])])
         first, *_ = (
-            report for report in process_all(parts, stages=["parse"], now=time.time()) if report.stream == "documents"
+            report
+            for report in process_all(services, stages=["parse"], now=time.time())
+            if report.stream == "documents"
         )
-        process_all(parts, stages=["parse"], now=time.time())
+        process_all(services, stages=["parse"], now=time.time())
         assert first.retried == {"PagesLeft": 1}
-        assert [len(rows(parts, table)) for table in (schema.documents, schema.provider_results)] == [1, 2]
-        (work,) = rows(parts, schema.work, schema.work.c.stage == "parse")
+        assert [len(rows(services, table)) for table in (schema.documents, schema.provider_results)] == [1, 2]
+        (work,) = rows(services, schema.work, schema.work.c.stage == "parse")
         assert (work["state"], work["attempts"]) == ("done", 0)

@@ -10,7 +10,7 @@ import pytest
 from chatai_assets.domain.errors import MassFailure
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import Limits, ingest_posts, message, process_all, rows
-from chatai_assets_tests.support.providers.home import parts_at
+from chatai_assets_tests.support.providers.home import services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 ORDERS = [
@@ -47,10 +47,10 @@ def obeyed(tmp_path_factory):
         for mood, shares in (("obeying", {"obey": 1.0}), ("upright", {})):
             server.behave(shares=shares)
             home = tmp_path_factory.mktemp(mood)
-            with parts_at(server, home, CHATAI_EMBEDDER="free") as parts:
-                ingest_posts(parts, [message(number, text) for number, text in texts])
-                process_all(parts, stages=("parse", "tag", "enrich"), limits=Limits(batch_items=1_000))
-                found[mood] = {table.name: rows(parts, table) for table in schema.metadata.sorted_tables}
+            with services_at(server, home, CHATAI_EMBEDDER="free") as services:
+                ingest_posts(services, [message(number, text) for number, text in texts])
+                process_all(services, stages=("parse", "tag", "enrich"), limits=Limits(batch_items=1_000))
+                found[mood] = {table.name: rows(services, table) for table in schema.metadata.sorted_tables}
         assert server.spoiled["obey"] >= 1_000
     return found
 
@@ -103,43 +103,43 @@ def test_who_gets_nothing_believable_is_a_bad_item(obeyed):
 HONEST = [f"Поезд {number} из города Казань идёт через Пермь в Уфу." for number in range(1, 61)]
 
 
-def tagged_and_enriched(parts, **tenants):
+def tagged_and_enriched(services, **tenants):
     """Bring texts in by tenant, do what is due twice, and return tenant -> stage -> states."""
     for tenant, texts in tenants.items():
-        ingest_posts(parts, [message(number, text) for number, text in enumerate(texts, start=1)], tenant=tenant)
+        ingest_posts(services, [message(number, text) for number, text in enumerate(texts, start=1)], tenant=tenant)
     for _ in range(2):
-        process_all(parts, stages=("parse", "tag", "enrich"), now=time.time())
+        process_all(services, stages=("parse", "tag", "enrich"), now=time.time())
     found: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    for row in rows(parts, schema.work):
+    for row in rows(services, schema.work):
         found[row["tenant_id"]][row["stage"]][row["state"]] += 1
     return found
 
 
 @pytest.mark.parametrize("kind", ["obey", "taboo"])
 def test_one_tenant_that_a_model_obeys_or_refuses_stops_no_other(tmp_path, kind):
-    with provider_server() as server, parts_at(server, tmp_path, CHATAI_EMBEDDER="free") as parts:
+    with provider_server() as server, services_at(server, tmp_path, CHATAI_EMBEDDER="free") as services:
         server.behave(shares={kind: 1.0})
-        found = tagged_and_enriched(parts, honest=HONEST, hostile=injections())
+        found = tagged_and_enriched(services, honest=HONEST, hostile=injections())
         assert {stage: dict(found["honest"][stage]) for stage in ("tag", "enrich")} == {
             "tag": {"done": 60},
             "enrich": {"done": 60},
         }
         assert found["hostile"]["tag"]["failed"] > 60  # more than a fifth of all
         assert {state for counts in found["hostile"].values() for state in counts} <= {"done", "failed", "pending"}
-        assert {row["tenant_id"] for row in rows(parts, schema.worker_dlq)} == {"hostile"}
+        assert {row["tenant_id"] for row in rows(services, schema.worker_dlq)} == {"hostile"}
 
 
 @pytest.mark.parametrize("kind", ["not_json", "blacklist"])
 def test_a_model_that_answers_rubbish_to_everybody_is_an_outage_before_much_is_paid(tmp_path, kind):
-    with provider_server() as server, parts_at(server, tmp_path, CHATAI_EMBEDDER="free") as parts:
+    with provider_server() as server, services_at(server, tmp_path, CHATAI_EMBEDDER="free") as services:
         server.behave(shares={kind: 1.0}, latency_s=0.01)
         with pytest.raises(MassFailure, match="even where it is asked about plain texts"):
-            tagged_and_enriched(parts, honest=HONEST * 5, hostile=injections())
-        assert not rows(parts, schema.worker_dlq)
-        assert {(row["state"], row["attempts"]) for row in rows(parts, schema.work) if row["stage"] == "tag"} == {
+            tagged_and_enriched(services, honest=HONEST * 5, hostile=injections())
+        assert not rows(services, schema.worker_dlq)
+        assert {(row["state"], row["attempts"]) for row in rows(services, schema.work) if row["stage"] == "tag"} == {
             ("pending", 0)
         }
         assert server.counts()["model_calls"] < 150
         server.behave()
-        found = tagged_and_enriched(parts)
+        found = tagged_and_enriched(services)
         assert set(found["honest"]["tag"]) == {"done"}

@@ -44,23 +44,23 @@ def document(folder, content, name="отчёт.txt"):
     return path
 
 
-def only_document(parts):
-    return rows(parts, schema.documents)[0]
+def only_document(services):
+    return rows(services, schema.documents)[0]
 
 
-def test_a_post_and_a_document_end_in_all_stores(parts, tmp_path):
-    ingest_posts(parts, [message(1, LONG), message(2, "Вчера Мария видела Байкал.")])
-    ingest_files(parts, [document(tmp_path / "in", "Договор. Вчера Иван видел Лондон.")])
-    assert only_document(parts)["status"] == "pending"
-    process_all(parts, stages=["parse", "tag", "enrich", "embed"])
-    assert only_document(parts)["status"] == "processing"
-    process_all(parts)
-    found = contents(parts)
+def test_a_post_and_a_document_end_in_all_stores(services, tmp_path):
+    ingest_posts(services, [message(1, LONG), message(2, "Вчера Мария видела Байкал.")])
+    ingest_files(services, [document(tmp_path / "in", "Договор. Вчера Иван видел Лондон.")])
+    assert only_document(services)["status"] == "pending"
+    process_all(services, stages=["parse", "tag", "enrich", "embed"])
+    assert only_document(services)["status"] == "processing"
+    process_all(services)
+    found = contents(services)
     assert loose_ends(found) == []
     assert (
         len(found["points"]) == len(found["chunks"]) == sum(row["chunks_count"] for row in found["posts"].values()) + 1
     )
-    assert (only_document(parts)["status"], only_document(parts)["chunks_count"]) == ("completed", 1)
+    assert (only_document(services)["status"], only_document(services)["chunks_count"]) == ("completed", 1)
     assert {kind for node in found["nodes"] for kind in [node.split()[0]]} == {
         "Post",
         "Document",
@@ -68,115 +68,115 @@ def test_a_post_and_a_document_end_in_all_stores(parts, tmp_path):
         "Tag",
         "Entity",
     }
-    figures = status(parts.records, parts.indexes, parts.graph)
+    figures = status(services.records, services.indexes, services.graph)
     assert figures["posts"] == {"received": 2, "searchable": 2, "pending": 0, "failed": 0}
     assert figures["documents"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
     assert figures["vectors"]["points"] == len(found["points"])
     assert figures["graph"] == {"nodes": len(found["nodes"]), "relationships": len(found["edges"])}
 
 
-def test_a_shorter_edit_leaves_nothing_of_the_longer_text(parts):
-    ingest_posts(parts, [message(1, LONG), message(2, "Вчера Мария видела Байкал.")])
-    process_all(parts)
-    assert len(hits_of(parts, POST)) > 2
-    ingest_posts(parts, [message(1, "Вчера Иван видел Париж.", edited=1_700_000_100)])
-    assert totals(process_all(parts)) == {
+def test_a_shorter_edit_leaves_nothing_of_the_longer_text(services):
+    ingest_posts(services, [message(1, LONG), message(2, "Вчера Мария видела Байкал.")])
+    process_all(services)
+    assert len(hits_of(services, POST)) > 2
+    ingest_posts(services, [message(1, "Вчера Иван видел Париж.", edited=1_700_000_100)])
+    assert totals(process_all(services)) == {
         ("posts", stage): (1, 0) for stage in ("parse", "tag", "enrich", "embed", "index", "link")
     }
-    (payload,) = hits_of(parts, POST)
+    (payload,) = hits_of(services, POST)
     assert payload["tags"] == ["Вчера", "Иван", "видел"]
-    found = contents(parts)
+    found = contents(services)
     assert loose_ends(found) == []
     assert not [node for node in found["nodes"] if "москва" in node]
 
 
-def test_before_models_answer_for_an_edit_nothing_is_shown_that_it_does_not_say(parts):
-    ingest_posts(parts, [message(1, "Вчера Мария видела Байкал.")])
-    process_all(parts)
-    ingest_posts(parts, [message(1, "Вчера Иван увидел Байкал.", edited=1_700_000_100)])
-    process_all(parts, stages=["parse", "embed", "index"])
-    assert [payload["tags"] for payload in hits_of(parts, POST)] == [["Вчера"]]
-    process_all(parts, stages=["tag", "link"])
-    assert not [node for node in contents(parts)["nodes"] if node.startswith("Entity ")]
-    process_all(parts)
-    assert [payload["tags"] for payload in hits_of(parts, POST)] == [["Вчера", "Иван", "увидел"]]
-    assert loose_ends(contents(parts)) == []
+def test_before_models_answer_for_an_edit_nothing_is_shown_that_it_does_not_say(services):
+    ingest_posts(services, [message(1, "Вчера Мария видела Байкал.")])
+    process_all(services)
+    ingest_posts(services, [message(1, "Вчера Иван увидел Байкал.", edited=1_700_000_100)])
+    process_all(services, stages=["parse", "embed", "index"])
+    assert [payload["tags"] for payload in hits_of(services, POST)] == [["Вчера"]]
+    process_all(services, stages=["tag", "link"])
+    assert not [node for node in contents(services)["nodes"] if node.startswith("Entity ")]
+    process_all(services)
+    assert [payload["tags"] for payload in hits_of(services, POST)] == [["Вчера", "Иван", "увидел"]]
+    assert loose_ends(contents(services)) == []
 
 
-def test_facts_of_chunks_that_an_edit_leaves_as_they_are_move_with_them(parts):
+def test_facts_of_chunks_that_an_edit_leaves_as_they_are_move_with_them(services):
     names = [word(random.Random(n)).capitalize() for n in range(300)]
     text = " ".join(f"Вчера поезд прибыл на станцию {name} и ушёл." for name in names)
-    ingest_posts(parts, [message(1, text)])
-    process_all(parts)
-    before = facts(parts)
-    ingest_posts(parts, [message(1, "Сначала шёл дождь. " * 200 + text, edited=1_700_000_100)])
-    process_all(parts, stages=["parse"])
-    kept = facts(parts)
-    process_all(parts)
-    assert kept == before & facts(parts)
+    ingest_posts(services, [message(1, text)])
+    process_all(services)
+    before = facts(services)
+    ingest_posts(services, [message(1, "Сначала шёл дождь. " * 200 + text, edited=1_700_000_100)])
+    process_all(services, stages=["parse"])
+    kept = facts(services)
+    process_all(services)
+    assert kept == before & facts(services)
     assert len({fact[0] for fact in kept}) >= len({fact[0] for fact in before}) - MOST_NEW > MOST_NEW
 
 
-def facts(parts):
+def facts(services):
     """Return (text of a chunk, form) of all that is named, and (text, subject, object) of what is related."""
-    texts = {row["ordinal"]: row["text"] for row in rows(parts, schema.chunks)}
-    names = {(texts[row["ordinal"]], row["form"]) for row in rows(parts, schema.entities)}
-    return names | {(texts[row["ordinal"]], row["subject"], row["object"]) for row in rows(parts, schema.relations)}
+    texts = {row["ordinal"]: row["text"] for row in rows(services, schema.chunks)}
+    names = {(texts[row["ordinal"]], row["form"]) for row in rows(services, schema.entities)}
+    return names | {(texts[row["ordinal"]], row["subject"], row["object"]) for row in rows(services, schema.relations)}
 
 
 EDITS = [("inserted", "at the start"), ("replaced", "anywhere"), ("deleted", "anywhere")]
 """The first changes all chunks of ``slope``, were they cut by their content alone."""
 
 
-def test_an_edit_of_a_long_document_embeds_at_most_three_chunks_again(parts, tmp_path):
+def test_an_edit_of_a_long_document_embeds_at_most_three_chunks_again(services, tmp_path):
     dice = random.Random(3)
     long = slope(dice, 6_000)
-    assert embedded_again(parts, tmp_path, long) > 8
+    assert embedded_again(services, tmp_path, long) > 8
     for kind, place in EDITS:
         long = edited(long, kind, place, dice)
-        assert 1 <= embedded_again(parts, tmp_path, long) <= MOST_NEW
-        redo(parts.records, only_document(parts)["source_key"])
-        assert texts_embedded(process_all(parts)) == 0
-    found = contents(parts)
+        assert 1 <= embedded_again(services, tmp_path, long) <= MOST_NEW
+        redo(services.records, only_document(services)["source_key"])
+        assert texts_embedded(process_all(services)) == 0
+    found = contents(services)
     assert loose_ends(found) == []
-    assert len(found["points"]) == len(found["chunks"]) == only_document(parts)["chunks_count"] > 8
+    assert len(found["points"]) == len(found["chunks"]) == only_document(services)["chunks_count"] > 8
 
 
-def test_chunks_that_other_code_cut_do_not_stay(parts, tmp_path):
+def test_chunks_that_other_code_cut_do_not_stay(services, tmp_path):
     dice = random.Random(3)
     long = slope(dice, 6_000)
-    embedded_again(parts, tmp_path, long)
-    with parts.records.begin() as connection:
+    embedded_again(services, tmp_path, long)
+    with services.records.begin() as connection:
         connection.execute(schema.documents.update().values(parsed_by="what was before"))
-    assert embedded_again(parts, tmp_path, edited(long, *EDITS[0], dice)) > 8
+    assert embedded_again(services, tmp_path, edited(long, *EDITS[0], dice)) > 8
 
 
-def embedded_again(parts, folder, paragraphs):
-    ingest_files(parts, [document(folder / "in", laid_out(paragraphs)[0])])
-    return texts_embedded(process_all(parts))
+def embedded_again(services, folder, paragraphs):
+    ingest_files(services, [document(folder / "in", laid_out(paragraphs)[0])])
+    return texts_embedded(process_all(services))
 
 
-def test_an_edit_that_takes_all_words_away_withdraws_a_post(parts):
-    ingest_posts(parts, [message(1, LONG), message(2, "Вчера Мария видела Байкал.")])
-    process_all(parts)
-    ingest_posts(parts, [message(1, "", edited=1_700_000_100)])
-    process_all(parts)
-    found = contents(parts)
-    assert hits_of(parts, POST) == []
+def test_an_edit_that_takes_all_words_away_withdraws_a_post(services):
+    ingest_posts(services, [message(1, LONG), message(2, "Вчера Мария видела Байкал.")])
+    process_all(services)
+    ingest_posts(services, [message(1, "", edited=1_700_000_100)])
+    process_all(services)
+    found = contents(services)
+    assert hits_of(services, POST) == []
     assert not [node for node in found["nodes"] if POST in node]
     assert found["posts"][f"default|{POST}"]["chunks_count"] == 0
     assert loose_ends(found) == []
 
 
-def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(parts, tmp_path):
+def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(services, tmp_path):
     folder = tmp_path / "in"
     ingest_files(
-        parts, [document(folder, "Договор. Вчера Иван видел Лондон."), document(folder, "Цена и срок.", "b.txt")]
+        services, [document(folder, "Договор. Вчера Иван видел Лондон."), document(folder, "Цена и срок.", "b.txt")]
     )
-    process_all(parts)
-    ingest_files(parts, [document(folder, DAMAGED)])
-    reports = process_all(parts)
-    failed = next(row for row in rows(parts, schema.documents) if row["file_name"] == "отчёт.txt")
+    process_all(services)
+    ingest_files(services, [document(folder, DAMAGED)])
+    reports = process_all(services)
+    failed = next(row for row in rows(services, schema.documents) if row["file_name"] == "отчёт.txt")
     assert (failed["status"], failed["error_code"], failed["text"], failed["chunks_count"]) == (
         "failed",
         "corrupt",
@@ -186,8 +186,8 @@ def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(parts, tmp
     russian, english = failed["error"].split(" / ")
     assert russian.startswith("Файл повреждён")
     assert english.startswith("The file is damaged")
-    assert hits_of(parts, failed["source_key"]) == []
-    found = contents(parts)
+    assert hits_of(services, failed["source_key"]) == []
+    found = contents(services)
     assert loose_ends(found) == []
     assert not [
         key
@@ -196,7 +196,7 @@ def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(parts, tmp
         if failed["source_key"] in key
     ]
     assert sum(report.failed.total() for report in reports) == 1
-    letter = rows(parts, schema.worker_dlq)[0]
+    letter = rows(services, schema.worker_dlq)[0]
     assert letter["job_data"] == {"source": failed["source_key"], "seq": 3, "hour": failed["hour"], "run_id": "run"}
     assert (letter["queue_name"], letter["job_name"], letter["error_class"], letter["attempts"]) == (
         "documents",
@@ -205,71 +205,71 @@ def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(parts, tmp
         1,
     )
     assert letter["job_id"] == f"{failed['source_key']}@3"
-    figures = status(parts.records, parts.indexes, parts.graph)
+    figures = status(services.records, services.indexes, services.graph)
     assert figures["documents"] == {"received": 2, "searchable": 1, "pending": 0, "failed": 1}
 
 
-def test_a_damaged_file_that_is_brought_whole_ends_as_if_it_had_always_been(parts, tmp_path):
+def test_a_damaged_file_that_is_brought_whole_ends_as_if_it_had_always_been(services, tmp_path):
     folder = tmp_path / "in"
-    ingest_files(parts, [document(folder, DAMAGED)])
-    process_all(parts)
-    ingest_files(parts, [document(folder, "Договор. Вчера Иван видел Лондон.")])
-    process_all(parts)
-    row = only_document(parts)
+    ingest_files(services, [document(folder, DAMAGED)])
+    process_all(services)
+    ingest_files(services, [document(folder, "Договор. Вчера Иван видел Лондон.")])
+    process_all(services)
+    row = only_document(services)
     assert (row["status"], row["error"], row["error_code"]) == ("completed", None, None)
-    assert [letter["resolution_note"] for letter in rows(parts, schema.worker_dlq)] == ["a newer revision arrived"]
+    assert [letter["resolution_note"] for letter in rows(services, schema.worker_dlq)] == ["a newer revision arrived"]
 
 
-def test_a_redo_that_succeeds_takes_the_error_and_the_letter_away(parts, tmp_path):
+def test_a_redo_that_succeeds_takes_the_error_and_the_letter_away(services, tmp_path):
     path = document(tmp_path / "in", "Договор. Вчера Иван видел Лондон.")
-    ingest_files(parts, [path])
-    row = only_document(parts)
-    blob = next(parts.blobs.folder.glob("*/*"))
+    ingest_files(services, [path])
+    row = only_document(services)
+    blob = next(services.blobs.folder.glob("*/*"))
     blob.rename(tmp_path / "away")
-    process_all(parts)
-    assert (only_document(parts)["status"], only_document(parts)["error_code"]) == ("failed", "missing")
+    process_all(services)
+    assert (only_document(services)["status"], only_document(services)["error_code"]) == ("failed", "missing")
     (tmp_path / "away").rename(blob)
-    redo(parts.records, row["source_key"])
-    process_all(parts)
-    row = only_document(parts)
+    redo(services.records, row["source_key"])
+    process_all(services)
+    row = only_document(services)
     assert (row["status"], row["error"], row["error_code"]) == ("completed", None, None)
-    assert describe_item(parts.records, row["source_key"], None)["dead_letters"][0]["resolved"]
+    assert describe_item(services.records, row["source_key"], None)["dead_letters"][0]["resolved"]
 
 
-def test_a_redo_touches_one_item_and_changes_nothing(parts):
-    ingest_posts(parts, [message(n, f"Вчера поезд {n} видел Париж.") for n in range(1, 6)])
-    process_all(parts)
-    before = contents(parts)
-    redo(parts.records, POST)
-    assert [report.taken for report in process_all(parts)] == [1] * 6
-    assert differences(before, contents(parts)) == []
+def test_a_redo_touches_one_item_and_changes_nothing(services):
+    ingest_posts(services, [message(n, f"Вчера поезд {n} видел Париж.") for n in range(1, 6)])
+    process_all(services)
+    before = contents(services)
+    redo(services.records, POST)
+    assert [report.taken for report in process_all(services)] == [1] * 6
+    assert differences(before, contents(services)) == []
 
 
-def test_a_revision_that_arrives_late_changes_nothing(parts):
-    ingest_posts(parts, [message(1, "Новое слово.", edited=1_700_000_500)])
-    process_all(parts)
-    before = contents(parts)
-    report = ingest_posts(parts, [message(1, "Старое слово.", edited=1_700_000_100)])
+def test_a_revision_that_arrives_late_changes_nothing(services):
+    ingest_posts(services, [message(1, "Новое слово.", edited=1_700_000_500)])
+    process_all(services)
+    before = contents(services)
+    report = ingest_posts(services, [message(1, "Старое слово.", edited=1_700_000_100)])
     assert (report.posts, report.duplicates) == (0, 1)
-    assert process_all(parts) == []
-    assert differences(before, contents(parts)) == []
+    assert process_all(services) == []
+    assert differences(before, contents(services)) == []
 
 
 @pytest.mark.parametrize("chunked", ["at once", "one after the other"])
-def test_the_old_words_again_are_a_revision_like_any_other(parts, chunked):
+def test_the_old_words_again_are_a_revision_like_any_other(services, chunked):
     words = [("Вчера Париж.", None), ("Сегодня Лондон.", 1_700_000_100), ("Вчера Париж.", 1_700_000_200)]
     revisions = [message(1, text, edited=edited) for text, edited in words]
     for batch in [revisions] if chunked == "at once" else [[revision] for revision in revisions]:
-        ingest_posts(parts, batch)
-        process_all(parts)
-    assert rows(parts, schema.posts)[0]["text"] == "Вчера Париж."
-    assert loose_ends(contents(parts)) == []
+        ingest_posts(services, batch)
+        process_all(services)
+    assert rows(services, schema.posts)[0]["text"] == "Вчера Париж."
+    assert loose_ends(contents(services)) == []
 
 
-def test_the_same_posts_through_two_doors_and_formats_are_the_same(parts, tmp_path):
-    ingest_posts(parts, [message(1, "Вчера Мария видела Байкал.")])
-    process_all(parts)
-    assert ingest_posts(parts, [message(1, "Вчера Мария видела Байкал.")], door="folder").duplicates == 1
+def test_the_same_posts_through_two_doors_and_formats_are_the_same(services, tmp_path):
+    ingest_posts(services, [message(1, "Вчера Мария видела Байкал.")])
+    process_all(services)
+    assert ingest_posts(services, [message(1, "Вчера Мария видела Байкал.")], door="folder").duplicates == 1
     export = {
         "name": "Канал 77",
         "type": "public_channel",
@@ -286,37 +286,40 @@ def test_the_same_posts_through_two_doors_and_formats_are_the_same(parts, tmp_pa
     }
     file = tmp_path / "result.json"
     file.write_text(json.dumps(export, ensure_ascii=False), encoding="utf-8")
-    report = ingest_files(parts, [file])
+    report = ingest_files(services, [file])
     assert (report.posts, report.duplicates, report.rejected) == (0, 1, [])
-    assert process_all(parts) == []
+    assert process_all(services) == []
 
 
-def test_the_same_file_in_two_folders_is_one_document_until_one_of_them_changes(parts, tmp_path):
+def test_the_same_file_in_two_folders_is_one_document_until_one_of_them_changes(services, tmp_path):
     one, other = document(tmp_path / "a", "Вчера Париж."), document(tmp_path / "b", "Вчера Париж.")
-    report = ingest_files(parts, [one, other])
+    report = ingest_files(services, [one, other])
     assert (report.documents, report.duplicates) == (1, 1)
     document(tmp_path / "b", "Сегодня Лондон.")
-    assert ingest_files(parts, [other]).documents == 1
+    assert ingest_files(services, [other]).documents == 1
     document(tmp_path / "a", "Сегодня Лондон.")
-    assert ingest_files(parts, [one]).documents == 1
-    assert {row["content_hash"] for row in rows(parts, schema.documents)} == {
-        rows(parts, schema.documents)[0]["content_hash"]
+    assert ingest_files(services, [one]).documents == 1
+    assert {row["content_hash"] for row in rows(services, schema.documents)} == {
+        rows(services, schema.documents)[0]["content_hash"]
     }
 
 
-def test_names_that_are_no_unicode_are_no_harm(parts, tmp_path):
+def test_names_that_are_no_unicode_are_no_harm(services, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     path = folder / "bad-\udcff.txt"
     path.write_text("Вчера Мария видела Байкал.", encoding="utf-8")
-    assert ingest_files(parts, [folder]).documents == 1
-    process_all(parts)
-    assert only_document(parts)["file_name"] == "bad-?.txt"
-    assert only_document(parts)["status"] == "completed"
+    assert ingest_files(services, [folder]).documents == 1
+    process_all(services)
+    assert only_document(services)["file_name"] == "bad-?.txt"
+    assert only_document(services)["status"] == "completed"
 
 
-def test_a_day_of_posts_is_due_in_the_hours_of_its_arrival(parts):
-    ingest_posts(parts, [message(1, "Вчера Париж.")], now=NOON)
-    ingest_posts(parts, [message(2, "Вчера Париж.")], now=NOON + 7_200)
-    assert [report.hour for report in process_all(parts, stages=["parse"])] == ["2026-09-21-16:00", "2026-09-21-14:00"]
-    assert states(parts, POST) == {"parse": "done", "tag": "pending", "enrich": "pending", "embed": "pending"}
+def test_a_day_of_posts_is_due_in_the_hours_of_its_arrival(services):
+    ingest_posts(services, [message(1, "Вчера Париж.")], now=NOON)
+    ingest_posts(services, [message(2, "Вчера Париж.")], now=NOON + 7_200)
+    assert [report.hour for report in process_all(services, stages=["parse"])] == [
+        "2026-09-21-16:00",
+        "2026-09-21-14:00",
+    ]
+    assert states(services, POST) == {"parse": "done", "tag": "pending", "enrich": "pending", "embed": "pending"}

@@ -9,7 +9,7 @@ import pytest
 
 from chatai_assets.domain import retry as retries
 from chatai_assets.services import Services
-from chatai_assets_tests.support.providers.home import parts_at
+from chatai_assets_tests.support.providers.home import services_at
 from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
 
@@ -28,6 +28,6 @@ def server(running_server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def parts(server: ProviderServer, tmp_path: Path) -> Iterator[Services]:
-    with parts_at(server, tmp_path / "home") as opened:
+def services(server: ProviderServer, tmp_path: Path) -> Iterator[Services]:
+    with services_at(server, tmp_path / "home") as opened:
         yield opened

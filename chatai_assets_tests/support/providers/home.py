@@ -12,7 +12,7 @@ from chatai_assets_tests.support.providers.server import ProviderServer
 AMPLE = {"CHATAI_QUOTA_MINUTE": "1000000", "CHATAI_QUOTA_HOUR": "1000000", "CHATAI_QUOTA_DAY": "1000000"}
 
 
-def parts_at(server: ProviderServer, home: Path, **variables: str) -> Services:
+def services_at(server: ProviderServer, home: Path, **variables: str) -> Services:
     """Return the parts of a home that asks this server."""
     usual = {
         "CHATAI_HOME": str(home),
