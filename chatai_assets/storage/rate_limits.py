@@ -236,7 +236,7 @@ def wait_for_slot(
 
 def release_client(connection: Connection, holder: str) -> None:
     """Forget all of a holder that ends."""
-    connection.execute(delete(calls_under_way).where(calls_under_way.c.client_id == holder))
+    connection.execute(delete(calls_under_way).where(calls_under_way.c.holder == holder))
 
 
 def _row(caller: Caller, call_id: str, since: float, lease_until: float) -> dict[str, Any]:
