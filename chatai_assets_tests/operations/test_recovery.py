@@ -40,7 +40,7 @@ def test_what_a_lost_machine_held_is_free_when_its_lease_has_run_out(services, t
 
 def test_what_a_process_of_this_machine_held_is_free_once_it_is_gone(services, tmp_path):
     machine, _pid, _started, token = new_lease_token().rsplit("/", 3)
-    document_at_work(services, tmp_path, f"{machine}/1/9/{token}", lease_s=600)
+    document_at_work(services, tmp_path, f"{machine}/1/never/{token}", lease_s=600)
     given = reclaim_abandoned(services.records)
     assert (given.claims, given.lapsed, given.documents) == (1, 0, 1)
 

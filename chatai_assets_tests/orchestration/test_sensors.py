@@ -73,7 +73,7 @@ def test_a_file_in_the_inbox_folder_arrives(home, monkeypatch):
 def test_upkeep_fails_a_run_whose_process_is_gone_and_frees_what_it_had(home):
     home.posts(range(1, 4))
     machine, _pid, _started, token = new_lease_token().rsplit("/", 3)
-    gone, now = f"{machine}/1/9/{token}", time.time()
+    gone, now = f"{machine}/1/never/{token}", time.time()
     with home.records.begin() as connection:
         assert claims.claim(connection, Claim(gone, "posts", "parse", home.hour(), 10, now, now + 600, "run")) == 3
     run = dg.DagsterRun(job_name="posts", status=dg.DagsterRunStatus.STARTED)
