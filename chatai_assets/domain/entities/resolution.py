@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple, TypeVar
 
-from chatai_assets.domain.entities import known_names
-from chatai_assets.domain.entities.given_names import full_names, given_names, spellings
+from chatai_assets.domain.entities.name_tables import full_names, given_names, known_entities, spellings
 from chatai_assets.domain.text.language import word_set
 from chatai_assets.domain.text.spelling import plain_form
 from chatai_assets.domain.text.transliteration import in_one_script, is_cyrillic, name_spelling, person_spelling
@@ -206,14 +205,14 @@ def _entry(name: str, key: str) -> EntityKey:
 @cache
 def _keys(kind: str) -> Mapping[EntityKey, str]:
     spelling = _spelling_of(kind)
-    return {_entry(name, spelling(name)): spelling(names[0]) for _, *names in _rows(kind) for name in names}
+    return {_entry(name, spelling(name)): spelling(names[0]) for _, *names in known_entities(kind) for name in names}
 
 
 @cache
 def _known_alone() -> Mapping[str, EntityKey]:
     """Return form -> the place or organization that it means even of no kind, if it is not a name of both."""
     forms = {
-        kind: {plain_form(name): _spelling(names[0]) for _, *names in _rows(kind) for name in names}
+        kind: {plain_form(name): _spelling(names[0]) for _, *names in known_entities(kind) for name in names}
         for kind in ("place", "organization")
     }
     places, organizations = forms["place"], forms["organization"]
@@ -228,16 +227,7 @@ def _known_alone() -> Mapping[str, EntityKey]:
 @cache
 def _titles(kind: str) -> Mapping[str, str]:
     """Return key -> how a known thing is shown."""
-    return {_spelling_of(kind)(names[0]): title for title, *names in _rows(kind)}
-
-
-def _rows(kind: str) -> list[list[str]]:
-    lists = {
-        "place": known_names.PLACES,
-        "organization": known_names.ORGANIZATIONS,
-        "person": known_names.PEOPLE,
-    }
-    return known_names.read(lists.get(kind, ""))
+    return {_spelling_of(kind)(names[0]): title for title, *names in known_entities(kind)}
 
 
 def _spelling_of(kind: str) -> Callable[[str], str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatai_assets.adapters.nlp.russian import name_form
-from chatai_assets.domain.entities import known_names
+from chatai_assets.domain.entities.name_tables import known_entities
 from chatai_assets.domain.entities.resolution import EntityKey, resolve
 from chatai_assets.domain.text.spelling import plain_form
 from chatai_assets.domain.text.transliteration import is_cyrillic
@@ -46,19 +46,11 @@ def test_entities_of_the_set_are_told_apart_and_put_together(record_property):
     assert recall > figures(by_form)[1] + 0.3, "resolution does more than normal forms do alone"
 
 
-@pytest.mark.parametrize(
-    ("kind", "lines"),
-    [
-        ("place", known_names.PLACES),
-        ("organization", known_names.ORGANIZATIONS),
-        ("person", known_names.PEOPLE),
-    ],
-    ids=["places", "organizations", "people"],
-)
-def test_known_names_are_known_in_the_form_that_extraction_gives_them(kind, lines):
+@pytest.mark.parametrize("kind", ["place", "organization", "person"], ids=["places", "organizations", "people"])
+def test_known_names_are_known_in_the_form_that_extraction_gives_them(kind):
     strange = [
         name
-        for _, first, *names in known_names.read(lines)
+        for _, first, *names in known_entities(kind)
         for name in names
         if is_cyrillic(name) and resolve(kind, form_of(name, kind)).key != resolve(kind, first).key
     ]

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.entities import known_names
-from chatai_assets.domain.entities.given_names import full_names, spellings
+from chatai_assets.domain.entities.name_tables import known_entities
 from chatai_assets.domain.entities.resolution import (
     GIVEN,
     HAND,
@@ -117,20 +116,11 @@ def test_every_form_means_something_and_always_the_same(kind, form):
     assert meaning.key or not form
 
 
-@pytest.mark.parametrize(
-    ("kind", "lines"),
-    [("place", known_names.PLACES), ("organization", known_names.ORGANIZATIONS)],
-    ids=["places", "organizations"],
-)
-def test_no_two_known_things_share_a_name(kind, lines):
-    """Else the one that stands later in its list would take the name from the other."""
+@pytest.mark.parametrize("kind", ["place", "organization"], ids=["places", "organizations"])
+def test_no_two_known_entities_share_a_name(kind):
+    """Otherwise the later line would take the name from the earlier one."""
     keys: dict[str, set[str]] = {}
-    for title, *names in known_names.read(lines):
+    for title, *names in known_entities(kind):
         keys.setdefault(title, set()).update(resolve(kind, name).key for name in names)
     assert {title for title, found in keys.items() if len(found) > 1} == set()
     assert len({key for found in keys.values() for key in found}) == len(keys)
-
-
-def test_what_stands_for_a_given_name_stands_for_itself():
-    for lists in (spellings(), full_names()):
-        assert not lists.keys() & set(lists.values())
