@@ -3,6 +3,7 @@
 PYTHON ?= python3
 CHATAI_HOME ?= $(CURDIR)/.chatai
 PORT ?= 3000
+WORKERS ?= $(shell nproc)
 BIN := .venv/bin
 home := $(abspath $(CHATAI_HOME))
 PICTURES := lineage failed_run backfill
@@ -10,7 +11,7 @@ LOCKS := requirements.lock deploy/requirements.lock deploy/requirements-browser.
 LOCKING := --generate-hashes --no-emit-index-url --universal --no-strip-extras --python-version 3.11 --quiet \
     --custom-compile-command "make lock"
 
-.PHONY: setup browser run test check bench pictures lock clean
+.PHONY: setup browser run test test-scenarios check bench pictures lock clean
 
 setup: .venv/.ready
 
@@ -37,8 +38,13 @@ run: setup
 	@exec env CHATAI_HOME="$(home)" DAGSTER_HOME="$(home)/dagster" CHATAI_SAMPLES="$${CHATAI_SAMPLES:-1}" \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
+# All tests but the scenarios, in WORKERS processes that share servers.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not scenario" -n $(WORKERS) --dist loadgroup $(ARGS)
+
+# What takes long: real daemons, a real browser, crashes, the corpus. Needs make browser.
+test-scenarios: setup
+	$(BIN)/python -m pytest -m scenario -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,11 +1,15 @@
-"""Servers are there for all tests; each starts when the first test asks for it."""
+"""Servers for all tests, shared by the workers of pytest-xdist; each starts when the first test asks for it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
-from chatai_assets_tests.support.services import (
+from chatai_assets_tests.support.server_processes import SESSION, SESSION_INPUT, session_folder
+from chatai_assets_tests.support.servers import (
     browser,
     database_url,
     empty_neo4j,
@@ -14,6 +18,7 @@ from chatai_assets_tests.support.services import (
     qdrant,
     redis_server,
     servers,
+    servers_folder,
     tesseract,
 )
 
@@ -26,8 +31,53 @@ __all__ = [
     "qdrant",
     "redis_server",
     "servers",
+    "servers_folder",
     "tesseract",
 ]
+
+
+NEO4J_FIXTURES = {"neo4j_server", "empty_neo4j", "servers"}
+NEO4J_PARAMS = {"neo4j", "servers"}
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder in which the processes of this session share servers; a worker takes that of the session."""
+    if hasattr(config, "workerinput"):
+        config.stash[SESSION] = Path(config.workerinput[SESSION_INPUT])
+        return
+    stack = ExitStack()
+    config.stash[SESSION] = stack.enter_context(session_folder())
+    config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Pass that folder to a worker of pytest-xdist."""
+    node.workerinput[SESSION_INPUT] = str(node.config.stash[SESSION])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is a scenario by its place or its fixtures, and run all tests that use Neo4j in one worker.
+
+    Its Community edition has one database, which each of these tests empties.
+    """
+    for item in items:
+        if _uses_neo4j(item):
+            item.add_marker(pytest.mark.xdist_group("neo4j"))
+        if item.path.parent == SCENARIOS or "browser" in _fixtures_of(item):
+            item.add_marker(pytest.mark.scenario)
+
+
+def _uses_neo4j(item: pytest.Item) -> bool:
+    parameters = getattr(item, "callspec", None)
+    chosen = {value for value in parameters.params.values() if isinstance(value, str)} if parameters else set()
+    return bool(NEO4J_FIXTURES & {*_fixtures_of(item)} or NEO4J_PARAMS & chosen)
+
+
+def _fixtures_of(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from chatai_assets.adapters.vectors.qdrant import QdrantVectors
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.storage import engine as store
 from chatai_assets.storage.engine import Records, open_records
-from chatai_assets_tests.support.services import auth_of, undisturbed
+from chatai_assets_tests.support.servers import auth_of, undisturbed
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import contents, differences, free_settings, ingest_files, loose_ends
 from chatai_assets_tests.support.qdrant_wire import qdrant_wire
-from chatai_assets_tests.support.services import empty_graph, new_database, served
+from chatai_assets_tests.support.server_processes import run_server
+from chatai_assets_tests.support.servers import empty_graph, new_database
 
 COUNTED = (schema.inbox, schema.vectors)
 """Tables of which only the number of rows is compared: one tells when and whence, of the other the index has it all."""
@@ -55,7 +56,7 @@ class Filled:
 def servers(*, over_grpc: bool) -> Iterator[dict[str, str]]:
     """Give the variables that select an empty server for every store."""
     with ExitStack() as running:
-        postgresql, neo4j = (running.enter_context(served(name)) for name in ("postgresql", "neo4j"))
+        postgresql, neo4j = (running.enter_context(run_server(name)) for name in ("postgresql", "neo4j"))
         qdrant = running.enter_context(qdrant_wire())
         url = running.enter_context(new_database(postgresql))
         empty_graph(neo4j)

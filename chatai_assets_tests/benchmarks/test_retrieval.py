@@ -6,6 +6,7 @@ import pytest
 from chatai_assets_tests.benchmarks.retrieval import measure, recall
 
 
+@pytest.mark.scenario
 @pytest.mark.corpus
 @pytest.mark.skipif("CHATAI_CORPUS" not in os.environ, reason="CHATAI_CORPUS names no corpus")
 def test_hybrid_search_finds_the_passage_in_either_language(tmp_path: Path):

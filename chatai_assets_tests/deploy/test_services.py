@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from neo4j import GraphDatabase
 from sqlalchemy import create_engine, text
 
-from chatai_assets_tests.support.services import SCRIPTS
+from chatai_assets_tests.support.server_processes import SCRIPTS
 
 
 def test_postgresql_answers(database_url):

@@ -13,7 +13,7 @@ from chatai_assets.orchestration.local_runner import run_pending
 from chatai_assets.services import first_hour, open_services
 from chatai_assets.settings import PROJECT
 from chatai_assets_tests.orchestration.conftest import Home
-from chatai_assets_tests.support.services import new_database
+from chatai_assets_tests.support.servers import new_database
 
 DEPLOYED = PROJECT / "deploy" / "dagster.yaml"
 

@@ -45,7 +45,8 @@ from chatai_assets_tests.support.pipeline import (
     process_all,
     rows,
 )
-from chatai_assets_tests.support.services import new_database, served
+from chatai_assets_tests.support.server_processes import run_server
+from chatai_assets_tests.support.servers import new_database
 
 DAY_S = 86_400
 LATER = NOON + 20 * DAY_S
@@ -262,7 +263,7 @@ def main(posts: int, rest: int, kills: int, batch: int, seed: int, *, postgresql
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
         if postgresql:
-            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(served("postgresql"))))}
+            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(run_server("postgresql"))))}
         outcome = run(folder, Plan(posts, kills, seed, rest, batch), servers)
     click.echo(f"seed {seed}: {posts + rest} posts brought in {outcome.filling_s:.0f} s")
     click.echo(f"killed {len(outcome.kills)} times, with {outcome.kills} gone and {outcome.in_hand} in hand")

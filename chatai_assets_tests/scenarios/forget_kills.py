@@ -37,7 +37,8 @@ from chatai_assets_tests.support.erasure import (
 )
 from chatai_assets_tests.support.forked_workers import LOADED, PATIENCE_S
 from chatai_assets_tests.support.pipeline import contents, free_settings, loose_ends, process_all, rows
-from chatai_assets_tests.support.services import new_database, served
+from chatai_assets_tests.support.server_processes import run_server
+from chatai_assets_tests.support.servers import new_database
 
 PRELOADED = (__name__, *LOADED)
 
@@ -149,7 +150,7 @@ def main(database: str, places: int | None) -> None:
     with ExitStack() as stack:
         servers = []
         if database == "postgresql":
-            server = stack.enter_context(served("postgresql"))
+            server = stack.enter_context(run_server("postgresql"))
             servers = [{"DATABASE_URL": stack.enter_context(new_database(server))} for _ in range(80)]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         outcome = run(folder, SystemRandom().randrange(10_000), places=places, servers=servers)

@@ -47,7 +47,8 @@ from chatai_assets_tests.support.pipeline import (
     process_all,
     rows,
 )
-from chatai_assets_tests.support.services import new_database, served
+from chatai_assets_tests.support.server_processes import run_server
+from chatai_assets_tests.support.servers import new_database
 
 PATIENCE_S = 60.0
 LEASE_S = 0.6
@@ -274,7 +275,7 @@ def main(rounds: int, seed: int, *, postgresql: bool) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
         if postgresql:
-            server = stack.enter_context(served("postgresql"))
+            server = stack.enter_context(run_server("postgresql"))
             servers = {"DATABASE_URL": stack.enter_context(new_database(server))}
         outcome = run(folder, Plan(rounds, seed), servers)
     click.echo(f"seed {seed}: stopped {outcome.stopped.total()} times, {outcome.seconds:.0f} s")

@@ -40,7 +40,8 @@ from chatai_assets_tests.support.pipeline import (
     ingest_files,
     loose_ends,
 )
-from chatai_assets_tests.support.services import new_database, served
+from chatai_assets_tests.support.server_processes import run_server
+from chatai_assets_tests.support.servers import new_database
 
 LIVES_PER_KILL = 3
 """Some processes finish before they come to where they shall die."""
@@ -329,7 +330,7 @@ def main(items: int, kills: int, boundary_kills: int, database: str, seed: int |
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
         if database == "postgresql":
-            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(served("postgresql"))))}
+            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(run_server("postgresql"))))}
         outcome = run(folder, Plan(items, kills, boundary_kills, seed, longest_s=60.0 * minutes), servers)
     _tell(outcome)
     sys.exit(bool(outcome.faults))

@@ -41,7 +41,8 @@ from chatai_assets_tests.support.pipeline import (
     process_all,
     rows,
 )
-from chatai_assets_tests.support.services import new_database, served
+from chatai_assets_tests.support.server_processes import run_server
+from chatai_assets_tests.support.servers import new_database
 
 HOUR_S, DAY_S = 3_600, 86_400
 LATER = NOON + 20 * DAY_S
@@ -260,7 +261,7 @@ def main(items: int, share: float, kills: int, seed: int | None, *, postgresql: 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
         if postgresql:
-            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(served("postgresql"))))}
+            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(run_server("postgresql"))))}
         outcome = run(folder, Plan(items, kills, seed, share), servers)
     told = ", ".join(f"{count} {way}" for way, count in outcome.changed.items())
     click.echo(f"{told}; {outcome.kills} workers killed, {outcome.seconds:.0f} s")

@@ -10,7 +10,7 @@ from chatai_assets_tests.scenarios import concurrency as crowd
 from chatai_assets_tests.scenarios import frozen_worker as stopped
 from chatai_assets_tests.scenarios import lost_acks as lossy
 from chatai_assets_tests.support.bad_disk import TracerMissing
-from chatai_assets_tests.support.services import skipped_without
+from chatai_assets_tests.support.servers import skipped_without
 
 
 @pytest.fixture(params=["embedded", "servers"])

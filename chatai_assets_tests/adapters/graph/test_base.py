@@ -18,7 +18,8 @@ from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.graph.changes import GraphChange, change_of, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, subgraph
 from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
-from chatai_assets_tests.support.services import Reach, empty_graph, open_neo4j
+from chatai_assets_tests.support.server_processes import Reach
+from chatai_assets_tests.support.servers import empty_graph, open_neo4j
 
 NOTHING = LedgerEntry(intended={}, confirmed={})
 Content = tuple[list[Node], list[Edge]]

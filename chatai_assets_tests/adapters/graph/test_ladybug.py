@@ -22,7 +22,7 @@ from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Facts, Node, subgraph
 from chatai_assets_tests.support.bad_disk import Fault, TracerMissing, failing
 from chatai_assets_tests.support.graph_writes import VERSIONS, changes, held, latest
-from chatai_assets_tests.support.services import skipped_without
+from chatai_assets_tests.support.servers import skipped_without
 
 KILLS = 6
 RUBBISH = b"something else" * 1000

@@ -21,7 +21,7 @@ from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, ChildKilled, Outage, UnreadableDocument
 from chatai_assets_tests.support.files import docx, word_paragraph
-from chatai_assets_tests.support.services import SCRIPTS
+from chatai_assets_tests.support.server_processes import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -14,7 +14,7 @@ from chatai_assets.adapters.vectors.qdrant import QdrantVectors
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.files.locks import CheckLock
 from chatai_assets_tests.support.qdrant_wire import Served, qdrant_wire
-from chatai_assets_tests.support.services import undisturbed
+from chatai_assets_tests.support.servers import undisturbed
 from chatai_assets_tests.support.vector_store_contract import (
     DIMENSIONS,
     VectorStoreContract,

@@ -24,7 +24,7 @@ from chatai_assets_tests.support.pipeline import (
     process_all,
     rows,
 )
-from chatai_assets_tests.support.services import empty_graph
+from chatai_assets_tests.support.servers import empty_graph
 
 POSTS = corpus.posts(3, 60)
 EDITS = corpus.edits(3, POSTS, 0.3)

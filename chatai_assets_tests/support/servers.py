@@ -1,19 +1,15 @@
-"""Real servers for tests, started by the scripts of ``deploy/services``: one a session, emptied or new for each test.
+"""Fixtures for real servers, started by the scripts of ``deploy/services``: one per session, emptied for each test.
 
-Where a server cannot be had, its tests are skipped with the reason; with ``CI=true`` they fail. Only CI installs what
+If a server is missing, its tests are skipped with the reason; with ``CI=true`` they fail. Only CI installs what
 is missing: on a developer's machine run the script once by hand.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryFile
 from uuid import uuid4
 
 import pytest
@@ -27,38 +23,7 @@ from chatai_assets.adapters.ocr.tesseract import NoTesseract, Tesseract, find_te
 from chatai_assets.files.locks import CheckLock
 from chatai_assets_tests.support.qdrant_wire import Served, qdrant_wire
 from chatai_assets_tests.support.scans import MissingFont, font
-
-SCRIPTS = Path(__file__).parents[2] / "deploy" / "services"
-IN_CI = os.environ.get("CI", "").lower() == "true"
-
-Reach = Mapping[str, str]
-"""Names of environment variables and their values: how a server is reached."""
-
-
-class ServerMissing(Exception):
-    """A server cannot be had on this machine; says why."""
-
-
-@contextmanager
-def served(name: str) -> Iterator[Reach]:
-    """Run a script of ``deploy/services`` until the block ends; ``ServerMissing`` with what it said if it cannot."""
-    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--until-eof", *([] if IN_CI else ["--installed-only"])]
-    with (
-        TemporaryFile("w+") as complaints,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True
-        ) as script,
-    ):
-        assert script.stdin
-        assert script.stdout
-        said = script.stdout.readline()
-        if not said:
-            script.wait(60)
-            complaints.seek(0)
-            raise ServerMissing(f"{name}: {complaints.read().strip()}")
-        yield dict(pair.split("=", 1) for pair in said.split())
-        script.stdin.close()
-        script.wait(60)
+from chatai_assets_tests.support.server_processes import IN_CI, SESSION, Reach, ServerMissing, shared_server
 
 
 class BrowserMissing(Exception):
@@ -74,32 +39,33 @@ def skipped_without(*missing: type[Exception]) -> Iterator[None]:
         (pytest.fail if IN_CI else pytest.skip)(str(reason))
 
 
-def _of_session(name: str) -> Iterator[Reach]:
-    try:
-        with served(name) as reach:
-            yield reach
-    except ServerMissing as missing:
-        if IN_CI:
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+@pytest.fixture(scope="session")
+def servers_folder(pytestconfig: pytest.Config) -> Path:
+    """The folder in which the processes of this session share servers."""
+    return pytestconfig.stash[SESSION]
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Reach]:
+def postgresql_server(servers_folder: Path) -> Reach:
     """One PostgreSQL for all tests."""
-    yield from _of_session("postgresql")
+    return _shared("postgresql", servers_folder)
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Reach]:
+def redis_server(servers_folder: Path) -> Reach:
     """One Redis for all tests."""
-    yield from _of_session("redis")
+    return _shared("redis", servers_folder)
 
 
 @pytest.fixture(scope="session")
-def neo4j_server() -> Iterator[Reach]:
-    """One Neo4j for all tests."""
-    yield from _of_session("neo4j")
+def neo4j_server(servers_folder: Path) -> Reach:
+    """One Neo4j for all tests, which therefore run in one worker: see ``conftest.py``."""
+    return _shared("neo4j", servers_folder)
+
+
+def _shared(name: str, folder: Path) -> Reach:
+    with skipped_without(ServerMissing):
+        return shared_server(name, folder)
 
 
 @contextmanager
