@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from chatai_assets.cli.output import as_json, print_json
-from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.operations.dead_letters import DeadLetterNotFound, replay, resolve
 from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters
@@ -26,7 +27,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--tenant", "tenant_id", help="Only of this organization."),
         click.option("--stream", type=click.Choice(STREAMS), help="Only posts, or only documents."),
-        click.option("--stage", type=click.Choice(EVERY_STAGE), help="Only of this stage."),
+        click.option("--stage", type=click.Choice(PIPELINE_STAGES), help="Only of this stage."),
         click.option("--class", "error_class", help="Only of this error class."),
         click.option("--since", type=click.DateTime(DATES), help="Only failed since then, in UTC."),
     )

@@ -28,8 +28,8 @@ from chatai_assets.cli.maintenance import audit_command, cleanup_command
 from chatai_assets.cli.output import as_json, print_json, progress, tenant
 from chatai_assets.cli.reindexing import reindex_command, stale_command
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import EVERY_STAGE, STAGES, Stage
 from chatai_assets.domain.revisions import Kind
+from chatai_assets.domain.stages import ITEM_STAGES, PIPELINE_STAGES, Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.dead_letters import DeadLetterNotFound
 from chatai_assets.operations.entities import EntityNotFound
@@ -267,7 +267,7 @@ def show_command(services: Services, source: str, tenant: str | None, as_json: b
         if not isinstance(value, dict | list):
             click.echo(f"{name}: {'' if value is None else value}")
     table = Table("stage", "state", "attempts", "error", "run")
-    for name in EVERY_STAGE:
+    for name in PIPELINE_STAGES:
         row = found["stages"].get(name)
         if row:
             table.add_row(name, row["state"], str(row["attempts"]), row["error_class"] or "", row["run_id"] or "")
@@ -285,7 +285,9 @@ def show_command(services: Services, source: str, tenant: str | None, as_json: b
 
 @cli.command("redo")
 @click.argument("source", metavar="ID")
-@click.option("--from", "stage", type=click.Choice(STAGES), default="parse", show_default=True, help="First stage.")
+@click.option(
+    "--from", "stage", type=click.Choice(ITEM_STAGES), default="parse", show_default=True, help="First stage."
+)
 @tenant
 @as_json
 @click.pass_obj

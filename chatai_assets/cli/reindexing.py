@@ -11,7 +11,7 @@ from rich.table import Table
 
 from chatai_assets.cli.output import as_json, print_json, progress
 from chatai_assets.domain.embedding_model import SYNTAX
-from chatai_assets.domain.ids import EVERY_STAGE, Stage
+from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.services import Services
 
 RUN_ID = "chatai reindex"
@@ -75,7 +75,7 @@ def _print(figures: dict[str, Any]) -> None:
 
 
 @click.command("stale")
-@click.option("--redo", "stage", type=click.Choice(EVERY_STAGE), help="Do what is stale of this stage again.")
+@click.option("--redo", "stage", type=click.Choice(PIPELINE_STAGES), help="Do what is stale of this stage again.")
 @click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Items at most, with --redo.")
 @as_json
 @click.pass_obj

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 
 BreakerState = Literal["closed", "open", "half-open"]
 FIRST_PROBES_S = (60.0, 120.0, 240.0)
@@ -74,7 +75,7 @@ class OpenBreaker:
 
     def stages(self, stream: Stream) -> tuple[Stage, ...]:
         """Return the stages of a stream that wait for it, in their usual order."""
-        return tuple(stage for stage in EVERY_STAGE if place(stream, stage) in self.affected)
+        return tuple(stage for stage in PIPELINE_STAGES if place(stream, stage) in self.affected)
 
 
 def place(stream: Stream, stage: Stage) -> str:

@@ -14,13 +14,6 @@ from uuid import UUID, uuid5
 
 Stream = Literal["posts", "documents"]
 STREAMS: tuple[Stream, ...] = ("posts", "documents")
-Stage = Literal["parse", "tag", "enrich", "embed", "index", "link", "crawl", "reindex"]
-STAGES: tuple[Stage, ...] = ("parse", "tag", "enrich", "embed", "index", "link")
-"""The stages of every item, in their usual order."""
-EVERY_STAGE: tuple[Stage, ...] = (*STAGES, "crawl")
-"""With reading the pages that posts link to, where that is wanted: for posts with links alone."""
-ALL_WORK: tuple[Stage, ...] = (*EVERY_STAGE, "reindex")
-"""With filling another vector index beside the one that serves, which no item waits for."""
 
 POINTS = UUID("6f1c1c9a-6a53-5d0e-9a0b-2f6f6f0f7f11")  # never change: every stored point id hangs on it
 HOUR_FORMAT = "%Y-%m-%d-%H:%M"

@@ -29,15 +29,32 @@ MAX_CONSECUTIVE_BUSY = 10
 """Items after which, none answered between them, it is the provider that is down."""
 
 
-def item_backoff_s(attempts: int, retry_after: float | None = None) -> float:
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays between the attempts of one item, in seconds: the first, doubled each time up to the longest.
+
+    Attributes:
+        first_s: None takes the default of all stages; so does ``longest_s``.
+    """
+
+    first_s: float | None = None
+    longest_s: float | None = None
+
+
+USUAL_BACKOFF = Backoff()
+
+
+def item_backoff_s(attempts: int, retry_after: float | None = None, backoff: Backoff = USUAL_BACKOFF) -> float:
     """Return seconds to wait before the next attempt: doubling, bounded, never less than the other side asked for.
 
     Args:
         attempts: how often it was tried so far, at least 1.
         retry_after: seconds the other side asked for.
+        backoff: the delays of the stage.
     """
-    delay = FIRST_ITEM_BACKOFF_S * 2.0 ** min(attempts - 1, 20)
-    return max(min(delay, MAX_ITEM_BACKOFF_S), retry_after or 0.0)
+    first_s = FIRST_ITEM_BACKOFF_S if backoff.first_s is None else backoff.first_s
+    longest_s = MAX_ITEM_BACKOFF_S if backoff.longest_s is None else backoff.longest_s
+    return max(min(first_s * 2.0 ** min(attempts - 1, 20), longest_s), retry_after or 0.0)
 
 
 def call_backoff_s(tries: int, retry_after: float | None, chance: float) -> float | None:

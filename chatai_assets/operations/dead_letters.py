@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, RowMapping
 
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import DONE_NOTE
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content

@@ -16,7 +16,8 @@ from chatai_assets.domain.circuit_breaker import (
     place,
 )
 from chatai_assets.domain.errors import AllBudgetsExceeded, Outage, StoreUnavailable, error_code
-from chatai_assets.domain.ids import STREAMS, Stage, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import BREAKER_CLOSED, BREAKER_OPEN, log
 from chatai_assets.settings.models import ModelSettings
 from chatai_assets.storage import outages

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from chatai_assets.domain.costs import CHARS_PER_TOKEN, NANO, Tariff, Usage
-from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stage, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.domain.tagging import TAGGED_CHARS
 from chatai_assets.llm.models import TOKENS_OF_PROMPT
 from chatai_assets.operations.status import REDO_NOTE
@@ -78,7 +79,7 @@ class Stale:
 def find_stale(records: Records, in_use: ActiveVersions, tariff: Tariff) -> list[Stale]:
     """Return what is stale, stage by stage, also where that is nothing."""
     with records.reading() as connection:
-        return [_stale(connection, stage, in_use, tariff) for stage in EVERY_STAGE]
+        return [_stale(connection, stage, in_use, tariff) for stage in PIPELINE_STAGES]
 
 
 def _stale(connection: Connection, stage: Stage, in_use: ActiveVersions, tariff: Tariff) -> Stale:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.ids import STREAMS, Stage, Stream, hour_of, stream_of
+from chatai_assets.domain.ids import STREAMS, Stream, hour_of, stream_of
+from chatai_assets.domain.stages import Stage
 from chatai_assets.operations.outages import told_outages
 from chatai_assets.pipeline.projections.recovery import is_lost, probe_graph, probe_vectors
 from chatai_assets.pipeline.projections.vector_indexes import Indexes

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from chatai_assets.domain.circuit_breaker import OpenBreaker, is_blocked, state_of
-from chatai_assets.domain.ids import EVERY_STAGE, Stage, Stream, hour_of
+from chatai_assets.domain.ids import Stream, hour_of
+from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.operations.outages import down_for, record_probe
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.metadata import quiet_metadata
@@ -68,7 +69,7 @@ def due_now(
     with records.reading() as connection:
         downs = outages.open_outages(connection)
         stopped = is_blocked(downs, stream)
-        going: list[Stage] = [stage for stage in EVERY_STAGE if stage not in stopped]
+        going: list[Stage] = [stage for stage in PIPELINE_STAGES if stage not in stopped]
         due = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=going)]
         held = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=list(stopped))]
     found = _to_run(stream, instance, hours, due, now)

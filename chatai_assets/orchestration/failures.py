@@ -22,7 +22,8 @@ import dagster as dg
 
 from chatai_assets.domain.circuit_breaker import OpenBreaker
 from chatai_assets.domain.errors import AllBudgetsExceeded, ChatAIError, StoreUnavailable, error_code
-from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.operations.outages import down_since
 from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded
 

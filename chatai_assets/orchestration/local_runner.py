@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 
 from chatai_assets.domain.errors import Outage
-from chatai_assets.domain.ids import EVERY_STAGE, STREAMS, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import PIPELINE_STAGES
 from chatai_assets.operations.entities import propagate_overrides
 from chatai_assets.operations.erasure import finish, has_pending_erasures
 from chatai_assets.operations.recovery import fix_clock_skew, reclaim_abandoned
@@ -142,7 +143,7 @@ def _due(records: Records) -> list[tuple[Stream, str]]:
 def _finished_items(records: Records, stream: Stream, hour: str) -> int:
     """Return what grows when a run makes headway: the rows of an hour on which nothing is left to do."""
     with records.reading() as connection:
-        states = [work.hour_states(connection, stream, stage, hour) for stage in EVERY_STAGE]
+        states = [work.hour_states(connection, stream, stage, hour) for stage in PIPELINE_STAGES]
     return sum(state.get("done", 0) + state.get("failed", 0) for state in states)
 
 

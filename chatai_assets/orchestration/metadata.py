@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy import RowMapping
 
 from chatai_assets.domain.costs import NANO
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import StageReport
 
 PREVIEW_COLUMNS: dict[Stage, dg.TableSchema] = {

@@ -1,6 +1,6 @@
 """Which function does which stage, and with which parts."""
 
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.stages.crawl import crawl_hour
 from chatai_assets.pipeline.stages.embed import embed_hour

@@ -11,7 +11,8 @@ from sqlalchemy import RowMapping
 
 from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, OpenBreaker, clock_time, name_of
 from chatai_assets.domain.errors import Outage, StoreUnavailable, error_code
-from chatai_assets.domain.ids import STREAMS, Stage, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
 from chatai_assets.operations.outages import dependency_of, open_breaker, open_breaker_for, record_success, waiting_for
 from chatai_assets.orchestration.failures import FailureContext, failure_of, is_ours_to_explain, is_tried_again

@@ -6,7 +6,8 @@ from sqlalchemy import Connection
 
 from chatai_assets.domain.costs import Budget, day_of
 from chatai_assets.domain.errors import AllBudgetsExceeded, BudgetExceeded
-from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.storage import costs
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records

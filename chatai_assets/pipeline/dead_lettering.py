@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.domain.errors import ChatAIError, MassFailure, ProcessKilled
-from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.telegram.post import url_of_key
 from chatai_assets.observability import DEAD_LETTER, log
 from chatai_assets.storage import dead_letters

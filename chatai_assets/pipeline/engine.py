@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, TransientError
-from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.ids import Stream
 from chatai_assets.domain.retry import check_mass_failure, item_backoff_s
+from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
 from chatai_assets.pipeline import budgets
 from chatai_assets.pipeline.dead_lettering import (

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from chatai_assets.domain.ids import DEFAULT_TENANT, Stage, Stream
+from chatai_assets.domain.ids import DEFAULT_TENANT, Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.settings.costs import CostSettings, read_costs
 from chatai_assets.settings.models import (
     GigaChatSettings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chatai_assets.domain.ids import EVERY_STAGE, Stage
+from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.settings.values import number
 
 DEFAULT_DEADLINE_S = 600
@@ -35,7 +35,7 @@ def read_stages(env: Mapping[str, str]) -> dict[Stage, StageLimits]:
             number(env, f"CHATAI_STAGE_DEADLINE_S_{stage.upper()}", deadline_s),
             number(env, f"CHATAI_MAX_ATTEMPTS_{stage.upper()}", attempts),
         )
-        for stage in EVERY_STAGE
+        for stage in PIPELINE_STAGES
     }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, delete, func, select, tuple_, update
 
-from chatai_assets.domain.ids import STAGES, Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.storage.schema.tables import work, worker_dlq
 from chatai_assets.storage.sql import insert_into
 
@@ -39,7 +40,12 @@ def record(connection: Connection, letters: Sequence[Mapping[str, Any]], *, now:
 
 
 def resolve_items(
-    connection: Connection, tenant_id: str, source_keys: Sequence[str], note: str, *, stages: Sequence[Stage] = STAGES
+    connection: Connection,
+    tenant_id: str,
+    source_keys: Sequence[str],
+    note: str,
+    *,
+    stages: Sequence[Stage] = ITEM_STAGES,
 ) -> int:
     """Close the open dead letters of some items, of the stages named; return how many there were."""
     result = connection.execute(

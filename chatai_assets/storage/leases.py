@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_, update
 
-from chatai_assets.domain.ids import ALL_WORK, STREAMS, Stage, Stream, hour_of
+from chatai_assets.domain.ids import STREAMS, Stream, hour_of
+from chatai_assets.domain.stages import ALL_STAGES, Stage
 from chatai_assets.storage.inbox import NEWEST_HOUR
 from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.schema.tables import documents, posts, work
@@ -198,7 +199,7 @@ def _reclaim(connection: Connection, lapsed: ColumnElement[bool], owners: Sequen
 
 MAX_CLOCK_SKEW_S = 300.0
 """Machines whose clocks differ by less are left to themselves."""
-PENDING = (work.c.stream.in_(STREAMS), work.c.stage.in_(ALL_WORK), work.c.state == "pending")
+PENDING = (work.c.stream.in_(STREAMS), work.c.stage.in_(ALL_STAGES), work.c.state == "pending")
 """Stream and stage choose nothing, but let an index be used."""
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_, update
 
-from chatai_assets.domain.ids import STREAMS, Stage
+from chatai_assets.domain.ids import STREAMS
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, or_, select
 
-from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage.items import items_table
 from chatai_assets.storage.schema.tables import chunks, vectors, work

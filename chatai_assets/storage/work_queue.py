@@ -22,7 +22,8 @@ from sqlalchemy import (
     update,
 )
 
-from chatai_assets.domain.ids import EVERY_STAGE, Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.storage.schema.tables import stage_stats, tombstones, work
 from chatai_assets.storage.sql import insert_into, lock_rows
 
@@ -239,7 +240,7 @@ def redo(connection: Connection, key: Key, stage: Stage, *, now: float) -> str |
 
 
 def due_hours(
-    connection: Connection, stream: Stream, *, now: float, stages: Collection[Stage] = EVERY_STAGE
+    connection: Connection, stream: Stream, *, now: float, stages: Collection[Stage] = PIPELINE_STAGES
 ) -> list[tuple[str, int]]:
     """Return the hours with due work of these stages and how many rows are due in each, the newest hour first."""
     rows = connection.execute(
@@ -255,7 +256,7 @@ def open_hours(connection: Connection, stream: Stream) -> dict[str, int]:
     """Return hour -> items that are not finished in it, due now or later, oldest hour first."""
     rows = connection.execute(
         select(work.c.hour, func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key)))
-        .where(work.c.stream == stream, work.c.stage.in_(EVERY_STAGE), work.c.state.in_(("pending", "working")))
+        .where(work.c.stream == stream, work.c.stage.in_(PIPELINE_STAGES), work.c.state.in_(("pending", "working")))
         .group_by(work.c.hour)
         .order_by(work.c.hour)
     )

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.errors import Outage
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
 from chatai_assets.settings import read_settings

@@ -5,7 +5,8 @@ from shutil import copytree, rmtree
 
 import pytest
 
-from chatai_assets.domain.ids import STAGES, digest
+from chatai_assets.domain.ids import digest
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.operations.erasure import erase_from_store, finish, forget
 from chatai_assets.operations.status import ItemNotFound, describe_item, redo, status
 from chatai_assets.pipeline.projections.recovery import probe_vectors, rebuild
@@ -303,7 +304,7 @@ def test_a_stage_at_work_on_what_is_forgotten_does_not_bring_it_back(tmp_path, r
     reached, may_go = threading.Event(), threading.Event()
     with Services(settings) as services, Services(settings) as slow:
         ingest_posts(services, [secret_post(), message(2, KEPT)])
-        process_all(services, stages=STAGES[: STAGES.index(stage)])
+        process_all(services, stages=ITEM_STAGES[: ITEM_STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
         reports = []

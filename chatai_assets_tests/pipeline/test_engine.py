@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chatai_assets.domain.ids import STAGES, Stage
+from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
@@ -67,7 +67,7 @@ def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
     reached, may_go = threading.Event(), threading.Event()
     with Services(settings) as services, Services(settings) as slow:
         ingest_posts(services, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
-        process_all(services, stages=STAGES[: STAGES.index(stage)])
+        process_all(services, stages=ITEM_STAGES[: ITEM_STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
         reports = []

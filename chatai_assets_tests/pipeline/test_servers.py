@@ -8,7 +8,7 @@ from sqlalchemy import text
 from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter
 from chatai_assets.adapters.graph.neo4j import Neo4jWriter
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.ids import STAGES
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.operations.status import status
 from chatai_assets.services import Services
 from chatai_assets_tests.pipeline.test_engine import NEW, OLD, PART, PATIENCE_S, Hesitating, expected
@@ -72,7 +72,7 @@ def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage)
     settings, outcome = free_settings(tmp_path / "home", servers), []
     with Services(settings) as services, Services(settings) as slow:
         ingest_posts(services, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
-        process_all(services, stages=STAGES[: STAGES.index(stage)])
+        process_all(services, stages=ITEM_STAGES[: ITEM_STAGES.index(stage)])
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
 

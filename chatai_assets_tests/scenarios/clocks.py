@@ -28,7 +28,8 @@ import click
 from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import ProviderBusy
-from chatai_assets.domain.ids import STAGES, Stage, hour_of
+from chatai_assets.domain.ids import hour_of
+from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.recovery import StalledDetector, fix_clock_skew, reclaim_abandoned, reclaim_stalled
 from chatai_assets.services import Services, first_hour
@@ -130,7 +131,7 @@ def run_all(folder: Path, rounds: int, seed: int, posts: int = 60) -> Outcome:
         for number in range(rounds):
             now = random.choice((clock, time.time))()
             ingest_posts(other, updates[:-LAST][number * share : (number + 1) * share], now=now)
-            _lose_machine(services, random.choice(STAGES), clock)
+            _lose_machine(services, random.choice(ITEM_STAGES), clock)
             jumpy = threading.Thread(target=_work, args=(other, clock, outcome))
             jumpy.start()
             keeper.work()
@@ -159,7 +160,7 @@ def _short_pauses() -> Iterator[None]:
 def _work(services: Services, clock: Callable[[], float], outcome: Outcome) -> None:
     """Do what is due by a clock that jumps."""
     for hour in due_hours(services, "posts", clock()):
-        for stage in STAGES:
+        for stage in ITEM_STAGES:
             report = run(stage, replace(scope_of("posts", hour, LIMITS), clock=clock), services)
             outcome.seen["items taken from the worker whose clock jumps"] += report.lost
             outcome.faults += [f"blamed at {stage}: {name}" for name in report.failed]
@@ -205,7 +206,7 @@ class _Keeper:
         reclaim_abandoned(records)
         partitions = [hour for hour in due_hours(self._services, "posts") if self._is_partition(hour)]
         for hour in partitions:
-            for stage in STAGES:
+            for stage in ITEM_STAGES:
                 report = run(stage, scope_of("posts", hour, LIMITS), self._services)
                 seen["items taken from the worker whose clock is right"] += report.lost
                 self._outcome.faults += [f"blamed at {stage}: {name}" for name in report.failed]

@@ -28,7 +28,8 @@ from typing import Any
 import click
 
 from chatai_assets.domain.errors import ChatAIError, Outage
-from chatai_assets.domain.ids import STAGES, STREAMS
+from chatai_assets.domain.ids import STREAMS
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.status import redo
 from chatai_assets.pipeline.engine import reclaim_dead_leases
@@ -239,7 +240,7 @@ class _Worker:
     def _do_due(self, services: Services) -> bool:
         due = [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]
         for stream, hour in due:
-            for stage in STAGES:
+            for stage in ITEM_STAGES:
                 report = run(stage, scope_of(stream, hour, LIMITS), services)
                 for blamed in {*report.failed, *report.retried} - {CORRUPT}:
                     self._says.send(("fault", f"{stage}: items are blamed with {blamed}"))

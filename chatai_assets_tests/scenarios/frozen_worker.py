@@ -27,7 +27,8 @@ from typing import Any
 
 import click
 
-from chatai_assets.domain.ids import STAGES, STREAMS, post_key
+from chatai_assets.domain.ids import STREAMS, post_key
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.status import redo
 from chatai_assets.services import Services
@@ -53,7 +54,7 @@ from chatai_assets_tests.support.servers import new_database
 PATIENCE_S = 60.0
 LEASE_S = 0.6
 LONGEST_DELAY_S = 0.4
-MOMENTS = [f"stage {stream} {stage}" for stream in STREAMS for stage in STAGES]
+MOMENTS = [f"stage {stream} {stage}" for stream in STREAMS for stage in ITEM_STAGES]
 
 
 @dataclass(frozen=True)

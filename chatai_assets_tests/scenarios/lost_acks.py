@@ -28,7 +28,7 @@ from chatai_assets.adapters.vectors.base import Point
 from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import Outage, StoreUnavailable
 from chatai_assets.domain.graph.changes import GraphChange
-from chatai_assets.domain.ids import STAGES, Stage
+from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
@@ -217,10 +217,10 @@ def _again(attempt: Callable[[], Any]) -> Any:
 def _process(services: Services, outcome: Outcome, tries: int, lease_s: float) -> None:
     """Run stage after stage until nothing is due and nobody holds anything."""
     limits = Limits(run_items=BATCH, batch_items=BATCH, projection_items=BATCH, lease_s=lease_s)
-    left = dict.fromkeys(STAGES, tries)
+    left = dict.fromkeys(ITEM_STAGES, tries)
     while _is_unfinished(services, lease_s):
         for hour in _again(lambda: due_hours(services, "posts")):
-            for stage in STAGES:
+            for stage in ITEM_STAGES:
                 left[stage] -= 1
                 _run_once(services, stage, hour, limits, outcome)
         if min(left.values()) < 0:
@@ -246,7 +246,7 @@ def _compare(services: Services, posts: Sequence[Any], outcome: Outcome) -> None
     outcome.sizes = {name: len(entries) for name, entries in found.items()}
     outcome.lost = [f"{name}: {state}" for name, state in found["work"].items() if state != "done"]
     outcome.lost += [f"letter: {letter}" for letter in found["letters"]]
-    if len(found["posts"]) != len(posts) or len(found["work"]) != len(posts) * len(STAGES):
+    if len(found["posts"]) != len(posts) or len(found["work"]) != len(posts) * len(ITEM_STAGES):
         outcome.lost.append(f"{len(found['posts'])} posts, {len(found['work'])} rows of work")
     if len(found["points"]) != len(found["chunks"]):
         outcome.twice.append(f"{len(found['points'])} points of {len(found['chunks'])} chunks")

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services

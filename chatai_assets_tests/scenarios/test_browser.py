@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from chatai_assets.domain.ids import STAGES
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.orchestration.assets.stages import NAMES
 from chatai_assets_tests.support.browser import take_picture
 from chatai_assets_tests.support.daemon import Daemon
@@ -56,7 +56,7 @@ def test_redo_in_the_launchpad_does_one_post_again_and_no_other(daemon: Daemon, 
     take_picture(page, "redo")
     after = daemon.work_rows()
     changed = {key for key in after if after[key] != before.get(key)}
-    assert changed == {(REDONE, stage) for stage in STAGES}
+    assert changed == {(REDONE, stage) for stage in ITEM_STAGES}
     assert {state for state, _, _ in after.values()} == {"done"}
 
 

@@ -20,7 +20,8 @@ import click
 from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.adapters.vectors.base import Point
 from chatai_assets.domain.graph.changes import GraphChange
-from chatai_assets.domain.ids import STAGES, STREAMS
+from chatai_assets.domain.ids import STREAMS
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, scope_of
@@ -224,7 +225,7 @@ def main(
 def _round(services: Services, limits: Limits) -> bool:
     due = [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]
     for stream, hour in due:
-        for stage in STAGES:
+        for stage in ITEM_STAGES:
             click.echo(f"{stream} {stage}")
             sys.stdout.flush()
             run(stage, scope_of(stream, hour, limits), services)

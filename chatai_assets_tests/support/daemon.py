@@ -19,7 +19,7 @@ import httpx
 import psutil
 from sqlalchemy import select
 
-from chatai_assets.domain.ids import STAGES
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.services import open_services
 from chatai_assets.settings import PROJECT, read_settings
 from chatai_assets.storage.schema.tables import work
@@ -105,7 +105,7 @@ class Daemon:
         for (source, _), (state, _, _) in self.work_rows().items():
             states[source].append(state)
         return len(states) >= sources and all(
-            "failed" in stages or stages == ["done"] * len(STAGES) for stages in states.values()
+            "failed" in stages or stages == ["done"] * len(ITEM_STAGES) for stages in states.values()
         )
 
     def processes(self) -> list[psutil.Process]:

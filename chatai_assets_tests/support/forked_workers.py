@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from chatai_assets.domain.ids import STAGES, STREAMS, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.erasure import finish, forget
 from chatai_assets.operations.expiry import expire
@@ -170,7 +171,7 @@ def do_round(services: Services, fate: Fate, streams: Sequence[Stream] = STREAMS
     """Do one run of every due hour; return whether there was one."""
     due = [(stream, hour) for stream in streams for hour in due_hours(services, stream)]
     for stream, hour in due:
-        for stage in STAGES:
+        for stage in ITEM_STAGES:
             fate.stage = f"{stream} {stage}"
             run(stage, scope_of(stream, hour, limits), services)
     return bool(due)

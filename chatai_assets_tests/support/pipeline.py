@@ -19,7 +19,8 @@ from sqlalchemy import Table, select
 from chatai_assets.adapters.vectors import edge_collection as collections
 from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.qdrant import ALIAS
-from chatai_assets.domain.ids import STAGES, STREAMS, Stage, Stream
+from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.ingest import IngestReport, Intake, ingest
@@ -126,7 +127,7 @@ run = do_stage
 
 
 def process_all(
-    services: Services, *, stages: Sequence[Stage] = STAGES, limits: Limits = Limits(), now: float | None = None
+    services: Services, *, stages: Sequence[Stage] = ITEM_STAGES, limits: Limits = Limits(), now: float | None = None
 ) -> list[StageReport]:
     """Do what is due in both streams, one run of every hour; return the reports of all stages."""
     reports = []

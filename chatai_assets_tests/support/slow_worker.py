@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 from chatai_assets.adapters.models.base import ModelInput
-from chatai_assets.domain.ids import STAGES, STREAMS
+from chatai_assets.domain.ids import STREAMS
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
 from chatai_assets_tests.support.crash_injection import Fate, make_mortal
@@ -76,7 +77,7 @@ def main(home: Path, servers: tuple[tuple[str, str], ...], lease: float) -> None
 def _round(services: Services, limits: Limits) -> None:
     while due := [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]:
         for stream, hour in due:
-            for stage in STAGES:
+            for stage in ITEM_STAGES:
                 _say(f"stage {stream} {stage}")
                 if lost := run(stage, scope_of(stream, hour, limits), services).lost:
                     _say(f"lost {stream} {stage} {lost}")

@@ -10,7 +10,8 @@ from typing import Any
 
 from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.errors import InvalidModelResponse
-from chatai_assets.domain.ids import STAGES, Stage, post_key
+from chatai_assets.domain.ids import post_key
+from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.operations import status as overview
 from chatai_assets.services import Services
 from chatai_assets.storage import leases as claims
@@ -37,7 +38,7 @@ KILLED_AT = (
     *POINTS,
     *(
         f"posts {stage} {step}, {when} its commit"
-        for stage in STAGES
+        for stage in ITEM_STAGES
         for step in ("claimed", "commit")
         for when in ("before", "after")
     ),
@@ -136,14 +137,14 @@ class World:
 
     def run_stage(self, stage: str) -> None:
         """Do what is due of one stage, hour by hour."""
-        wanted: Stage = next(known for known in STAGES if known == stage)
+        wanted: Stage = next(known for known in ITEM_STAGES if known == stage)
         for hour in due_hours(self._services, "posts", self.now):
             run(wanted, scope_of("posts", hour, now=self.now), self._services)
 
     def process(self) -> None:
         """Do one run of all that is due."""
         for hour in due_hours(self._services, "posts", self.now):
-            for stage in STAGES:
+            for stage in ITEM_STAGES:
                 run(stage, scope_of("posts", hour, now=self.now), self._services)
 
     def crash(self, moment: int, *, by_lease: bool) -> None:
@@ -175,7 +176,7 @@ class World:
     def redo(self, tenant: str, number: int, moment: int) -> None:
         """Do a post again from some stage on, if that has seen it."""
         with suppress(overview.ItemNotFound):
-            self._redo(tenant, post_key(CHAT, number), STAGES[moment % len(STAGES)])
+            self._redo(tenant, post_key(CHAT, number), ITEM_STAGES[moment % len(ITEM_STAGES)])
 
     def replay(self) -> None:
         """Do again all that failed for good."""
@@ -227,7 +228,7 @@ class World:
             if {"parse", "embed", "index"} <= done and _held(vectors) != points_of(key, text):
                 yield f"points of the ledger: {key}"
             tagged = stages.get("tag") == "done"
-            if {*STAGES} <= done | {"index"} and _held(graph) != parts_of(key, text, tagged=tagged):
+            if {*ITEM_STAGES} <= done | {"index"} and _held(graph) != parts_of(key, text, tagged=tagged):
                 yield f"graph of the ledger: {key}"
 
     def _said_of_other_words(self) -> Iterator[str]:
@@ -259,7 +260,7 @@ class World:
         refused = set()
         for key, stages in self._stages().items():
             refused |= {key} if stages.get("tag") == "failed" else set()
-            if {*stages} != {*STAGES} or {*stages.values()} - {"done", "failed"}:
+            if {*stages} != {*ITEM_STAGES} or {*stages.values()} - {"done", "failed"}:
                 yield f"unfinished: {key} {stages}"
         letters = rows(self._services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
         if {(row["tenant_id"], row["source_key"]) for row in letters} != refused or len(letters) != len(refused):

@@ -9,7 +9,8 @@ import dagster as dg
 from chatai_assets.adapters.crawler.base import PageReader
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.adapters.models.base import Extractor, Tagger
-from chatai_assets.domain.ids import STAGES, Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.orchestration.metadata import PREVIEW_COLUMNS, crawl_metadata
 from chatai_assets.orchestration.resources import Clock, Lazy
 from chatai_assets.orchestration.stage_runs import stage_run
@@ -74,7 +75,7 @@ def asset_key(stream: Stream, stage: Stage) -> dg.AssetKey:
 
 def asset_keys(stream: Stream) -> dict[Stage, dg.AssetKey]:
     """Return the six assets of a stream, in the order in which they usually run."""
-    return {stage: asset_key(stream, stage) for stage in STAGES}
+    return {stage: asset_key(stream, stage) for stage in ITEM_STAGES}
 
 
 def stage_assets(
@@ -98,7 +99,7 @@ def stage_assets(
         "index": indexed,
         "link": linked,
     }
-    return [_asset(stream, stage, computes[stage], descriptions[stage], settings, hours) for stage in STAGES]
+    return [_asset(stream, stage, computes[stage], descriptions[stage], settings, hours) for stage in ITEM_STAGES]
 
 
 def _asset(

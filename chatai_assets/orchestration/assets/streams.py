@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.orchestration.assets.stages import stage_assets
 from chatai_assets.orchestration.resources import Clock, Lazy

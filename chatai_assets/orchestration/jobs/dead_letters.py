@@ -8,7 +8,8 @@ import dagster as dg
 from pydantic import Field
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import Stage, Stream
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import Stage
 from chatai_assets.operations.dead_letters import DeadLetterNotFound, replay
 from chatai_assets.operations.notifications import notify_dead_letters
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS

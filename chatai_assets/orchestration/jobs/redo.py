@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.operations.outages import dependency_of
 from chatai_assets.operations.status import ItemNotFound, redo
 from chatai_assets.orchestration.assets.stages import asset_key

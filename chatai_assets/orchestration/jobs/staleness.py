@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatai_assets.domain.embedding_model import parse_embedding_model
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.operations.staleness import ActiveVersions
 from chatai_assets.services import Services
 

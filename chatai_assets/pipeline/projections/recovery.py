@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chatai_assets.domain.errors import ProjectionMismatch
 from chatai_assets.domain.graph.subgraph import key_of_source, own_node
-from chatai_assets.domain.ids import Stage
+from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import PROJECTION_REOPENED, log
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger

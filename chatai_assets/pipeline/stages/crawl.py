@@ -14,7 +14,8 @@ from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.crawler.base import PageReader
 from chatai_assets.domain.errors import ChatAIError, Deferred, PageUnavailable
-from chatai_assets.domain.ids import Stage, canonical_json, digest, fingerprint
+from chatai_assets.domain.ids import canonical_json, digest, fingerprint
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import chunk_text
 from chatai_assets.domain.web_pages import TRANSIENT, WebLink, WebPage, page_links
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Vector, pop_usage_of
 from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
-from chatai_assets.domain.ids import Stage, Stream, fingerprint
+from chatai_assets.domain.ids import Stream, fingerprint
 from chatai_assets.domain.search.sparse import sparse_terms
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import answers_to, attempt, fail_documents, note_failure

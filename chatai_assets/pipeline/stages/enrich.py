@@ -12,7 +12,8 @@ from sqlalchemy import Connection, RowMapping
 from chatai_assets.adapters.models.base import CostLabel, Extractor, ModelInput, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Extraction, check_extraction
-from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
 from chatai_assets.storage import enrichment

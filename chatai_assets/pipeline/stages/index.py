@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import ChatAIError, IndexSuperseded
-from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import fail_documents

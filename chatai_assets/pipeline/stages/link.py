@@ -14,8 +14,9 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.graph.changes import change_of, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Facts, Subgraph, subgraph
-from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.domain.ids import fingerprint
 from chatai_assets.domain.projection_plan import Plan
+from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import attempt
 from chatai_assets.pipeline.projections.recovery import probe_graph, with_rebuild

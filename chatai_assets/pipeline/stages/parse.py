@@ -11,8 +11,9 @@ from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import STREAMS, Stage, Stream, digest, fingerprint
+from chatai_assets.domain.ids import STREAMS, Stream, digest, fingerprint
 from chatai_assets.domain.ocr import OcrResult
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.telegram.formats import Post, read_post
 from chatai_assets.domain.text.chunking import BODY, Chunk, PreviousChunks, chunk_text, rechunk
 from chatai_assets.domain.text.language import language_of

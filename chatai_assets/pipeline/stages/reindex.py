@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import Stage, fingerprint
+from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.projections.points import Written, write_points
 from chatai_assets.pipeline.projections.recovery import probe_vectors, with_rebuild

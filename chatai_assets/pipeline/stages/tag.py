@@ -11,7 +11,8 @@ from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Tagger, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError, InvalidModelResponse
-from chatai_assets.domain.ids import Stage, Stream, fingerprint
+from chatai_assets.domain.ids import Stream, fingerprint
+from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags, has_usable_word, tags_hash
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure

@@ -8,7 +8,8 @@ import pytest
 
 from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.ids import STAGES, STREAMS
+from chatai_assets.domain.ids import STREAMS
+from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.orchestration import failures
 from chatai_assets.orchestration.assets.stages import asset_keys
 from chatai_assets.orchestration.build import build_defs
@@ -142,7 +143,7 @@ def test_a_stage_that_hangs_is_stopped_and_gives_its_items_back(home, settings):
 
     home.services.__dict__["tagger"] = Tagger()
     home.defs = build_defs(
-        replace(settings, stages={stage: StageLimits(1.0) for stage in STAGES}), services=home.services
+        replace(settings, stages={stage: StageLimits(1.0) for stage in ITEM_STAGES}), services=home.services
     )
     home.posts(range(1, 4))
     outcome = home.run("posts", home.hour())
@@ -173,7 +174,7 @@ def test_an_unforeseen_error_fails_the_run_without_quoting_what_it_was_about(hom
 def test_the_arrows_are_those_of_the_data(home, stream):
     graph = home.defs.resolve_asset_graph()
     keys = asset_keys(stream)
-    after = {stage: {key.path[-1] for key in graph.get(keys[stage]).parent_keys} for stage in STAGES}
+    after = {stage: {key.path[-1] for key in graph.get(keys[stage]).parent_keys} for stage in ITEM_STAGES}
     assert after == {
         "parse": set(),
         "tag": {"parsed"},

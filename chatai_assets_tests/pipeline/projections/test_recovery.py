@@ -159,7 +159,9 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
 
 @pytest.mark.parametrize("day", ["empty", "first day"])
 @pytest.mark.parametrize(
-    ("name", "passings"), [("forget", 1), ("mark_unknown", 1), ("set_generations", 0)], ids=["forget", "suspect", "set marks"]
+    ("name", "passings"),
+    [("forget", 1), ("mark_unknown", 1), ("set_generations", 0)],
+    ids=["forget", "suspect", "set marks"],
 )
 def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name, passings, day):
     for store in ("graph", "vectors"):

@@ -8,7 +8,7 @@ import pytest
 
 from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
-from chatai_assets.domain.ids import EVERY_STAGE
+from chatai_assets.domain.stages import PIPELINE_STAGES
 from chatai_assets.domain.web_pages import WebLink
 from chatai_assets.orchestration.assets.stages import FACTS
 from chatai_assets.pipeline.stages.crawl import FRESH_S, PATIENCE_S
@@ -34,7 +34,7 @@ from chatai_assets_tests.support.pipeline import (
 POST = f"tg/{CHAT}/1"
 HOUR = "2026-09-21-14:00"
 OTHER = page("<article><p>Совсем другая статья рассказывает о мостах Петербурга.</p></article>".encode())
-DONE = dict.fromkeys(EVERY_STAGE, "done")
+DONE = dict.fromkeys(PIPELINE_STAGES, "done")
 
 
 @pytest.fixture
