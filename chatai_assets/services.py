@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ProviderMisconfigured
 from chatai_assets.domain.ids import hour_of
+from chatai_assets.domain.providers import PROVIDERS
 from chatai_assets.domain.rate_limits import RateLimitRules, limits_of, token_limits
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.settings import Settings
@@ -171,19 +172,17 @@ class Services:
             calls=limits_of(allowed.per_minute, allowed.per_hour, allowed.per_day),
             tokens=token_limits(allowed.tokens_per_minute, allowed.tokens_per_day),
             budget=self.settings.costs.budget,
-            streams=provider.streams if provider.together else None,
+            streams=provider.concurrency if provider.is_concurrency_shared else None,
         )
 
     def _provider(self, name: str, model: str, dimensions: int) -> Provider:
-        from chatai_assets.adapters.models.gigachat import GigaChat
-        from chatai_assets.adapters.models.openrouter import OpenRouter
+        from chatai_assets.adapters.models.registry import open_provider
 
+        access = self.settings.providers.get(name)
+        if access is None:
+            raise ProviderMisconfigured(f"{name} is to be asked, but {PROVIDERS[name].key_variable} is not set.")
         changes: dict[str, Any] = {"embedding_model": model, "dimensions": dimensions} if model else {}
-        if name == "gigachat" and self.settings.gigachat:
-            return GigaChat(replace(self.settings.gigachat, **changes))
-        if name == "openrouter" and self.settings.openrouter:
-            return OpenRouter(replace(self.settings.openrouter, **changes))
-        raise ProviderMisconfigured(f"{name} is to be asked, but {name.upper()}_API_KEY is not set.")
+        return open_provider(name, replace(access, **changes))
 
     @cached_property
     def tagger(self) -> Tagger:
@@ -262,7 +261,7 @@ class Services:
             ProviderMisconfigured: there is no key for it.
         """
         wanted, given = parse_embedding_model(name), self.settings
-        access = {"gigachat": given.gigachat, "openrouter": given.openrouter}.get(wanted.name)
+        access = given.providers.get(wanted.name)
         if access and not wanted.model:
             wanted = replace(wanted, model=access.embedding_model, dimensions=access.dimensions)
         return str(wanted), self._query_embedder(str(wanted))

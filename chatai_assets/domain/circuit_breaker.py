@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.providers import PROVIDERS
 from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 
 BreakerState = Literal["closed", "open", "half-open"]
@@ -30,8 +31,7 @@ RECORDS = "records"
 PROBE_ITEMS = 20
 """Of a probe: enough to see whether the other side works, few enough to cost nothing."""
 DISPLAY_NAMES = {
-    "gigachat": "GigaChat",
-    "openrouter": "OpenRouter",
+    **{name: spec.display_name for name, spec in PROVIDERS.items()},
     "offline": "the offline model",
     "free": "the free model",
     "vectors": "the vector index",

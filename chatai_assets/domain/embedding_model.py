@@ -1,6 +1,7 @@
-"""Who embeds, as people write it and the record store keeps it: ``offline``, ``free:512``, ``openrouter:model@1536``.
+"""References to embedding models, as people write them: ``offline``, ``free:512``, ``openrouter:model@1536``.
 
-A kept one names all that its vectors hang on, so that no setting that changes later makes it mean something else.
+The record store keeps references in full, with model and dimensions, so that a later change of settings cannot change
+their meaning.
 """
 
 from __future__ import annotations
@@ -8,21 +9,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from chatai_assets.domain.providers import EMBEDDING_PROVIDERS
+
 FREE_DIMENSIONS = 256
 FREE_SIZES = tuple(2**power for power in range(1, 13))
-PROVIDERS = ("gigachat", "openrouter")
-SYNTAX = "offline, free, free:512, gigachat, openrouter, or with a model: openrouter:openai/text-embedding-3-large@3072"
+SYNTAX = (
+    f"offline, free, free:512, {', '.join(EMBEDDING_PROVIDERS)}, or with a model: "
+    f"openrouter:openai/text-embedding-3-large@3072"
+)
 _SYNTAX = re.compile(r"(?P<name>[a-z]+)(?::(?P<model>[^@\s]+)(?:@(?P<dimensions>[1-9][0-9]{0,4}))?)?")
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModelRef:
-    """Who embeds.
+    """An embedding model.
 
     Attributes:
-        name: ``offline``, ``free``, ``gigachat`` or ``openrouter``.
+        name: ``offline``, ``free`` or one of ``EMBEDDING_PROVIDERS``.
         model: of a provider; "" for the one that the settings name.
-        dimensions: of the vectors; 0 for those that the settings name, or that there are no others of.
+        dimensions: of the vectors; 0 for those that the settings name, or where the model has only one size.
     """
 
     name: str
@@ -36,13 +41,17 @@ class EmbeddingModelRef:
 
 
 def parse_embedding_model(text: str) -> EmbeddingModelRef:
-    """Return who is meant; ``ValueError`` in one sentence where nobody is."""
+    """Parse a reference.
+
+    Raises:
+        ValueError: the text is none; the message is one sentence for people.
+    """
     match = _SYNTAX.fullmatch(text.strip())
     name, model, dimensions = match.group("name", "model", "dimensions") if match else ("", "", "")
     if name == "offline" and not model:
         return EmbeddingModelRef(name)
     if name == "free" and not dimensions and (not model or model in map(str, FREE_SIZES)):
         return EmbeddingModelRef(name, dimensions=int(model or FREE_DIMENSIONS))
-    if name in PROVIDERS and bool(model) == bool(dimensions):
+    if name in EMBEDDING_PROVIDERS and bool(model) == bool(dimensions):
         return EmbeddingModelRef(name, model or "", int(dimensions or 0))
     raise ValueError(f"{text!r} names no embedder: it must be one of {SYNTAX}.")

@@ -110,7 +110,7 @@ class LLMClient:
         self._patience_s = patience_s
         self._item_deadline_s = item_deadline_s
         self._paid = Cost()
-        self._streams = asyncio.Semaphore(provider.streams)
+        self._slots = asyncio.Semaphore(provider.concurrency)
         self._retries = 0
         self._told: Counter[str] = Counter()
         self._taken: Counter[str] = Counter()
@@ -187,7 +187,7 @@ class LLMClient:
 
     async def _serve(self, request: Sequence[ModelInput], shift: _BatchState) -> None:
         """Ask one request; what befalls it becomes the outcome of its questions."""
-        async with self._streams:
+        async with self._slots:
             if shift.outage:
                 return
             try:

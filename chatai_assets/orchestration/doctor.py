@@ -20,6 +20,7 @@ from chatai_assets.adapters.crawler.browser.process import check_browser, find_c
 from chatai_assets.adapters.models.base import HealthCheck, ModelInput
 from chatai_assets.adapters.ocr.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
 from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
+from chatai_assets.domain.providers import PROVIDERS
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.services import Services, open_services
 from chatai_assets.settings import Settings
@@ -191,7 +192,7 @@ def _models(settings: Settings) -> Sequence[_Check]:
 
 def _model(part: str, name: str, model: Callable[[Services], object], try_out: Callable[[Services], object]) -> _Check:
     """Return the check of a model: a provider is asked for something that costs nothing, all others are tried out."""
-    if name in {"offline", "free"}:
+    if name not in PROVIDERS:
         return _Check(part, name, try_out, "Install the project again: `make setup`.", is_loaded=True)
 
     def ask(services: Services) -> None:
@@ -199,7 +200,7 @@ def _model(part: str, name: str, model: Callable[[Services], object], try_out: C
         if isinstance(found, HealthCheck):
             found.check()
 
-    key = f"{name.upper()}_API_KEY"
+    key = PROVIDERS[name].key_variable
     return _Check(part, name, ask, f"Look at {key} and its account, and whether this machine may reach {name}.")
 
 

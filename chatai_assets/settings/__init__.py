@@ -15,15 +15,12 @@ from chatai_assets.domain.ids import DEFAULT_TENANT, Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.settings.costs import CostSettings, read_costs
 from chatai_assets.settings.models import (
-    GigaChatSettings,
     ModelSettings,
-    OpenRouterSettings,
     QuotaSettings,
-    read_gigachat,
     read_models,
-    read_openrouter,
     read_quota,
 )
+from chatai_assets.settings.providers import ProviderSettings, read_providers
 from chatai_assets.settings.retention import RetentionSettings, read_retention
 from chatai_assets.settings.stages import DEFAULT_ITEM_DEADLINE_S, StageLimits, read_stages, usual_stages
 from chatai_assets.settings.stores import Neo4jServer, QdrantServer, read_neo4j, read_qdrant
@@ -95,8 +92,7 @@ class Settings:
         qdrant: where the vectors are; None for the embedded index in ``home``.
         neo4j: where the graph is; None for the embedded graph in ``home``.
         models: who tags, embeds and extracts; ``CHATAI_MODELS`` sets all three to ``offline`` or to ``free``.
-        gigachat: access to it; None without a key.
-        openrouter: access to it; None without a key.
+        providers: name -> access of every provider whose key is set.
         quota: of each tenant at each provider.
         costs: what models cost, and what a tenant may spend in a day.
         model_processes: processes that run offline models; 0 runs them in the caller (``CHATAI_MODEL_PROCESSES``).
@@ -129,8 +125,7 @@ class Settings:
     qdrant: QdrantServer | None = None
     neo4j: Neo4jServer | None = None
     models: ModelSettings = field(default_factory=ModelSettings)
-    gigachat: GigaChatSettings | None = None
-    openrouter: OpenRouterSettings | None = None
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     quota: QuotaSettings = field(default_factory=QuotaSettings)
     costs: CostSettings = field(default_factory=CostSettings)
     model_processes: int = 0
@@ -189,7 +184,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     home = Path(env.get("CHATAI_HOME") or PROJECT / ".chatai").expanduser().resolve()
     cores = os.cpu_count() or 1
-    models, gigachat = read_models(env), read_gigachat(env)
+    models, providers = read_models(env), read_providers(env)
     crawl = _read_crawl(env)
     return Settings(
         home=home,
@@ -198,10 +193,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         qdrant=read_qdrant(env),
         neo4j=read_neo4j(env),
         models=models,
-        gigachat=gigachat,
-        openrouter=read_openrouter(env),
+        providers=providers,
         quota=read_quota(env),
-        costs=read_costs(env, models, gigachat),
+        costs=read_costs(env, models, providers),
         model_processes=number(env, "CHATAI_MODEL_PROCESSES", min(cores, 4), least=0),
         posts=StreamLimits(
             number(env, "CHATAI_RUN_POSTS", 2_000),

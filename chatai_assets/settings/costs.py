@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chatai_assets.domain.costs import NANO, NO_BUDGET, Budget, Price, Tariff
-from chatai_assets.settings.models import LARGEST_COUNT, GigaChatSettings, ModelSettings
+from chatai_assets.domain.providers import PROVIDERS
+from chatai_assets.settings.models import LARGEST_COUNT, ModelSettings
+from chatai_assets.settings.providers import ProviderSettings
 from chatai_assets.settings.values import InvalidSetting, number
 
 LARGEST_AMOUNT = 1e9
@@ -26,7 +28,9 @@ class CostSettings:
     budget: Budget = NO_BUDGET
 
 
-def read_costs(env: Mapping[str, str], models: ModelSettings, gigachat: GigaChatSettings | None) -> CostSettings:
+def read_costs(
+    env: Mapping[str, str], models: ModelSettings, providers: Mapping[str, ProviderSettings]
+) -> CostSettings:
     """Return prices and budgets.
 
     Raises:
@@ -35,21 +39,25 @@ def read_costs(env: Mapping[str, str], models: ModelSettings, gigachat: GigaChat
     tariff = Tariff(_prices(env), _amount(env, "CHATAI_USD_RATE") or 1.0)
     money = _amount(env, "CHATAI_BUDGET_DAY")
     tokens = number(env, "CHATAI_BUDGET_TOKENS_DAY", 0, most=LARGEST_COUNT) or None
-    for model in _asked(models, gigachat) if money and tokens is None else ():
+    for provider, model in _unpriced(models, providers) if money and tokens is None else ():
         if model not in tariff.prices:
             raise InvalidSetting(
-                f"CHATAI_BUDGET_DAY needs the price of {model!r} in CHATAI_PRICES, since GigaChat tells none; or set "
+                f"CHATAI_BUDGET_DAY needs the price of {model!r} in CHATAI_PRICES, since {provider} tells none; or set "
                 f"CHATAI_BUDGET_TOKENS_DAY."
             )
     return CostSettings(tariff, Budget(tokens, round(money * NANO) if money else None))
 
 
-def _asked(models: ModelSettings, gigachat: GigaChatSettings | None) -> tuple[str, ...]:
-    """Return the models of GigaChat that are asked."""
-    if gigachat is None:
-        return ()
-    chat = (gigachat.chat_model,) if "gigachat" in {models.tagger, models.extractor} else ()
-    return (*chat, gigachat.embedding_model) if models.embedder == "gigachat" else chat
+def _unpriced(models: ModelSettings, providers: Mapping[str, ProviderSettings]) -> Iterator[tuple[str, str]]:
+    """Yield provider and model of every model in use whose provider does not report what a call costs."""
+    for name, access in providers.items():
+        spec = PROVIDERS[name]
+        if spec.reports_costs:
+            continue
+        if name in {models.tagger, models.extractor}:
+            yield spec.display_name, access.chat_model
+        if name == models.embedder:
+            yield spec.display_name, access.embedding_model
 
 
 def _prices(env: Mapping[str, str]) -> dict[str, Price]:

@@ -67,7 +67,8 @@ def speed(posts: int, latency_s: float) -> dict[str, Any]:
             started, cpu = time.monotonic(), time.process_time()
             reports = process_all(services, stages=("tag",))
             seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-            streams = services.settings.gigachat.streams if services.settings.gigachat else 1
+            access = services.settings.providers.get("gigachat")
+            streams = access.concurrency if access else 1
     ideal = posts / streams * latency_s
     return {
         "posts tagged": sum(report.done for report in reports),

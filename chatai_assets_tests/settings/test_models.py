@@ -6,7 +6,8 @@ import pytest
 
 from chatai_assets.domain.costs import Budget, Price
 from chatai_assets.settings import PROJECT, read_settings
-from chatai_assets.settings.models import DEFAULT_JOB_CONCURRENCY, ModelSettings
+from chatai_assets.settings.models import ModelSettings
+from chatai_assets.settings.providers import DEFAULT_JOB_CONCURRENCY
 from chatai_assets.settings.values import InvalidSetting
 
 GIGA = {"GIGACHAT_API_KEY": "c2VjcmV0OnNlY3JldA=="}
@@ -103,21 +104,19 @@ def test_naming_it_without_a_value_is_no_second_value():
 
 
 def test_job_concurrency_has_one_home():
-    assert streams(GIGA | ROUTER | CORP) == (25, 25)
-    assert streams(GIGA | ROUTER | CORP | {"JOB_CONCURRENCY": "7"}) == (7, 7)
-    assert streams(GIGA | ROUTER | CORP | {"JOB_CONCURRENCY": "7", "GIGACHAT_STREAMS": "3"}) == (3, 7)
+    assert concurrency(GIGA | ROUTER | CORP) == (25, 25)
+    assert concurrency(GIGA | ROUTER | CORP | {"JOB_CONCURRENCY": "7"}) == (7, 7)
+    assert concurrency(GIGA | ROUTER | CORP | {"JOB_CONCURRENCY": "7", "GIGACHAT_STREAMS": "3"}) == (3, 7)
 
 
 def test_individuals_have_one_stream_at_gigachat():
-    assert streams(GIGA | ROUTER) == (1, 25)
-    assert streams(GIGA | ROUTER | {"GIGACHAT_STREAMS": "2"}) == (2, 25)
+    assert concurrency(GIGA | ROUTER) == (1, 25)
+    assert concurrency(GIGA | ROUTER | {"GIGACHAT_STREAMS": "2"}) == (2, 25)
 
 
-def streams(variables):
-    settings = read_settings(variables)
-    assert settings.gigachat is not None
-    assert settings.openrouter is not None
-    return settings.gigachat.streams, settings.openrouter.streams
+def concurrency(variables):
+    providers = read_settings(variables).providers
+    return providers["gigachat"].concurrency, providers["openrouter"].concurrency
 
 
 def test_prices_and_budgets_are_read():

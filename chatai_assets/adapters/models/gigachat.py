@@ -14,7 +14,7 @@ from chatai_assets.adapters.models.provider import OnUsage, usage_of, vectors_of
 from chatai_assets.domain.errors import AuthenticationFailed, ProviderBusy, ProviderMisconfigured, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
-from chatai_assets.settings.models import GigaChatSettings
+from chatai_assets.settings.providers import GigaChatSettings
 
 EARLY_S = 60.0
 """Seconds before its end at which a token is fetched anew, as the official client does."""
@@ -31,8 +31,8 @@ class GigaChat:
     """
 
     name = "gigachat"
-    together = True
-    """An account has so many streams, whoever uses them."""
+    is_concurrency_shared = True
+    """The limit of concurrent calls belongs to the account, not to a process."""
     window_words = 180
     """``Embeddings`` reads 512 tokens, and a Russian word has two or three."""
 
@@ -42,7 +42,7 @@ class GigaChat:
         self.chat_model = access.chat_model
         self.embedding_model = access.embedding_model
         self.dimensions = access.dimensions
-        self.streams = access.streams
+        self.concurrency = access.concurrency
         self._access = access
         self._clock = clock
         self._wire = HTTPTransport("GigaChat", ssl_context(access.ca_bundle), deadlines)

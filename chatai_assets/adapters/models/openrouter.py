@@ -17,7 +17,7 @@ from chatai_assets.adapters.models.provider import OnUsage, usage_of, vectors_of
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
 from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
-from chatai_assets.settings.models import OpenRouterSettings
+from chatai_assets.settings.providers import OpenRouterSettings
 
 CHAT = "OpenRouter /chat/completions"
 
@@ -30,7 +30,7 @@ class OpenRouter:
     """
 
     name = "openrouter"
-    together = False
+    is_concurrency_shared = False
     """It has no limit of its own: each process keeps to its ``JOB_CONCURRENCY``."""
     window_words = 1_000
     """Its embedding models read 8,000 tokens: our chunks stay whole."""
@@ -39,7 +39,7 @@ class OpenRouter:
         self.chat_model = access.chat_model
         self.embedding_model = access.embedding_model
         self.dimensions = access.dimensions
-        self.streams = access.streams
+        self.concurrency = access.concurrency
         self._access = access
         self._wire = HTTPTransport("OpenRouter", ssl_context(), deadlines)
 

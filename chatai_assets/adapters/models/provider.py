@@ -32,7 +32,7 @@ class Provider(Protocol):
 
     @property
     def name(self) -> str:
-        """``gigachat`` or ``openrouter``."""
+        """A key of ``domain.providers.PROVIDERS``."""
         ...
 
     @property
@@ -56,13 +56,13 @@ class Provider(Protocol):
         ...
 
     @property
-    def streams(self) -> int:
+    def concurrency(self) -> int:
         """Calls at a time."""
         ...
 
     @property
-    def together(self) -> bool:
-        """Whether ``streams`` is a limit of all processes together, and not of each."""
+    def is_concurrency_shared(self) -> bool:
+        """Whether ``concurrency`` is a limit of all processes together, and not of each."""
         ...
 
     async def chat(self, messages: Messages, schema: Schema, charge: OnUsage) -> str:

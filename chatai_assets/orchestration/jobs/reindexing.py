@@ -16,6 +16,7 @@ from chatai_assets.domain.circuit_breaker import clock_time
 from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.providers import PROVIDERS
 from chatai_assets.operations.reindexing import (
     CannotReindex,
     ReindexContext,
@@ -112,7 +113,8 @@ def _named(services: Services, name: str) -> tuple[str, Embedder]:
         raise CannotReindex(str(error)) from None
     wanted, costs = parse_embedding_model(named[0]), services.settings.costs
     is_held = costs.budget.money_nano is None or costs.budget.tokens is not None
-    if wanted.name == "gigachat" and not is_held and wanted.model not in costs.tariff.prices:
+    provider = PROVIDERS.get(wanted.name)
+    if provider and not provider.reports_costs and not is_held and wanted.model not in costs.tariff.prices:
         raise CannotReindex(
             f"CHATAI_BUDGET_DAY holds nothing back without the price of {wanted.model!r}: CHATAI_PRICES."
         )

@@ -11,8 +11,7 @@ from chatai_assets.services import Services
 def active_versions(services: Services) -> ActiveVersions:
     """Return what a home computes with, and what its models are called where prices are told."""
     settings, index = services.settings, services.indexes.serving_now()
-    providers = (("gigachat", settings.gigachat), ("openrouter", settings.openrouter))
-    chat = {name: access.chat_model for name, access in providers if access}
+    chat = {name: access.chat_model for name, access in settings.providers.items()}
     asked: dict[Stage, str | None] = {
         "tag": chat.get(settings.models.tagger),
         "enrich": chat.get(settings.models.extractor),
