@@ -32,10 +32,10 @@ def forget_command(
     from chatai_assets.operations.erasure import forget
 
     forgotten = forget(_stores(services), _named(source, kind), tenant_id=tenant)
-    services.forget_answers(forgotten.key[0])
+    services.forget_answers(forgotten.key.tenant_id)
     told: dict[str, Any] = {
-        "source": forgotten.key[1],
-        "tenant": forgotten.key[0],
+        "source": forgotten.key.source_key,
+        "tenant": forgotten.key.tenant_id,
         "again": forgotten.again,
         "erased": dict(forgotten.erased),
         "waiting": forgotten.waiting,
@@ -46,8 +46,8 @@ def forget_command(
         click.echo(_sentence(told))
     if forgotten.waiting:
         raise click.ClickException(
-            f"{forgotten.key[1]} is erased from the record store, but not from all stores yet: {forgotten.waiting} "
-            "The next run, or `chatai process`, has them let go of it."
+            f"{forgotten.key.source_key} is erased from the record store, but not from all stores yet: "
+            f"{forgotten.waiting} The next run, or `chatai process`, has them let go of it."
         )
     if also_vacuum:
         _vacuum(services, told, as_json=as_json)

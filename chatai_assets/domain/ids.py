@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol, Self
 from uuid import UUID, uuid5
 
 Stream = Literal["posts", "documents"]
@@ -20,6 +20,29 @@ HOUR_FORMAT = "%Y-%m-%d-%H:%M"
 """How Dagster's hourly partitions write their keys."""
 
 DEFAULT_TENANT = "default"
+
+
+class _ItemRow(Protocol):
+    """A row with the columns ``tenant_id`` and ``source_key``."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+class ItemKey(NamedTuple):
+    """Which item: a post or a document of one tenant.
+
+    Attributes:
+        tenant_id: the organization.
+        source_key: ``tg/<chat id>/<message id>`` or ``doc/<document id>``, see ``post_key`` and ``document_key``.
+    """
+
+    tenant_id: str
+    source_key: str
+
+    @classmethod
+    def of(cls, row: _ItemRow) -> Self:
+        """Return the key of the item that a row belongs to."""
+        return cls(row["tenant_id"], row["source_key"])
 
 
 def post_key(chat_id: int, message_id: int) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, RowMapping
 
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import DONE_NOTE
 from chatai_assets.storage import dead_letters
@@ -102,8 +103,8 @@ def _check_ids(connection: Connection, ids: Sequence[int]) -> None:
 def _replay_some(connection: Connection, letters: Sequence[RowMapping], report: ReplayResult, now: float) -> None:
     for stage in sorted({letter["stage"] for letter in letters}):
         mine = [letter for letter in letters if letter["stage"] == stage]
-        rows = work.rows_of(connection, stage, [(letter["tenant_id"], letter["source"]) for letter in mine])
-        verdicts = [(letter, *_verdict(letter, rows.get((letter["tenant_id"], letter["source"])))) for letter in mine]
+        rows = work.rows_of(connection, stage, [_item(letter) for letter in mine])
+        verdicts = [(letter, *_verdict(letter, rows.get(_item(letter)))) for letter in mine]
         for letter, outcome, _ in verdicts:
             report.note(letter["error_class"], outcome)
         if not report.dry_run:
@@ -111,6 +112,10 @@ def _replay_some(connection: Connection, letters: Sequence[RowMapping], report: 
             for letter, _, note in verdicts:
                 if note:
                     dead_letters.resolve(connection, [letter["id"]], note)
+
+
+def _item(letter: RowMapping) -> ItemKey:
+    return ItemKey(letter["tenant_id"], letter["source"])
 
 
 def _verdict(letter: RowMapping, row: RowMapping | None) -> tuple[Outcome, str | None]:
@@ -125,6 +130,6 @@ def _verdict(letter: RowMapping, row: RowMapping | None) -> tuple[Outcome, str |
 
 
 def _open_again(connection: Connection, stage: Stage, letters: Sequence[RowMapping], now: float) -> None:
-    keys = [(letter["tenant_id"], letter["source"]) for letter in letters]
+    keys = [_item(letter) for letter in letters]
     work.requeue(connection, stage, keys, now=now)
     content.reset_failed(connection, keys)

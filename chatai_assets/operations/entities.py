@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from chatai_assets.domain.entities.resolution import EntityKey, resolved, shown, split_off
 from chatai_assets.domain.extraction import KINDS
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.text.spelling import plain_form
 from chatai_assets.storage import entity_overrides as overrides
 from chatai_assets.storage import work_queue as work
@@ -124,7 +125,7 @@ def _propagate_some(records: Records, now: float) -> int | None:
             return None
         tenant_id, named = override["tenant_id"], (override["kind"], override["form"])
         keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"], ITEMS_AT_ONCE)
-        work.requeue(connection, "link", [(tenant_id, key) for key in keys], now=now)
+        work.requeue(connection, "link", [ItemKey(tenant_id, key) for key in keys], now=now)
         overrides.told(connection, override, keys[-1] if len(keys) == ITEMS_AT_ONCE else None)
     return len(keys)
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.domain.errors import Outage
 from chatai_assets.domain.graph.changes import EDGE_TYPES
-from chatai_assets.domain.ids import stream_of
+from chatai_assets.domain.ids import ItemKey, stream_of
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.operations.status import ItemNotFound, resolve_item
 from chatai_assets.pipeline.projections.recovery import probe_graph, probe_vectors, with_rebuild
@@ -31,7 +31,6 @@ from chatai_assets.storage.engine import Records
 from chatai_assets.storage.erasure import Erased, erase
 from chatai_assets.storage.projection_ledger import Projection, confirm_generation
 from chatai_assets.storage.tombstones import PendingErasures
-from chatai_assets.storage.work_queue import Key
 
 ITEMS = 1_000
 """Items of one transaction."""
@@ -47,7 +46,7 @@ class ForgetResult:
         waiting: why the stores still hold it; None once they do not.
     """
 
-    key: Key
+    key: ItemKey
     again: bool
     erased: Counter[str] = field(default_factory=Counter)
     waiting: str | None = None
@@ -84,7 +83,7 @@ def erase_from_store(
             connection, stream_of(source_key), [key], "forgotten", now=clock(), until=None
         )
         if not there:
-            tombstones.write_tombstones(connection, key[0], [source_key], now=clock())
+            tombstones.write_tombstones(connection, key.tenant_id, [source_key], now=clock())
         going = tombstones.pending_erasure_of(connection, [key])
     with stores.records.begin() as connection:
         erased = erase(connection, going, now=clock(), let_go=False)
@@ -93,7 +92,9 @@ def erase_from_store(
     return ForgetResult(key, again=not there, erased=+erased.counts)
 
 
-def finish(stores: Stores, keys: list[Key] | None = None, *, clock: Callable[[], float] = time.time) -> Counter[str]:
+def finish(
+    stores: Stores, keys: list[ItemKey] | None = None, *, clock: Callable[[], float] = time.time
+) -> Counter[str]:
     """Have the stores let go of items that are leaving; return what went.
 
     Args:
@@ -121,7 +122,7 @@ def has_pending_erasures(records: Records) -> bool:
         return bool(tombstones.pending_erasures(connection, 1))
 
 
-def _item(records: Records, source_key: str, tenant_id: str | None) -> Key:
+def _item(records: Records, source_key: str, tenant_id: str | None) -> ItemKey:
     """Return the key of an item that is there, or of one that was."""
     try:
         return resolve_item(records, source_key, tenant_id)[1]
@@ -129,9 +130,9 @@ def _item(records: Records, source_key: str, tenant_id: str | None) -> Key:
         with records.reading() as connection:
             tenants = tombstones.tenants_of_tombstones(connection, source_key)
         if tenant_id is None and len(tenants) == 1:
-            return tenants[0], source_key
+            return ItemKey(tenants[0], source_key)
         if tenant_id is not None and tenant_id in tenants:
-            return tenant_id, source_key
+            return ItemKey(tenant_id, source_key)
         raise
 
 

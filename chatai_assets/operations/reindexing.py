@@ -1,9 +1,9 @@
-"""Letting another model serve: a second index is filled beside the first, compared with it, and takes its place.
+"""Switching to another embedding model: build a second index beside the first, compare the two, promote the new one.
 
-Everything stands in the record store, so whoever is killed is gone on from: which index is filled, what of each item is
-done, and which one serves. That changes in one transaction, which finds nothing left to fill; whoever was writing to
-the other index commits nothing (``storage.vector_indexes.require_state``) and does it again in this one. The old index is kept for a
-way back, which is filling it with what came since.
+All progress is stored in the database, so an interrupted reindex resumes: which index is being built, which items are
+done, and which index is active. The switch is one transaction that finds nothing left to build. A worker that was
+writing to the other index meanwhile commits nothing (``storage.vector_indexes.require_state``) and repeats its batch in
+the new one. The old index stays on standby for a rollback, which is a backfill of what has arrived since.
 """
 
 from __future__ import annotations

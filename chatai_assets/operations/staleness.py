@@ -124,7 +124,7 @@ def redo_stale(
                 keys = stale.some_stale(connection, stream, stage, current, min(ITEMS, limit - done))
                 for key in keys:
                     work.redo(connection, key, stage, now=clock())
-                    dead_letters.resolve_items(connection, key[0], [key[1]], REDO_NOTE, stages=again)
+                    dead_letters.resolve_items(connection, key.tenant_id, [key.source_key], REDO_NOTE, stages=again)
             if not keys:
                 break
             done += len(keys)

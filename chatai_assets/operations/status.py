@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.domain.ids import STREAMS, Stream, hour_of, stream_of
+from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, hour_of, stream_of
 from chatai_assets.domain.stages import Stage
 from chatai_assets.operations.outages import told_outages
 from chatai_assets.pipeline.projections.recovery import is_lost, probe_graph, probe_vectors
@@ -23,7 +23,6 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.vector_indexes import Index
-from chatai_assets.storage.work_queue import Key
 
 CATCH_UP = "chatai process"
 """In the UI it is a backfill: asset, Materialize, the hours that are behind."""
@@ -107,7 +106,7 @@ def cost_report(records: Records, days: int, tenant_id: str | None, now: float) 
     return {"costs": rows, "total": total(rows), "kept_answers": kept}
 
 
-def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stream, Key]:
+def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stream, ItemKey]:
     """Return the stream and key of an item.
 
     Args:
@@ -129,14 +128,14 @@ def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tu
         if gone := _gone(records, source_key, tenant_id):
             raise ItemNotFound(f"{source_key} {gone}: nothing is left of it but a tombstone.")
         raise ItemNotFound(f"There is no {source_key}: `chatai status` shows what there is.")
-    return stream, (tenant_id, source_key)
+    return stream, ItemKey(tenant_id, source_key)
 
 
 def _gone(records: Records, source_key: str, tenant_id: str | None) -> str:
     """Return how an item left, "" if it never came."""
     with records.reading() as connection:
         for tenant in [tenant_id] if tenant_id else tombstones.tenants_of_tombstones(connection, source_key):
-            if stone := tombstones.tombstone_of(connection, (tenant, source_key)):
+            if stone := tombstones.tombstone_of(connection, ItemKey(tenant, source_key)):
                 return "was forgotten" if stone["reason"] == "forgotten" else "expired"
     return ""
 
@@ -175,7 +174,7 @@ def redo(
     tenant_id: str | None = None,
     stage: Stage = "parse",
     clock: Callable[[], float] = time.time,
-) -> tuple[Stream, Key, str]:
+) -> tuple[Stream, ItemKey, str]:
     """Make one item pending again from a stage on and close its dead letters of there; return stream, key and hour.
 
     Raises:
@@ -187,5 +186,5 @@ def redo(
         if hour is None:
             raise ItemNotFound(f"{source_key} has not come to the stage {stage!r} yet: redo it from an earlier one.")
         again = (stage, *work.DOWNSTREAM[stage])
-        dead_letters.resolve_items(connection, key[0], [source_key], REDO_NOTE, stages=again)
+        dead_letters.resolve_items(connection, key.tenant_id, [source_key], REDO_NOTE, stages=again)
     return stream, key, hour

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, OpenBreaker, clock_time, name_of
 from chatai_assets.domain.errors import Outage, StoreUnavailable, error_code
-from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.ids import STREAMS, ItemKey, Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
 from chatai_assets.operations.outages import dependency_of, open_breaker, open_breaker_for, record_success, waiting_for
@@ -28,7 +28,6 @@ from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.work_queue import Key
 
 BUDGET_SHARE = 4
 """Of its deadline a stage begins batches in the first quarter only: a large share of work is no hang."""
@@ -142,7 +141,7 @@ def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -
 
 
 def scope_of(
-    settings: Settings, stream: Stream, stage: Stage, hour: str, run_id: str, only: Key | None = None
+    settings: Settings, stream: Stream, stage: Stage, hour: str, run_id: str, only: ItemKey | None = None
 ) -> StageRunConfig:
     """Return what a stage of a run works on, within the limits of the settings."""
     limits = settings.limits(stream)

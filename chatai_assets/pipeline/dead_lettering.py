@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.domain.errors import ChatAIError, MassFailure, ProcessKilled
-from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.telegram.post import url_of_key
 from chatai_assets.observability import DEAD_LETTER, log
@@ -18,7 +18,6 @@ from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.leases import POISON_AFTER
-from chatai_assets.storage.work_queue import Key
 
 SHOWN_FINGERPRINT = 12
 """Hex digits of a stage's fingerprint: enough to tell models and prompts apart."""
@@ -43,7 +42,7 @@ def build_dead_letters(
     stage: Stage,
     run_id: str,
     code: str,
-    failed: Mapping[Key, tuple[RowMapping, ChatAIError, str | None]],
+    failed: Mapping[ItemKey, tuple[RowMapping, ChatAIError, str | None]],
 ) -> list[dict[str, Any]]:
     """Return dead letters as ``dead_letters.bury`` takes them.
 
@@ -54,25 +53,25 @@ def build_dead_letters(
     labels = content.content_hashes_and_urls(connection, stream, failed.keys())
     return [
         {
-            "tenant_id": key[0],
+            "tenant_id": key.tenant_id,
             "queue_name": stream,
             "job_name": stage,
-            "job_id": f"{key[1]}@{row['seq']}",
-            "job_data": {"source": key[1], "seq": row["seq"], "hour": row["hour"], "run_id": run_id},
-            "source_key": key[1],
+            "job_id": f"{key.source_key}@{row['seq']}",
+            "job_data": {"source": key.source_key, "seq": row["seq"], "hour": row["hour"], "run_id": run_id},
+            "source_key": key.source_key,
             "error_class": error.failure_class,
             "error_message": str(error),
             "error_stack": stack,
             "attempts": max(row["attempts"] + 1, row["losses"]),
             "input_fingerprint": labels[key][0] if key in labels else None,
             "code_version": code,
-            "url": (labels[key][1] if key in labels else None) or url_of_key(key[1]),
+            "url": (labels[key][1] if key in labels else None) or url_of_key(key.source_key),
         }
         for key, (row, error, stack) in failed.items()
     ]
 
 
-def not_yet_recorded(records: Records, stage: Stage, failures: Mapping[Key, ChatAIError]) -> list[ChatAIError]:
+def not_yet_recorded(records: Records, stage: Stage, failures: Mapping[ItemKey, ChatAIError]) -> list[ChatAIError]:
     """Return the failures that no open letter tells of: a replay that fails again is no flood."""
     if not failures:
         return []
@@ -81,7 +80,7 @@ def not_yet_recorded(records: Records, stage: Stage, failures: Mapping[Key, Chat
     return [error for key, error in failures.items() if (*key, error.failure_class) not in known]
 
 
-def log_failures(stage: Stage, run_id: str, failed: Mapping[Key, ChatAIError]) -> None:
+def log_failures(stage: Stage, run_id: str, failed: Mapping[ItemKey, ChatAIError]) -> None:
     """Write a line for each item that was given up."""
     for (tenant_id, source_key), error in failed.items():
         log.warning(
@@ -99,7 +98,7 @@ MAX_POISON_ITEMS_AN_HOUR = 10
 HOUR_S = 3_600
 
 
-def poison_items(records: Records, owner: str, stage: Stage, now: float) -> dict[Key, ProcessKilled]:
+def poison_items(records: Records, owner: str, stage: Stage, now: float) -> dict[ItemKey, ProcessKilled]:
     """Return the items of a claim that must not be worked on again, for their processes were lost too often.
 
     Args:
@@ -118,4 +117,4 @@ def poison_items(records: Records, owner: str, stage: Stage, now: float) -> dict
             f"{lately} items in an hour seem to kill their process: something else ends the processes of this stage, "
             "too little memory perhaps, so no more are given up."
         )
-    return {(row["tenant_id"], row["source_key"]): ProcessKilled(row["losses"]) for row in suspects}
+    return {ItemKey.of(row): ProcessKilled(row["losses"]) for row in suspects}

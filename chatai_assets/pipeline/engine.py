@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, TransientError
-from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.retry import check_mass_failure, item_backoff_s
 from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
@@ -37,7 +37,6 @@ from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.heartbeat import heartbeat
-from chatai_assets.storage.work_queue import Key
 
 PREVIEW_ROWS = 10
 DONE_NOTE = "the stage succeeded later"
@@ -68,7 +67,7 @@ class StageRunConfig:
     lease_s: float = 60.0
     max_attempts: int = 5
     budget_s: float = math.inf
-    only: Key | None = None
+    only: ItemKey | None = None
     probing: bool = False
     clock: Callable[[], float] = time.time
 
@@ -128,11 +127,11 @@ class BatchResult:
         unchanged: items whose result was already there.
     """
 
-    write: Callable[[Connection, set[Key]], None]
-    failures: dict[Key, ChatAIError] = field(default_factory=dict)
-    tracebacks: dict[Key, str] = field(default_factory=dict)
+    write: Callable[[Connection, set[ItemKey]], None]
+    failures: dict[ItemKey, ChatAIError] = field(default_factory=dict)
+    tracebacks: dict[ItemKey, str] = field(default_factory=dict)
     enqueue: Sequence[Stage] = ()
-    requeue: dict[Stage, list[Key]] = field(default_factory=dict)
+    requeue: dict[Stage, list[ItemKey]] = field(default_factory=dict)
     unchanged: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     preview: list[dict[str, Any]] = field(default_factory=list)
@@ -161,7 +160,7 @@ class StageHandler(Protocol):
         """Stages that are done, or done again, for an item without what failed here for good."""
         ...
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Write what failing for good means to the items themselves (a document's status, what an earlier one said)."""
         ...
 
@@ -263,7 +262,7 @@ def _commit(
     with records.begin() as connection:
         held = claims.still_owned(connection, owner)
         work_rows = content.claimed_work(connection, owner) if result.failures else ()
-        rows = {(row["tenant_id"], row["source_key"]): row for row in work_rows}
+        rows = {ItemKey.of(row): row for row in work_rows}
         failed, retried = _sort_failures(scope, result, held, rows)
         _reschedule(connection, owner, result, retried, now)
         result.write(connection, held - result.failures.keys())
@@ -290,7 +289,7 @@ def _commit(
 
 
 def _reschedule(
-    connection: Connection, owner: str, result: BatchResult, retried: Mapping[Key, tuple[str, float]], now: float
+    connection: Connection, owner: str, result: BatchResult, retried: Mapping[ItemKey, tuple[str, float]], now: float
 ) -> None:
     """Leave items to a later batch; those that were not even tried have used up no attempt."""
     later = {key: (key, name, now + delay) for key, (name, delay) in retried.items()}
@@ -304,7 +303,7 @@ def _counts_as_attempt(error: ChatAIError) -> bool:
 
 
 def _invalidate_projections(
-    connection: Connection, owner: str, stage_work: StageHandler, failed: Mapping[Key, ChatAIError], now: float
+    connection: Connection, owner: str, stage_work: StageHandler, failed: Mapping[ItemKey, ChatAIError], now: float
 ) -> None:
     """Have the projections let go of what a failed item does not say now, whichever revision they hold of it."""
     if not failed:
@@ -317,17 +316,17 @@ def _invalidate_projections(
             _requeue_stage(connection, owner, stage, stale, now)
 
 
-def _requeue_stage(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key], now: float) -> None:
+def _requeue_stage(connection: Connection, owner: str, stage: Stage, keys: Sequence[ItemKey], now: float) -> None:
     work.enqueue(connection, owner, (stage,), now=now, keys=keys)
     work.requeue(connection, stage, keys, now=now)
 
 
 def _sort_failures(
-    scope: StageRunConfig, result: BatchResult, held: set[Key], rows: Mapping[Key, Any]
-) -> tuple[dict[Key, ChatAIError], dict[Key, tuple[str, float]]]:
+    scope: StageRunConfig, result: BatchResult, held: set[ItemKey], rows: Mapping[ItemKey, Any]
+) -> tuple[dict[ItemKey, ChatAIError], dict[ItemKey, tuple[str, float]]]:
     """Return the items that failed for good, and those to try again with class and delay."""
-    failed: dict[Key, ChatAIError] = {}
-    retried: dict[Key, tuple[str, float]] = {}
+    failed: dict[ItemKey, ChatAIError] = {}
+    retried: dict[ItemKey, tuple[str, float]] = {}
     for key, error in result.failures.items():
         if key not in held:
             continue
@@ -348,8 +347,8 @@ def _stats_row(
     stage: Stage,
     done: int,
     result: BatchResult,
-    failed: Mapping[Key, ChatAIError],
-    retried: Mapping[Key, Any],
+    failed: Mapping[ItemKey, ChatAIError],
+    retried: Mapping[ItemKey, Any],
     now: float,
     seconds: float,
 ) -> dict[str, Any]:
@@ -372,15 +371,17 @@ def _add_to(
     lost: int,
     done: int,
     result: BatchResult,
-    failed: Mapping[Key, ChatAIError],
-    retried: Mapping[Key, tuple[str, float]],
+    failed: Mapping[ItemKey, ChatAIError],
+    retried: Mapping[ItemKey, tuple[str, float]],
 ) -> None:
     report.done += done
     report.unchanged += result.unchanged
     report.failed.update(error.failure_class for error in failed.values())
     report.retried.update(name for name, _ in retried.values())
     report.lost += lost
-    report.paused |= {key[0]: str(error) for key, error in result.failures.items() if isinstance(error, BudgetExceeded)}
+    report.paused |= {
+        key.tenant_id: str(error) for key, error in result.failures.items() if isinstance(error, BudgetExceeded)
+    }
     report.counts.update(result.counts)
     report.preview.extend(result.preview[: PREVIEW_ROWS - len(report.preview)])
     if lost:

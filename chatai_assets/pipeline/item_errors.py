@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from chatai_assets.domain.documents import sentence
 from chatai_assets.domain.errors import ChatAIError, Outage, UnexpectedFailure, UnreadableDocument
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.pipeline.engine import BatchResult
 from chatai_assets.storage import items as content
-from chatai_assets.storage.work_queue import Key
 
 T = TypeVar("T")
 Question = TypeVar("Question")
@@ -29,7 +29,7 @@ UNFORESEEN = (
 """What code raises that meets an input it was not made for; a signal, an exit or a full memory is none of these."""
 
 
-def attempt(compute: Callable[[], T], key: Key, result: BatchResult) -> T | None:
+def attempt(compute: Callable[[], T], key: ItemKey, result: BatchResult) -> T | None:
     """Compute one item; what goes wrong becomes its failure and leaves its neighbours alone.
 
     Raises:
@@ -69,7 +69,7 @@ def _answer(ask: Callable[[Sequence[Question]], Sequence[T | ChatAIError]], ques
         return error
 
 
-def note_failure(error: Exception, key: Key, result: BatchResult) -> None:
+def note_failure(error: Exception, key: ItemKey, result: BatchResult) -> None:
     """Record what befell an item; an ``Outage`` is raised, since it befalls them all."""
     if isinstance(error, Outage):
         raise error
@@ -85,7 +85,7 @@ INTERNAL = "internal"
 """Code of failures that are not the file's."""
 
 
-def fail_documents(connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+def fail_documents(connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
     """Set status ``failed`` with a stable code and a sentence in Russian and English."""
     rows = []
     for (tenant_id, source_key), error in failures.items():

@@ -14,6 +14,7 @@ from chatai_assets.domain.search.sparse import query_terms
 from chatai_assets.pipeline.projections.vector_indexes import MOVES, Indexes, OpenIndex, check_model
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
+from chatai_assets.storage.items import ChunkKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,9 @@ def meanings(index: OpenIndex, questions: Sequence[tuple[str, str]]) -> list[Vec
     return [answer for answer in answers if not isinstance(answer, ChatAIError)]
 
 
-def _place(hit: Hit) -> tuple[str, str, str, int]:
+def _place(hit: Hit) -> ChunkKey:
     payload = hit.payload
-    return payload["tenant_id"], payload["source"], payload["part"], payload["ordinal"]
+    return ChunkKey(payload["tenant_id"], payload["source"], payload["part"], payload["ordinal"])
 
 
 def _found(hit: Hit, text: str) -> Found:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, delete, func, select, tuple_, update
 
-from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.storage.schema.tables import work, worker_dlq
 from chatai_assets.storage.sql import insert_into
@@ -97,7 +97,7 @@ class DeadLetterFilter:
     stream: Stream | None = None
     stage: Stage | None = None
     error_class: str | None = None
-    item: tuple[str, str] | None = None
+    item: ItemKey | None = None
     since: float | None = None
     resolved: bool | None = False
     announced: bool | None = None
@@ -203,7 +203,7 @@ def mark_announced(connection: Connection, told: Sequence[RowMapping]) -> None:
     )
 
 
-def open_failures(connection: Connection, stage: Stage, keys: Collection[tuple[str, str]]) -> set[tuple[str, str, str]]:
+def open_failures(connection: Connection, stage: Stage, keys: Collection[ItemKey]) -> set[tuple[str, str, str]]:
     """Return tenant, source key and error class of the open dead letters that some items have of a stage."""
     letter = worker_dlq.c
     rows = connection.execute(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
-from chatai_assets.storage.items import ChunkKey, Rows, claimed_by
+from chatai_assets.storage.items import ChunkKey, Rows, TextKey, claimed_by
 from chatai_assets.storage.schema.tables import chunks, vectors, work
 from chatai_assets.storage.sql import json_values_table, upsert
 
@@ -32,14 +32,14 @@ def keep_vectors(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> N
     upsert(connection, vectors, in_order, update=())
 
 
-def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[tuple[str, str], Any]:
+def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[TextKey, Any]:
     """Return (tenant, text hash) -> vector row for the chunks of a claim."""
     statement = (
         claimed_by(chunks, vectors, owner=owner)
         .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
         .where(vectors.c.model == model)
     )
-    return {(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
+    return {TextKey(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
 
 
 def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model: str) -> dict[ChunkKey, Any]:
@@ -66,14 +66,14 @@ def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model:
         .join(chunks, is_listed)
         .join(vectors, and_(same, vectors.c.model == model))
     )
-    return {(row[0], row[1], row[2], row[3]): row for row in connection.execute(statement)}
+    return {ChunkKey(row[0], row[1], row[2], row[3]): row for row in connection.execute(statement)}
 
 
-def embedded_texts(connection: Connection, owner: str, model: str) -> set[tuple[str, str]]:
+def embedded_texts(connection: Connection, owner: str, model: str) -> set[TextKey]:
     """Return (tenant, text hash) of the chunks of a claim for which a vector is kept."""
     statement = (
         claimed_by(chunks, vectors.c.tenant_id, vectors.c.text_hash, owner=owner)
         .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
         .where(vectors.c.model == model)
     )
-    return {(tenant_id, text_hash) for tenant_id, text_hash in connection.execute(statement)}
+    return {TextKey(tenant_id, text_hash) for tenant_id, text_hash in connection.execute(statement)}

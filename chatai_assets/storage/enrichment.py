@@ -7,19 +7,18 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
 
-from chatai_assets.domain.ids import canonical_json, digest
+from chatai_assets.domain.ids import ItemKey, canonical_json, digest
 from chatai_assets.domain.ocr import OcrResult
 from chatai_assets.domain.tagging import tags_hash
 from chatai_assets.storage.items import Rows, claimed_by, claimed_keys
 from chatai_assets.storage.schema.tables import entities, post_enrichment, relations, work
 from chatai_assets.storage.sql import upsert
-from chatai_assets.storage.work_queue import Key
 
 TAGS = "tags"
 OCR = "ocr"
 
 
-def tags_of_owner(connection: Connection, owner: str) -> dict[Key, tuple[str, tuple[str, ...]]]:
+def tags_of_owner(connection: Connection, owner: str) -> dict[ItemKey, tuple[str, tuple[str, ...]]]:
     """Return item -> (content hash, tags) of the items of a claim that have tags."""
     table = post_enrichment.c
     statement = (
@@ -28,7 +27,7 @@ def tags_of_owner(connection: Connection, owner: str) -> dict[Key, tuple[str, tu
         .where(work.c.owner == owner, table.kind == TAGS)
     )
     rows = connection.execute(statement)
-    return {(tenant, key): (content_hash, tuple(value["tags"])) for tenant, key, content_hash, value in rows}
+    return {ItemKey(tenant, key): (content_hash, tuple(value["tags"])) for tenant, key, content_hash, value in rows}
 
 
 def write_tags(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -36,13 +35,18 @@ def write_tags(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
     upsert(connection, post_enrichment, [{**row, "kind": TAGS} for row in rows])
 
 
-def change_tags(connection: Connection, tags: Mapping[Key, Sequence[str]]) -> None:
+def change_tags(connection: Connection, tags: Mapping[ItemKey, Sequence[str]]) -> None:
     """Let items that have tags have these, found by the same model; no row stays of those that have none."""
     if not tags:
         return
     forget_tags(connection, [key for key, words in tags.items() if not words])
     changed = [
-        {"of_tenant": key[0], "of_post": key[1], "new_hash": tags_hash(words), "new_value": {"tags": list(words)}}
+        {
+            "of_tenant": key.tenant_id,
+            "of_post": key.source_key,
+            "new_hash": tags_hash(words),
+            "new_value": {"tags": list(words)},
+        }
         for key, words in tags.items()
         if words
     ]
@@ -53,53 +57,54 @@ def change_tags(connection: Connection, tags: Mapping[Key, Sequence[str]]) -> No
         connection.execute(news.where(*mine), changed)
 
 
-def forget_tags(connection: Connection, keys: Collection[Key]) -> None:
+def forget_tags(connection: Connection, keys: Collection[ItemKey]) -> None:
     """Let items have no tags."""
     _forget(connection, keys, TAGS)
 
 
-def write_recognition(connection: Connection, recognised: Mapping[Key, OcrResult], *, now: float) -> None:
+def write_recognition(connection: Connection, recognised: Mapping[ItemKey, OcrResult], *, now: float) -> None:
     """Write how the text of items was recognised, where it is not what is written already."""
     table = post_enrichment.c
     mine = (tuple_(table.tenant_id, table.post_id).in_(recognised), table.kind == OCR)
     stored = connection.execute(select(table.tenant_id, table.post_id, table.content_hash).where(*mine))
-    written = {(tenant_id, key): content_hash for tenant_id, key, content_hash in stored}
+    written = {ItemKey(tenant_id, key): content_hash for tenant_id, key, content_hash in stored}
+    hashes = {key: digest(canonical_json(recognition.told)) for key, recognition in recognised.items()}
     rows = [
         {
-            "tenant_id": key[0],
-            "post_id": key[1],
+            "tenant_id": key.tenant_id,
+            "post_id": key.source_key,
             "kind": OCR,
-            "content_hash": digest(canonical_json(recognition.told)),
+            "content_hash": hashes[key],
             "value": recognition.told,
             "model": recognition.engine,
             "written_at": now,
         }
         for key, recognition in recognised.items()
+        if written.get(key) != hashes[key]
     ]
-    news = [row for row in rows if written.get((row["tenant_id"], row["post_id"])) != row["content_hash"]]
-    upsert(connection, post_enrichment, news)
+    upsert(connection, post_enrichment, rows)
 
 
-def forget_recognition(connection: Connection, keys: Collection[Key]) -> None:
+def forget_recognition(connection: Connection, keys: Collection[ItemKey]) -> None:
     """Let the text of items be recognised by nobody."""
     _forget(connection, keys, OCR)
 
 
-def recognition_of_item(connection: Connection, key: Key) -> dict[str, Any] | None:
+def recognition_of_item(connection: Connection, key: ItemKey) -> dict[str, Any] | None:
     """Return how the text of one item was recognised (``domain.ocr.OcrResult.told``); None if it was not."""
     table = post_enrichment.c
-    mine = (table.tenant_id == key[0], table.post_id == key[1], table.kind == OCR)
+    mine = (table.tenant_id == key.tenant_id, table.post_id == key.source_key, table.kind == OCR)
     value: dict[str, Any] | None = connection.execute(select(table.value).where(*mine)).scalar()
     return value
 
 
-def _forget(connection: Connection, keys: Collection[Key], kind: str) -> None:
+def _forget(connection: Connection, keys: Collection[ItemKey], kind: str) -> None:
     table = post_enrichment.c
     mine = (tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == kind)
     connection.execute(delete(post_enrichment).where(*mine))
 
 
-def forget_facts(connection: Connection, keys: Collection[Key]) -> None:
+def forget_facts(connection: Connection, keys: Collection[ItemKey]) -> None:
     """Let items have no entities and no relations."""
     for table in (entities, relations):
         connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
@@ -122,15 +127,17 @@ def facts_of_owner(connection: Connection, owner: str) -> tuple[Rows, Rows]:
     return connection.execute(names).mappings().all(), connection.execute(ties).mappings().all()
 
 
-def tags_of_item(connection: Connection, key: Key) -> tuple[str, ...]:
+def tags_of_item(connection: Connection, key: ItemKey) -> tuple[str, ...]:
     """Return the tags of one item."""
     table = post_enrichment.c
-    statement = select(table.value).where(table.tenant_id == key[0], table.post_id == key[1], table.kind == TAGS)
+    statement = select(table.value).where(
+        table.tenant_id == key.tenant_id, table.post_id == key.source_key, table.kind == TAGS
+    )
     value = connection.execute(statement).scalar()
     return tuple(value["tags"]) if value else ()
 
 
-def entities_of_item(connection: Connection, key: Key) -> Rows:
+def entities_of_item(connection: Connection, key: ItemKey) -> Rows:
     """Return the entities of one item: ``ordinal kind form name``."""
-    mine = and_(entities.c.tenant_id == key[0], entities.c.source_key == key[1])
+    mine = and_(entities.c.tenant_id == key.tenant_id, entities.c.source_key == key.source_key)
     return connection.execute(select(entities).where(mine).order_by(*entities.primary_key.columns)).mappings().all()

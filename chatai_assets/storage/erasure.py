@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Table, and_, delete, exists, literal_column, select, tuple_
 
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage import tombstones
-from chatai_assets.storage.items import TEXTS
+from chatai_assets.storage.items import TEXTS, TextKey
 from chatai_assets.storage.llm_responses import forget_results, forget_unused
 from chatai_assets.storage.schema.tables import (
     chunks,
@@ -30,15 +32,18 @@ from chatai_assets.storage.schema.tables import (
 )
 from chatai_assets.storage.sql import advisory_lock, advisory_lock_shared, batched
 from chatai_assets.storage.tombstones import PendingErasures
-from chatai_assets.storage.web_pages import CRAWL, PageKey, page_place
-from chatai_assets.storage.work_queue import Key
+from chatai_assets.storage.web_pages import CRAWL, PageKey
 
 BLOBS = "blobs"
 """Whoever removes bytes excludes others from it: an arrival that comes meanwhile might count on them."""
 OF_ITEMS = (chunks, entities, relations, inbox, posts, documents, post_enrichment)
 
-Text = tuple[str, str]
-"""Tenant and hash of a text."""
+
+class PartKey(NamedTuple):
+    """Which linked page of a tenant, as ``part`` of the chunks that come from it."""
+
+    tenant_id: str
+    part: str
 
 
 @dataclass(slots=True)
@@ -51,7 +56,7 @@ class Erased:
         blobs: sha256 of bytes that nobody has any more.
     """
 
-    keys: list[Key] = field(default_factory=list)
+    keys: list[ItemKey] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     blobs: list[str] = field(default_factory=list)
 
@@ -67,7 +72,7 @@ def erase(connection: Connection, items: PendingErasures, *, now: float, let_go:
     """
     tombstones.lock_inboxes(connection, items)
     erased = Erased(tombstones.still_pending(connection, items))
-    texts: set[Text] = set()
+    texts: set[TextKey] = set()
     places: dict[PageKey, str | None] = {}
     hashes: set[str] = set()
     for keys in batched(erased.keys):
@@ -79,7 +84,7 @@ def erase(connection: Connection, items: PendingErasures, *, now: float, let_go:
         if let_go:
             erased.counts += _erase_rows(connection, keys, (index_ledger,))
             tombstones.set_erased(connection, keys, now)
-    parts = {(place[0], part) for place, part in places.items() if part}
+    parts = {PartKey(place.tenant_id, part) for place, part in places.items() if part}
     erased.counts["pages"] += _erase_pages(connection, places, _used_parts(connection, parts, texts))
     erased.blobs = _unused_blobs(connection, hashes)
     erased.counts["blobs"] += len(erased.blobs)
@@ -92,7 +97,7 @@ def forget_posts(connection: Connection, tenant_id: str, source_keys: Sequence[s
 
     The stores let go of them later. Of posts that never came a tombstone is left as well: news may overtake them.
     """
-    keys = [(tenant_id, key) for key in dict.fromkeys(source_keys)]
+    keys = [ItemKey(tenant_id, key) for key in dict.fromkeys(source_keys)]
     tombstones.lock_inbox(connection, tenant_id, "post")
     there = tombstones.mark_for_erasure(connection, "posts", keys, "forgotten", now=now, until=None)
     going = tombstones.pending_erasure_of(connection, keys)
@@ -108,7 +113,7 @@ def keep_blobs(connection: Connection) -> None:
     advisory_lock_shared(connection, BLOBS)
 
 
-def erase_vectors(connection: Connection, texts: Collection[Text]) -> int:
+def erase_vectors(connection: Connection, texts: Collection[TextKey]) -> int:
     """Delete the vectors of those texts that no chunk has; return how many those were."""
     if not texts:
         return 0
@@ -121,7 +126,7 @@ def erase_vectors(connection: Connection, texts: Collection[Text]) -> int:
     return gone
 
 
-def _erase_rows(connection: Connection, keys: Sequence[Key], tables: Sequence[Table] = OF_ITEMS) -> Counter[str]:
+def _erase_rows(connection: Connection, keys: Sequence[ItemKey], tables: Sequence[Table] = OF_ITEMS) -> Counter[str]:
     """Delete what belongs to items alone; return table -> rows."""
     counts: Counter[str] = Counter()
     for table in tables:
@@ -131,36 +136,40 @@ def _erase_rows(connection: Connection, keys: Sequence[Key], tables: Sequence[Ta
     return counts
 
 
-def _texts(connection: Connection, keys: Sequence[Key]) -> set[Text]:
+def _texts(connection: Connection, keys: Sequence[ItemKey]) -> set[TextKey]:
     mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
     rows = connection.execute(select(chunks.c.tenant_id, chunks.c.text_hash).where(mine).distinct())
-    return {(tenant_id, text_hash) for tenant_id, text_hash in rows}
+    return {TextKey(tenant_id, text_hash) for tenant_id, text_hash in rows}
 
 
-def _pages(connection: Connection, keys: Sequence[Key]) -> dict[PageKey, str | None]:
+def _pages(connection: Connection, keys: Sequence[ItemKey]) -> dict[PageKey, str | None]:
     """Return which pages items link to -> the part that their chunks are, if they have text."""
     table = post_enrichment.c
     mine = and_(tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == CRAWL)
     rows = connection.execute(select(table.tenant_id, table.value).where(mine))
-    return {page_place(tenant_id, page["url"]): page["part"] for tenant_id, value in rows for page in value["pages"]}
+    return {
+        PageKey.of_url(tenant_id, page["url"]): page["part"] for tenant_id, value in rows for page in value["pages"]
+    }
 
 
-def _used_parts(connection: Connection, parts: Collection[Text], texts: Collection[Text]) -> set[Text]:
+def _used_parts(connection: Connection, parts: Collection[PartKey], texts: Collection[TextKey]) -> set[PartKey]:
     """Return which parts other items still have; they have texts in common, and texts are found by index."""
-    used: set[Text] = set()
+    used: set[PartKey] = set()
     for tenant_id, some in _by_tenant(texts) if parts else ():
         mine = (chunks.c.tenant_id == tenant_id, chunks.c.text_hash.in_(some), chunks.c.part != BODY)
-        used.update((tenant_id, part) for part in connection.execute(select(chunks.c.part).where(*mine)).scalars())
+        used.update(
+            PartKey(tenant_id, part) for part in connection.execute(select(chunks.c.part).where(*mine)).scalars()
+        )
     return used
 
 
-def _erase_pages(connection: Connection, places: dict[PageKey, str | None], used: Collection[Text]) -> int:
-    lonely = [place for place, part in places.items() if part is None or (place[0], part) not in used]
+def _erase_pages(connection: Connection, places: dict[PageKey, str | None], used: Collection[PartKey]) -> int:
+    lonely = [place for place, part in places.items() if part is None or (place.tenant_id, part) not in used]
     found = (tuple_(pages.c.tenant_id, pages.c.url_hash).in_(some) for some in batched(lonely))
     return sum(connection.execute(delete(pages).where(these)).rowcount for these in found)
 
 
-def _blobs(connection: Connection, keys: Sequence[Key]) -> set[str]:
+def _blobs(connection: Connection, keys: Sequence[ItemKey]) -> set[str]:
     mine = and_(tuple_(inbox.c.tenant_id, inbox.c.source_key).in_(keys), inbox.c.kind == "document")
     return set(connection.execute(select(inbox.c.content_hash).where(mine).distinct()).scalars())
 
@@ -196,7 +205,7 @@ def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Coun
     mine = (chunks.c.tenant_id == tenant_id, chunks.c.part != BODY)
     parts = set(connection.execute(select(chunks.c.part).where(*mine).distinct()).scalars())
     kept = connection.execute(select(pages.c.url_hash, pages.c.page_hash).where(pages.c.tenant_id == tenant_id))
-    lonely: dict[PageKey, str | None] = {(tenant_id, place): None for place, part in kept if part not in parts}
+    lonely: dict[PageKey, str | None] = {PageKey(tenant_id, place): None for place, part in kept if part not in parts}
     used = exists().where(chunks.c.tenant_id == vectors.c.tenant_id, chunks.c.text_hash == vectors.c.text_hash)
     gone = connection.execute(delete(vectors).where(vectors.c.tenant_id == tenant_id, ~used)).rowcount
     return Counter(
@@ -206,7 +215,7 @@ def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Coun
     )
 
 
-def _by_tenant(texts: Collection[Text]) -> Iterator[tuple[str, list[str]]]:
+def _by_tenant(texts: Collection[TextKey]) -> Iterator[tuple[str, list[str]]]:
     by_tenant: defaultdict[str, list[str]] = defaultdict(list)
     for tenant_id, text_hash in sorted(texts):
         by_tenant[tenant_id].append(text_hash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -21,18 +21,37 @@ from sqlalchemy import (
     update,
 )
 
-from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.text.chunking import BODY, PreviousChunks
 from chatai_assets.storage.schema.tables import chunks, documents, inbox, posts, work
 from chatai_assets.storage.sql import advisory_lock_shared
 
 Rows = Sequence[RowMapping]
-ChunkKey = tuple[str, str, str, int]
-"""Tenant, source key, part and ordinal: what names a chunk."""
 KEPT = {"error", "error_code"}
 """Columns that may be empty but are no result of parsing."""
 TEXTS = "texts of chunks"
 """Whoever removes vectors excludes others from it: a chunk that comes meanwhile might count on one of them."""
+
+
+class ChunkKey(NamedTuple):
+    """Which chunk of an item.
+
+    Attributes:
+        part: ``"body"``, or the hash of a linked page.
+        ordinal: 0-based position within the part.
+    """
+
+    tenant_id: str
+    source_key: str
+    part: str
+    ordinal: int
+
+
+class TextKey(NamedTuple):
+    """Which text of a tenant: what a vector belongs to."""
+
+    tenant_id: str
+    text_hash: str
 
 
 def items_table(stream: Stream) -> Table:
@@ -63,15 +82,15 @@ def claimed_work(connection: Connection, owner: str) -> Rows:
 
 
 def content_hashes_and_urls(
-    connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], tuple[str, str | None]]:
+    connection: Connection, stream: Stream, keys: Collection[ItemKey]
+) -> dict[ItemKey, tuple[str, str | None]]:
     """Return item -> hash of its content and, once it was parsed, its address."""
     if not keys:
         return {}
     table = items_table(stream)
     columns = (table.c.tenant_id, table.c.source_key, table.c.content_hash, table.c.url)
     found = connection.execute(select(*columns).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
-    return {(tenant_id, source_key): (content_hash, url) for tenant_id, source_key, content_hash, url in found}
+    return {ItemKey(tenant_id, source_key): (content_hash, url) for tenant_id, source_key, content_hash, url in found}
 
 
 def claimed_arrivals(connection: Connection, owner: str) -> Rows:
@@ -116,14 +135,14 @@ def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True
     return connection.execute(statement.order_by(*order)).mappings().all()
 
 
-def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[tuple[str, str], PreviousChunks]:
+def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[ItemKey, PreviousChunks]:
     """Return how the documents of a claim were cut before, those that were parsed by this code."""
     columns = (documents.c.tenant_id, documents.c.source_key, documents.c.text)
     texts = connection.execute(claimed_by(documents, *columns, owner=owner).where(documents.c.parsed_by == parsed_by))
-    found = {(tenant_id, source_key): text for tenant_id, source_key, text in texts}
-    spans: dict[tuple[str, str], list[tuple[int, int]]] = {key: [] for key in found}
+    found = {ItemKey(tenant_id, source_key): text for tenant_id, source_key, text in texts}
+    spans: dict[ItemKey, list[tuple[int, int]]] = {key: [] for key in found}
     for row in claimed_chunks(connection, owner, with_text=False, pages=False) if found else ():
-        if (key := (row["tenant_id"], row["source_key"])) in spans:
+        if (key := ItemKey.of(row)) in spans:
             spans[key].append((row["start"], row["end"]))
     return {key: PreviousChunks(text, spans[key]) for key, text in found.items()}
 
@@ -161,7 +180,7 @@ def reset_idle_documents(connection: Connection) -> int:
     return connection.execute(resting).rowcount
 
 
-def reset_failed(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+def reset_failed(connection: Connection, keys: Collection[ItemKey]) -> None:
     """Show failed documents as pending."""
     if keys:
         mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
@@ -169,7 +188,7 @@ def reset_failed(connection: Connection, keys: Collection[tuple[str, str]]) -> N
         connection.execute(waiting.values(status="pending", error=None, error_code=None))
 
 
-def clear_items(connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]) -> None:
+def clear_items(connection: Connection, stream: Stream, keys: Collection[ItemKey]) -> None:
     """Empty all columns of items that parsing fills."""
     table = items_table(stream)
     parsed = {column.name: None for column in table.c if column.nullable and column.name not in KEPT}
@@ -177,19 +196,17 @@ def clear_items(connection: Connection, stream: Stream, keys: Collection[tuple[s
     connection.execute(update(table).where(mine).values(**parsed, chunks_count=0))
 
 
-def arrival_moments(
-    connection: Connection, stream: Stream, keys: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], float]:
+def arrival_moments(connection: Connection, stream: Stream, keys: Collection[ItemKey]) -> dict[ItemKey, float]:
     """Return item -> when its latest revision arrived, in epoch seconds."""
     if not keys:
         return {}
     table = items_table(stream)
     mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
     rows = connection.execute(select(table.c.tenant_id, table.c.source_key, table.c.received_at).where(mine))
-    return {(tenant_id, source_key): received_at for tenant_id, source_key, received_at in rows}
+    return {ItemKey(tenant_id, source_key): received_at for tenant_id, source_key, received_at in rows}
 
 
-def reset_completed(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
+def reset_completed(connection: Connection, keys: Collection[ItemKey]) -> None:
     """Let documents that search finds no more be ``processing`` again, until they are indexed."""
     mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
     connection.execute(update(documents).where(mine, documents.c.status == "completed").values(status="processing"))
@@ -209,7 +226,7 @@ def texts_of_points(connection: Connection, keys: Sequence[ChunkKey]) -> dict[Ch
         return {}
     place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
     rows = connection.execute(select(*place, chunks.c.text).where(tuple_(*place).in_(keys)))
-    return {(row.tenant_id, row.source_key, row.part, row.ordinal): row.text for row in rows}
+    return {ChunkKey(row.tenant_id, row.source_key, row.part, row.ordinal): row.text for row in rows}
 
 
 def find_item(connection: Connection, stream: Stream, tenant_id: str, source_key: str) -> RowMapping | None:

@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_, update
 
-from chatai_assets.domain.ids import STREAMS, Stream, hour_of
+from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, hour_of
 from chatai_assets.domain.stages import ALL_STAGES, Stage
 from chatai_assets.storage.inbox import NEWEST_HOUR
 from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.schema.tables import documents, posts, work
 from chatai_assets.storage.sql import advisory_lock
-from chatai_assets.storage.work_queue import FREE, Key, is_due
+from chatai_assets.storage.work_queue import FREE, is_due
 
 ISOLATE_AFTER = 2
 """Lost claims after which an item is claimed by itself; after the first it comes in small groups."""
@@ -48,7 +48,7 @@ class Claim:
     now: float
     lease_until: float
     run_id: str
-    only: Key | None = None
+    only: ItemKey | None = None
 
 
 def claim(connection: Connection, wanted: Claim, is_running: Callable[[str], bool] = lambda _owner: False) -> int:
@@ -118,12 +118,12 @@ def _due(wanted: Claim, *columns: Any) -> Select[Any]:
     return statement
 
 
-def still_owned(connection: Connection, owner: str) -> set[Key]:
+def still_owned(connection: Connection, owner: str) -> set[ItemKey]:
     """Return the items that are still the owner's, and keep them so until the transaction ends."""
     rows = connection.execute(
         select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).order_by(work.c.seq).with_for_update()
     )
-    return {(tenant_id, source_key) for tenant_id, source_key in rows}
+    return {ItemKey(tenant_id, source_key) for tenant_id, source_key in rows}
 
 
 def renew(connection: Connection, owner: str, lease_until: float) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, select
 
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.storage.schema.tables import provider_result_uses, provider_results
 from chatai_assets.storage.sql import upsert
-from chatai_assets.storage.work_queue import Key
 
 AT_ONCE = 500
 """Fingerprints in one statement; SQLite takes 32,766 parameters, planners like fewer."""
@@ -38,7 +38,7 @@ def keep_results(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> N
     upsert(connection, provider_results, in_order, update=())
 
 
-def link_results(connection: Connection, uses: Iterable[tuple[Key, str]]) -> None:
+def link_results(connection: Connection, uses: Iterable[tuple[ItemKey, str]]) -> None:
     """Note which items use which answers: (item, fingerprint); a link that is there stays."""
     rows = [
         {"tenant_id": tenant_id, "source_key": source_key, "fingerprint": fingerprint}
@@ -47,7 +47,7 @@ def link_results(connection: Connection, uses: Iterable[tuple[Key, str]]) -> Non
     upsert(connection, provider_result_uses, rows, update=())
 
 
-def forget_results(connection: Connection, keys: Iterable[Key]) -> int:
+def forget_results(connection: Connection, keys: Iterable[ItemKey]) -> int:
     """Delete the links of items and the answers that nobody else uses; return how many answers that were."""
     gone = 0
     for tenant_id, items in groupby(sorted(keys), key=itemgetter(0)):

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, and_, delete, select, tuple_
 
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import UNKNOWN, LedgerEntry
 from chatai_assets.storage.items import claimed_by
 from chatai_assets.storage.key_values import delete_value, get_value, put_value
 from chatai_assets.storage.schema.tables import checkpoints, index_ledger
 from chatai_assets.storage.sql import batched, upsert
-from chatai_assets.storage.work_queue import Key
 
 Projection = str
 """``graph``, or a vector index: ``vectors`` is the first, ``vectors/2`` the second that there ever was."""
@@ -19,29 +19,31 @@ FORGOTTEN_AT_ONCE = 2_000
 NOTHING = LedgerEntry(intended={}, confirmed={})
 
 
-def recorded(connection: Connection, owner: str, projection: Projection) -> dict[Key, LedgerEntry]:
+def recorded(connection: Connection, owner: str, projection: Projection) -> dict[ItemKey, LedgerEntry]:
     """Return what the ledger says of the items of a claim; unknown ones are left out."""
     entry = index_ledger.c
     statement = claimed_by(
         index_ledger, entry.tenant_id, entry.source_key, entry.intended, entry.confirmed, owner=owner
     )
     rows = connection.execute(statement.where(entry.projection == projection))
-    return {(tenant, key): LedgerEntry(intended, confirmed) for tenant, key, intended, confirmed in rows}
+    return {ItemKey(tenant, key): LedgerEntry(intended, confirmed) for tenant, key, intended, confirmed in rows}
 
 
-def recorded_of(connection: Connection, keys: Sequence[Key], projection: Projection) -> dict[Key, LedgerEntry]:
+def recorded_of(connection: Connection, keys: Sequence[ItemKey], projection: Projection) -> dict[ItemKey, LedgerEntry]:
     """Return what the ledger says of items; unknown ones are left out."""
-    entry, found = index_ledger.c, dict[Key, LedgerEntry]()
+    entry, found = index_ledger.c, dict[ItemKey, LedgerEntry]()
     for some in batched(keys):
         mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
         rows = connection.execute(
             select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed).where(*mine)
         )
-        found.update({(tenant, key): LedgerEntry(intended, confirmed) for tenant, key, intended, confirmed in rows})
+        found.update(
+            {ItemKey(tenant, key): LedgerEntry(intended, confirmed) for tenant, key, intended, confirmed in rows}
+        )
     return found
 
 
-def holds_any(connection: Connection, keys: Sequence[Key], projection: Projection) -> bool:
+def holds_any(connection: Connection, keys: Sequence[ItemKey], projection: Projection) -> bool:
     """Return whether a projection holds or may hold anything of some items."""
     entry = index_ledger.c
     for some in batched(keys):
@@ -54,8 +56,8 @@ def holds_any(connection: Connection, keys: Sequence[Key], projection: Projectio
 def intend(
     connection: Connection,
     projection: Projection,
-    intentions: Mapping[Key, Mapping[str, str]],
-    before: Mapping[Key, LedgerEntry],
+    intentions: Mapping[ItemKey, Mapping[str, str]],
+    before: Mapping[ItemKey, LedgerEntry],
 ) -> None:
     """Record what is about to be written; what is confirmed stays as it was."""
     _write(
@@ -63,16 +65,16 @@ def intend(
     )
 
 
-def confirm(connection: Connection, projection: Projection, holdings: Mapping[Key, Mapping[str, str]]) -> None:
+def confirm(connection: Connection, projection: Projection, holdings: Mapping[ItemKey, Mapping[str, str]]) -> None:
     """Record what a projection surely holds now, and that nothing else is under way."""
     _write(connection, projection, {key: LedgerEntry({}, held) for key, held in holdings.items()})
 
 
-def _write(connection: Connection, projection: Projection, entries: Mapping[Key, LedgerEntry]) -> None:
+def _write(connection: Connection, projection: Projection, entries: Mapping[ItemKey, LedgerEntry]) -> None:
     rows = [
         {
-            "tenant_id": key[0],
-            "source_key": key[1],
+            "tenant_id": key.tenant_id,
+            "source_key": key.source_key,
             "projection": projection,
             "intended": dict(entry.intended),
             "confirmed": dict(entry.confirmed),
@@ -82,28 +84,28 @@ def _write(connection: Connection, projection: Projection, entries: Mapping[Key,
     upsert(connection, index_ledger, rows)
 
 
-def some_keys(connection: Connection, projection: Projection, limit: int) -> list[Key]:
+def some_keys(connection: Connection, projection: Projection, limit: int) -> list[ItemKey]:
     """Return some of the items of which a projection holds or may hold something; which ones is left open."""
     entry = index_ledger.c
     rows = connection.execute(
         select(entry.tenant_id, entry.source_key).where(entry.projection == projection).limit(limit)
     )
-    return [(tenant, key) for tenant, key in rows]
+    return [ItemKey(tenant, key) for tenant, key in rows]
 
 
 def entries(
-    connection: Connection, projection: Projection, after: Key | None, limit: int
-) -> list[tuple[Key, LedgerEntry]]:
+    connection: Connection, projection: Projection, after: ItemKey | None, limit: int
+) -> list[tuple[ItemKey, LedgerEntry]]:
     """Return the next entries after a key, in the order of keys; those of items that were let go are empty."""
     entry = index_ledger.c
     place = tuple_(entry.tenant_id, entry.source_key)
     statement = select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed)
     statement = statement.where(entry.projection == projection).order_by(entry.tenant_id, entry.source_key).limit(limit)
     rows = connection.execute(statement if after is None else statement.where(place > after))
-    return [((tenant, key), LedgerEntry(intended, confirmed)) for tenant, key, intended, confirmed in rows]
+    return [(ItemKey(tenant, key), LedgerEntry(intended, confirmed)) for tenant, key, intended, confirmed in rows]
 
 
-def forget(connection: Connection, projection: Projection, keys: Sequence[Key]) -> None:
+def forget(connection: Connection, projection: Projection, keys: Sequence[ItemKey]) -> None:
     """Drop what is recorded of items."""
     entry = index_ledger.c
     connection.execute(
@@ -119,7 +121,7 @@ def forget_some(connection: Connection, projection: Projection) -> int:
     return len(keys)
 
 
-def mark_unknown(connection: Connection, projection: Projection, found: Mapping[Key, Collection[str]]) -> None:
+def mark_unknown(connection: Connection, projection: Projection, found: Mapping[ItemKey, Collection[str]]) -> None:
     """Record ids that were found in a projection, of unknown content, beside those recorded already."""
     entry = index_ledger.c
     rows = connection.execute(
@@ -127,22 +129,22 @@ def mark_unknown(connection: Connection, projection: Projection, found: Mapping[
             entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(list(found))
         )
     )
-    before: dict[Key, dict[str, str]] = {(tenant, key): intended for tenant, key, intended in rows}
+    before: dict[ItemKey, dict[str, str]] = {ItemKey(tenant, key): intended for tenant, key, intended in rows}
     holdings = {key: LedgerEntry(before.get(key, {}) | dict.fromkeys(ids, UNKNOWN), {}) for key, ids in found.items()}
     _write(connection, projection, holdings)
 
 
-def projected(connection: Connection, owner: str) -> set[Key]:
+def projected(connection: Connection, owner: str) -> set[ItemKey]:
     """Return the items of a claim of which some projection holds or may hold something."""
     entry = index_ledger.c
     rows = connection.execute(claimed_by(index_ledger, entry.tenant_id, entry.source_key, owner=owner).distinct())
-    return {(tenant, key) for tenant, key in rows}
+    return {ItemKey(tenant, key) for tenant, key in rows}
 
 
-def holdings_of_item(connection: Connection, key: Key) -> dict[str, LedgerEntry]:
+def holdings_of_item(connection: Connection, key: ItemKey) -> dict[str, LedgerEntry]:
     """Return projection -> what it holds of one item."""
     entry = index_ledger.c
-    mine = and_(entry.tenant_id == key[0], entry.source_key == key[1])
+    mine = and_(entry.tenant_id == key.tenant_id, entry.source_key == key.source_key)
     rows = connection.execute(select(entry.projection, entry.intended, entry.confirmed).where(mine))
     return {projection: LedgerEntry(intended, confirmed) for projection, intended, confirmed in rows}
 

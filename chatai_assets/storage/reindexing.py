@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_, update
 
-from chatai_assets.domain.ids import STREAMS
+from chatai_assets.domain.ids import STREAMS, ItemKey
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage import dead_letters
@@ -18,7 +18,6 @@ from chatai_assets.storage.projection_ledger import Projection
 from chatai_assets.storage.schema.tables import chunks, index_ledger, vectors
 from chatai_assets.storage.schema.tables import work as rows
 from chatai_assets.storage.sql import lock_rows
-from chatai_assets.storage.work_queue import Key
 
 REINDEX: Stage = "reindex"
 CHECKPOINT = "opened for reindexing"
@@ -46,13 +45,13 @@ def enqueue_some(connection: Connection, number: int, *, now: float) -> int:
     place = (rows.c.tenant_id, rows.c.source_key)
     following = and_(rows.c.stage == "parse", tuple_(*place) > tuple(after))
     found = connection.execute(select(*place).where(following).order_by(*place).limit(ITEMS)).all()
-    keys = [(tenant_id, key) for tenant_id, key in found]
+    keys = [ItemKey(tenant_id, key) for tenant_id, key in found]
     open_items(connection, keys, now=now)
     put_value(connection, CHECKPOINT, [number, list(keys[-1]) if keys else None])
     return len(keys)
 
 
-def open_items(connection: Connection, keys: list[Key], *, now: float) -> None:
+def open_items(connection: Connection, keys: list[ItemKey], *, now: float) -> None:
     """Make items pending for the index that is being filled."""
     work.enqueue_stage(connection, "parse", REINDEX, keys, now=now)
     work.requeue(connection, REINDEX, keys, now=now)
@@ -70,7 +69,7 @@ def next_attempt(connection: Connection) -> float | None:
     return connection.execute(waiting).scalar()
 
 
-def missed_items(connection: Connection, serving: Projection, filling: Projection) -> list[Key]:
+def missed_items(connection: Connection, serving: Projection, filling: Projection) -> list[ItemKey]:
     """Return some items of which the index that serves holds something, and the other one never was told of.
 
     Their work was taken away by an edit that is on its way: until it comes, the revision before it must be found.
@@ -84,7 +83,7 @@ def missed_items(connection: Connection, serving: Projection, filling: Projectio
     statement = statement.outerjoin(other, same).outerjoin(rows, done)
     absent = (mine.c.projection == serving, other.c.source_key.is_(None), rows.c.source_key.is_(None))
     found = connection.execute(statement.where(*absent))
-    return [(tenant_id, key) for tenant_id, key, confirmed in found if confirmed][:ITEMS]
+    return [ItemKey(tenant_id, key) for tenant_id, key, confirmed in found if confirmed][:ITEMS]
 
 
 def clear_some(connection: Connection, changes: dict[Stage, tuple[str, str]]) -> int:
@@ -95,8 +94,8 @@ def clear_some(connection: Connection, changes: dict[Stage, tuple[str, str]]) ->
     """
     some = select(rows.c.tenant_id, rows.c.source_key, rows.c.state).where(_mine()).limit(ITEMS)
     found = connection.execute(some).all()
-    keys = [(tenant_id, key) for tenant_id, key, _ in found]
-    done = [(tenant_id, key) for tenant_id, key, state in found if state == "done"]
+    keys = [ItemKey(tenant_id, key) for tenant_id, key, _ in found]
+    done = [ItemKey(tenant_id, key) for tenant_id, key, state in found if state == "done"]
     at_stake = and_(rows.c.stage.in_((REINDEX, *changes)), tuple_(rows.c.tenant_id, rows.c.source_key).in_(keys))
     lock_rows(connection, select(rows.c.seq).where(at_stake).order_by(rows.c.seq, rows.c.stage))
     for stage, (before, after) in changes.items() if done else ():

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, f
 
 from chatai_assets.storage.costs import FIGURES, KEYS
 from chatai_assets.storage.erasure import erase_vectors
+from chatai_assets.storage.items import TextKey
 from chatai_assets.storage.key_values import delete_value
 from chatai_assets.storage.schema.tables import (
     checkpoints,
@@ -115,7 +116,7 @@ def drop_vectors(connection: Connection, after: After) -> tuple[int, After]:
     rows = _next_rows(connection, key, None, after)
     if not rows:
         return 0, ()
-    texts = {(row[0], row[2]) for row in rows}
+    texts = {TextKey(row[0], row[2]) for row in rows}
     mine = tuple_(chunks.c.tenant_id, chunks.c.text_hash).in_(texts)
     used = {tuple(row) for row in connection.execute(select(chunks.c.tenant_id, chunks.c.text_hash).where(mine))}
     return erase_vectors(connection, texts - used), rows[-1]

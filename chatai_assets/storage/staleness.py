@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, or_, select
 
-from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage.items import items_table
 from chatai_assets.storage.schema.tables import chunks, vectors, work
-from chatai_assets.storage.work_queue import Key
 
 
 def count_stale(connection: Connection, stream: Stream, stage: Stage, current: str) -> int:
@@ -17,11 +16,11 @@ def count_stale(connection: Connection, stream: Stream, stage: Stage, current: s
     return connection.execute(select(func.count()).select_from(work).where(_stale(stream, stage, current))).scalar_one()
 
 
-def some_stale(connection: Connection, stream: Stream, stage: Stage, current: str, limit: int) -> list[Key]:
+def some_stale(connection: Connection, stream: Stream, stage: Stage, current: str, limit: int) -> list[ItemKey]:
     """Return some of them, the oldest arrival first."""
     rows = select(work.c.tenant_id, work.c.source_key).where(_stale(stream, stage, current))
     found = connection.execute(rows.order_by(work.c.seq).limit(limit))
-    return [(tenant_id, key) for tenant_id, key in found]
+    return [ItemKey(tenant_id, key) for tenant_id, key in found]
 
 
 def chars_of_items(connection: Connection, stream: Stream, stage: Stage, current: str, most: int) -> tuple[int, int]:

@@ -26,16 +26,15 @@ from sqlalchemy import (
     update,
 )
 
-from chatai_assets.domain.ids import Stream, digest, stream_of
+from chatai_assets.domain.ids import ItemKey, Stream, digest, stream_of
 from chatai_assets.domain.revisions import Kind, KnownRevision
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage.items import items_table
 from chatai_assets.storage.schema.tables import documents, tombstones, work
 from chatai_assets.storage.sql import advisory_lock, insert_into, lock_rows
-from chatai_assets.storage.work_queue import Key
 
 Reason = Literal["expired", "forgotten"]
-PendingErasures = Mapping[Key, float]
+PendingErasures = Mapping[ItemKey, float]
 """Item -> when it was condemned: who erases it does so only if it was not condemned anew since."""
 NOTES: Mapping[Reason, str] = {"expired": "the item expired", "forgotten": "the item was forgotten"}
 NO_HOUR = ""
@@ -48,22 +47,30 @@ def lock_inbox(connection: Connection, tenant_id: str, kind: Kind) -> None:
     advisory_lock(connection, f"inbox {kind} {tenant_id}")
 
 
-def lock_inboxes(connection: Connection, keys: Iterable[Key]) -> None:
+def lock_inboxes(connection: Connection, keys: Iterable[ItemKey]) -> None:
     """Let nothing arrive of the kinds and tenants of some items, always in the same order, lest two deadlock."""
     for tenant_id, kind in sorted({(tenant_id, KINDS[stream_of(source_key)]) for tenant_id, source_key in keys}):
         lock_inbox(connection, tenant_id, kind)
 
 
-def expired_keys(connection: Connection, stream: Stream, until: float, limit: int) -> list[Key]:
+def expired_keys(connection: Connection, stream: Stream, until: float, limit: int) -> list[ItemKey]:
     """Return items whose time ended at ``until`` (epoch seconds) or before and that are not leaving yet."""
     item = items_table(stream).c
     leaving = exists().where(tombstones.c.tenant_id == item.tenant_id, tombstones.c.source_key == item.source_key)
     due = select(item.tenant_id, item.source_key).where(item.expires_at <= until, ~leaving)
-    return [(tenant_id, key) for tenant_id, key in connection.execute(due.order_by(item.expires_at).limit(limit))]
+    return [
+        ItemKey(tenant_id, key) for tenant_id, key in connection.execute(due.order_by(item.expires_at).limit(limit))
+    ]
 
 
 def mark_for_erasure(
-    connection: Connection, stream: Stream, keys: Collection[Key], reason: Reason, *, now: float, until: float | None
+    connection: Connection,
+    stream: Stream,
+    keys: Collection[ItemKey],
+    reason: Reason,
+    *,
+    now: float,
+    until: float | None,
 ) -> int:
     """Let items leave and nobody work on them any more; return how many there were.
 
@@ -76,7 +83,7 @@ def mark_for_erasure(
     # An edit may have come before the door was closed.
     mine = named if until is None else and_(named, item.expires_at <= until)
     rows = connection.execute(select(item.tenant_id, item.source_key).where(mine))
-    going = [(tenant_id, source_key) for tenant_id, source_key in rows]
+    going = [ItemKey(tenant_id, source_key) for tenant_id, source_key in rows]
     if not going:
         return 0
     at_work = tuple_(work.c.tenant_id, work.c.source_key).in_(going)
@@ -93,7 +100,7 @@ def mark_for_erasure(
     return len(going)
 
 
-def _put_up(connection: Connection, stream: Stream, keys: Sequence[Key], reason: Reason, now: float) -> None:
+def _put_up(connection: Connection, stream: Stream, keys: Sequence[ItemKey], reason: Reason, now: float) -> None:
     item = items_table(stream).c
     copied = [item[name] for name in ("tenant_id", "source_key", "hour", "seq", "content_hash")]
     told = (
@@ -164,9 +171,9 @@ def write_tombstones(connection: Connection, tenant_id: str, source_keys: Collec
     )
 
 
-def tombstone_of(connection: Connection, key: Key) -> RowMapping | None:
+def tombstone_of(connection: Connection, key: ItemKey) -> RowMapping | None:
     """Return the tombstone of an item, or None."""
-    mine = and_(tombstones.c.tenant_id == key[0], tombstones.c.source_key == key[1])
+    mine = and_(tombstones.c.tenant_id == key.tenant_id, tombstones.c.source_key == key.source_key)
     return connection.execute(select(tombstones).where(mine)).mappings().first()
 
 
@@ -189,38 +196,39 @@ def any_forgotten(connection: Connection, tenant_id: str, source_keys: Collectio
     return connection.execute(select(stone.seq).where(*mine).limit(1)).first() is not None
 
 
-def pending_erasure_of(connection: Connection, keys: Collection[Key]) -> dict[Key, float]:
+def pending_erasure_of(connection: Connection, keys: Collection[ItemKey]) -> dict[ItemKey, float]:
     """Return those of some items that are condemned and not erased yet."""
     stone = tombstones.c
     mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(keys), stone.erased_at.is_(None))
     rows = connection.execute(select(stone.tenant_id, stone.source_key, stone.condemned_at).where(mine))
-    return {(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
+    return {ItemKey(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
 
 
-def pending_erasures(connection: Connection, limit: int) -> dict[Key, float]:
+def pending_erasures(connection: Connection, limit: int) -> dict[ItemKey, float]:
     """Return condemned items that are not erased yet, the first condemned first."""
     stone = tombstones.c
     some = select(stone.tenant_id, stone.source_key, stone.condemned_at).where(stone.erased_at.is_(None))
     rows = connection.execute(some.order_by(stone.condemned_at).limit(limit))
-    return {(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
+    return {ItemKey(tenant_id, key): condemned_at for tenant_id, key, condemned_at in rows}
 
 
-def still_pending(connection: Connection, items: PendingErasures) -> list[Key]:
+def still_pending(connection: Connection, items: PendingErasures) -> list[ItemKey]:
     """Return those of the items that nothing happened to since, and keep it so until the transaction ends."""
     stone = tombstones.c
     mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(list(items)), stone.erased_at.is_(None))
     columns = (stone.tenant_id, stone.source_key, stone.condemned_at)
     rows = connection.execute(select(*columns).where(mine).order_by(*columns).with_for_update())
-    return [(tenant_id, key) for tenant_id, key, at in rows if items[tenant_id, key] == at]
+    found = ((ItemKey(tenant_id, key), at) for tenant_id, key, at in rows)
+    return [key for key, at in found if items[key] == at]
 
 
-def set_erased(connection: Connection, keys: Collection[Key], now: float) -> None:
+def set_erased(connection: Connection, keys: Collection[ItemKey], now: float) -> None:
     """Record that nothing is left of items."""
     mine = tuple_(tombstones.c.tenant_id, tombstones.c.source_key).in_(keys)
     connection.execute(update(tombstones).where(mine).values(erased_at=now))
 
 
-def re_mark(connection: Connection, keys: Collection[Key], now: float) -> int:
+def re_mark(connection: Connection, keys: Collection[ItemKey], now: float) -> int:
     """Let items that were erased, or are about to be, leave once more, since a store still holds something of them."""
     mine = tuple_(tombstones.c.tenant_id, tombstones.c.source_key).in_(keys)
     return connection.execute(update(tombstones).where(mine).values(condemned_at=now, erased_at=None)).rowcount

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, RowMapping, Text, and_, cast, delete, exists, insert, literal, or_, select, tuple_
 
-from chatai_assets.domain.ids import digest
+from chatai_assets.domain.ids import ItemKey, digest
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage.items import TEXTS, Rows, claimed_by
 from chatai_assets.storage.schema.tables import chunks, pages, post_enrichment, posts, work
 from chatai_assets.storage.sql import advisory_lock_shared, insert_into, upsert
-from chatai_assets.storage.work_queue import Key
 
 CRAWL = "crawl"
 AT_ONCE = 500
 """Pages asked for in one statement."""
 
-PageKey = tuple[str, str]
-"""Tenant and hash of the URL: what names a page."""
 
+class PageKey(NamedTuple):
+    """Which stored page of a tenant.
 
-def page_place(tenant_id: str, url: str) -> PageKey:
-    """Return under which key a tenant's reading of a page is kept."""
-    return tenant_id, digest(url)[:32]
+    Attributes:
+        tenant_id: the organization.
+        url_hash: the first 32 hex digits of the digest of its URL.
+    """
+
+    tenant_id: str
+    url_hash: str
+
+    @classmethod
+    def of_url(cls, tenant_id: str, url: str) -> Self:
+        """Return the key of the page at a URL."""
+        return cls(tenant_id, digest(url)[:32])
 
 
 def open_crawl(connection: Connection, hour: str, *, now: float) -> None:
@@ -71,7 +79,7 @@ def known_pages(connection: Connection, places: Collection[PageKey]) -> dict[Pag
     for start in range(0, len(wanted), AT_ONCE):
         mine = tuple_(pages.c.tenant_id, pages.c.url_hash).in_(wanted[start : start + AT_ONCE])
         rows = connection.execute(select(pages).where(mine)).mappings()
-        found.update({(row["tenant_id"], row["url_hash"]): row for row in rows})
+        found.update({PageKey(row["tenant_id"], row["url_hash"]): row for row in rows})
     return found
 
 
@@ -86,7 +94,7 @@ def page_chunks(connection: Connection, owner: str) -> Rows:
     return connection.execute(claimed_by(chunks, *columns, owner=owner).where(chunks.c.part != BODY)).mappings().all()
 
 
-def replace_page_chunks(connection: Connection, keys: Collection[Key], rows: Sequence[Mapping[str, Any]]) -> None:
+def replace_page_chunks(connection: Connection, keys: Collection[ItemKey], rows: Sequence[Mapping[str, Any]]) -> None:
     """Let items have these chunks of pages and no others."""
     if keys:
         mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
@@ -96,7 +104,7 @@ def replace_page_chunks(connection: Connection, keys: Collection[Key], rows: Seq
         connection.execute(insert(chunks), rows)
 
 
-def pages_of_owner(connection: Connection, owner: str) -> dict[Key, dict[str, Any]]:
+def pages_of_owner(connection: Connection, owner: str) -> dict[ItemKey, dict[str, Any]]:
     """Return item -> what its pages came to, of the items of a claim: the ``value`` that ``write_crawl`` was given."""
     table = post_enrichment.c
     statement = (
@@ -104,13 +112,13 @@ def pages_of_owner(connection: Connection, owner: str) -> dict[Key, dict[str, An
         .join(work, and_(work.c.tenant_id == table.tenant_id, work.c.source_key == table.post_id))
         .where(work.c.owner == owner, table.kind == CRAWL)
     )
-    return {(tenant_id, key): value for tenant_id, key, value in connection.execute(statement)}
+    return {ItemKey(tenant_id, key): value for tenant_id, key, value in connection.execute(statement)}
 
 
-def pages_of_item(connection: Connection, key: Key) -> list[dict[str, Any]]:
+def pages_of_item(connection: Connection, key: ItemKey) -> list[dict[str, Any]]:
     """Return what the pages of one item came to: ``url part title fault`` each."""
     table = post_enrichment.c
-    mine = and_(table.tenant_id == key[0], table.post_id == key[1], table.kind == CRAWL)
+    mine = and_(table.tenant_id == key.tenant_id, table.post_id == key.source_key, table.kind == CRAWL)
     value = connection.execute(select(table.value).where(mine)).scalar()
     return list(value["pages"]) if value else []
 

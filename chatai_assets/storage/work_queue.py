@@ -22,13 +22,10 @@ from sqlalchemy import (
     update,
 )
 
-from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.storage.schema.tables import stage_stats, tombstones, work
 from chatai_assets.storage.sql import insert_into, lock_rows
-
-Key = tuple[str, str]
-"""Tenant and source key: what names an item."""
 
 DOWNSTREAM: dict[Stage, tuple[Stage, ...]] = {
     "parse": ("tag", "enrich", "embed", "index", "link", "crawl"),
@@ -61,7 +58,7 @@ def mark_done(connection: Connection, owner: str, *, fingerprint: str, now: floa
     return result.rowcount
 
 
-def mark_failed(connection: Connection, owner: str, failures: Sequence[tuple[Key, str]], *, now: float) -> None:
+def mark_failed(connection: Connection, owner: str, failures: Sequence[tuple[ItemKey, str]], *, now: float) -> None:
     """Mark items of the owner as failed for good: ``(key, error class)``."""
     _each(
         connection,
@@ -77,7 +74,9 @@ def mark_failed(connection: Connection, owner: str, failures: Sequence[tuple[Key
     )
 
 
-def reschedule(connection: Connection, owner: str, retries: Sequence[tuple[Key, str, float]], *, now: float) -> None:
+def reschedule(
+    connection: Connection, owner: str, retries: Sequence[tuple[ItemKey, str, float]], *, now: float
+) -> None:
     """Give items back for a later attempt: ``(key, error class, epoch second of the attempt)``."""
     _each(
         connection,
@@ -94,7 +93,7 @@ def reschedule(connection: Connection, owner: str, retries: Sequence[tuple[Key, 
     )
 
 
-def defer(connection: Connection, owner: str, later: Sequence[tuple[Key, str, float]], *, now: float) -> None:
+def defer(connection: Connection, owner: str, later: Sequence[tuple[ItemKey, str, float]], *, now: float) -> None:
     """Give items back that were not tried: ``(key, error class, epoch second of the attempt)``; none is used up."""
     _each(
         connection,
@@ -134,7 +133,7 @@ def release_deferred(
 
 
 def _each(
-    connection: Connection, owner: str, rows: Sequence[tuple[Key, dict[str, Any]]], values: dict[str, Any]
+    connection: Connection, owner: str, rows: Sequence[tuple[ItemKey, dict[str, Any]]], values: dict[str, Any]
 ) -> None:
     if rows:
         connection.execute(
@@ -143,12 +142,12 @@ def _each(
                 work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.owner == owner
             )
             .values(**values, **FREE),
-            [{"tenant": key[0], "key": key[1], **parameters} for key, parameters in rows],
+            [{"tenant": key.tenant_id, "key": key.source_key, **parameters} for key, parameters in rows],
         )
 
 
 def enqueue(
-    connection: Connection, owner: str, stages: Iterable[Stage], *, now: float, keys: Sequence[Key] | None = None
+    connection: Connection, owner: str, stages: Iterable[Stage], *, now: float, keys: Sequence[ItemKey] | None = None
 ) -> None:
     """Make the next stages pending for items of the owner, where they have no row yet.
 
@@ -162,7 +161,7 @@ def enqueue(
         _add_rows(connection, stage, mine, now)
 
 
-def enqueue_stage(connection: Connection, after: Stage, stage: Stage, keys: Sequence[Key], *, now: float) -> None:
+def enqueue_stage(connection: Connection, after: Stage, stage: Stage, keys: Sequence[ItemKey], *, now: float) -> None:
     """Make a stage pending for items that have a row of another one, where they have none of this."""
     if keys:
         named = tuple_(work.c.tenant_id, work.c.source_key).in_(keys)
@@ -180,7 +179,9 @@ def _add_rows(connection: Connection, stage: Stage, upstream: ColumnElement[bool
     )
 
 
-def requeue(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: float, owner: str | None = None) -> None:
+def requeue(
+    connection: Connection, stage: Stage, keys: Sequence[ItemKey], *, now: float, owner: str | None = None
+) -> None:
     """Make a stage pending again where it was already looked at; a claim on it is lost.
 
     Args:
@@ -203,14 +204,14 @@ def requeue(connection: Connection, stage: Stage, keys: Sequence[Key], *, now: f
         )
 
 
-def _mark_pending(connection: Connection, rows: ColumnElement[bool]) -> list[Key]:
+def _mark_pending(connection: Connection, rows: ColumnElement[bool]) -> list[ItemKey]:
     """Return the items of rows that are not as nobody has looked at them; usually there are none."""
     touched = or_(work.c.state != "pending", work.c.attempts > 0, work.c.losses > 0)
     found = connection.execute(select(work.c.tenant_id, work.c.source_key).where(rows, touched))
-    return [(tenant_id, source_key) for tenant_id, source_key in found]
+    return [ItemKey(tenant_id, source_key) for tenant_id, source_key in found]
 
 
-def _mark_pending_of(connection: Connection, owner: str, stage: Stage, keys: Sequence[Key]) -> list[Key]:
+def _mark_pending_of(connection: Connection, owner: str, stage: Stage, keys: Sequence[ItemKey]) -> list[ItemKey]:
     held = work.alias("held")
     theirs = select(held.c.tenant_id, held.c.source_key).where(held.c.owner == owner)
     found = _mark_pending(
@@ -220,16 +221,16 @@ def _mark_pending_of(connection: Connection, owner: str, stage: Stage, keys: Seq
     return [key for key in found if key in wanted]
 
 
-def discard(connection: Connection, stage: Stage, keys: Sequence[Key]) -> None:
+def discard(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> None:
     """Forget that items ever came to a stage; a claim on them is lost."""
     if keys:
         named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
         connection.execute(delete(work).where(named))
 
 
-def redo(connection: Connection, key: Key, stage: Stage, *, now: float) -> str | None:
+def redo(connection: Connection, key: ItemKey, stage: Stage, *, now: float) -> str | None:
     """Make one item pending again from a stage on; return its hour, or None if that stage never saw it."""
-    mine = and_(work.c.tenant_id == key[0], work.c.source_key == key[1])
+    mine = and_(work.c.tenant_id == key.tenant_id, work.c.source_key == key.source_key)
     hour = connection.execute(select(work.c.hour).where(mine, work.c.stage == stage)).scalar()
     if hour is None:
         return None
@@ -303,16 +304,16 @@ def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
     return {"searchable": 0, "pending": 0, "failed": 0} | {state: count for state, count in rows}  # noqa: C416 - see above
 
 
-def rows_of(connection: Connection, stage: Stage, keys: Sequence[Key]) -> dict[Key, RowMapping]:
+def rows_of(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> dict[ItemKey, RowMapping]:
     """Return item -> its row of a stage, of those that have one."""
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
     found = connection.execute(select(work).where(named)).mappings().all() if keys else ()
-    return {(row["tenant_id"], row["source_key"]): row for row in found}
+    return {ItemKey.of(row): row for row in found}
 
 
-def stages_of(connection: Connection, key: Key) -> Sequence[Any]:
+def stages_of(connection: Connection, key: ItemKey) -> Sequence[Any]:
     """Return the work rows of one item."""
-    mine = and_(work.c.tenant_id == key[0], work.c.source_key == key[1])
+    mine = and_(work.c.tenant_id == key.tenant_id, work.c.source_key == key.source_key)
     return connection.execute(select(work).where(mine)).mappings().all()
 
 

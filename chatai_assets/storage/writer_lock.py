@@ -1,17 +1,18 @@
-"""Turns at a store that many machines write: what the lock of its file is for an embedded one.
+"""Writer lock of a store that many machines write to, as the lock file is for an embedded store.
 
-"Still mine? - announce - write" (``pipeline.projections.writes``) is right only if no other writer comes in between. A turn is
-an advisory lock of PostgreSQL, held by a transaction of its own: it comes in the order of asking, ends with the process
-or its connection, and works through poolers that hand out connections by transaction. Beside SQLite, which only
-processes of one machine share, it is a lock on a file.
+"Check the lease, record the intent, write" (``pipeline.projections.writes``) is right only if no other writer comes in
+between. The lock is an advisory lock of PostgreSQL, held by a transaction of its own: waiters get it in the order of
+asking, it ends with the process or its connection, and it works through poolers that hand out connections by
+transaction. With SQLite, which only processes of one machine share, it is a lock on a file.
 
-One turn per store, not per item: items of one batch are thousands, more than PostgreSQL's table of locks may hold, and
-nodes of the graph belong to many items. A turn lasts about a second per thousand items; at full load that is a few
-percent of the time.
+There is one lock per store, not per item: a batch has thousands of items, more than PostgreSQL's lock table may hold,
+and nodes of the graph belong to many items. A writer holds it for about a second per thousand items; at full load that
+is a few percent of the time.
 
-Who is cut off from PostgreSQL loses the turn without being told. So ``CheckLock`` is asked right before each write to
-Qdrant and before each commit in Neo4j. What remains is a request that was sent before the loss and arrives after the
-next owner's: a pause of milliseconds in which a connection must break. An audit finds what such a one leaves.
+A worker that is cut off from PostgreSQL loses the lock without notice. Therefore ``CheckLock`` is called right before
+each write to Qdrant and before each commit in Neo4j. What remains is a request that was sent before the loss and
+arrives after the next owner's: a window of milliseconds in which a connection must break. An audit finds what it
+leaves.
 """
 
 from __future__ import annotations

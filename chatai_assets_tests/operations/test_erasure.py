@@ -5,7 +5,7 @@ from shutil import copytree, rmtree
 
 import pytest
 
-from chatai_assets.domain.ids import digest
+from chatai_assets.domain.ids import ItemKey, digest
 from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.operations.erasure import erase_from_store, finish, forget
 from chatai_assets.operations.status import ItemNotFound, describe_item, redo, status
@@ -15,7 +15,7 @@ from chatai_assets.storage import dead_letters
 from chatai_assets.storage.erasure import erase_orphans
 from chatai_assets.storage.llm_responses import keep_results, link_results
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets.storage.web_pages import keep_pages, page_place, write_crawl
+from chatai_assets.storage.web_pages import PageKey, keep_pages, write_crawl
 from chatai_assets_tests.pipeline.test_engine import PART, PATIENCE_S, Hesitating
 from chatai_assets_tests.support.erasure import (
     KEPT,
@@ -270,7 +270,7 @@ def note_pages(connection, key, linked):
 
 
 def page(url, part, words):
-    tenant_id, url_hash = page_place("default", url)
+    tenant_id, url_hash = PageKey.of_url("default", url)
     about = {"tenant_id": tenant_id, "url_hash": url_hash, "url": url, "page_hash": part, "text": words}
     return {**about, "title": words, "fault": None, "etag": None, "modified": None, "checked_at": 0.0}
 
@@ -278,13 +278,15 @@ def page(url, part, words):
 def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedded):
     ingest_posts(embedded, [secret_post(), message(2, KEPT)])
     process_all(embedded)
-    other = ("default", f"tg/{CHAT}/2")
+    other = ItemKey("default", f"tg/{CHAT}/2")
     answer = {"tenant_id": "default", "provider": "p", "answer": {"tags": ["Зюзюкин"]}, "written_at": 1.0}
     letter = {"tenant_id": "default", "queue_name": "posts", "job_name": "tag", "job_data": {}, "error_class": "x"}
     about = {"error_stack": None, "attempts": 1, "input_fingerprint": None, "code_version": None, "url": None}
     with embedded.records.begin() as connection:
         keep_results(connection, [{**answer, "fingerprint": name} for name in ("own", "shared", "broken off")])
-        link_results(connection, [(("default", POST), "own"), (("default", POST), "shared"), (other, "shared")])
+        link_results(
+            connection, [(ItemKey("default", POST), "own"), (ItemKey("default", POST), "shared"), (other, "shared")]
+        )
         said = {**letter, **about, "job_id": f"{POST}@1", "source_key": POST, "error_message": "Зюзюкин"}
         dead_letters.record(connection, [said], now=1.0)
     gone = forget(stores(embedded), POST)

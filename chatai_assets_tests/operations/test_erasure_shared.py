@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import insert
 
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.ttl import TTLPolicy
 from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.operations.expiry import CHECKPOINT, expire
@@ -15,7 +16,7 @@ from chatai_assets.services import Services
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.llm_responses import keep_results, link_results
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets.storage.web_pages import page_place
+from chatai_assets.storage.web_pages import PageKey
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
@@ -32,7 +33,7 @@ from chatai_assets_tests.support.pipeline import (
 
 DAY_S = 86_400
 AFTER = NOON + 31 * DAY_S
-FIRST, SECOND = (("default", f"tg/{CHAT}/{number}") for number in (1, 2))
+FIRST, SECOND = (ItemKey("default", f"tg/{CHAT}/{number}") for number in (1, 2))
 TEXT = "Договор. Вчера Иван видел Лондон."
 
 
@@ -120,7 +121,7 @@ def _link_page(connection, name, keys):
     """Let a page be as reading it leaves it, without any web."""
     url = f"https://example.org/{name}"
     part = None if name == "faulty" else f"part of {name}"
-    place = dict(zip(("tenant_id", "url_hash"), page_place("default", url), strict=True))
+    place = dict(zip(("tenant_id", "url_hash"), PageKey.of_url("default", url), strict=True))
     connection.execute(insert(schema.pages), {**place, "url": url, "page_hash": part, "checked_at": NOON})
     for tenant_id, source_key in keys if part else ():
         chunk = {"tenant_id": tenant_id, "source_key": source_key, "part": part, "ordinal": 0, "start": 0, "end": 1}

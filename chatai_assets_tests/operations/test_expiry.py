@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import func, select, update
 
-from chatai_assets.domain.ids import hour_of
+from chatai_assets.domain.ids import ItemKey, hour_of
 from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.operations.expiry import expire
 from chatai_assets.operations.status import status
@@ -143,7 +143,7 @@ def test_an_edit_that_waits_to_be_parsed_is_not_taken_for_its_expired_post(servi
 def test_a_batch_that_was_claimed_before_its_items_left_writes_nothing(services):
     old_and_young(services)
     with services.records.begin() as connection:
-        work.requeue(connection, "index", [("default", OLD)], now=AFTER)
+        work.requeue(connection, "index", [ItemKey("default", OLD)], now=AFTER)
     searching = services.vectors.writing
 
     def meanwhile():

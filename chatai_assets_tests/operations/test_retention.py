@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from chatai_assets.domain.costs import DAY_S, day_of
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.operations.retention import retain
 from chatai_assets.settings import read_settings
 from chatai_assets.storage import costs, retention
@@ -24,7 +25,7 @@ from chatai_assets_tests.support.pipeline import (
 )
 
 AFTER = NOON + 100 * DAY_S
-POST = ("default", f"tg/{CHAT}/1")
+POST = ItemKey("default", f"tg/{CHAT}/1")
 KEPT = read_settings({}).retention
 NOTHING_ELSE = replace(KEPT, stats_s=None, costs_s=None, letters_s=None, answers_s=None, tombstones_s=None)
 

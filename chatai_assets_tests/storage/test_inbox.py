@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from chatai_assets.domain.ids import hour_of
+from chatai_assets.domain.ids import ItemKey, hour_of
 from chatai_assets.storage import inbox
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import work_queue as work
@@ -29,7 +29,7 @@ def size(records, table=arrived):
 
 def stages(records, key="tg/1/1", tenant="t"):
     with records.reading() as connection:
-        return {row["stage"]: row for row in work.stages_of(connection, (tenant, key))}
+        return {row["stage"]: row for row in work.stages_of(connection, ItemKey(tenant, key))}
 
 
 def test_what_arrives_is_pending_at_the_first_stage(records):

@@ -3,7 +3,7 @@
 import pytest
 
 from chatai_assets.domain.costs import NOTHING
-from chatai_assets.domain.ids import hour_of
+from chatai_assets.domain.ids import ItemKey, hour_of
 from chatai_assets.operations.recovery import StalledDetector, reclaim_stalled
 from chatai_assets.storage import leases, rate_limits
 from chatai_assets.storage import leases as claims
@@ -26,7 +26,7 @@ def claimed(records, owner, *, now, hour=HOUR):
 
 def state(records):
     with records.reading() as connection:
-        (row,) = work.stages_of(connection, ("t", "tg/1/1"))
+        (row,) = work.stages_of(connection, ItemKey("t", "tg/1/1"))
         return row
 
 
@@ -36,7 +36,7 @@ def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(record
     claimed(records, "a", now=NOON + ahead_s)
     with records.begin() as connection:
         now = NOON + ahead_s
-        work.reschedule(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", now + 900)], now=now)
+        work.reschedule(connection, "a", [(ItemKey("t", "tg/1/1"), "ProviderBusy", now + 900)], now=now)
         assert leases.clamp_future_delays(connection, NOON + 1) == bool(ahead_s)
         assert leases.clamp_future_delays(connection, NOON + 1) == 0
     assert state(records)["next_attempt_at"] == pytest.approx(NOON + 901 if ahead_s else NOON + 900)

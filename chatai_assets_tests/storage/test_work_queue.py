@@ -6,6 +6,7 @@ from threading import Barrier, Thread
 
 import pytest
 
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.pipeline.worker_id import is_dead, is_running, new_lease_token
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import leases as claims
@@ -35,7 +36,7 @@ def numbers(records, owner):
 
 def row(records, number=1, stage="parse"):
     with records.reading() as connection:
-        return next(row for row in work.stages_of(connection, ("t", f"tg/1/{number}")) if row["stage"] == stage)
+        return next(row for row in work.stages_of(connection, ItemKey("t", f"tg/1/{number}")) if row["stage"] == stage)
 
 
 def test_the_oldest_arrivals_are_taken_first_and_by_one_owner_only(records):
@@ -71,7 +72,7 @@ def test_tenants_come_in_turn_however_much_one_of_them_has(records):
 
 def test_a_redo_takes_its_item_and_no_other(records):
     bring(records, arrival(1), arrival(2))
-    assert claim(records, "a", only=("t", "tg/1/2")) == 1
+    assert claim(records, "a", only=ItemKey("t", "tg/1/2")) == 1
     assert numbers(records, "a") == [2]
 
 
@@ -97,16 +98,16 @@ def test_what_was_taken_away_can_no_longer_be_committed(records, taker):
     claim(records, "slow")
     if taker == "a redo":
         with records.begin() as connection:
-            assert work.redo(connection, ("t", "tg/1/1"), "parse", now=NOON) == HOUR
+            assert work.redo(connection, ItemKey("t", "tg/1/1"), "parse", now=NOON) == HOUR
     else:
         bring(records, arrival(1, "b", 20))
     with records.begin() as connection:
-        assert claims.still_owned(connection, "slow") == {("t", "tg/1/2")}
-        work.mark_failed(connection, "slow", [(("t", "tg/1/1"), "X")], now=NOON)
-        work.reschedule(connection, "slow", [(("t", "tg/1/1"), "X", NOON)], now=NOON)
+        assert claims.still_owned(connection, "slow") == {ItemKey("t", "tg/1/2")}
+        work.mark_failed(connection, "slow", [(ItemKey("t", "tg/1/1"), "X")], now=NOON)
+        work.reschedule(connection, "slow", [(ItemKey("t", "tg/1/1"), "X", NOON)], now=NOON)
         work.enqueue(connection, "slow", ["tag"], now=NOON)
         assert work.mark_done(connection, "slow", fingerprint="x", now=NOON) == 1
-        assert {found["stage"] for found in work.stages_of(connection, ("t", "tg/1/1"))} == {"parse"}
+        assert {found["stage"] for found in work.stages_of(connection, ItemKey("t", "tg/1/1"))} == {"parse"}
     assert (row(records)["state"], row(records)["attempts"]) == ("pending", 0)
     assert row(records, 2)["state"] == "done"
 
@@ -115,7 +116,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
     bring(records, arrival(1), arrival(2))
     claim(records, "a")
     with records.begin() as connection:
-        work.reschedule(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 30)], now=NOON)
+        work.reschedule(connection, "a", [(ItemKey("t", "tg/1/1"), "ProviderBusy", NOON + 30)], now=NOON)
         claims.release(connection, "a")
     assert (row(records, 1)["attempts"], row(records, 2)["attempts"]) == (1, 0)
     assert row(records)["error_class"] == "ProviderBusy"
@@ -151,11 +152,11 @@ def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
         work.enqueue(connection, "a", ["tag"], now=NOON)
     claim(records, "b", stage="tag")
     with records.begin() as connection:
-        work.requeue(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/2")], now=NOON)
+        work.requeue(connection, "tag", [ItemKey("t", "tg/1/1"), ItemKey("t", "tg/1/2")], now=NOON)
         assert claims.still_owned(connection, "b") == set()
     assert row(records, 1, "tag")["state"] == "pending"
     with records.reading() as connection:
-        assert len(work.stages_of(connection, ("t", "tg/1/2"))) == 1
+        assert len(work.stages_of(connection, ItemKey("t", "tg/1/2"))) == 1
 
 
 def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records):
@@ -165,7 +166,7 @@ def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records
         work.enqueue(connection, "a", ["tag"], now=NOON)
     claim(records, "b", stage="tag")
     with records.begin() as connection:
-        work.requeue(connection, "tag", [("t", "tg/1/1"), ("t", "tg/1/3")], now=NOON, owner="a")
+        work.requeue(connection, "tag", [ItemKey("t", "tg/1/1"), ItemKey("t", "tg/1/3")], now=NOON, owner="a")
     assert [row(records, number, "tag")["state"] for number in (1, 2, 3)] == ["pending", "working", "pending"]
     assert numbers(records, "a") == [1, 2, 3]
 
@@ -180,12 +181,12 @@ def test_a_redo_begins_anew_from_its_stage_on_and_not_before(records):
     with records.begin() as connection:
         work.enqueue(connection, "b", ["link"], now=NOON)
         work.mark_done(connection, "b", fingerprint="x", now=NOON)
-        assert work.redo(connection, ("t", "tg/1/1"), "tag", now=NOON) == HOUR
-        assert work.redo(connection, ("t", "tg/1/1"), "index", now=NOON) is None
+        assert work.redo(connection, ItemKey("t", "tg/1/1"), "tag", now=NOON) == HOUR
+        assert work.redo(connection, ItemKey("t", "tg/1/1"), "index", now=NOON) is None
     states = {stage: row(records, 1, stage)["state"] for stage in ("parse", "tag", "enrich", "embed")}
     assert states == {"parse": "done", "tag": "pending", "enrich": "pending", "embed": "pending"}
     with records.reading() as connection:
-        assert len(work.stages_of(connection, ("t", "tg/1/1"))) == 4
+        assert len(work.stages_of(connection, ItemKey("t", "tg/1/1"))) == 4
 
 
 def test_hours_say_what_is_due_and_what_is_open(records):
@@ -193,7 +194,7 @@ def test_hours_say_what_is_due_and_what_is_open(records):
     bring(records, arrival(3), now=NOON + 3_600)
     claim(records, "a", 1)
     with records.begin() as connection:
-        work.reschedule(connection, "a", [(("t", "tg/1/1"), "ProviderBusy", NOON + 9_999)], now=NOON)
+        work.reschedule(connection, "a", [(ItemKey("t", "tg/1/1"), "ProviderBusy", NOON + 9_999)], now=NOON)
     with records.reading() as connection:
         (late, one), (early, other) = work.due_hours(connection, "posts", now=NOON)
         assert (early, one, other, late > early) == (HOUR, 1, 1, True)
@@ -243,7 +244,7 @@ def test_a_newer_revision_closes_the_letters_of_the_older(records):
         dead_letters.record(connection, [letter(1), letter(2)], now=NOON)
     bring(records, arrival(1, "b", 20))
     assert [found["source"] for found in letters(records)] == ["tg/1/2"]
-    closed = letters(records, resolved=None, item=("t", "tg/1/1"))
+    closed = letters(records, resolved=None, item=ItemKey("t", "tg/1/1"))
     assert [found["resolution_note"] for found in closed] == ["a newer revision arrived"]
 
 
@@ -258,7 +259,7 @@ def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(record
     bring(records, *(arrival(number) for number in range(4)))
     claim(records, "a", 3)
     with records.begin() as connection:
-        work.mark_failed(connection, "a", [(("t", "tg/1/0"), "X")], now=NOON)
+        work.mark_failed(connection, "a", [(ItemKey("t", "tg/1/0"), "X")], now=NOON)
         work.mark_done(connection, "a", fingerprint="x", now=NOON)
         found = {
             (state, owner)
@@ -315,5 +316,5 @@ def test_an_item_that_is_opened_again_is_no_suspect(records):
     lose(records)
     assert row(records)["losses"] == 1
     with records.begin() as connection:
-        work.requeue(connection, "parse", [("t", "tg/1/1")], now=NOON)
+        work.requeue(connection, "parse", [ItemKey("t", "tg/1/1")], now=NOON)
     assert row(records)["losses"] == 0

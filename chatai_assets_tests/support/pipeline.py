@@ -19,7 +19,7 @@ from sqlalchemy import Table, select
 from chatai_assets.adapters.vectors import edge_collection as collections
 from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.qdrant import ALIAS
-from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.ids import STREAMS, ItemKey, Stream
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
@@ -29,7 +29,6 @@ from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets.storage.work_queue import Key
 
 NOON = 1_790_000_000.0
 """A moment for arrivals; with a fixed one, payloads of two homes are equal."""
@@ -105,7 +104,7 @@ class Limits:
 
 
 def scope_of(
-    stream: Stream, hour: str, limits: Limits = Limits(), *, now: float | None = None, only: Key | None = None
+    stream: Stream, hour: str, limits: Limits = Limits(), *, now: float | None = None, only: ItemKey | None = None
 ) -> StageRunConfig:
     """Return what a run works on, at a fixed moment or by the clock."""
     clock = time.time if now is None else (lambda: now)

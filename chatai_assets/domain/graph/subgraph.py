@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from chatai_assets.domain.entities.resolution import EntityKey, Overrides, resolved, shown
 from chatai_assets.domain.extraction import MENTIONED_WITH, Extraction
-from chatai_assets.domain.ids import digest, stream_of
+from chatai_assets.domain.ids import ItemKey, digest, stream_of
 
 MAX_PART_CHARACTERS = 160
 ESCAPES = str.maketrans({"%": "%25", "|": "%7C", "~": "%7E"})
@@ -161,10 +161,10 @@ def source_of(tenant_id: str, source_key: str) -> str:
     return joined(tenant_id, source_key)
 
 
-def key_of_source(source: str) -> tuple[str, str]:
-    """Return tenant and source key of an edge's ``source``; no such part is so long that it was cut."""
+def key_of_source(source: str) -> ItemKey:
+    """Return the item that an edge's ``source`` names; neither part is ever so long that it was cut."""
     tenant, _, source_key = source.partition("|")
-    return unquote(tenant), unquote(source_key)
+    return ItemKey(unquote(tenant), unquote(source_key))
 
 
 def node_of_source(source: str) -> tuple[str, str]:

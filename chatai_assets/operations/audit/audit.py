@@ -19,6 +19,7 @@ from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.vectors.base import Point, VectorStore
 from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange, content_of, is_true_to_id
 from chatai_assets.domain.graph.subgraph import Edge, Node, key_of_source
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import LedgerEntry
 from chatai_assets.operations.audit.comparison import Difference, Expected, Found, comparison
 from chatai_assets.operations.audit.digests import Numbers
@@ -31,7 +32,6 @@ from chatai_assets.storage.embeddings import vectors_of_chunks
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.items import ChunkKey
 from chatai_assets.storage.projection_ledger import Projection
-from chatai_assets.storage.work_queue import Key
 
 ITEMS = 1_000
 POINTS = 500
@@ -166,14 +166,14 @@ def _example(difference: Difference) -> dict[str, str]:
 
 def _mend(records: Records, audited: Audited, batch: Sequence[Difference], report: AuditReport) -> None:
     """Have the items written again to which something belongs; take out what belongs to none."""
-    parts: defaultdict[Key, list[str]] = defaultdict(list)
+    parts: defaultdict[ItemKey, list[str]] = defaultdict(list)
     for difference in batch:
         # Where an edge goes, the nodes that nothing else holds go as well.
         at_stake = (difference.part, difference.start, difference.end)
-        parts[difference.tenant_id, difference.source_key] += filter(None, at_stake)
+        parts[ItemKey(difference.tenant_id, difference.source_key)] += filter(None, at_stake)
     with records.begin() as connection:
         stage = written_by(connection, audited.name)
-        known = work.rows_of(connection, stage, list(parts)).keys() if stage else set[Key]()
+        known = work.rows_of(connection, stage, list(parts)).keys() if stage else set[ItemKey]()
         mine = {key: found for key, found in parts.items() if key in known}
         reopen(connection, audited.name, list(mine))
         ledger.mark_unknown(connection, audited.name, mine)
@@ -185,7 +185,7 @@ def _mend(records: Records, audited: Audited, batch: Sequence[Difference], repor
 
 
 def _expected(records: Records, name: Projection) -> Iterator[Expected]:
-    after: Key | None = None
+    after: ItemKey | None = None
     while True:
         with records.reading() as connection:
             page = ledger.entries(connection, name, after, ITEMS)
@@ -196,7 +196,7 @@ def _expected(records: Records, name: Projection) -> Iterator[Expected]:
         after = page[-1][0]
 
 
-def _expected_of(key: Key, recorded: LedgerEntry) -> Iterator[Expected]:
+def _expected_of(key: ItemKey, recorded: LedgerEntry) -> Iterator[Expected]:
     """Yield what an item surely has; while it is being written it may have what it had, or have it changed, or not."""
     if recorded.intended:
         yield from (Expected(part, *key, None) for part in recorded.intended.keys() | recorded.confirmed.keys())
@@ -233,7 +233,7 @@ def _place(point: Point) -> ChunkKey | None:
         return None
     if type(ordinal) is not int or ordinal not in ORDINALS or "\0" in tenant + source + part:
         return None
-    return tenant, source, part, ordinal
+    return ChunkKey(tenant, source, part, ordinal)
 
 
 def _is_same(point: Point, kept: Any) -> bool:

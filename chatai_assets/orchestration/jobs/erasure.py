@@ -65,7 +65,7 @@ def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.Resou
         forgotten = forget(stores_of(parts), source, tenant_id=config.tenant or None)
     except (ItemNotFound, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    parts.forget_answers(forgotten.key[0])
+    parts.forget_answers(forgotten.key.tenant_id)
     erased = {f"erased_{kind}": count for kind, count in forgotten.erased.items()}
     context.add_output_metadata({"source": source, "again": forgotten.again, **erased})
     if forgotten.waiting:

@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import RowMapping
 
 from chatai_assets.adapters.vectors.base import Point, Sparse
-from chatai_assets.domain.ids import Stream, canonical_json, digest, point_id
+from chatai_assets.domain.ids import ItemKey, Stream, canonical_json, digest, point_id
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
 from chatai_assets.pipeline.projections.writes import PendingWrites, needs_writing, record_intent
@@ -20,9 +20,9 @@ from chatai_assets.storage import embeddings, enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage.engine import Records
+from chatai_assets.storage.items import TextKey
 from chatai_assets.storage.vector_indexes import State, require_state
 from chatai_assets.storage.web_pages import pages_of_owner
-from chatai_assets.storage.work_queue import Key
 
 UPSERT_POINTS = 1_000
 """Points handed to the index at once."""
@@ -31,7 +31,7 @@ SHOWN = ("title", "channel", "url", "language", "published_at", "expires_at")
 """Columns of an item that stand beside each of its points."""
 
 Payload = dict[str, Any]
-Wanted = Mapping[Key, Mapping[str, tuple[str, Payload]]]
+Wanted = Mapping[ItemKey, Mapping[str, tuple[str, Payload]]]
 """Item -> point id -> hash of its text, payload."""
 
 
@@ -43,12 +43,12 @@ class Written:
         desired: item -> point id -> fingerprint of content; without the items that were left out.
     """
 
-    desired: dict[Key, dict[str, str]]
+    desired: dict[ItemKey, dict[str, str]]
     changes: PendingWrites
 
 
 def write_points(
-    records: Records, index: OpenIndex, state: State, stream: Stream, owner: str, leave_out: Collection[Key] = ()
+    records: Records, index: OpenIndex, state: State, stream: Stream, owner: str, leave_out: Collection[ItemKey] = ()
 ) -> Written:
     """Make an index hold exactly what the record store knows of the items of a claim; the ledger is yet to confirm.
 
@@ -80,7 +80,7 @@ def write_points(
 
 
 def _write(
-    records: Records, index: OpenIndex, state: State, owner: str, wanted: Wanted, desired: dict[Key, dict[str, str]]
+    records: Records, index: OpenIndex, state: State, owner: str, wanted: Wanted, desired: dict[ItemKey, dict[str, str]]
 ) -> PendingWrites:
     check = partial(require_state, number=index.about.number, state=state)
     with index.vectors.writing() as writer:
@@ -88,11 +88,11 @@ def _write(
         with records.reading() as connection:
             kept = embeddings.vectors_of_owner(connection, owner, index.model)
         points = [
-            _point(i, payload, kept[key[0], text_hash])
+            _point(i, payload, kept[TextKey(key.tenant_id, text_hash)])
             for key, plan in changes.plans.items()
             for i, (text_hash, payload) in ((i, wanted[key][i]) for i in plan.upserts)
             # What was taken away since has no vectors here; nobody confirms it either.
-            if (key[0], text_hash) in kept
+            if TextKey(key.tenant_id, text_hash) in kept
         ]
         for start in range(0, len(points), UPSERT_POINTS):
             writer.upsert(points[start : start + UPSERT_POINTS])
@@ -106,21 +106,21 @@ def _wanted_points(
     stream: str,
     items: Sequence[RowMapping],
     chunks: Sequence[RowMapping],
-    embedded: Collection[tuple[str, str]],
-    tags: Mapping[Key, tuple[str, tuple[str, ...]]],
-    pages: Mapping[tuple[Key, str], Payload],
-) -> dict[Key, dict[str, tuple[str, Payload]]]:
+    embedded: Collection[TextKey],
+    tags: Mapping[ItemKey, tuple[str, tuple[str, ...]]],
+    pages: Mapping[tuple[ItemKey, str], Payload],
+) -> dict[ItemKey, dict[str, tuple[str, Payload]]]:
     """Return item -> point id -> (text hash, payload).
 
     An item without text has none; nor has one whose body is embedded in part, lest parts of it pass for the whole.
     Of its linked pages those count that are embedded whole.
     """
-    by_item: defaultdict[Key, list[RowMapping]] = defaultdict(list)
+    by_item: defaultdict[ItemKey, list[RowMapping]] = defaultdict(list)
     for chunk in chunks:
-        by_item[_key(chunk)].append(chunk)
+        by_item[ItemKey.of(chunk)].append(chunk)
     wanted = {}
     for item in items:
-        key = _key(item)
+        key = ItemKey.of(item)
         about = _about(stream, item, tags.get(key, ("", ()))[1])
         lacking = {chunk["part"] for chunk in by_item[key] if _text(chunk) not in embedded}
         mine = by_item[key] if item["has_text"] and BODY not in lacking else []
@@ -132,7 +132,7 @@ def _wanted_points(
     return wanted
 
 
-def _titles(told: Mapping[Key, Mapping[str, Any]]) -> dict[tuple[Key, str], Payload]:
+def _titles(told: Mapping[ItemKey, Mapping[str, Any]]) -> dict[tuple[ItemKey, str], Payload]:
     """Return item and part -> title and address of the linked page that the part is."""
     return {
         (key, page["part"]): {"title": page["title"], "url": page["url"]}
@@ -160,12 +160,8 @@ def _id(chunk: RowMapping) -> str:
     return str(point_id(chunk["tenant_id"], chunk["source_key"], chunk["part"], chunk["ordinal"]))
 
 
-def _key(row: RowMapping) -> Key:
-    return row["tenant_id"], row["source_key"]
-
-
-def _text(chunk: RowMapping) -> tuple[str, str]:
-    return chunk["tenant_id"], chunk["text_hash"]
+def _text(chunk: RowMapping) -> TextKey:
+    return TextKey(chunk["tenant_id"], chunk["text_hash"])
 
 
 def content_of(model: str, text_hash: str, payload: Mapping[str, Any]) -> str:

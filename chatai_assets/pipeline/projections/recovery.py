@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chatai_assets.domain.errors import ProjectionMismatch
 from chatai_assets.domain.graph.subgraph import key_of_source, own_node
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import PROJECTION_REOPENED, log
 from chatai_assets.storage import items as content
@@ -27,7 +28,6 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.projection_ledger import Generations, Projection, expected_generations, set_generations
 from chatai_assets.storage.vector_indexes import State
-from chatai_assets.storage.work_queue import Key
 from chatai_assets.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ ITEMS = 2_000
 HOLDINGS = 5_000
 """Points, nodes and edges of one transaction."""
 ADVICE = "Nothing to do: runs write it again. If nobody removed, restored or moved the store, check its disk."
-Holding = tuple[Key, str]
+Holding = tuple[ItemKey, str]
 """An item, and the id of something that a projection holds of it."""
 
 
@@ -75,7 +75,7 @@ def probe_graph(graph: GraphStore) -> ProjectionProbe:
 def held_points(vectors: VectorStore) -> Iterator[Holding]:
     """Yield every point with its item."""
     for point, payload in vectors.points():
-        yield (payload["tenant_id"], payload["source"]), point
+        yield ItemKey(payload["tenant_id"], payload["source"]), point
 
 
 def held_parts(graph: GraphStore) -> Iterator[Holding]:
@@ -86,7 +86,7 @@ def held_parts(graph: GraphStore) -> Iterator[Holding]:
         yield from ((key, f"{label} {node_id}") for label, node_id in (edge.start, edge.end))
     for node in graph.nodes():
         if "source" in node.properties:
-            key = node.properties["tenant_id"], node.properties["source"]
+            key = ItemKey(node.properties["tenant_id"], node.properties["source"])
             yield key, " ".join(own_node(*key))
 
 
@@ -159,7 +159,7 @@ def _mark_unknown(records: Records, projected: ProjectionProbe) -> int:
     return items
 
 
-def reopen(connection: Connection, name: Projection, keys: Sequence[Key]) -> None:
+def reopen(connection: Connection, name: Projection, keys: Sequence[ItemKey]) -> None:
     """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now.
 
     What was erased leaves once more: a store from another day may hold it. An index that is kept is written when it is
@@ -181,10 +181,10 @@ def written_by(connection: Connection, name: Projection) -> Stage | None:
     return WRITTEN_BY[mine[0]] if mine else None
 
 
-def _batches(holdings: Iterable[Holding]) -> Iterator[dict[Key, list[str]]]:
+def _batches(holdings: Iterable[Holding]) -> Iterator[dict[ItemKey, list[str]]]:
     each = iter(holdings)
     while batch := list(islice(each, HOLDINGS)):
-        found: defaultdict[Key, list[str]] = defaultdict(list)
+        found: defaultdict[ItemKey, list[str]] = defaultdict(list)
         for key, held in batch:
             found[key].append(held)
         yield found

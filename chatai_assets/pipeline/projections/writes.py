@@ -15,6 +15,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import ProjectionMismatch
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import LedgerEntry, Plan, plan_index
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import projection_ledger as ledger
@@ -27,9 +28,8 @@ from chatai_assets.storage.projection_ledger import (
     set_generations,
 )
 from chatai_assets.storage.tombstones import PendingErasures, still_pending
-from chatai_assets.storage.work_queue import Key
 
-Desired = Mapping[Key, Mapping[str, str]]
+Desired = Mapping[ItemKey, Mapping[str, str]]
 """Item -> id -> fingerprint of what the projection shall hold of it."""
 
 
@@ -41,7 +41,7 @@ class PendingWrites:
         mark: what to leave in the store once all is written; None when there is nothing to write.
     """
 
-    plans: dict[Key, Plan]
+    plans: dict[ItemKey, Plan]
     generation: str | None = None
 
     @property
@@ -55,7 +55,7 @@ class PendingWrites:
         return sum(len(plan.deletes) for plan in self.plans.values())
 
 
-def needs_writing(desired: Desired, recorded: Mapping[Key, LedgerEntry]) -> bool:
+def needs_writing(desired: Desired, recorded: Mapping[ItemKey, LedgerEntry]) -> bool:
     """Return whether any item differs from what the ledger surely knows; if none does, no lock is taken."""
     return any(not plan_index(wanted, recorded.get(key, NOTHING)).empty for key, wanted in desired.items())
 
@@ -78,7 +78,7 @@ def record_intent(
         ProjectionReplaced: the ledger speaks of another store.
     """
 
-    def held(connection: Connection) -> dict[Key, LedgerEntry]:
+    def held(connection: Connection) -> dict[ItemKey, LedgerEntry]:
         check(connection)
         mine = claims.still_owned(connection, owner)
         before = ledger.recorded(connection, owner, projection)
@@ -92,7 +92,7 @@ def record_delete_intent(
 ) -> PendingWrites:
     """Record that nothing of those items is to be left that are leaving still; otherwise like ``record_intent``."""
 
-    def leaving(connection: Connection) -> dict[Key, LedgerEntry]:
+    def leaving(connection: Connection) -> dict[ItemKey, LedgerEntry]:
         return ledger.recorded_of(connection, still_pending(connection, items), projection)
 
     return _record_intent(records, projection, {key: {} for key in items}, found, leaving)
@@ -103,7 +103,7 @@ def _record_intent(
     projection: Projection,
     desired: Desired,
     found: str | None,
-    mine: Callable[[Connection], Mapping[Key, LedgerEntry]],
+    mine: Callable[[Connection], Mapping[ItemKey, LedgerEntry]],
 ) -> PendingWrites:
     """Record intentions.
 

@@ -12,17 +12,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.revisions import same_chunks
 from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
-from chatai_assets.storage.work_queue import Key
 
 Row = Mapping[str, Any]
 
 
 def carry_over_valid_results(
-    connection: Connection, owner: str, texts: Mapping[Key, str], chunks: Sequence[Row]
+    connection: Connection, owner: str, texts: Mapping[ItemKey, str], chunks: Sequence[Row]
 ) -> None:
     """Forget the tags and facts that do not hold of the items of a claim now; before their chunks are replaced.
 
@@ -34,7 +34,7 @@ def carry_over_valid_results(
     _keep_facts(connection, owner, chunks)
 
 
-def _keep_tags(connection: Connection, owner: str, texts: Mapping[Key, str]) -> None:
+def _keep_tags(connection: Connection, owner: str, texts: Mapping[ItemKey, str]) -> None:
     said = {key: tags for key, (_, tags) in enrichment.tags_of_owner(connection, owner).items() if key in texts}
     kept = {key: check_tags(tags, texts[key][:TAGGED_CHARS]) for key, tags in said.items()}
     enrichment.change_tags(connection, {key: tags for key, tags in kept.items() if tags != said[key]})
@@ -51,21 +51,21 @@ def _keep_facts(connection: Connection, owner: str, chunks: Sequence[Row]) -> No
         enrichment.replace_facts(connection, owner, *kept)
 
 
-def _places(before: Sequence[Row], now: Sequence[Row]) -> dict[Key, dict[int, int]]:
+def _places(before: Sequence[Row], now: Sequence[Row]) -> dict[ItemKey, dict[int, int]]:
     """Return item -> ordinal of a chunk before -> its ordinal now, of the chunks that there still are."""
     hashes, hashes_now = _hashes(before), _hashes(now)
     return {key: same_chunks(mine, hashes_now[key]) for key, mine in hashes.items() if key in hashes_now}
 
 
-def _hashes(chunks: Sequence[Row]) -> dict[Key, list[str]]:
-    hashes: defaultdict[Key, list[str]] = defaultdict(list)
+def _hashes(chunks: Sequence[Row]) -> dict[ItemKey, list[str]]:
+    hashes: defaultdict[ItemKey, list[str]] = defaultdict(list)
     for chunk in chunks:
-        hashes[chunk["tenant_id"], chunk["source_key"]].append(chunk["text_hash"])
+        hashes[ItemKey.of(chunk)].append(chunk["text_hash"])
     return hashes
 
 
-def _moved(facts: Sequence[Row], places: Mapping[Key, Mapping[int, int]]) -> Iterator[dict[str, Any]]:
+def _moved(facts: Sequence[Row], places: Mapping[ItemKey, Mapping[int, int]]) -> Iterator[dict[str, Any]]:
     for fact in facts:
-        now = places.get((fact["tenant_id"], fact["source_key"]), {}).get(fact["ordinal"])
+        now = places.get(ItemKey.of(fact), {}).get(fact["ordinal"])
         if now is not None:
             yield {**fact, "ordinal": now}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.crawler.base import PageReader
 from chatai_assets.domain.errors import ChatAIError, Deferred, PageUnavailable
-from chatai_assets.domain.ids import canonical_json, digest, fingerprint
+from chatai_assets.domain.ids import ItemKey, canonical_json, digest, fingerprint
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import chunk_text
 from chatai_assets.domain.web_pages import TRANSIENT, WebLink, WebPage, page_links
@@ -22,8 +22,7 @@ from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConf
 from chatai_assets.storage import items as content
 from chatai_assets.storage import web_pages as pages
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.web_pages import PageKey, page_place
-from chatai_assets.storage.work_queue import Key
+from chatai_assets.storage.web_pages import PageKey
 
 CODE_VERSION = "2"
 FINGERPRINT = fingerprint("crawl", CODE_VERSION)
@@ -56,14 +55,14 @@ def crawl_hour(scope: StageRunConfig, *, records: Records, reader: PageReader | 
 
 @dataclass(frozen=True, slots=True)
 class _Post:
-    key: Key
+    key: ItemKey
     urls: tuple[str, ...]
     attempts: int
     received_at: float
 
     @property
     def places(self) -> list[PageKey]:
-        return [page_place(self.key[0], url) for url in self.urls]
+        return [PageKey.of_url(self.key.tenant_id, url) for url in self.urls]
 
 
 class _Crawling:
@@ -77,14 +76,14 @@ class _Crawling:
         self.reader = reader
         self.fingerprint = FINGERPRINT
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: a post is what it is without its pages."""
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             items = content.claimed_items(connection, "posts", owner, "links", "received_at")
-            attempts = {_key(row): row["attempts"] for row in content.claimed_work(connection, owner)}
-            wanted = [_post(item, attempts) for item in items if _key(item) in attempts]
+            attempts = {ItemKey.of(row): row["attempts"] for row in content.claimed_work(connection, owner)}
+            wanted = [_post(item, attempts) for item in items if ItemKey.of(item) in attempts]
             kept = pages.known_pages(connection, {place for post in wanted for place in post.places})
             had = _contents(pages.page_chunks(connection, owner))
             told = pages.pages_of_owner(connection, owner)
@@ -128,15 +127,15 @@ class _Crawling:
         finished: Sequence[_Post],
         known: Mapping[PageKey, Any],
         read: Mapping[PageKey, Row],
-        had: Mapping[Key, set[tuple[str, int, str]]],
-        told: Mapping[Key, Row],
+        had: Mapping[ItemKey, set[tuple[str, int, str]]],
+        told: Mapping[ItemKey, Row],
     ) -> None:
         chunks = {post.key: _chunk_rows(post, known) for post in finished}
         changed = {key for key, rows in chunks.items() if _contents(rows).get(key, set()) != had.get(key, set())}
         values = {post.key: {"pages": [_told(url, known[at]) for url, at in _places(post)]} for post in finished}
         news = {key: value for key, value in values.items() if value != told.get(key)}
 
-        def write(connection: Connection, held: set[Key]) -> None:
+        def write(connection: Connection, held: set[ItemKey]) -> None:
             # Pages belong to their URLs: what was fetched is kept even if the post was taken away.
             pages.keep_pages(connection, list(read.values()))
             mine = changed & held
@@ -150,14 +149,14 @@ class _Crawling:
         result.counts = Counter(pages_read=sum(row["fault"] is None for row in read.values()))
         result.counts.update(f"pages_{row['fault']}" for row in read.values() if row["fault"])
         result.preview = [
-            {"source": post.key[1], "links": len(post.urls), "page_chunks": len(chunks[post.key])}
+            {"source": post.key.source_key, "links": len(post.urls), "page_chunks": len(chunks[post.key])}
             for post in finished[:10]
         ]
 
-    def _row(self, key: Key, value: Row) -> Row:
+    def _row(self, key: ItemKey, value: Row) -> Row:
         return {
-            "tenant_id": key[0],
-            "post_id": key[1],
+            "tenant_id": key.tenant_id,
+            "post_id": key.source_key,
             "content_hash": digest(canonical_json(value)),
             "value": value,
             "model": "",
@@ -165,9 +164,9 @@ class _Crawling:
         }
 
 
-def _post(item: RowMapping, attempts: Mapping[Key, int]) -> _Post:
+def _post(item: RowMapping, attempts: Mapping[ItemKey, int]) -> _Post:
     urls = page_links(item["links"] or (), PAGES_PER_POST) if item["has_text"] else ()
-    return _Post(_key(item), urls, attempts[_key(item)], item["received_at"])
+    return _Post(ItemKey.of(item), urls, attempts[ItemKey.of(item)], item["received_at"])
 
 
 def _is_fresh(kept: RowMapping | None, now: float) -> bool:
@@ -203,8 +202,8 @@ def _chunk_rows(post: _Post, known: Mapping[PageKey, Any]) -> list[Row]:
     texts = {known[place]["page_hash"]: known[place]["text"] for place in post.places if known[place]["text"]}
     return [
         {
-            "tenant_id": post.key[0],
-            "source_key": post.key[1],
+            "tenant_id": post.key.tenant_id,
+            "source_key": post.key.source_key,
             "part": part,
             "ordinal": chunk.ordinal,
             "text": chunk.text,
@@ -227,12 +226,8 @@ def _places(post: _Post) -> Iterable[tuple[str, PageKey]]:
     return zip(post.urls, post.places, strict=True)
 
 
-def _contents(rows: Iterable[Mapping[str, Any] | RowMapping]) -> dict[Key, set[tuple[str, int, str]]]:
-    found: dict[Key, set[tuple[str, int, str]]] = {}
+def _contents(rows: Iterable[Mapping[str, Any] | RowMapping]) -> dict[ItemKey, set[tuple[str, int, str]]]:
+    found: dict[ItemKey, set[tuple[str, int, str]]] = {}
     for row in rows:
-        found.setdefault(_key(row), set()).add((row["part"], row["ordinal"], row["text_hash"]))
+        found.setdefault(ItemKey.of(row), set()).add((row["part"], row["ordinal"], row["text_hash"]))
     return found
-
-
-def _key(row: Mapping[str, Any] | RowMapping) -> Key:
-    return row["tenant_id"], row["source_key"]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Vector, pop_usage_of
 from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
-from chatai_assets.domain.ids import Stream, fingerprint
+from chatai_assets.domain.ids import ItemKey, Stream, fingerprint
 from chatai_assets.domain.search.sparse import sparse_terms
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
@@ -22,8 +22,7 @@ from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
 from chatai_assets.storage import embeddings
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.items import Rows
-from chatai_assets.storage.work_queue import Key
+from chatai_assets.storage.items import Rows, TextKey
 
 CODE_VERSION = "1"
 
@@ -67,7 +66,7 @@ class Embedding:
         self.fingerprint = fingerprint_of(index.model)
         self.provider = parse_embedding_model(index.about.embedder).name
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Say of documents why nothing finds them."""
         if self.stream == "documents":
             fail_documents(connection, failures)
@@ -77,14 +76,14 @@ class Embedding:
         self._take(self._find_index())
         with self.records.reading() as connection:
             rows = content.claimed_work(connection, owner)
-            keys = [(row["tenant_id"], row["source_key"]) for row in rows]
+            keys = [ItemKey.of(row) for row in rows]
             tried = {key for key, row in zip(keys, rows, strict=True) if row["attempts"] + 1 >= self.max_attempts}
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
         questions = list(dict.fromkeys(map(self._question, missing)))
         answers = dict(zip(questions, self._answers(questions), strict=True))
         result = BatchResult(write=lambda _connection, _keys: None, enqueue=("index",), requeue={"index": keys})
         kept = self._kept(missing, answers, tried, result)
-        self._complete(result, keys, kept, {(row["tenant_id"], row["source_key"]) for row in missing})
+        self._complete(result, keys, kept, {ItemKey.of(row) for row in missing})
         return result
 
     def _answers(self, questions: Sequence[ModelInput]) -> Sequence[Vector | Exception]:
@@ -96,20 +95,20 @@ class Embedding:
             raise
 
     def _kept(
-        self, missing: Rows, answers: Mapping[ModelInput, Vector | Exception], tried: set[Key], result: BatchResult
-    ) -> dict[tuple[str, str], dict[str, Any]]:
+        self, missing: Rows, answers: Mapping[ModelInput, Vector | Exception], tried: set[ItemKey], result: BatchResult
+    ) -> dict[TextKey, dict[str, Any]]:
         """Return (tenant, text hash) -> vector row of what was answered, and note what was not."""
-        kept: dict[tuple[str, str], dict[str, Any]] = {}
+        kept: dict[TextKey, dict[str, Any]] = {}
         for row in missing:
-            answer, key = answers[self._question(row)], (row["tenant_id"], row["source_key"])
+            answer, key = answers[self._question(row)], ItemKey.of(row)
             if isinstance(answer, Exception) and _may_be_left_out(row, answer, last=key in tried):
                 result.counts["page_chunks_left_out"] += 1
             elif isinstance(answer, Exception):
                 note_failure(answer, key, result)
-            elif (row["tenant_id"], row["text_hash"]) not in kept:
+            elif (text := TextKey(row["tenant_id"], row["text_hash"])) not in kept:
                 vector = attempt(partial(self._row, row, answer), key, result)
                 if vector:
-                    kept[row["tenant_id"], row["text_hash"]] = vector
+                    kept[text] = vector
         return kept
 
     def _question(self, row: Any) -> ModelInput:
@@ -127,9 +126,13 @@ class Embedding:
         }
 
     def _complete(
-        self, result: BatchResult, keys: Sequence[Key], kept: dict[tuple[str, str], dict[str, Any]], worked: set[Key]
+        self,
+        result: BatchResult,
+        keys: Sequence[ItemKey],
+        kept: dict[TextKey, dict[str, Any]],
+        worked: set[ItemKey],
     ) -> None:
-        def write(connection: Connection, _held: set[Key]) -> None:
+        def write(connection: Connection, _held: set[ItemKey]) -> None:
             # Vectors belong to texts, not to items: what was paid for is kept even if the item was taken away.
             embeddings.keep_vectors(connection, list(kept.values()))
 
@@ -137,7 +140,7 @@ class Embedding:
         result.unchanged = len(keys) - len(worked)
         result.counts.update(texts_embedded=len(kept))
         result.counts.update(pop_usage_of(self.embedder))
-        result.preview = [{"source": key[1], "embedded": key in worked} for key in keys[:10]]
+        result.preview = [{"source": key.source_key, "embedded": key in worked} for key in keys[:10]]
 
 
 def _may_be_left_out(row: Any, error: Exception, *, last: bool) -> bool:

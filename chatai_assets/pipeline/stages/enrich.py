@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping
 from chatai_assets.adapters.models.base import CostLabel, Extractor, ModelInput, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Extraction, check_extraction
-from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.ids import ItemKey, fingerprint
 from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
@@ -20,7 +20,6 @@ from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.llm_responses import link_results
-from chatai_assets.storage.work_queue import Key
 
 CODE_VERSION = "1"
 
@@ -48,20 +47,20 @@ class _Enriching:
         self.extractor = extractor
         self.fingerprint = fingerprint_of(extractor.model)
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         enrichment.forget_facts(connection, failures.keys())
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            keys = [(row["tenant_id"], row["source_key"]) for row in content.claimed_work(connection, owner)]
+            keys = [ItemKey.of(row) for row in content.claimed_work(connection, owner)]
             chunks = content.claimed_chunks(connection, owner, pages=False)
-        asked = [(_key(chunk), ModelInput(chunk["tenant_id"], chunk["text"], self.purpose)) for chunk in chunks]
+        asked = [(ItemKey.of(chunk), ModelInput(chunk["tenant_id"], chunk["text"], self.purpose)) for chunk in chunks]
         answers = answers_to(self.extractor.extract, [question for _, question in asked])
         result = BatchResult(write=lambda _connection, _keys: None, enqueue=("link",), requeue={"link": keys})
         names: dict[tuple[str, ...], Row] = {}
         ties: dict[tuple[str, ...], Row] = {}
         for chunk, answer in zip(chunks, answers, strict=True):
-            key = _key(chunk)
+            key = ItemKey.of(chunk)
             if isinstance(answer, Exception):
                 note_failure(answer, key, result)
                 continue
@@ -89,26 +88,22 @@ def _collect(
 def _complete(
     result: BatchResult,
     owner: str,
-    keys: Sequence[Key],
+    keys: Sequence[ItemKey],
     names: dict[tuple[str, ...], Row],
     ties: dict[tuple[str, ...], Row],
-    uses: Sequence[tuple[Key, str]],
+    uses: Sequence[tuple[ItemKey, str]],
 ) -> None:
-    def write(connection: Connection, held: set[Key]) -> None:
+    def write(connection: Connection, held: set[ItemKey]) -> None:
         enrichment.replace_facts(connection, owner, _of(names, held), _of(ties, held))
         link_results(connection, [use for use in uses if use[0] in held])
 
-    per_item = Counter((row["tenant_id"], row["source_key"]) for row in names.values())
+    per_item = Counter(ItemKey.of(row) for row in names.values())
     result.write = write
     result.counts = Counter(
         entities=len(names), relations=len(ties), weak_relations=sum(row["weak"] for row in ties.values())
     )
-    result.preview = [{"source": key[1], "entities": per_item[key]} for key in keys[:10]]
+    result.preview = [{"source": key.source_key, "entities": per_item[key]} for key in keys[:10]]
 
 
-def _of(rows: dict[tuple[str, ...], Row], held: set[Key]) -> list[Row]:
-    return [row for row in rows.values() if (row["tenant_id"], row["source_key"]) in held]
-
-
-def _key(chunk: RowMapping) -> Key:
-    return chunk["tenant_id"], chunk["source_key"]
+def _of(rows: dict[tuple[str, ...], Row], held: set[ItemKey]) -> list[Row]:
+    return [row for row in rows.values() if ItemKey.of(row) in held]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import ChatAIError, IndexSuperseded
-from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.ids import ItemKey, fingerprint
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
@@ -24,7 +24,6 @@ from chatai_assets.storage import items as content
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.work_queue import Key
 
 CODE_VERSION = "1"
 
@@ -70,7 +69,7 @@ class _Indexing:
         self.index = index
         self.fingerprint = fingerprint_of(index.model)
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         if self.scope.stream == "documents":
             fail_documents(connection, failures)
 
@@ -79,7 +78,7 @@ class _Indexing:
         written = write_points(self.records, self.index, "serving", self.scope.stream, owner, waiting)
         desired, changes = written.desired, written.changes
         preview = [
-            {"source": key[1], "points": len(points), "written": key in changes.plans}
+            {"source": key.source_key, "points": len(points), "written": key in changes.plans}
             for key, points in list(desired.items())[:10]
         ]
         return BatchResult(
@@ -89,17 +88,17 @@ class _Indexing:
             preview=preview,
         )
 
-    def _to_embed(self, owner: str) -> set[Key]:
+    def _to_embed(self, owner: str) -> set[ItemKey]:
         """Return what was embedded, but not for this index: while another one still served, or was thought to."""
         with self.records.reading() as connection:
             lacking = embeddings.unembedded(connection, owner, self.index.model)
-            keys = {(row["tenant_id"], row["source_key"]) for row in lacking if row["part"] == BODY}
+            keys = {ItemKey.of(row) for row in lacking if row["part"] == BODY}
             rows = work.rows_of(connection, "embed", list(keys))
         current = embed.fingerprint_of(self.index.model)
         return {key for key, row in rows.items() if row["state"] == "done" and row["fingerprint"] != current}
 
     def _complete(
-        self, connection: Connection, owner: str, written: Written, held: set[Key], waiting: set[Key]
+        self, connection: Connection, owner: str, written: Written, held: set[ItemKey], waiting: set[ItemKey]
     ) -> None:
         indexes.require_state(connection, self.index.about.number, "serving")
         desired = {key: points for key, points in written.desired.items() if key in held}
@@ -113,13 +112,13 @@ class _Indexing:
         work.requeue(connection, "embed", list(waiting), now=self.scope.clock())
         work.discard(connection, "index", list(waiting))
 
-    def _have_filled(self, connection: Connection, owner: str, keys: Sequence[Key]) -> None:
+    def _have_filled(self, connection: Connection, owner: str, keys: Sequence[ItemKey]) -> None:
         """Have the index that is being filled, if there is one, learn what this one holds now."""
         if keys and indexes.index_of(connection, "filling"):
             work.enqueue(connection, owner, ("reindex",), now=self.scope.clock(), keys=keys)
             work.requeue(connection, "reindex", keys, now=self.scope.clock())
 
 
-def _searchable(stream: str, key: Key, chunks_count: int) -> dict[str, Any]:
-    row = {"tenant_id": key[0], "source_key": key[1], "chunks_count": chunks_count}
+def _searchable(stream: str, key: ItemKey, chunks_count: int) -> dict[str, Any]:
+    row = {"tenant_id": key.tenant_id, "source_key": key.source_key, "chunks_count": chunks_count}
     return row if stream == "posts" else row | {"status": "completed", "error": None, "error_code": None}

@@ -14,7 +14,7 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.graph.changes import change_of, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Facts, Subgraph, subgraph
-from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.ids import ItemKey, fingerprint
 from chatai_assets.domain.projection_plan import Plan
 from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
@@ -25,7 +25,6 @@ from chatai_assets.storage import enrichment, entity_overrides
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.work_queue import Key
 
 CODE_VERSION = "2"
 FINGERPRINT = fingerprint("link", CODE_VERSION)
@@ -60,7 +59,7 @@ class _Linking:
         self.graph = graph
         self.fingerprint = FINGERPRINT
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: who is named in an item is known whether or not the graph shows it."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -72,7 +71,7 @@ class _Linking:
             set_by_hand = entity_overrides.overrides_of_owner(connection, owner)
         result = BatchResult(write=lambda _connection, _keys: None)
         draw = partial(_subgraph, tags=tags, said=said, set_by_hand=set_by_hand)
-        drawn = {_key(item): attempt(partial(draw, item), _key(item), result) for item in items}
+        drawn = {ItemKey.of(item): attempt(partial(draw, item), ItemKey.of(item), result) for item in items}
         wanted = {key: graph for key, graph in drawn.items() if graph is not None}
         desired = {key: fingerprints(graph) for key, graph in wanted.items()}
         changes = PendingWrites({})
@@ -84,7 +83,7 @@ class _Linking:
         return result
 
 
-def write_changes(writer: GraphWriter, changes: PendingWrites, wanted: Mapping[Key, Subgraph]) -> None:
+def write_changes(writer: GraphWriter, changes: PendingWrites, wanted: Mapping[ItemKey, Subgraph]) -> None:
     """Write what was announced and sign it; of items without a subgraph nothing is left."""
     for portion in _portions(changes.plans, writer.most_parts):
         writer.apply(change_of((plan, wanted.get(key, NOTHING)) for key, plan in portion))
@@ -92,9 +91,9 @@ def write_changes(writer: GraphWriter, changes: PendingWrites, wanted: Mapping[K
         writer.write_generation(changes.generation)
 
 
-def _portions(plans: Mapping[Key, Plan], most_parts: int) -> Iterator[list[tuple[Key, Plan]]]:
+def _portions(plans: Mapping[ItemKey, Plan], most_parts: int) -> Iterator[list[tuple[ItemKey, Plan]]]:
     """Yield the items in portions that one transaction takes; the ledger knows what is intended of all of them."""
-    portion: list[tuple[Key, Plan]] = []
+    portion: list[tuple[ItemKey, Plan]] = []
     parts = 0
     for key, plan in plans.items():
         size = len(plan.upserts) + len(plan.deletes)
@@ -107,34 +106,34 @@ def _portions(plans: Mapping[Key, Plan], most_parts: int) -> Iterator[list[tuple
         yield portion
 
 
-def _complete(result: BatchResult, desired: dict[Key, dict[str, str]], changes: PendingWrites) -> None:
-    def write(connection: Connection, held: set[Key]) -> None:
+def _complete(result: BatchResult, desired: dict[ItemKey, dict[str, str]], changes: PendingWrites) -> None:
+    def write(connection: Connection, held: set[ItemKey]) -> None:
         confirm(connection, "graph", changes, {key: parts for key, parts in desired.items() if key in held})
 
     result.write = write
     result.unchanged = len(desired) - len(changes.plans)
     result.counts = Counter(written=changes.written, deleted=changes.deleted)
     result.preview = [
-        {"source": key[1], "nodes_and_edges": len(parts), "written": key in changes.plans}
+        {"source": key.source_key, "nodes_and_edges": len(parts), "written": key in changes.plans}
         for key, parts in list(desired.items())[:10]
     ]
 
 
 def _subgraph(
     item: RowMapping,
-    tags: Mapping[Key, tuple[str, tuple[str, ...]]],
-    said: Mapping[Key, Extractions],
+    tags: Mapping[ItemKey, tuple[str, tuple[str, ...]]],
+    said: Mapping[ItemKey, Extractions],
     set_by_hand: Mapping[str, Overrides],
 ) -> Subgraph:
     """Return what an item says; one without text says nothing, so that it leaves the graph."""
     if not item["has_text"]:
         return NOTHING
-    key = _key(item)
+    key = ItemKey.of(item)
     is_post = "chat_id" in item
     return subgraph(
         Facts(
-            tenant_id=key[0],
-            source_key=key[1],
+            tenant_id=key.tenant_id,
+            source_key=key.source_key,
             title=item["title"],
             url=item["url"],
             published_at=item["published_at"],
@@ -142,24 +141,20 @@ def _subgraph(
             format=None if is_post else item["format"],
             tags=tags.get(key, ("", ()))[1],
             extractions=said.get(key, {}),
-            overrides=set_by_hand.get(key[0], {}),
+            overrides=set_by_hand.get(key.tenant_id, {}),
         )
     )
 
 
-def _extractions(names: Sequence[RowMapping], ties: Sequence[RowMapping]) -> dict[Key, dict[int, Extraction]]:
-    entities: defaultdict[tuple[Key, int], list[Entity]] = defaultdict(list)
-    relations: defaultdict[tuple[Key, int], list[Relation]] = defaultdict(list)
+def _extractions(names: Sequence[RowMapping], ties: Sequence[RowMapping]) -> dict[ItemKey, dict[int, Extraction]]:
+    entities: defaultdict[tuple[ItemKey, int], list[Entity]] = defaultdict(list)
+    relations: defaultdict[tuple[ItemKey, int], list[Relation]] = defaultdict(list)
     for row in names:
-        entities[_key(row), row["ordinal"]].append(Entity(row["name"], row["form"], row["kind"]))
+        entities[ItemKey.of(row), row["ordinal"]].append(Entity(row["name"], row["form"], row["kind"]))
     for row in ties:
         tie = Relation(row["subject"], row["object"], row["predicate"], row["weak"])
-        relations[_key(row), row["ordinal"]].append(tie)
-    said: defaultdict[Key, dict[int, Extraction]] = defaultdict(dict)
+        relations[ItemKey.of(row), row["ordinal"]].append(tie)
+    said: defaultdict[ItemKey, dict[int, Extraction]] = defaultdict(dict)
     for (key, ordinal), found in entities.items():
         said[key][ordinal] = Extraction(tuple(found), tuple(relations.get((key, ordinal), ())))
     return said
-
-
-def _key(row: RowMapping) -> Key:
-    return row["tenant_id"], row["source_key"]

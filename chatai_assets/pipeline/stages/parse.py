@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import STREAMS, Stream, digest, fingerprint
+from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, digest, fingerprint
 from chatai_assets.domain.ocr import OcrResult
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.telegram.formats import Post, read_post
@@ -27,7 +27,6 @@ from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.llm_responses import link_results
-from chatai_assets.storage.work_queue import Key
 
 CODE_VERSION = "3"
 """Changes when parsing or chunking gives other results for the same input."""
@@ -67,16 +66,16 @@ class _PostParsing:
         self.lifetime = lifetime
         self.fingerprint = FINGERPRINTS["posts"]
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         _forget(connection, "posts", failures, self.lifetime)
 
     def compute(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
         result = BatchResult(write=lambda _connection, _keys: None, enqueue=FOLLOW)
-        parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
+        parsed: dict[ItemKey, tuple[Row, list[Chunk]]] = {}
         for arrival in arrivals:
-            key = (arrival["tenant_id"], arrival["source_key"])
+            key = ItemKey.of(arrival)
             done = attempt(partial(self._parse, arrival), key, result)
             if done:
                 parsed[key] = done
@@ -124,7 +123,7 @@ class _DocumentParsing:
         self.reader = reader
         self.fingerprint = FINGERPRINTS["documents"]
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         _forget(connection, "documents", failures, self.lifetime)
         fail_documents(connection, failures)
 
@@ -133,10 +132,10 @@ class _DocumentParsing:
             arrivals = content.claimed_arrivals(connection, owner)
             earlier = content.earlier_documents(connection, owner, self.fingerprint)
         result = BatchResult(write=lambda _connection, _keys: None, enqueue=FOLLOW)
-        parsed: dict[Key, tuple[Row, list[Chunk]]] = {}
-        recognised: dict[Key, OcrResult] = {}
+        parsed: dict[ItemKey, tuple[Row, list[Chunk]]] = {}
+        recognised: dict[ItemKey, OcrResult] = {}
         for arrival, answer in zip(arrivals, self.reader.read_many(map(self._upload, arrivals)), strict=True):
-            key = (arrival["tenant_id"], arrival["source_key"])
+            key = ItemKey.of(arrival)
             if isinstance(answer, ChatAIError):
                 note_failure(answer, key, result)
                 continue
@@ -154,12 +153,12 @@ class _DocumentParsing:
         return Upload(self.blobs.path_of(payload["sha256"]), payload["file_name"], arrival["tenant_id"])
 
     def _complete_recognition(
-        self, result: BatchResult, parsed: Collection[Key], recognised: Mapping[Key, OcrResult]
+        self, result: BatchResult, parsed: Collection[ItemKey], recognised: Mapping[ItemKey, OcrResult]
     ) -> None:
         """Add to a result how to write what recognition came to, and that earlier ones hold no more."""
         write_parsed = result.write
 
-        def write(connection: Connection, keys: set[Key]) -> None:
+        def write(connection: Connection, keys: set[ItemKey]) -> None:
             write_parsed(connection, keys)
             enrichment.forget_recognition(connection, [key for key in parsed if key in keys and key not in recognised])
             mine = {key: each for key, each in recognised.items() if key in keys}
@@ -195,10 +194,10 @@ def _document(
     return row, chunk_text(parsed.text, parsed.pages, parsed.sections)
 
 
-def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key, tuple[Row, list[Chunk]]]) -> None:
+def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[ItemKey, tuple[Row, list[Chunk]]]) -> None:
     """Add to a result how to write what was parsed, its figures and its preview."""
 
-    def write(connection: Connection, keys: set[Key]) -> None:
+    def write(connection: Connection, keys: set[ItemKey]) -> None:
         mine = {key: parsed[key] for key in parsed if key in keys}
         rows = [_keyed(key, row) for key, (row, _) in mine.items()]
         content.write_items(connection, stream, rows)
@@ -213,26 +212,28 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Key,
         links=sum(len(row["links"]) for row, _ in parsed.values()),
     )
     result.preview = [
-        {"source": key[1], "language": row["language"], "characters": len(row["text"]), "chunks": len(chunks)}
+        {"source": key.source_key, "language": row["language"], "characters": len(row["text"]), "chunks": len(chunks)}
         for key, (row, chunks) in list(parsed.items())[:10]
     ]
 
 
-def _forget(connection: Connection, stream: Stream, failures: Mapping[Key, ChatAIError], lifetime: TTLPolicy) -> None:
+def _forget(
+    connection: Connection, stream: Stream, failures: Mapping[ItemKey, ChatAIError], lifetime: TTLPolicy
+) -> None:
     """Forget all that an earlier revision of items said: nothing of it holds any more. What failed expires as well."""
     content.clear_items(connection, stream, failures.keys())
     arrived = content.arrival_moments(connection, stream, failures.keys())
-    ends = {key: lifetime.expires_at(key[0], received_at) for key, received_at in arrived.items()}
+    ends = {key: lifetime.expires_at(key.tenant_id, received_at) for key, received_at in arrived.items()}
     content.write_items(connection, stream, [_keyed(key, {"expires_at": end}) for key, end in ends.items()])
     enrichment.forget_tags(connection, failures.keys())
     enrichment.forget_recognition(connection, failures.keys())
     enrichment.forget_facts(connection, failures.keys())
 
 
-def _chunk_row(key: Key, chunk: Chunk) -> Row:
+def _chunk_row(key: ItemKey, chunk: Chunk) -> Row:
     return {
-        "tenant_id": key[0],
-        "source_key": key[1],
+        "tenant_id": key.tenant_id,
+        "source_key": key.source_key,
         "part": BODY,
         "ordinal": chunk.ordinal,
         "text": chunk.text,
@@ -243,8 +244,8 @@ def _chunk_row(key: Key, chunk: Chunk) -> Row:
     }
 
 
-def _keyed(key: Key, row: Row) -> Row:
-    return {"tenant_id": key[0], "source_key": key[1], **row}
+def _keyed(key: ItemKey, row: Row) -> Row:
+    return {"tenant_id": key.tenant_id, "source_key": key.source_key, **row}
 
 
 def _title(text: str) -> str:

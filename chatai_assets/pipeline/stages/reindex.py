@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import fingerprint
+from chatai_assets.domain.ids import ItemKey, fingerprint
 from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.pipeline.projections.points import Written, write_points
@@ -22,7 +22,6 @@ from chatai_assets.pipeline.projections.writes import confirm
 from chatai_assets.pipeline.stages.embed import Embedding, Stems
 from chatai_assets.storage import vector_indexes as index_records
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.work_queue import Key
 
 CODE_VERSION = "1"
 
@@ -53,7 +52,7 @@ class _Reindexing:
         self.embedding = embedding
         self.fingerprint = fingerprint("reindex", index.model, CODE_VERSION)
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: the index that serves has these items."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -72,7 +71,7 @@ class _Reindexing:
             counts=embedded.counts + figures,
         )
 
-    def _confirm(self, connection: Connection, written: Written, held: set[Key]) -> None:
+    def _confirm(self, connection: Connection, written: Written, held: set[ItemKey]) -> None:
         index_records.require_state(connection, self.index.about.number, "filling")
         mine = {key: points for key, points in written.desired.items() if key in held}
         confirm(connection, self.index.projection, written.changes, mine)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping
 
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Tagger, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError, InvalidModelResponse
-from chatai_assets.domain.ids import Stream, fingerprint
+from chatai_assets.domain.ids import ItemKey, Stream, fingerprint
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags, has_usable_word, tags_hash
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
@@ -21,7 +21,6 @@ from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.llm_responses import link_results
-from chatai_assets.storage.work_queue import Key
 
 CODE_VERSION = "1"
 
@@ -57,26 +56,26 @@ class _Tagging:
         questions = [ModelInput(item["tenant_id"], item["head"], self.purpose) for item in with_text]
         answers = answers_to(self.tagger.tag, questions)
         result = BatchResult(write=lambda _connection, _keys: None, enqueue=("link",))
-        tags: dict[Key, tuple[str, ...]] = {_key(item): () for item in items if not item["has_text"]}
+        tags: dict[ItemKey, tuple[str, ...]] = {ItemKey.of(item): () for item in items if not item["has_text"]}
         tags |= self._checked(with_text, answers, result)
-        uses = uses_cache_key(self.tagger, zip(map(_key, with_text), questions, strict=True))
+        uses = uses_cache_key(self.tagger, zip(map(ItemKey.of, with_text), questions, strict=True))
         self._complete(result, tags, before, uses)
         return result
 
     def _checked(
         self, items: Sequence[RowMapping], answers: Sequence[Sequence[str] | Exception], result: BatchResult
-    ) -> dict[Key, tuple[str, ...]]:
-        checked: dict[Key, tuple[str, ...]] = {}
+    ) -> dict[ItemKey, tuple[str, ...]]:
+        checked: dict[ItemKey, tuple[str, ...]] = {}
         for item, answer in zip(items, answers, strict=True):
             if isinstance(answer, Exception):
-                note_failure(answer, _key(item), result)
+                note_failure(answer, ItemKey.of(item), result)
                 continue
-            tags = attempt(partial(_believed, answer, item["head"]), _key(item), result)
+            tags = attempt(partial(_believed, answer, item["head"]), ItemKey.of(item), result)
             if tags is not None:
-                checked[_key(item)] = tags
+                checked[ItemKey.of(item)] = tags
         return checked
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[Key, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Take the tags of an earlier revision away, also from the index: they need not stand in the text now."""
         enrichment.forget_tags(connection, failures.keys())
         work.requeue(connection, "index", list(failures), now=self.clock())
@@ -84,14 +83,14 @@ class _Tagging:
     def _complete(
         self,
         result: BatchResult,
-        tags: dict[Key, tuple[str, ...]],
-        before: dict[Key, tuple[str, tuple[str, ...]]],
-        uses: Sequence[tuple[Key, str]],
+        tags: dict[ItemKey, tuple[str, ...]],
+        before: dict[ItemKey, tuple[str, tuple[str, ...]]],
+        uses: Sequence[tuple[ItemKey, str]],
     ) -> None:
         nothing = (tags_hash(()), ())
         changed = {key: words for key, words in tags.items() if tags_hash(words) != before.get(key, nothing)[0]}
 
-        def write(connection: Connection, keys: set[Key]) -> None:
+        def write(connection: Connection, keys: set[ItemKey]) -> None:
             enrichment.write_tags(connection, [self._row(key, changed[key]) for key in changed if key in keys])
             link_results(connection, [use for use in uses if use[0] in keys])
 
@@ -100,12 +99,12 @@ class _Tagging:
         result.unchanged = len(tags) - len(changed)
         result.counts = Counter(tags=sum(map(len, tags.values())), items_changed=len(changed))
         result.counts.update(pop_usage_of(self.tagger))
-        result.preview = [{"source": key[1], "tags": len(words)} for key, words in list(tags.items())[:10]]
+        result.preview = [{"source": key.source_key, "tags": len(words)} for key, words in list(tags.items())[:10]]
 
-    def _row(self, key: Key, words: tuple[str, ...]) -> dict[str, Any]:
+    def _row(self, key: ItemKey, words: tuple[str, ...]) -> dict[str, Any]:
         return {
-            "tenant_id": key[0],
-            "post_id": key[1],
+            "tenant_id": key.tenant_id,
+            "post_id": key.source_key,
             "content_hash": tags_hash(words),
             "value": {"tags": list(words)},
             "model": self.tagger.model,
@@ -118,7 +117,3 @@ def _believed(answer: Sequence[str], text: str) -> tuple[str, ...]:
     if not tags and has_usable_word(text):
         raise InvalidModelResponse("The tagger named nothing that stands in the text.")
     return tags
-
-
-def _key(item: RowMapping) -> Key:
-    return item["tenant_id"], item["source_key"]

@@ -8,6 +8,7 @@ import pytest
 
 from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import PIPELINE_STAGES
 from chatai_assets.domain.web_pages import WebLink
 from chatai_assets.orchestration.assets.stages import FACTS
@@ -218,7 +219,7 @@ def test_names_are_those_of_the_post_alone(small, net):
     process_all(small, now=NOON)
     crawl(small)
     before = rows(small, schema.entities)
-    run("enrich", scope_of("posts", HOUR, now=NOON, only=("default", POST)), small)
+    run("enrich", scope_of("posts", HOUR, now=NOON, only=ItemKey("default", POST)), small)
     assert rows(small, schema.entities) == before
 
 
