@@ -138,3 +138,6 @@ def resolve_command(services: Services, letter_id: int, note: str, as_json: bool
 
 def _moment(epoch_s: float) -> str:
     return f"{datetime.fromtimestamp(epoch_s, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+COMMANDS = (letters_group,)

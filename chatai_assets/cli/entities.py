@@ -87,3 +87,6 @@ def _set(services: Services, tenant: str | None, as_json: bool, change: Callable
         print_json({"items": items})
     else:
         click.echo(f"Set. The next run draws what {items} posts and documents say of it again.")
+
+
+COMMANDS = (entities_group,)

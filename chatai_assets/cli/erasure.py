@@ -97,3 +97,6 @@ def _vacuum(services: Services, told: dict[str, Any], *, as_json: bool) -> None:
         raise click.ClickException(
             "Traces may be left: runs are at work, and keep what they paid for. Vacuum again when they have ended."
         )
+
+
+COMMANDS = (forget_command, vacuum_command)

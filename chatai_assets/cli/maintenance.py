@@ -98,3 +98,6 @@ def cleanup_command(services: Services, as_json: bool) -> None:
         return
     dropped = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in gone.items() if count)
     click.echo(f"{sweep.items} items had expired and are gone; dropped or rolled up: {dropped or 'nothing'}.")
+
+
+COMMANDS = (audit_command, cleanup_command)

@@ -105,3 +105,6 @@ def stale_command(services: Services, stage: Stage | None, limit: int, as_json: 
     Console().print(table)
     if any(each.items for each in found):
         click.echo("Nothing of it is done again by itself; `chatai stale --redo STAGE` does.")
+
+
+COMMANDS = (reindex_command, stale_command)
