@@ -27,7 +27,7 @@ def show_command(services: Services, source: str, tenant: str | None, as_json: b
         if not isinstance(value, dict | list):
             click.echo(f"{name}: {'' if value is None else value}")
     table = Table("stage", "state", "attempts", "error", "run")
-    for name in ITEM_STAGES:
+    for name in PIPELINE_STAGES:
         row = found["stages"].get(name)
         if row:
             table.add_row(name, row["state"], str(row["attempts"]), row["error_class"] or "", row["run_id"] or "")
@@ -45,7 +45,9 @@ def show_command(services: Services, source: str, tenant: str | None, as_json: b
 
 @click.command("redo")
 @click.argument("source", metavar="ID")
-@click.option("--from", "stage", type=click.Choice(PIPELINE_STAGES), default="parse", show_default=True, help="First stage.")
+@click.option(
+    "--from", "stage", type=click.Choice(ITEM_STAGES), default="parse", show_default=True, help="First stage."
+)
 @tenant
 @as_json
 @click.pass_obj
