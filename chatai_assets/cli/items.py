@@ -55,9 +55,9 @@ def redo_command(services: Services, source: str, stage: Stage, tenant: str | No
     """Do one post or document again; the next run does it."""
     _, key, hour = redo(services.records, source, tenant_id=tenant, stage=stage)
     if as_json:
-        print_json({"source": key[1], "tenant": key[0], "stage": stage, "hour": hour})
+        print_json({"source": key.source_key, "tenant": key.tenant_id, "stage": stage, "hour": hour})
     else:
-        click.echo(f"{key[1]} is pending again from {stage!r} on, in hour {hour}.")
+        click.echo(f"{key.source_key} is pending again from {stage!r} on, in hour {hour}.")
 
 
 COMMANDS = (show_command, redo_command)
