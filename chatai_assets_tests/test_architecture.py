@@ -79,6 +79,13 @@ def test_only_orchestration_and_the_program_import_dagster():
     assert importers <= {"orchestration", "definitions"}
 
 
+def test_only_storage_imports_sqlalchemy():
+    importers = [dotted(m) for m in MODULES for name in imports_of(m) if name.partition(".")[0] == "sqlalchemy"]
+    assert [name for name in importers if not name.startswith("chatai_assets.storage.")] == []
+    tables = [dotted(m) for m in MODULES for name in imports_of(m) if name.startswith("chatai_assets.storage.schema")]
+    assert [name for name in tables if not name.startswith("chatai_assets.storage.")] == []
+
+
 def test_only_the_browser_child_loads_the_browser():
     importers = {dotted(module) for module in MODULES for name in imports_of(module) if name.startswith("crawl4ai")}
     showing = "chatai_assets.adapters.crawler.browser.chromium"

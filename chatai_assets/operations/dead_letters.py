@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlalchemy import Connection, RowMapping
-
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import DONE_NOTE
@@ -16,7 +14,7 @@ from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 
 LETTERS_A_TRANSACTION = 500
 SUPERSEDED = "a newer revision took the place of this one"
@@ -93,14 +91,14 @@ def resolve(records: Records, letter_id: int, note: str) -> bool:
         return dead_letters.resolve(connection, [letter_id], note) > 0
 
 
-def _check_ids(connection: Connection, ids: Sequence[int]) -> None:
+def _check_ids(connection: Transaction, ids: Sequence[int]) -> None:
     known = set(dead_letters.ids_of(connection, DeadLetterFilter(ids=ids, resolved=None))) if ids else set()
     missing = sorted(set(ids) - known)
     if missing:
         raise DeadLetterNotFound(missing[0])
 
 
-def _replay_some(connection: Connection, letters: Sequence[RowMapping], report: ReplayResult, now: float) -> None:
+def _replay_some(connection: Transaction, letters: Sequence[StoredRow], report: ReplayResult, now: float) -> None:
     for stage in sorted({letter["stage"] for letter in letters}):
         mine = [letter for letter in letters if letter["stage"] == stage]
         rows = work.rows_of(connection, stage, [_item(letter) for letter in mine])
@@ -114,11 +112,11 @@ def _replay_some(connection: Connection, letters: Sequence[RowMapping], report: 
                     dead_letters.resolve(connection, [letter["id"]], note)
 
 
-def _item(letter: RowMapping) -> ItemKey:
+def _item(letter: StoredRow) -> ItemKey:
     return ItemKey(letter["tenant_id"], letter["source"])
 
 
-def _verdict(letter: RowMapping, row: RowMapping | None) -> tuple[Outcome, str | None]:
+def _verdict(letter: StoredRow, row: StoredRow | None) -> tuple[Outcome, str | None]:
     """Return what becomes of a letter, given its item's row of work, and the note it is closed with."""
     if row is None:
         return "closed", GONE
@@ -129,7 +127,7 @@ def _verdict(letter: RowMapping, row: RowMapping | None) -> tuple[Outcome, str |
     return ("replayed", None) if row["state"] == "failed" else ("waiting", None)
 
 
-def _open_again(connection: Connection, stage: Stage, letters: Sequence[RowMapping], now: float) -> None:
+def _open_again(connection: Transaction, stage: Stage, letters: Sequence[StoredRow], now: float) -> None:
     keys = [_item(letter) for letter in letters]
     work.requeue(connection, stage, keys, now=now)
     content.reset_failed(connection, keys)

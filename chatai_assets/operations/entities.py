@@ -7,15 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.entities.resolution import EntityKey, resolved, shown, split_off
 from chatai_assets.domain.extraction import KINDS
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.text.spelling import plain_form
 from chatai_assets.storage import entity_overrides as overrides
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 
 ITEMS_AT_ONCE = 1_000
 
@@ -130,7 +128,7 @@ def _propagate_some(records: Records, now: float) -> int | None:
     return len(keys)
 
 
-def _mentioned(connection: Connection, tenant_id: str, kind: str, name: str) -> str:
+def _mentioned(connection: Transaction, tenant_id: str, kind: str, name: str) -> str:
     form = plain_form(name)
     if not overrides.items_mentioning(connection, tenant_id, (kind, form), "", 1):
         raise EntityNotFound(

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy import Connection
-
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.domain.errors import Outage
 from chatai_assets.domain.graph.changes import EDGE_TYPES
@@ -27,7 +25,7 @@ from chatai_assets.pipeline.projections.writes import PendingWrites, record_dele
 from chatai_assets.pipeline.stages.link import write_changes
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import tombstones
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.erasure import Erased, erase
 from chatai_assets.storage.projection_ledger import Projection, confirm_generation
 from chatai_assets.storage.tombstones import PendingErasures
@@ -151,7 +149,7 @@ def erase_from_projections(
     items: PendingErasures,
     *,
     now: float,
-    then: Callable[[Connection, Erased], None] = lambda _c, _e: None,
+    then: Callable[[Transaction, Erased], None] = lambda _c, _e: None,
 ) -> Erased:
     """Remove condemned items from all stores; return what was erased of those that are leaving still.
 

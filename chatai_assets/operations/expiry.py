@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.ids import STREAMS
 from chatai_assets.observability import ITEMS_EXPIRED, log
 from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.storage import tombstones
+from chatai_assets.storage.engine import Transaction
 from chatai_assets.storage.erasure import Erased
 from chatai_assets.storage.key_values import delete_value, get_value, put_value
 from chatai_assets.storage.tombstones import PendingErasures
@@ -119,6 +118,6 @@ def _next_batch(stores: Stores, sweep: Sweep, limit: int, now: float) -> Pending
     return batch
 
 
-def _note(connection: Connection, sweep: Sweep, erased: Erased) -> None:
+def _note(connection: Transaction, sweep: Sweep, erased: Erased) -> None:
     sweep.add(erased)
     put_value(connection, CHECKPOINT, sweep.checkpoint)

@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from chatai_assets.adapters.notifier import Notifier
 from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, clock_time, first_probe, lasted, name_of
 from chatai_assets.operations.outages import capitalized, sentence_of, waiting_for
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import notifications as announcements
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow
 from chatai_assets.storage.key_values import get_value, put_value
 
 LOST_NOTHING = "Nothing is lost: no attempt was used up and no item was given up because of it."
@@ -116,7 +114,7 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
     return body
 
 
-def summary(letters: Sequence[RowMapping]) -> tuple[str, str]:
+def summary(letters: Sequence[StoredRow]) -> tuple[str, str]:
     """Return title and text for some letters, the newest first: counts by class and stage, and a few source keys."""
     groups = Counter((letter["error_class"], letter["stage"], letter["stream"]) for letter in letters)
     told = [

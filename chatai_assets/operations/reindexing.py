@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy import Connection
-
 from chatai_assets.adapters.models.base import Embedder
 from chatai_assets.domain.errors import IndexSuperseded, OperationRefused
 from chatai_assets.domain.ids import STREAMS, Stream
@@ -30,7 +28,7 @@ from chatai_assets.pipeline.stages.reindex import reindex_hour
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import reindexing as filling
 from chatai_assets.storage import vector_indexes as indexes
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.projection_ledger import forget_generations
 from chatai_assets.storage.vector_indexes import Index
@@ -131,7 +129,7 @@ def start(means: ReindexContext, name: str, embedder: Embedder) -> Index:
         return _begun(connection, name, wanted, means.clock())
 
 
-def _begun(connection: Connection, name: str, wanted: tuple[str, int], now: float) -> Index:
+def _begun(connection: Transaction, name: str, wanted: tuple[str, int], now: float) -> Index:
     indexes.lock_exclusively(connection)
     known, kept = indexes.index_of(connection, "filling"), indexes.index_of(connection, "kept")
     if known:
@@ -162,7 +160,7 @@ def start_rollback(means: ReindexContext) -> Index:
         return _take_up(connection, kept, means.clock())
 
 
-def _take_up(connection: Connection, kept: Index, now: float) -> Index:
+def _take_up(connection: Transaction, kept: Index, now: float) -> Index:
     indexes.set_states(connection, [(kept.number, "filling")], now=now)
     filling.begin_opening(connection, kept.number)
     return kept
@@ -288,7 +286,7 @@ def _decide(
         log.info(INDEX_SERVES, number=done.index.number, model=done.index.model)
 
 
-def _swap(connection: Connection, index: Index, *, even_if_worse: bool, now: float) -> bool:
+def _swap(connection: Transaction, index: Index, *, even_if_worse: bool, now: float) -> bool:
     """Let an index serve if nothing is left to fill; else open what was overlooked, and return False."""
     serving = next(known for known in indexes.lock_exclusively(connection) if known.state == "serving")
     indexes.require_state(connection, index.number, "filling")
@@ -319,7 +317,7 @@ def clean_up(means: ReindexContext) -> None:
     drop_retired(means)
 
 
-def _clear_some(connection: Connection) -> int:
+def _clear_some(connection: Transaction) -> int:
     """Clear away some of the work of filling unless there is any to do; of items that were filled, say by whom."""
     # Not their rows: whoever commits to an index waits for these, and holds work that is cleared here.
     known = {index.state: index for index in indexes.lock_for_change(connection)}
@@ -369,7 +367,7 @@ def drop_retired(means: ReindexContext) -> None:
             indexes.remove_index(connection, going.number)
 
 
-def _repeat(records: Records, some: Callable[[Connection], int]) -> None:
+def _repeat(records: Records, some: Callable[[Transaction], int]) -> None:
     """Do a share of something, each in a transaction of its own, until nothing is left of it."""
     while True:
         with records.begin() as connection:

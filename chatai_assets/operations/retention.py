@@ -7,17 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.observability import RETAINED, log
 from chatai_assets.settings.retention import RetentionSettings
 from chatai_assets.storage import retention
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.retention import BEGINNING, After
 
-Share = Callable[[Connection], int]
-Walk = Callable[[Connection, After], tuple[int, After]]
+Share = Callable[[Transaction], int]
+Walk = Callable[[Transaction, After], tuple[int, After]]
 
 
 def retain(

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.costs import CHARS_PER_TOKEN, NANO, Tariff, Usage
 from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
@@ -21,7 +19,7 @@ from chatai_assets.pipeline.stages import crawl, embed, enrich, index, link, par
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import staleness as stale
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 
 ITEMS = 500
 """Items of one transaction."""
@@ -82,7 +80,7 @@ def find_stale(records: Records, in_use: ActiveVersions, tariff: Tariff) -> list
         return [_stale(connection, stage, in_use, tariff) for stage in PIPELINE_STAGES]
 
 
-def _stale(connection: Connection, stage: Stage, in_use: ActiveVersions, tariff: Tariff) -> Stale:
+def _stale(connection: Transaction, stage: Stage, in_use: ActiveVersions, tariff: Tariff) -> Stale:
     current = {stream: in_use.fingerprint(stream, stage) for stream in STREAMS}
     posts, documents = (stale.count_stale(connection, stream, stage, current[stream]) for stream in STREAMS)
     model = in_use.priced_models.get(stage)
@@ -94,7 +92,7 @@ def _stale(connection: Connection, stage: Stage, in_use: ActiveVersions, tariff:
     return Stale(stage, posts, documents, usage.tokens, None if nano is None else nano / NANO)
 
 
-def _usage(connection: Connection, stream: Stream, stage: Stage, current: str, in_use: ActiveVersions) -> Usage:
+def _usage(connection: Transaction, stream: Stream, stage: Stage, current: str, in_use: ActiveVersions) -> Usage:
     if stage == "embed":
         chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
         return Usage(embedding=chars // CHARS_PER_TOKEN)

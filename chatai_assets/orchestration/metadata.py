@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import RowMapping
 
 from chatai_assets.domain.costs import NANO
 from chatai_assets.domain.stages import Stage
 from chatai_assets.pipeline.engine import StageReport
+from chatai_assets.storage.engine import StoredRow
 
 PREVIEW_COLUMNS: dict[Stage, dg.TableSchema] = {
     "parse": dg.TableSchema(
@@ -78,7 +78,7 @@ HOURS_COLUMNS = dg.TableSchema([dg.TableColumn("hour", "string"), dg.TableColumn
 LISTED = 20
 
 
-def materialization_metadata(report: StageReport, run_id: str, letters: Sequence[RowMapping]) -> dict[str, Any]:
+def materialization_metadata(report: StageReport, run_id: str, letters: Sequence[StoredRow]) -> dict[str, Any]:
     """Return the metadata of one materialization: this run's figures, the hour's totals, and a few of its items.
 
     An hour is materialized many times, and its totals shrink as its items are edited and move to a later one.
@@ -110,7 +110,7 @@ def quiet_metadata(stage: Stage) -> dict[str, Any]:
     return {"stage": stage, "run_done": 0, "hour_total": 0, "hour_done": 0, "hour_open": 0, "hour_failed": 0}
 
 
-def letters_table(letters: Sequence[RowMapping]) -> dg.TableMetadataValue:
+def letters_table(letters: Sequence[StoredRow]) -> dg.TableMetadataValue:
     """Return the first dead letters as a table."""
     rows = [
         {

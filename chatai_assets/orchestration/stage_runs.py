@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
-from sqlalchemy import RowMapping
 
 from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, OpenBreaker, clock_time, name_of
 from chatai_assets.domain.errors import Outage, StoreUnavailable, error_code
@@ -27,7 +26,7 @@ from chatai_assets.settings import Settings
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow
 
 BUDGET_SHARE = 4
 """Of its deadline a stage begins batches in the first quarter only: a large share of work is no hang."""
@@ -187,7 +186,7 @@ def _waiting(run: StageRun) -> int | None:
     return states.get("pending", 0) + states.get("working", 0)
 
 
-def _letters_of_run(run: StageRun) -> Sequence[RowMapping]:
+def _letters_of_run(run: StageRun) -> Sequence[StoredRow]:
     """Return the newest dead letters that this run wrote at this stage."""
     with run.records().reading() as connection:
         newest = dead_letters.list_letters(connection, DeadLetterFilter(stream=run.scope.stream), limit=10 * LISTED)

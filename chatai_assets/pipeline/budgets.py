@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.costs import Budget, day_of
 from chatai_assets.domain.errors import AllBudgetsExceeded, BudgetExceeded
 from chatai_assets.domain.ids import Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.storage import costs
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 
 PAID_STAGES: tuple[Stage, ...] = ("tag", "enrich", "embed")
 NAMED = 3
 _NAME = BudgetExceeded.code
 
 
-def pause_already_reported(connection: Connection, stream: Stream, stage: Stage, hour: str, now: float) -> bool:
+def pause_already_reported(connection: Transaction, stream: Stream, stage: Stage, hour: str, now: float) -> bool:
     """Return whether a run has already said that items of an hour wait for a budget."""
     return work.has_deferred(connection, stream, stage, hour, _NAME, now=now)
 

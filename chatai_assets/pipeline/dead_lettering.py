@@ -7,8 +7,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
-
 from chatai_assets.domain.errors import ChatAIError, MassFailure, ProcessKilled
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import Stage
@@ -16,7 +14,7 @@ from chatai_assets.domain.telegram.post import url_of_key
 from chatai_assets.observability import DEAD_LETTER, log
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.leases import POISON_AFTER
 
 SHOWN_FINGERPRINT = 12
@@ -37,12 +35,12 @@ def _release() -> str:
 
 
 def build_dead_letters(
-    connection: Connection,
+    connection: Transaction,
     stream: Stream,
     stage: Stage,
     run_id: str,
     code: str,
-    failed: Mapping[ItemKey, tuple[RowMapping, ChatAIError, str | None]],
+    failed: Mapping[ItemKey, tuple[StoredRow, ChatAIError, str | None]],
 ) -> list[dict[str, Any]]:
     """Return dead letters as ``dead_letters.bury`` takes them.
 

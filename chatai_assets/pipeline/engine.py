@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, TransientError
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.retry import check_mass_failure, item_backoff_s
@@ -35,7 +33,7 @@ from chatai_assets.storage import items as content
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.heartbeat import heartbeat
 
 PREVIEW_ROWS = 10
@@ -127,7 +125,7 @@ class BatchResult:
         unchanged: items whose result was already there.
     """
 
-    write: Callable[[Connection, set[ItemKey]], None]
+    write: Callable[[Transaction, set[ItemKey]], None]
     failures: dict[ItemKey, ChatAIError] = field(default_factory=dict)
     tracebacks: dict[ItemKey, str] = field(default_factory=dict)
     enqueue: Sequence[Stage] = ()
@@ -160,7 +158,7 @@ class StageHandler(Protocol):
         """Stages that are done, or done again, for an item without what failed here for good."""
         ...
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Write what failing for good means to the items themselves (a document's status, what an earlier one said)."""
         ...
 
@@ -289,7 +287,7 @@ def _commit(
 
 
 def _reschedule(
-    connection: Connection, owner: str, result: BatchResult, retried: Mapping[ItemKey, tuple[str, float]], now: float
+    connection: Transaction, owner: str, result: BatchResult, retried: Mapping[ItemKey, tuple[str, float]], now: float
 ) -> None:
     """Leave items to a later batch; those that were not even tried have used up no attempt."""
     later = {key: (key, name, now + delay) for key, (name, delay) in retried.items()}
@@ -303,7 +301,7 @@ def _counts_as_attempt(error: ChatAIError) -> bool:
 
 
 def _invalidate_projections(
-    connection: Connection, owner: str, stage_work: StageHandler, failed: Mapping[ItemKey, ChatAIError], now: float
+    connection: Transaction, owner: str, stage_work: StageHandler, failed: Mapping[ItemKey, ChatAIError], now: float
 ) -> None:
     """Have the projections let go of what a failed item does not say now, whichever revision they hold of it."""
     if not failed:
@@ -316,7 +314,7 @@ def _invalidate_projections(
             _requeue_stage(connection, owner, stage, stale, now)
 
 
-def _requeue_stage(connection: Connection, owner: str, stage: Stage, keys: Sequence[ItemKey], now: float) -> None:
+def _requeue_stage(connection: Transaction, owner: str, stage: Stage, keys: Sequence[ItemKey], now: float) -> None:
     work.enqueue(connection, owner, (stage,), now=now, keys=keys)
     work.requeue(connection, stage, keys, now=now)
 

@@ -15,13 +15,11 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
 
-from sqlalchemy import exists, select
-
 from chatai_assets.observability import REJECTED as REFUSED
 from chatai_assets.observability import log
 from chatai_assets.pipeline.ingest import HIDDEN, IngestReport, Intake, Rejected, ingest, ingest_file
+from chatai_assets.storage.inbox import is_empty
 from chatai_assets.storage.key_values import get_value, put_value
-from chatai_assets.storage.schema.tables import inbox
 
 DONE = "done"
 REJECTED = "rejected"
@@ -108,7 +106,7 @@ def take_samples(samples: Path, intake: Intake) -> IngestReport | None:
     with intake.records.reading() as connection:
         if get_value(connection, SAMPLES):
             return None
-        empty = not connection.execute(select(exists(select(inbox.c.seq)))).scalar_one()
+        empty = is_empty(connection)
     report = ingest([samples], replace(intake, door=SAMPLES)) if empty else None
     with intake.records.begin() as connection:
         put_value(connection, SAMPLES, "taken")

@@ -10,8 +10,6 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from chatai_assets.adapters.telegram_exports.reader import ExportFault, ExportRecord, detect_export_format, read_export
 from chatai_assets.domain.documents import sentence
 from chatai_assets.domain.errors import BadRecord, UnreadableDocument
@@ -23,7 +21,7 @@ from chatai_assets.files.blobs import Blobs
 from chatai_assets.observability import INGESTED, REJECTED, log
 from chatai_assets.pipeline.blob_cleanup import delete_unreferenced
 from chatai_assets.storage import inbox
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.erasure import forget_posts, keep_blobs
 from chatai_assets.storage.sql import batched
 
@@ -142,7 +140,7 @@ def _ingest_export(path: Path, intake: Intake, report: IngestReport) -> None:
         report.deleted += counts["deleted"]
 
 
-def _receive(connection: Connection, news: Sequence[Arrival | Deletion], intake: Intake) -> Counter[str]:
+def _receive(connection: Transaction, news: Sequence[Arrival | Deletion], intake: Intake) -> Counter[str]:
     """Take in arrivals, or deletions, that came one after the other; return outcome -> how many."""
     now = intake.clock()
     keys = [key for each in news if isinstance(each, Deletion) for key in each.source_keys]

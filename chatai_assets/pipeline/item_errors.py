@@ -6,13 +6,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.documents import sentence
 from chatai_assets.domain.errors import ChatAIError, Outage, UnexpectedFailure, UnreadableDocument
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.pipeline.engine import BatchResult
 from chatai_assets.storage import items as content
+from chatai_assets.storage.engine import Transaction
 
 T = TypeVar("T")
 Question = TypeVar("Question")
@@ -85,7 +84,7 @@ INTERNAL = "internal"
 """Code of failures that are not the file's."""
 
 
-def fail_documents(connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+def fail_documents(connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
     """Set status ``failed`` with a stable code and a sentence in Russian and English."""
     rows = []
     for (tenant_id, source_key), error in failures.items():

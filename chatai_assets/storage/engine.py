@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -18,6 +18,13 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.files.os_errors import describe_errno
 from chatai_assets.storage.sql import advisory_lock
 
+Transaction = Connection
+"""An open transaction of the record store, as ``Records.begin`` and ``Records.reading`` give it.
+
+Modules outside this package hold one and pass it on to functions of this package; they never execute SQL themselves.
+"""
+StoredRow = RowMapping
+"""A row by column name, for rows that have no type of their own."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0012"
 """The newest migration; a test compares it with the folder."""
@@ -112,6 +119,15 @@ def open_records(url: str) -> Records:
     return Records(engine)
 
 
+def store_exists(url: str) -> bool:
+    """Return whether there is a store to open: False only if it is a file of SQLite that does not exist."""
+    return _has_file(make_url(url))
+
+
+def _has_file(url: URL) -> bool:
+    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
+
+
 @contextmanager
 def translate_errors(store: str = "The record store", part: str = RECORDS) -> Iterator[None]:
     """Translate what SQLAlchemy raises about a store itself; statements that are wrong stay what they are.
@@ -132,7 +148,7 @@ def translate_errors(store: str = "The record store", part: str = RECORDS) -> It
 
 def _is_current(engine: Engine) -> bool:
     """Return whether the newest migration has run; asked first, since loading alembic takes half a second."""
-    if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").is_file():
+    if not _has_file(engine.url):
         return False
     reading = engine.execution_options(chatai_reading=True)
     with translate_errors(), reading.connect() as connection:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, exists, insert, select, update
 
 from chatai_assets.domain.ids import hour_of
 from chatai_assets.domain.revisions import (
@@ -77,6 +77,11 @@ def receive(
     dead_letters.resolve_items(connection, tenant_id, edited, SUPERSEDED_NOTE)
     _make_pending(connection, tenant_id, kind, fresh, hour, now)
     return [verdict.outcome for verdict in verdicts]
+
+
+def is_empty(connection: Connection) -> bool:
+    """Return whether the inbox holds no arrival at all."""
+    return not connection.execute(select(exists(select(inbox.c.seq)))).scalar_one()
 
 
 def arrival_hour(connection: Connection, now: float) -> str:

@@ -11,16 +11,14 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import dagster as dg
 from dagster._core.instance import InstanceRef
 from dagster._serdes import deserialize_value, serialize_value
-from sqlalchemy.engine import make_url
 
 from chatai_assets.operations.recovery import reclaim_abandoned
 from chatai_assets.orchestration.runs import LOST
-from chatai_assets.storage.engine import open_records
+from chatai_assets.storage.engine import open_records, store_exists
 
 REASSURANCE = "Nothing is lost and no attempt is used up: what it had claimed is free again, and the next run does it."
 
@@ -70,9 +68,8 @@ def fail(instance: dg.DagsterInstance, run_id: str, sentence: str) -> None:
 
 
 def free(database_url: str) -> None:
-    """Give back what processes held that are gone; a store that was removed meanwhile is not made anew."""
-    url = make_url(database_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+    """Give back what processes held that are gone; a store that was removed meanwhile is not created again."""
+    if not store_exists(database_url):
         return
     records = open_records(database_url)
     try:

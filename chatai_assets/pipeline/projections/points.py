@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sqlalchemy import RowMapping
 
 from chatai_assets.adapters.vectors.base import Point, Sparse
 from chatai_assets.domain.ids import ItemKey, Stream, canonical_json, digest, point_id
@@ -19,7 +18,7 @@ from chatai_assets.pipeline.projections.writes import PendingWrites, needs_writi
 from chatai_assets.storage import embeddings, enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow
 from chatai_assets.storage.items import TextKey
 from chatai_assets.storage.vector_indexes import State, require_state
 from chatai_assets.storage.web_pages import pages_of_owner
@@ -104,8 +103,8 @@ def _write(
 
 def _wanted_points(
     stream: str,
-    items: Sequence[RowMapping],
-    chunks: Sequence[RowMapping],
+    items: Sequence[StoredRow],
+    chunks: Sequence[StoredRow],
     embedded: Collection[TextKey],
     tags: Mapping[ItemKey, tuple[str, tuple[str, ...]]],
     pages: Mapping[tuple[ItemKey, str], Payload],
@@ -115,7 +114,7 @@ def _wanted_points(
     An item without text has none; nor has one whose body is embedded in part, lest parts of it pass for the whole.
     Of its linked pages those count that are embedded whole.
     """
-    by_item: defaultdict[ItemKey, list[RowMapping]] = defaultdict(list)
+    by_item: defaultdict[ItemKey, list[StoredRow]] = defaultdict(list)
     for chunk in chunks:
         by_item[ItemKey.of(chunk)].append(chunk)
     wanted = {}
@@ -142,7 +141,7 @@ def _titles(told: Mapping[ItemKey, Mapping[str, Any]]) -> dict[tuple[ItemKey, st
     }
 
 
-def _about(stream: str, item: RowMapping, tags: Sequence[str]) -> Payload:
+def _about(stream: str, item: StoredRow, tags: Sequence[str]) -> Payload:
     return {
         "tenant_id": item["tenant_id"],
         "source": item["source_key"],
@@ -152,15 +151,15 @@ def _about(stream: str, item: RowMapping, tags: Sequence[str]) -> Payload:
     }
 
 
-def _payload(about: Payload, chunk: RowMapping) -> Payload:
+def _payload(about: Payload, chunk: StoredRow) -> Payload:
     return about | {name: chunk[name] for name in ("part", "ordinal", "page", "start", "end")}
 
 
-def _id(chunk: RowMapping) -> str:
+def _id(chunk: StoredRow) -> str:
     return str(point_id(chunk["tenant_id"], chunk["source_key"], chunk["part"], chunk["ordinal"]))
 
 
-def _text(chunk: RowMapping) -> TextKey:
+def _text(chunk: StoredRow) -> TextKey:
     return TextKey(chunk["tenant_id"], chunk["text_hash"])
 
 
@@ -169,7 +168,7 @@ def content_of(model: str, text_hash: str, payload: Mapping[str, Any]) -> str:
     return digest(model, text_hash, canonical_json(payload))[:16]
 
 
-def _point(i: str, payload: Payload, vector: RowMapping) -> Point:
+def _point(i: str, payload: Payload, vector: StoredRow) -> Point:
     indices = np.frombuffer(vector["sparse_indices"], "<u4").tolist()
     values = np.frombuffer(vector["sparse_values"], "<f4").tolist()
     return Point(i, np.frombuffer(vector["dense"], "<f4"), Sparse(indices, values), payload)

@@ -31,11 +31,10 @@ from chatai_assets.storage.vector_indexes import State
 from chatai_assets.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from chatai_assets.adapters.graph.base import GraphStore
     from chatai_assets.adapters.vectors.base import VectorStore
     from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
+    from chatai_assets.storage.engine import Transaction
 
 T = TypeVar("T")
 WRITTEN_BY: Mapping[State, Stage | None] = {"serving": "index", "filling": "reindex", "kept": None, "dropping": None}
@@ -159,7 +158,7 @@ def _mark_unknown(records: Records, projected: ProjectionProbe) -> int:
     return items
 
 
-def reopen(connection: Connection, name: Projection, keys: Sequence[ItemKey]) -> None:
+def reopen(connection: Transaction, name: Projection, keys: Sequence[ItemKey]) -> None:
     """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now.
 
     What was erased leaves once more: a store from another day may hold it. An index that is kept is written when it is
@@ -173,7 +172,7 @@ def reopen(connection: Connection, name: Projection, keys: Sequence[ItemKey]) ->
         content.reset_completed(connection, keys)
 
 
-def written_by(connection: Connection, name: Projection) -> Stage | None:
+def written_by(connection: Transaction, name: Projection) -> Stage | None:
     """Return the stage that writes a projection at the moment, if any does."""
     if name == "graph":
         return "link"

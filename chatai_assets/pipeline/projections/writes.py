@@ -12,14 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.errors import ProjectionMismatch
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import LedgerEntry, Plan, plan_index
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import projection_ledger as ledger
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.projection_ledger import (
     NOTHING,
     Projection,
@@ -66,7 +64,7 @@ def record_intent(
     owner: str,
     desired: Desired,
     found: str | None,
-    check: Callable[[Connection], None] = lambda _: None,
+    check: Callable[[Transaction], None] = lambda _: None,
 ) -> PendingWrites:
     """Record the intentions of the items that are still the owner's; call it with the projection's lock held.
 
@@ -78,7 +76,7 @@ def record_intent(
         ProjectionReplaced: the ledger speaks of another store.
     """
 
-    def held(connection: Connection) -> dict[ItemKey, LedgerEntry]:
+    def held(connection: Transaction) -> dict[ItemKey, LedgerEntry]:
         check(connection)
         mine = claims.still_owned(connection, owner)
         before = ledger.recorded(connection, owner, projection)
@@ -92,7 +90,7 @@ def record_delete_intent(
 ) -> PendingWrites:
     """Record that nothing of those items is to be left that are leaving still; otherwise like ``record_intent``."""
 
-    def leaving(connection: Connection) -> dict[ItemKey, LedgerEntry]:
+    def leaving(connection: Transaction) -> dict[ItemKey, LedgerEntry]:
         return ledger.recorded_of(connection, still_pending(connection, items), projection)
 
     return _record_intent(records, projection, {key: {} for key in items}, found, leaving)
@@ -103,7 +101,7 @@ def _record_intent(
     projection: Projection,
     desired: Desired,
     found: str | None,
-    mine: Callable[[Connection], Mapping[ItemKey, LedgerEntry]],
+    mine: Callable[[Transaction], Mapping[ItemKey, LedgerEntry]],
 ) -> PendingWrites:
     """Record intentions.
 
@@ -123,7 +121,7 @@ def _record_intent(
     return PendingWrites(changed, mark)
 
 
-def confirm(connection: Connection, projection: Projection, changes: PendingWrites, held: Desired) -> None:
+def confirm(connection: Transaction, projection: Projection, changes: PendingWrites, held: Desired) -> None:
     """Record that what was announced is in the store now, of the items that are still the owner's."""
     ledger.confirm(connection, projection, {key: held[key] for key in changes.plans if key in held})
     if changes.generation:

@@ -10,19 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.revisions import same_chunks
 from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
+from chatai_assets.storage.engine import Transaction
 
 Row = Mapping[str, Any]
 
 
 def carry_over_valid_results(
-    connection: Connection, owner: str, texts: Mapping[ItemKey, str], chunks: Sequence[Row]
+    connection: Transaction, owner: str, texts: Mapping[ItemKey, str], chunks: Sequence[Row]
 ) -> None:
     """Forget the tags and facts that do not hold of the items of a claim now; before their chunks are replaced.
 
@@ -34,13 +33,13 @@ def carry_over_valid_results(
     _keep_facts(connection, owner, chunks)
 
 
-def _keep_tags(connection: Connection, owner: str, texts: Mapping[ItemKey, str]) -> None:
+def _keep_tags(connection: Transaction, owner: str, texts: Mapping[ItemKey, str]) -> None:
     said = {key: tags for key, (_, tags) in enrichment.tags_of_owner(connection, owner).items() if key in texts}
     kept = {key: check_tags(tags, texts[key][:TAGGED_CHARS]) for key, tags in said.items()}
     enrichment.change_tags(connection, {key: tags for key, tags in kept.items() if tags != said[key]})
 
 
-def _keep_facts(connection: Connection, owner: str, chunks: Sequence[Row]) -> None:
+def _keep_facts(connection: Transaction, owner: str, chunks: Sequence[Row]) -> None:
     before = content.claimed_chunks(connection, owner, with_text=False, pages=False)
     if not before:
         return

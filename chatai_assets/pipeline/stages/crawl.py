@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
-
 from chatai_assets.adapters.crawler.base import PageReader
 from chatai_assets.domain.errors import ChatAIError, Deferred, PageUnavailable
 from chatai_assets.domain.ids import ItemKey, canonical_json, digest, fingerprint
@@ -21,7 +19,7 @@ from chatai_assets.domain.web_pages import TRANSIENT, WebLink, WebPage, page_lin
 from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
 from chatai_assets.storage import items as content
 from chatai_assets.storage import web_pages as pages
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.web_pages import PageKey
 
 CODE_VERSION = "2"
@@ -76,7 +74,7 @@ class _Crawling:
         self.reader = reader
         self.fingerprint = FINGERPRINT
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: a post is what it is without its pages."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -99,7 +97,7 @@ class _Crawling:
         result.counts.update(links_asked=asked)
         return result
 
-    def _read(self, wanted: Sequence[_Post], kept: Mapping[PageKey, RowMapping]) -> tuple[int, dict[PageKey, Row]]:
+    def _read(self, wanted: Sequence[_Post], kept: Mapping[PageKey, StoredRow]) -> tuple[int, dict[PageKey, Row]]:
         """Ask for the pages that are not fresh; return how many were, and those of which more is known now."""
         moment = self.scope.clock()
         stale = {
@@ -135,7 +133,7 @@ class _Crawling:
         values = {post.key: {"pages": [_told(url, known[at]) for url, at in _places(post)]} for post in finished}
         news = {key: value for key, value in values.items() if value != told.get(key)}
 
-        def write(connection: Connection, held: set[ItemKey]) -> None:
+        def write(connection: Transaction, held: set[ItemKey]) -> None:
             # Pages belong to their URLs: what was fetched is kept even if the post was taken away.
             pages.keep_pages(connection, list(read.values()))
             mine = changed & held
@@ -164,20 +162,20 @@ class _Crawling:
         }
 
 
-def _post(item: RowMapping, attempts: Mapping[ItemKey, int]) -> _Post:
+def _post(item: StoredRow, attempts: Mapping[ItemKey, int]) -> _Post:
     urls = page_links(item["links"] or (), PAGES_PER_POST) if item["has_text"] else ()
     return _Post(ItemKey.of(item), urls, attempts[ItemKey.of(item)], item["received_at"])
 
 
-def _is_fresh(kept: RowMapping | None, now: float) -> bool:
+def _is_fresh(kept: StoredRow | None, now: float) -> bool:
     return kept is not None and kept["fault"] not in TRANSIENT and now - kept["checked_at"] < FRESH_S
 
 
-def _link(url: str, kept: RowMapping | None) -> WebLink:
+def _link(url: str, kept: StoredRow | None) -> WebLink:
     return WebLink(url, kept["etag"], kept["modified"]) if kept is not None and kept["text"] else WebLink(url)
 
 
-def _page_row(place: PageKey, page: WebPage, kept: RowMapping | None, now: float) -> Row | None:
+def _page_row(place: PageKey, page: WebPage, kept: StoredRow | None, now: float) -> Row | None:
     """Return what to keep of a page; None where what is kept is better than what came."""
     if page.error_code in TRANSIENT and kept is not None and kept["text"]:
         return None
@@ -226,7 +224,7 @@ def _places(post: _Post) -> Iterable[tuple[str, PageKey]]:
     return zip(post.urls, post.places, strict=True)
 
 
-def _contents(rows: Iterable[Mapping[str, Any] | RowMapping]) -> dict[ItemKey, set[tuple[str, int, str]]]:
+def _contents(rows: Iterable[Mapping[str, Any] | StoredRow]) -> dict[ItemKey, set[tuple[str, int, str]]]:
     found: dict[ItemKey, set[tuple[str, int, str]]] = {}
     for row in rows:
         found.setdefault(ItemKey.of(row), set()).add((row["part"], row["ordinal"], row["text_hash"]))

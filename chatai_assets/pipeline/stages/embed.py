@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
 
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Vector, pop_usage_of
 from chatai_assets.domain.embedding_model import parse_embedding_model
@@ -21,7 +20,7 @@ from chatai_assets.pipeline.item_errors import answers_to, attempt, fail_documen
 from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex, check_model
 from chatai_assets.storage import embeddings
 from chatai_assets.storage import items as content
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.items import Rows, TextKey
 
 CODE_VERSION = "1"
@@ -66,7 +65,7 @@ class Embedding:
         self.fingerprint = fingerprint_of(index.model)
         self.provider = parse_embedding_model(index.about.embedder).name
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Say of documents why nothing finds them."""
         if self.stream == "documents":
             fail_documents(connection, failures)
@@ -132,7 +131,7 @@ class Embedding:
         kept: dict[TextKey, dict[str, Any]],
         worked: set[ItemKey],
     ) -> None:
-        def write(connection: Connection, _held: set[ItemKey]) -> None:
+        def write(connection: Transaction, _held: set[ItemKey]) -> None:
             # Vectors belong to texts, not to items: what was paid for is kept even if the item was taken away.
             embeddings.keep_vectors(connection, list(kept.values()))
 

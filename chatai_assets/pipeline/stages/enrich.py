@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
-
 from chatai_assets.adapters.models.base import CostLabel, Extractor, ModelInput, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Extraction, check_extraction
@@ -18,7 +16,7 @@ from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConf
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.llm_responses import link_results
 
 CODE_VERSION = "1"
@@ -47,7 +45,7 @@ class _Enriching:
         self.extractor = extractor
         self.fingerprint = fingerprint_of(extractor.model)
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         enrichment.forget_facts(connection, failures.keys())
 
     def compute(self, owner: str) -> BatchResult:
@@ -73,7 +71,7 @@ class _Enriching:
 
 
 def _collect(
-    chunk: RowMapping, said: Extraction, names: dict[tuple[str, ...], Row], ties: dict[tuple[str, ...], Row]
+    chunk: StoredRow, said: Extraction, names: dict[tuple[str, ...], Row], ties: dict[tuple[str, ...], Row]
 ) -> None:
     place = {name: chunk[name] for name in ("tenant_id", "source_key", "ordinal")}
     at = (chunk["tenant_id"], chunk["source_key"], str(chunk["ordinal"]))
@@ -93,7 +91,7 @@ def _complete(
     ties: dict[tuple[str, ...], Row],
     uses: Sequence[tuple[ItemKey, str]],
 ) -> None:
-    def write(connection: Connection, held: set[ItemKey]) -> None:
+    def write(connection: Transaction, held: set[ItemKey]) -> None:
         enrichment.replace_facts(connection, owner, _of(names, held), _of(ties, held))
         link_results(connection, [use for use in uses if use[0] in held])
 

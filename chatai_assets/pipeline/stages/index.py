@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.errors import ChatAIError, IndexSuperseded
 from chatai_assets.domain.ids import ItemKey, fingerprint
 from chatai_assets.domain.stages import Stage
@@ -23,7 +21,7 @@ from chatai_assets.storage import embeddings
 from chatai_assets.storage import items as content
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 
 CODE_VERSION = "1"
 
@@ -69,7 +67,7 @@ class _Indexing:
         self.index = index
         self.fingerprint = fingerprint_of(index.model)
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         if self.scope.stream == "documents":
             fail_documents(connection, failures)
 
@@ -98,7 +96,7 @@ class _Indexing:
         return {key for key, row in rows.items() if row["state"] == "done" and row["fingerprint"] != current}
 
     def _complete(
-        self, connection: Connection, owner: str, written: Written, held: set[ItemKey], waiting: set[ItemKey]
+        self, connection: Transaction, owner: str, written: Written, held: set[ItemKey], waiting: set[ItemKey]
     ) -> None:
         indexes.require_state(connection, self.index.about.number, "serving")
         desired = {key: points for key, points in written.desired.items() if key in held}
@@ -112,7 +110,7 @@ class _Indexing:
         work.requeue(connection, "embed", list(waiting), now=self.scope.clock())
         work.discard(connection, "index", list(waiting))
 
-    def _have_filled(self, connection: Connection, owner: str, keys: Sequence[ItemKey]) -> None:
+    def _have_filled(self, connection: Transaction, owner: str, keys: Sequence[ItemKey]) -> None:
         """Have the index that is being filled, if there is one, learn what this one holds now."""
         if keys and indexes.index_of(connection, "filling"):
             work.enqueue(connection, owner, ("reindex",), now=self.scope.clock(), keys=keys)

@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import Connection, RowMapping
-
 from chatai_assets.adapters.graph.base import GraphStore, GraphWriter
 from chatai_assets.domain.entities.resolution import Overrides
 from chatai_assets.domain.errors import ChatAIError
@@ -24,7 +22,7 @@ from chatai_assets.pipeline.projections.writes import PendingWrites, confirm, ne
 from chatai_assets.storage import enrichment, entity_overrides
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 
 CODE_VERSION = "2"
 FINGERPRINT = fingerprint("link", CODE_VERSION)
@@ -59,7 +57,7 @@ class _Linking:
         self.graph = graph
         self.fingerprint = FINGERPRINT
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: who is named in an item is known whether or not the graph shows it."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -107,7 +105,7 @@ def _portions(plans: Mapping[ItemKey, Plan], most_parts: int) -> Iterator[list[t
 
 
 def _complete(result: BatchResult, desired: dict[ItemKey, dict[str, str]], changes: PendingWrites) -> None:
-    def write(connection: Connection, held: set[ItemKey]) -> None:
+    def write(connection: Transaction, held: set[ItemKey]) -> None:
         confirm(connection, "graph", changes, {key: parts for key, parts in desired.items() if key in held})
 
     result.write = write
@@ -120,7 +118,7 @@ def _complete(result: BatchResult, desired: dict[ItemKey, dict[str, str]], chang
 
 
 def _subgraph(
-    item: RowMapping,
+    item: StoredRow,
     tags: Mapping[ItemKey, tuple[str, tuple[str, ...]]],
     said: Mapping[ItemKey, Extractions],
     set_by_hand: Mapping[str, Overrides],
@@ -146,7 +144,7 @@ def _subgraph(
     )
 
 
-def _extractions(names: Sequence[RowMapping], ties: Sequence[RowMapping]) -> dict[ItemKey, dict[int, Extraction]]:
+def _extractions(names: Sequence[StoredRow], ties: Sequence[StoredRow]) -> dict[ItemKey, dict[int, Extraction]]:
     entities: defaultdict[tuple[ItemKey, int], list[Entity]] = defaultdict(list)
     relations: defaultdict[tuple[ItemKey, int], list[Relation]] = defaultdict(list)
     for row in names:

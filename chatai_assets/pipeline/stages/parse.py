@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
-
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, digest, fingerprint
@@ -25,7 +23,7 @@ from chatai_assets.pipeline.item_errors import attempt, fail_documents, note_fai
 from chatai_assets.pipeline.stages.carry_over import carry_over_valid_results
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.llm_responses import link_results
 
 CODE_VERSION = "3"
@@ -66,7 +64,7 @@ class _PostParsing:
         self.lifetime = lifetime
         self.fingerprint = FINGERPRINTS["posts"]
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         _forget(connection, "posts", failures, self.lifetime)
 
     def compute(self, owner: str) -> BatchResult:
@@ -82,7 +80,7 @@ class _PostParsing:
         _complete(result, "posts", owner, parsed)
         return result
 
-    def _parse(self, arrival: RowMapping) -> tuple[Row, list[Chunk]]:
+    def _parse(self, arrival: StoredRow) -> tuple[Row, list[Chunk]]:
         post = read_post(arrival["payload"], arrival["record_format"])
         expires_at = self.lifetime.expires_at(arrival["tenant_id"], arrival["received_at"])
         return _post_row(post, expires_at), chunk_text(post.text) if post.text else []
@@ -123,7 +121,7 @@ class _DocumentParsing:
         self.reader = reader
         self.fingerprint = FINGERPRINTS["documents"]
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         _forget(connection, "documents", failures, self.lifetime)
         fail_documents(connection, failures)
 
@@ -148,7 +146,7 @@ class _DocumentParsing:
         self._complete_recognition(result, parsed.keys(), recognised)
         return result
 
-    def _upload(self, arrival: RowMapping) -> Upload:
+    def _upload(self, arrival: StoredRow) -> Upload:
         payload = arrival["payload"]
         return Upload(self.blobs.path_of(payload["sha256"]), payload["file_name"], arrival["tenant_id"])
 
@@ -158,7 +156,7 @@ class _DocumentParsing:
         """Add to a result how to write what recognition came to, and that earlier ones hold no more."""
         write_parsed = result.write
 
-        def write(connection: Connection, keys: set[ItemKey]) -> None:
+        def write(connection: Transaction, keys: set[ItemKey]) -> None:
             write_parsed(connection, keys)
             enrichment.forget_recognition(connection, [key for key in parsed if key in keys and key not in recognised])
             mine = {key: each for key, each in recognised.items() if key in keys}
@@ -170,7 +168,7 @@ class _DocumentParsing:
 
 
 def _document(
-    arrival: RowMapping, parsed: ParsedDocument, lifetime: TTLPolicy, earlier: PreviousChunks | None
+    arrival: StoredRow, parsed: ParsedDocument, lifetime: TTLPolicy, earlier: PreviousChunks | None
 ) -> tuple[Row, list[Chunk]]:
     row = {
         "title": parsed.title or arrival["payload"]["file_name"],
@@ -197,7 +195,7 @@ def _document(
 def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[ItemKey, tuple[Row, list[Chunk]]]) -> None:
     """Add to a result how to write what was parsed, its figures and its preview."""
 
-    def write(connection: Connection, keys: set[ItemKey]) -> None:
+    def write(connection: Transaction, keys: set[ItemKey]) -> None:
         mine = {key: parsed[key] for key in parsed if key in keys}
         rows = [_keyed(key, row) for key, (row, _) in mine.items()]
         content.write_items(connection, stream, rows)
@@ -218,7 +216,7 @@ def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[Item
 
 
 def _forget(
-    connection: Connection, stream: Stream, failures: Mapping[ItemKey, ChatAIError], lifetime: TTLPolicy
+    connection: Transaction, stream: Stream, failures: Mapping[ItemKey, ChatAIError], lifetime: TTLPolicy
 ) -> None:
     """Forget all that an earlier revision of items said: nothing of it holds any more. What failed expires as well."""
     content.clear_items(connection, stream, failures.keys())

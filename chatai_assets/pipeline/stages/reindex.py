@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import ItemKey, fingerprint
 from chatai_assets.domain.stages import Stage
@@ -21,7 +19,7 @@ from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
 from chatai_assets.pipeline.projections.writes import confirm
 from chatai_assets.pipeline.stages.embed import Embedding, Stems
 from chatai_assets.storage import vector_indexes as index_records
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, Transaction
 
 CODE_VERSION = "1"
 
@@ -52,7 +50,7 @@ class _Reindexing:
         self.embedding = embedding
         self.fingerprint = fingerprint("reindex", index.model, CODE_VERSION)
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: the index that serves has these items."""
 
     def compute(self, owner: str) -> BatchResult:
@@ -71,7 +69,7 @@ class _Reindexing:
             counts=embedded.counts + figures,
         )
 
-    def _confirm(self, connection: Connection, written: Written, held: set[ItemKey]) -> None:
+    def _confirm(self, connection: Transaction, written: Written, held: set[ItemKey]) -> None:
         index_records.require_state(connection, self.index.about.number, "filling")
         mine = {key: points for key, points in written.desired.items() if key in held}
         confirm(connection, self.index.projection, written.changes, mine)

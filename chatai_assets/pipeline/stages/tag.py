@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
-
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Tagger, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError, InvalidModelResponse
 from chatai_assets.domain.ids import ItemKey, Stream, fingerprint
@@ -19,7 +17,7 @@ from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.llm_responses import link_results
 
 CODE_VERSION = "1"
@@ -63,7 +61,7 @@ class _Tagging:
         return result
 
     def _checked(
-        self, items: Sequence[RowMapping], answers: Sequence[Sequence[str] | Exception], result: BatchResult
+        self, items: Sequence[StoredRow], answers: Sequence[Sequence[str] | Exception], result: BatchResult
     ) -> dict[ItemKey, tuple[str, ...]]:
         checked: dict[ItemKey, tuple[str, ...]] = {}
         for item, answer in zip(items, answers, strict=True):
@@ -75,7 +73,7 @@ class _Tagging:
                 checked[ItemKey.of(item)] = tags
         return checked
 
-    def on_permanent_failure(self, connection: Connection, failures: Mapping[ItemKey, ChatAIError]) -> None:
+    def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Take the tags of an earlier revision away, also from the index: they need not stand in the text now."""
         enrichment.forget_tags(connection, failures.keys())
         work.requeue(connection, "index", list(failures), now=self.clock())
@@ -90,7 +88,7 @@ class _Tagging:
         nothing = (tags_hash(()), ())
         changed = {key: words for key, words in tags.items() if tags_hash(words) != before.get(key, nothing)[0]}
 
-        def write(connection: Connection, keys: set[ItemKey]) -> None:
+        def write(connection: Transaction, keys: set[ItemKey]) -> None:
             enrichment.write_tags(connection, [self._row(key, changed[key]) for key in changed if key in keys])
             link_results(connection, [use for use in uses if use[0] in keys])
 
