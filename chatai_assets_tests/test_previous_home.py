@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from chatai_assets.cli.main import cli
-from chatai_assets.domain.ids import STAGES
+from chatai_assets.domain.stages import PIPELINE_STAGES
 from chatai_assets.services import Services
 from chatai_assets.storage.engine import HEAD
 from chatai_assets.storage.schema import tables as schema
@@ -80,7 +80,7 @@ def test_it_opens_with_all_that_it_had(home: Path):
 
 
 def test_nothing_in_it_is_due_stale_or_different(home: Path):
-    assert [stage["items"] for stage in run_chatai(home, "stale")] == [0] * len(STAGES)
+    assert [stage["items"] for stage in run_chatai(home, "stale")] == [0] * len(PIPELINE_STAGES)
     with Services(free_settings(home)) as services:
         before = contents(services)
         assert process_all(services) == []
