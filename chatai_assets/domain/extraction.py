@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from chatai_assets.domain.text.spelling import plain_form, spelling_in
+from chatai_assets.domain.text.spelling import find_spelling, plain_form
 
 KINDS = frozenset({"person", "organization", "place", "other"})
 MENTIONED_WITH = "mentioned_with"
@@ -82,7 +82,7 @@ def co_occurrence(first: str, second: str) -> Relation:
 
 
 def _checked_entity(entity: Entity, chunk_text: str) -> Entity | None:
-    name = spelling_in(chunk_text, entity.name)
+    name = find_spelling(chunk_text, entity.name)
     form = plain_form(entity.form) or plain_form(name or "")
     if name is None or not form or len(name) > MAX_NAME_CHARS or len(form) > MAX_NAME_CHARS:
         return None

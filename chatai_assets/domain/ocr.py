@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SURE_WORD = 40.0
+MIN_WORD_CONFIDENCE = 40.0
 """Percent; less sure words are mostly lines and spots."""
-SURE_PAGE = 50.0
+MIN_PAGE_CONFIDENCE = 50.0
 """Percent; below it a page is a picture, or writing that the engine does not know."""
-LEAST_LETTERS = 3
+MIN_LETTERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class OcrResult:
     cache_keys: tuple[str, ...] = ()
 
     @property
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """What is stored beside the document and shown of it, as plain JSON values; confidence in percent."""
         return {
             "engine": self.engine,
@@ -69,18 +69,18 @@ class OcrResult:
         }
 
 
-def page_of(words: list[OcrWord]) -> OcrPage:
+def build_page(words: list[OcrWord]) -> OcrPage:
     """Return the text of a page, without words that are not sure; garbage as a whole is no text."""
     length = sum(len(word.text) for word in words)
     confidence = sum(word.confidence * len(word.text) for word in words) / length if length else 0.0
-    sure = [word for word in words if word.confidence >= SURE_WORD]
+    sure = [word for word in words if word.confidence >= MIN_WORD_CONFIDENCE]
     letters = sum(sign.isalpha() for word in sure for sign in word.text)
-    if confidence < SURE_PAGE or letters < LEAST_LETTERS:
+    if confidence < MIN_PAGE_CONFIDENCE or letters < MIN_LETTERS:
         return OcrPage("", round(confidence, 1))
-    return OcrPage(_laid_out(sure), round(confidence, 1))
+    return OcrPage(_lay_out(sure), round(confidence, 1))
 
 
-def _laid_out(words: list[OcrWord]) -> str:
+def _lay_out(words: list[OcrWord]) -> str:
     paragraphs: dict[int, dict[int, list[str]]] = {}
     for word in words:
         paragraphs.setdefault(word.paragraph, {}).setdefault(word.line, []).append(word.text)

@@ -22,7 +22,7 @@ from chatai_assets.domain.extraction import (
 )
 from chatai_assets.domain.ids import digest
 from chatai_assets.domain.tagging import check_tags, has_usable_word
-from chatai_assets.domain.text.spelling import plain_form, spelling_in
+from chatai_assets.domain.text.spelling import find_spelling, plain_form
 
 Messages = list[dict[str, str]]
 Schema = Mapping[str, Any]
@@ -163,7 +163,7 @@ def _rows(found: Any, name: str) -> list[dict[str, str]]:
 
 def _entity(row: Mapping[str, str], chunk: str, caseless: Callable[[str, str], str]) -> Entity:
     name, kind = row.get("name", ""), row.get("kind", "other")
-    written = spelling_in(chunk, name) or name
+    written = find_spelling(chunk, name) or name
     return Entity(name, _form(written, row.get("normal", "")) or plain_form(caseless(written, kind)), kind)
 
 
@@ -186,7 +186,7 @@ def _may_be_one_word(one: str, two: str) -> bool:
 def _relation(row: Mapping[str, str], forms: Mapping[str, str], chunk: str) -> Relation:
     subject, object_ = (plain_form(row.get(end, "")) for end in ("subject", "object"))
     subject, object_ = forms.get(subject, subject), forms.get(object_, object_)
-    predicate = spelling_in(chunk, row.get("predicate", ""))
+    predicate = find_spelling(chunk, row.get("predicate", ""))
     if predicate is None or predicate == MENTIONED_WITH:
         return co_occurrence(subject, object_)
     return Relation(subject, object_, predicate, weak=False)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from chatai_assets.domain.ids import digest
-from chatai_assets.domain.text.spelling import spelling_in
+from chatai_assets.domain.text.spelling import find_spelling
 
 TAGGED_CHARS = 8_000
 """How much of a text a tagger reads; what a document is about stands at its beginning."""
@@ -38,7 +38,7 @@ def check_tags(candidates: Sequence[str], text: str) -> tuple[str, ...]:
     """
     tags: dict[str, str] = {}
     for candidate in candidates[:MAX_CANDIDATES]:
-        tag = spelling_in(text, candidate)
+        tag = find_spelling(text, candidate)
         if tag is not None and _is_tag(tag):
             tags.setdefault(tag.casefold(), tag)
         if len(tags) == MAX_TAGS:

@@ -7,7 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from chatai_assets.domain.entities.resolution import EntityKey, resolved, shown, split_off
+from chatai_assets.domain.entities.resolution import (
+    EntityKey,
+    display_name,
+    resolve_with_overrides,
+    separate_entity_key,
+)
 from chatai_assets.domain.extraction import KINDS
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.text.spelling import plain_form
@@ -34,9 +39,9 @@ def show_entities(records: Records, tenant_id: str, name: str) -> list[dict[str,
     found: defaultdict[EntityKey, list[dict[str, Any]]] = defaultdict(list)
     with records.reading() as connection:
         by_hand = overrides.overrides_of(connection, tenant_id)
-        wanted = {resolved(kind, form, by_hand)[:2] for kind in KINDS}
+        wanted = {resolve_with_overrides(kind, form, by_hand)[:2] for kind in KINDS}
         for mentioned in overrides.forms_mentioned(connection, tenant_id):
-            kind, key, reasons = resolved(mentioned.kind, mentioned.form, by_hand)
+            kind, key, reasons = resolve_with_overrides(mentioned.kind, mentioned.form, by_hand)
             if (kind, key) in wanted:
                 found[kind, key].append({**mentioned._asdict(), "reasons": list(reasons)})
         for forms in found.values():
@@ -45,7 +50,9 @@ def show_entities(records: Records, tenant_id: str, name: str) -> list[dict[str,
                 each["note"] = set_by_hand["note"] if set_by_hand else None
     if not found:
         raise EntityNotFound(f"No post or document of {tenant_id!r} mentions {name!r}.")
-    return [{"kind": kind, "key": key, "name": shown(kind, key), "forms": found[kind, key]} for kind, key in found]
+    return [
+        {"kind": kind, "key": key, "name": display_name(kind, key), "forms": found[kind, key]} for kind, key in found
+    ]
 
 
 def split(
@@ -59,7 +66,7 @@ def split(
     with records.begin() as connection:
         form = _mentioned(connection, tenant_id, kind, name)
         named = (kind, form)
-        overrides.set_override(connection, tenant_id, named, split_off(kind, form), note=note, now=clock())
+        overrides.set_override(connection, tenant_id, named, separate_entity_key(kind, form), note=note, now=clock())
     return propagate_overrides(records, clock)
 
 
@@ -80,7 +87,7 @@ def merge(
     """
     with records.begin() as connection:
         form, other = (_mentioned(connection, tenant_id, kind, each) for each in (name, into))
-        means = resolved(kind, other, overrides.overrides_of(connection, tenant_id))[:2]
+        means = resolve_with_overrides(kind, other, overrides.overrides_of(connection, tenant_id))[:2]
         overrides.set_override(connection, tenant_id, (kind, form), means, note=note, now=clock())
     return propagate_overrides(records, clock)
 

@@ -17,7 +17,7 @@ from typing import Any
 from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.vectors.base import Query, Sparse
 from chatai_assets.domain.errors import BadRecord
-from chatai_assets.domain.search.relevance import PLACES, Figures, figures_of, place_of, regressions
+from chatai_assets.domain.search.relevance import TOP_K, Figures, compute_figures, find_rank, regressions
 from chatai_assets.domain.search.sparse import query_terms
 from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
 from chatai_assets.pipeline.search import meanings
@@ -121,10 +121,10 @@ def _figures(asked: Sequence[EvalQuery], index: OpenIndex, stems: Stems) -> dict
         for way in MODES:
             hits = index.vectors.search_all([*map(partial(_query, way, stems), some, dense)])
             for each, ranking in zip(some, hits, strict=True):
-                places[way].append(place_of(each.source, [hit.payload["source"] for hit in ranking]))
-    return {way: figures_of(found) for way, found in places.items()}
+                places[way].append(find_rank(each.source, [hit.payload["source"] for hit in ranking]))
+    return {way: compute_figures(found) for way, found in places.items()}
 
 
 def _query(way: str, stems: Stems, asked: EvalQuery, dense: Vector) -> Query:
     words = Sparse(*query_terms(stems(asked.question))) if way == MODES[0] else Sparse((), ())
-    return Query(dense, words, PLACES * DEEP, {"tenant_id": asked.tenant_id})
+    return Query(dense, words, TOP_K * DEEP, {"tenant_id": asked.tenant_id})

@@ -18,7 +18,7 @@ import dagster as dg
 from chatai_assets.adapters.crawler.browser.limits import RenderError
 from chatai_assets.adapters.crawler.browser.process import check_browser, find_chromium
 from chatai_assets.adapters.models.base import HealthCheck, ModelInput
-from chatai_assets.adapters.ocr.tesseract import INSTALL, LANGUAGES, PROGRAM, NoTesseract, find_tesseract
+from chatai_assets.adapters.ocr.tesseract import INSTALL, LANGUAGES, PROGRAM, TesseractNotFound, find_tesseract
 from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
 from chatai_assets.domain.providers import PROVIDERS
 from chatai_assets.orchestration.instance import home_instance
@@ -228,7 +228,7 @@ def _ocr(settings: Settings) -> Sequence[_Check]:
 def _find_ocr(_services: Services) -> None:
     try:
         find_tesseract()
-    except NoTesseract as reason:
+    except TesseractNotFound as reason:
         raise ProviderMisconfigured(f"{str(reason).capitalize()}.") from reason
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from chatai_assets.domain.errors import ChatAIError, MassFailure, ProcessKilled
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import Stage
-from chatai_assets.domain.telegram.post import url_of_key
+from chatai_assets.domain.telegram.post import post_url_from_key
 from chatai_assets.observability import DEAD_LETTER, log
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
@@ -63,7 +63,7 @@ def build_dead_letters(
             "attempts": max(row["attempts"] + 1, row["losses"]),
             "input_fingerprint": labels[key][0] if key in labels else None,
             "code_version": code,
-            "url": (labels[key][1] if key in labels else None) or url_of_key(key.source_key),
+            "url": (labels[key][1] if key in labels else None) or post_url_from_key(key.source_key),
         }
         for key, (row, error, stack) in failed.items()
     ]

@@ -13,10 +13,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from chatai_assets.adapters.ocr.tesseract import NoTesseract, Tesseract, find_tesseract
+from chatai_assets.adapters.ocr.tesseract import Tesseract, TesseractNotFound, find_tesseract
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import OcrLimits, ParserLimits
-from chatai_assets.adapters.sandbox.pool import ParserPool, answer_in, textless
+from chatai_assets.adapters.sandbox.pool import ParserPool, no_text_error, parse_response
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, OcrTimeBudgetExceeded, UnreadableDocument
 from chatai_assets.domain.ids import fingerprint
@@ -87,7 +87,7 @@ class DocumentReader:
             Outage: no child can be started, or recognised pages cannot be kept.
         """
         patience = TimeBudget(time.monotonic() + (self._ocr.max_wait_s if self._ocr else 0.0))
-        return self._pool.each(partial(self.read, upload, patience) for upload in uploads)
+        return self._pool.run_all(partial(self.read, upload, patience) for upload in uploads)
 
     def read(self, upload: Upload, patience: TimeBudget) -> ParsedDocument:
         """Return what a file says.
@@ -110,13 +110,13 @@ class DocumentReader:
         """The program, or why there is none."""
         try:
             return find_tesseract()
-        except NoTesseract as reason:
+        except TesseractNotFound as reason:
             return str(reason)
 
     def _as_it_is(self, document: ParsedDocument) -> ParsedDocument:
         if document.has_text:
             return document
-        raise textless(document) if self._ocr is None else UnreadableDocument("no_ocr", str(self._engine))
+        raise no_text_error(document) if self._ocr is None else UnreadableDocument("no_ocr", str(self._engine))
 
 
 class _Pages:
@@ -206,7 +206,7 @@ def page_in(answer: dict[str, Any]) -> OcrPage:
 
 
 def _sound(answer: dict[str, Any]) -> dict[str, Any]:
-    return answer_in(answer, lambda sound: sound)
+    return parse_response(answer, lambda sound: sound)
 
 
 def _counts(empty: int, unread: dict[int, str]) -> str:

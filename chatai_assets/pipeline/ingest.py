@@ -15,7 +15,7 @@ from chatai_assets.domain.documents import sentence
 from chatai_assets.domain.errors import BadRecord, UnreadableDocument
 from chatai_assets.domain.ids import document_id_of, document_key
 from chatai_assets.domain.revisions import Arrival
-from chatai_assets.domain.telegram.deletions import deleted_posts
+from chatai_assets.domain.telegram.deletions import deleted_post_keys
 from chatai_assets.domain.telegram.formats import NotAPost, read_post
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.observability import INGESTED, REJECTED, log
@@ -157,7 +157,7 @@ def _arrivals(path: Path, intake: Intake, report: IngestReport) -> Iterator[Arri
         if isinstance(record, ExportFault):
             _reject(report, path, f"Record {record.position}: {record.reason}")
             continue
-        if deleted := deleted_posts(record.raw, record.record_format):
+        if deleted := deleted_post_keys(record.raw, record.record_format):
             yield Deletion(deleted)
             continue
         try:

@@ -68,14 +68,14 @@ def write_recognition(connection: Connection, recognised: Mapping[ItemKey, OcrRe
     mine = (tuple_(table.tenant_id, table.post_id).in_(recognised), table.kind == OCR)
     stored = connection.execute(select(table.tenant_id, table.post_id, table.content_hash).where(*mine))
     written = {ItemKey(tenant_id, key): content_hash for tenant_id, key, content_hash in stored}
-    hashes = {key: digest(canonical_json(recognition.told)) for key, recognition in recognised.items()}
+    hashes = {key: digest(canonical_json(recognition.summary)) for key, recognition in recognised.items()}
     rows = [
         {
             "tenant_id": key.tenant_id,
             "post_id": key.source_key,
             "kind": OCR,
             "content_hash": hashes[key],
-            "value": recognition.told,
+            "value": recognition.summary,
             "model": recognition.engine,
             "written_at": now,
         }

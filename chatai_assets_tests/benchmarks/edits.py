@@ -172,8 +172,8 @@ def _count(
     found: Findings, earlier: PreviousChunks, document: Sequence[Paragraph], kind: str, place: str
 ) -> PreviousChunks:
     chunks = chunks_of(document, earlier)
-    found.new[kind, place, earlier.new_in(chunks)] += 1
-    found.alone[min(earlier.new_in(chunks_of(document)), MANY)] += 1
+    found.new[kind, place, earlier.count_new(chunks)] += 1
+    found.alone[min(earlier.count_new(chunks_of(document)), MANY)] += 1
     return as_it_was(document, chunks)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatai_assets.domain.ocr import OcrPage, OcrResult, OcrWord, page_of
+from chatai_assets.domain.ocr import OcrPage, OcrResult, OcrWord, build_page
 
 
 def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_sure():
@@ -13,7 +13,7 @@ def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_su
         OcrWord("с девяти", 0, 2, 90.0),
         OcrWord("Касса", 1, 1, 80.0),
     ]
-    assert page_of(words).text == "Причал открыт\nс девяти\n\nКасса"
+    assert build_page(words).text == "Причал открыт\nс девяти\n\nКасса"
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_su
     ],
 )
 def test_garbage_is_no_text(words):
-    assert page_of(words).text == ""
+    assert build_page(words).text == ""
 
 
 def test_confidence_is_that_of_the_characters():
-    assert page_of([OcrWord("a", 0, 1, 20.0), OcrWord("harbours!", 0, 1, 90.0)]) == OcrPage("harbours!", 83.0)
+    assert build_page([OcrWord("a", 0, 1, 20.0), OcrWord("harbours!", 0, 1, 90.0)]) == OcrPage("harbours!", 83.0)
 
 
 def test_what_is_told_is_plain_and_small():
-    told = OcrResult("engine", {2: 90.0, 4: 91.0}, {7: "timeout", 3: "left_out"}, ("print",)).told
+    told = OcrResult("engine", {2: 90.0, 4: 91.0}, {7: "timeout", 3: "left_out"}, ("print",)).summary
     assert told == {"engine": "engine", "pages": 2, "confidence": 90.5, "unread": {"3": "left_out", "7": "timeout"}}

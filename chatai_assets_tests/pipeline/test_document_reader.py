@@ -121,7 +121,7 @@ def test_pages_without_a_text_layer_are_recognised_among_those_that_have_one(
     assert document.recognition is not None
     assert document.recognition.engine == f"tesseract {tesseract.version} rus+eng"
     assert [*document.recognition.pages] == [2, 4]
-    assert document.recognition.told["confidence"] > 85
+    assert document.recognition.summary["confidence"] > 85
 
 
 def test_images_are_known_by_their_bytes_and_read_whichever_way_up(
@@ -201,7 +201,7 @@ def test_pages_beyond_the_most_are_left_out(tmp_path: Path, read: Read, tesserac
     (document,) = read(scanned(tmp_path / "long.pdf", [drawn(EN), shapes(), shapes()]), ocr=OcrLimits(max_pages=1))
     assert isinstance(document, ParsedDocument)
     assert document.recognition is not None
-    assert document.recognition.told["unread"] == {"2": "left_out", "3": "left_out"}
+    assert document.recognition.summary["unread"] == {"2": "left_out", "3": "left_out"}
 
 
 def test_an_image_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, read: Read, tesseract: Tesseract) -> None:

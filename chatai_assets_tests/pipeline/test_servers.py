@@ -60,7 +60,7 @@ def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, services,
                 process_all(home)
             found.append(contents(home))
             for writer in (LadybugWriter, Neo4jWriter):
-                monkeypatch.setattr(writer, "most_parts", 50)
+                monkeypatch.setattr(writer, "max_parts", 50)
     assert len(found[0]["edges"]) > 100
     assert differences(*found) == []
     assert loose_ends(found[1]) == []

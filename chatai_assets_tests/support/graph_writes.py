@@ -14,8 +14,8 @@ import click
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
-from chatai_assets.domain.graph.changes import GraphChange, change_of, fingerprints
-from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, subgraph
+from chatai_assets.domain.graph.changes import GraphChange, build_change, fingerprints
+from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, build_subgraph
 from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
 from chatai_assets_tests.support.bad_disk import be_traceable
 
@@ -31,7 +31,7 @@ def version(item: int, number: int) -> Subgraph:
     forms = [f"name {(item * 7 + shape * part) % 40}" for part in range(3)]
     entities = tuple(Entity(form, form, "person") for form in dict.fromkeys(forms))
     relation = Relation(forms[0], forms[-1], "mentioned_with", weak=True)
-    return subgraph(
+    return build_subgraph(
         Facts(
             "t",
             f"tg/-100{item % 3}/{item}",
@@ -50,7 +50,7 @@ def changes(first: int = 0, items: int = ITEMS) -> Iterator[tuple[int, GraphChan
         said = [version(item, number) for item in range(items)]
         recorded = [LedgerEntry(intended={}, confirmed=fingerprints(old)) for old in before]
         plans = (plan_index(fingerprints(new), known) for new, known in zip(said, recorded, strict=True))
-        yield number, change_of(zip(plans, said, strict=True))
+        yield number, build_change(zip(plans, said, strict=True))
         before = said
 
 

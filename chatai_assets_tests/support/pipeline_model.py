@@ -8,7 +8,7 @@ from functools import cache
 
 from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.adapters.models.fake import CapitalisedExtractor, FirstWordsTagger
-from chatai_assets.domain.graph.subgraph import Channel, Facts, subgraph
+from chatai_assets.domain.graph.subgraph import Channel, Facts, build_subgraph
 from chatai_assets.domain.ids import hour_of, point_id, post_key
 from chatai_assets.domain.text.chunking import BODY, chunk_text
 from chatai_assets_tests.support.pipeline import CHAT
@@ -103,4 +103,4 @@ def parts_of(key: tuple[str, str], text: str, *, tagged: bool) -> frozenset[str]
         tags=tags_of(text) if tagged else (),
         extractions=dict(enumerate(CapitalisedExtractor().extract(questions))),
     )
-    return frozenset(subgraph(facts).parts)
+    return frozenset(build_subgraph(facts).parts)

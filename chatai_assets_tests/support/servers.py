@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 
 from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
-from chatai_assets.adapters.ocr.tesseract import NoTesseract, Tesseract, find_tesseract
+from chatai_assets.adapters.ocr.tesseract import Tesseract, TesseractNotFound, find_tesseract
 from chatai_assets.files.locks import CheckLock
 from chatai_assets_tests.support.qdrant_wire import Served, qdrant_wire
 from chatai_assets_tests.support.scans import MissingFont, font
@@ -122,7 +122,7 @@ def empty_neo4j(neo4j_server: Reach) -> Reach:
 @pytest.fixture(scope="session")
 def tesseract() -> Tesseract:
     """The tesseract of this machine, and a font to write what it reads."""
-    with skipped_without(NoTesseract, MissingFont):
+    with skipped_without(TesseractNotFound, MissingFont):
         font(12)
         return find_tesseract()
 

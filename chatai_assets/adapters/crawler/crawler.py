@@ -46,7 +46,7 @@ class Crawler:
         self._parser = parser
         self._limits = limits or CrawlLimits()
         self._loop = BackgroundLoop()
-        self._fetching, self._showing = self._loop.run(_opened(world or NetworkPolicy(), self._limits, browser))
+        self._fetching, self._showing = self._loop.run(_open(world or NetworkPolicy(), self._limits, browser))
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +75,7 @@ class Crawler:
         sent = {name: value for name, value in validators.items() if value}
         try:
             async with asyncio.timeout(self._limits.link_s):
-                return await self._fetching.page(link.url, sent, lambda answer: self._page(link, answer))
+                return await self._fetching.fetch(link.url, sent, lambda answer: self._page(link, answer))
         except TimeoutError:
             return WebPage(link.url, "not_asked")
         except FetchError as fault:
@@ -135,7 +135,7 @@ def _validator(answer: WebResponse, name: str) -> str | None:
     return value if value and value.isascii() and value.isprintable() and len(value) <= LONGEST_VALIDATOR else None
 
 
-async def _opened(
+async def _open(
     world: NetworkPolicy, limits: CrawlLimits, browser: BrowserLimits | None
 ) -> tuple[Fetcher, Renderer | None]:
     rules = RobotsCache()

@@ -13,7 +13,7 @@ from chatai_assets.adapters.crawler.limits import CrawlLimits, FetchError
 AGENT = "chatai-assets"
 """By this name robots.txt knows us."""
 USER_AGENT = f"{AGENT}/0.1"
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,21 @@ class WebResponse:
     @property
     def location(self) -> str | None:
         """Where a redirect leads; None for any other answer."""
-        return self.headers.get("Location") if self.status in REDIRECTS else None
+        return self.headers.get("Location") if self.status in REDIRECT_STATUSES else None
 
     @property
     def media_type(self) -> str:
         """The type of the body without parameters, e.g. ``text/html``."""
-        return media_type_of(self.headers)
+        return parse_media_type(self.headers)
 
 
-def media_type_of(headers: httpx.Headers) -> str:
+def parse_media_type(headers: httpx.Headers) -> str:
     """Return the media type of an answer, in lower case, without parameters."""
     declared: str = headers.get("Content-Type", "")
     return declared.partition(";")[0].strip().lower()
 
 
-async def exchange(
+async def send_request(
     transport: httpx.AsyncBaseTransport,
     url: httpx.URL,
     limits: CrawlLimits,
@@ -73,7 +73,7 @@ async def exchange(
     try:
         response = await transport.handle_async_request(request)
         try:
-            body = await _body(response, limits, types, cut_at)
+            body = await _read_body(response, limits, types, cut_at)
         finally:
             await response.aclose()
     except httpx.TimeoutException as error:
@@ -83,12 +83,12 @@ async def exchange(
     return WebResponse(url, response.status_code, response.headers, body)
 
 
-async def _body(
+async def _read_body(
     response: httpx.Response, limits: CrawlLimits, types: frozenset[str] | None, cut_at: int | None
 ) -> bytes:
     if response.status_code != 200:
         return b""
-    if types is not None and media_type_of(response.headers) not in types:
+    if types is not None and parse_media_type(response.headers) not in types:
         raise FetchError("wrong_type")
     most = limits.body_bytes if cut_at is None else cut_at
     body = LimitedDecoder(response.headers.get("Content-Encoding", "").strip().lower(), limits.wire_bytes, most)

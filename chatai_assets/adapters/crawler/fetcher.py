@@ -11,10 +11,10 @@ from typing import TypeVar
 import httpx
 
 from chatai_assets.adapters.crawler import robots
-from chatai_assets.adapters.crawler.exchange import WebResponse, exchange
+from chatai_assets.adapters.crawler.exchange import WebResponse, send_request
 from chatai_assets.adapters.crawler.limits import CrawlLimits, FetchError
-from chatai_assets.adapters.crawler.robots import RobotsCache, RobotsRules, parse_robots, rules_without
-from chatai_assets.adapters.crawler.ssrf import checked_url, port_of
+from chatai_assets.adapters.crawler.robots import RobotsCache, RobotsRules, parse_robots, rules_after_error
+from chatai_assets.adapters.crawler.ssrf import effective_port, validate_url
 from chatai_assets.adapters.crawler.throttle import HostThrottle
 from chatai_assets.adapters.crawler.transport import NetworkPolicy, WebTransport, new_resolvers
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Patience:
+class _TimeBudget:
     """Seconds that the exchanges of one link may still take."""
 
     left_s: float
@@ -57,14 +57,14 @@ class Fetcher:
         """Let go of all threads; names still being resolved are not waited for."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
-    async def page(self, link: str, headers: Mapping[str, str], use: Callable[[WebResponse], Awaitable[T]]) -> T:
+    async def fetch(self, link: str, headers: Mapping[str, str], use: Callable[[WebResponse], Awaitable[T]]) -> T:
         """Return what ``use`` makes of the answer a link leads to; no room is given to others before it is done.
 
         Raises:
             PageFault: no answer can be had.
         """
-        url = checked_url(link, self._world.ports)
-        patience = _Patience(self._limits.page_s)
+        url = validate_url(link, self._world.ports)
+        patience = _TimeBudget(self._limits.page_s)
         for _ in range(self._limits.max_redirects + 1):
             rules = await self._rules_of(url)
             rules.check(str(url))
@@ -76,7 +76,7 @@ class Fetcher:
         raise FetchError("too_many_hops")
 
     async def _rules_of(self, url: httpx.URL) -> RobotsRules:
-        site = f"{url.scheme}://{url.raw_host.decode()}:{port_of(url)}"
+        site = f"{url.scheme}://{url.raw_host.decode()}:{effective_port(url)}"
         known = self._rules.get(site)
         if known is None:
             async with self._turns.slot(f"robots of {site}", 0.0):  # whoever waited finds what the first one learnt
@@ -87,7 +87,7 @@ class Fetcher:
         return known
 
     async def _asked_rules(self, url: httpx.URL) -> RobotsRules:
-        patience = _Patience(self._limits.page_s)
+        patience = _TimeBudget(self._limits.page_s)
         try:
             for _ in range(self._limits.max_redirects + 1):
                 async with self._turns.slot(url.host, 0.0), self._room:
@@ -96,16 +96,16 @@ class Fetcher:
                     return parse_robots(answer)
                 url = self._next(url, answer)
         except FetchError as fault:
-            return rules_without(fault.code)
-        return rules_without("too_many_hops")
+            return rules_after_error(fault.code)
+        return rules_after_error("too_many_hops")
 
     async def _asked(self, url: httpx.URL, headers: Mapping[str, str]) -> WebResponse:
         async with WebTransport(self._world, self._resolvers) as transport:
-            return await exchange(transport, url, self._limits, types=self._types, headers=headers)
+            return await send_request(transport, url, self._limits, types=self._types, headers=headers)
 
     async def _asked_robots(self, url: httpx.URL) -> WebResponse:
         async with WebTransport(self._world, self._resolvers) as transport:
-            return await exchange(transport, url, self._limits, types=None, cut_at=robots.READ_BYTES)
+            return await send_request(transport, url, self._limits, types=None, cut_at=robots.READ_BYTES)
 
     def _gap_s(self, rules: RobotsRules) -> float:
         return min(
@@ -115,11 +115,11 @@ class Fetcher:
 
     def _next(self, url: httpx.URL, answer: WebResponse) -> httpx.URL:
         try:
-            return checked_url(str(url.join(answer.location or "")), self._world.ports)
+            return validate_url(str(url.join(answer.location or "")), self._world.ports)
         except (httpx.InvalidURL, ValueError) as error:
             raise FetchError("bad_address") from error
 
-    async def _within(self, patience: _Patience, work: Awaitable[T]) -> T:
+    async def _within(self, patience: _TimeBudget, work: Awaitable[T]) -> T:
         started = time.monotonic()
         try:
             async with asyncio.timeout(max(0.0, patience.left_s)):

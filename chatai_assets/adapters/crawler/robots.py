@@ -10,11 +10,11 @@ from protego import Protego
 from chatai_assets.adapters.crawler.exchange import AGENT, WebResponse
 from chatai_assets.adapters.crawler.limits import FetchError
 
-KEPT_S = 24 * 3_600.0
-FAULT_KEPT_S = 600.0
+MAX_AGE_S = 24 * 3_600.0
+ERROR_MAX_AGE_S = 600.0
 READ_BYTES = 512 << 10
 """How much of a robots.txt is read; RFC 9309 wants 500 KiB at least."""
-REMEMBERED = 1_000
+MAX_SITES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ def parse_robots(answer: WebResponse) -> RobotsRules:
     """Return the rules of a site by its answer: without a robots.txt all is allowed, in trouble nothing."""
     now = time.monotonic()
     if answer.status == 429 or answer.status >= 500:
-        return RobotsRules(None, "unavailable", now + FAULT_KEPT_S)
+        return RobotsRules(None, "unavailable", now + ERROR_MAX_AGE_S)
     if answer.status != 200:
-        return RobotsRules(None, None, now + KEPT_S)
-    return RobotsRules(Protego.parse(answer.body.decode("utf-8", "replace")), None, now + KEPT_S)
+        return RobotsRules(None, None, now + MAX_AGE_S)
+    return RobotsRules(Protego.parse(answer.body.decode("utf-8", "replace")), None, now + MAX_AGE_S)
 
 
-def rules_without(fault: str) -> RobotsRules:
+def rules_after_error(fault: str) -> RobotsRules:
     """Return the rules of a site whose robots.txt could not be had; one that leads in circles is as good as none."""
     now = time.monotonic()
-    return RobotsRules(None, None if fault in {"too_many_hops", "unreadable"} else fault, now + FAULT_KEPT_S)
+    return RobotsRules(None, None if fault in {"too_many_hops", "unreadable"} else fault, now + ERROR_MAX_AGE_S)
 
 
 class RobotsCache:
@@ -76,5 +76,5 @@ class RobotsCache:
         """Remember the rules of a site, and forget the site remembered longest if there are too many."""
         self._rules.pop(site, None)
         self._rules[site] = rules
-        if len(self._rules) > REMEMBERED:
+        if len(self._rules) > MAX_SITES:
             del self._rules[next(iter(self._rules))]

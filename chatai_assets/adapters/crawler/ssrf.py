@@ -25,7 +25,7 @@ NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 
 NAT64 = IPv6Network("64:ff9b::/96")
 GLOBAL_UNICAST = IPv6Network("2000::/3")
-CLOSED = tuple(
+NON_PUBLIC_NETWORKS = tuple(
     map(
         ip_network,
         [
@@ -40,7 +40,7 @@ CLOSED = tuple(
 )
 
 
-def checked_url(text: str, ports: frozenset[int] = PORTS) -> httpx.URL:
+def validate_url(text: str, ports: frozenset[int] = PORTS) -> httpx.URL:
     """Return a URL that may be asked for; it is read by the parser that will send it, so that no two can disagree.
 
     Raises:
@@ -53,14 +53,14 @@ def checked_url(text: str, ports: frozenset[int] = PORTS) -> httpx.URL:
         host = url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchError("bad_address") from error
-    if url.scheme not in DEFAULT_PORTS or url.userinfo or not (is_name(host) or literal(host)):
+    if url.scheme not in DEFAULT_PORTS or url.userinfo or not (is_name(host) or parse_ip_literal(host)):
         raise FetchError("bad_address")
-    if port_of(url) not in ports:
+    if effective_port(url) not in ports:
         raise FetchError("forbidden")
     return url.copy_with(fragment=None)
 
 
-def port_of(url: httpx.URL) -> int:
+def effective_port(url: httpx.URL) -> int:
     """Return the port a URL names or means."""
     return DEFAULT_PORTS[url.scheme] if url.port is None else url.port
 
@@ -78,7 +78,7 @@ def is_name(host: str) -> bool:
     return all(map(LABEL.fullmatch, labels))
 
 
-def literal(host: str) -> IPAddress | None:
+def parse_ip_literal(host: str) -> IPAddress | None:
     """Return the address that a host spells in its one canonical form: four decimal numbers, or IPv6 without zone."""
     try:
         address = ip_address(host)
@@ -98,5 +98,5 @@ def is_public(address: IPAddress) -> bool:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
         if address.scope_id or address not in GLOBAL_UNICAST:
             return False
-    closed = any(address in network for network in CLOSED if network.version == address.version)
+    closed = any(address in network for network in NON_PUBLIC_NETWORKS if network.version == address.version)
     return address.is_global and not address.is_multicast and not address.is_reserved and not closed

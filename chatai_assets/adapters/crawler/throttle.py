@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-REMEMBERED = 1_000
+MAX_HOSTS = 1_000
 """Hosts after which those that nobody waits for are forgotten."""
 
 
@@ -46,7 +46,7 @@ class HostThrottle:
             self._forget()
 
     def _forget(self) -> None:
-        if len(self._hosts) > REMEMBERED:
+        if len(self._hosts) > MAX_HOSTS:
             now = time.monotonic()
             for name in [name for name, host in self._hosts.items() if not host.waiting and host.free_at < now]:
                 del self._hosts[name]

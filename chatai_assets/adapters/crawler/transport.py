@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from chatai_assets.adapters.crawler.limits import FetchError
-from chatai_assets.adapters.crawler.ssrf import PORTS, IPAddress, is_public, literal
+from chatai_assets.adapters.crawler.ssrf import PORTS, IPAddress, is_public, parse_ip_literal
 
 RESOLVERS = 16
 """Threads that wait for DNS; a server that answers slowly must not hold up the names of others."""
@@ -113,7 +113,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
     async def _addresses(self, host: str, port: int) -> list[IPAddress]:
-        given = literal(host)
+        given = parse_ip_literal(host)
         addresses = [given] if given else await self._resolved(host)
         if not all(self._world.permits(address, port) for address in addresses):
             raise FetchError("forbidden")  # one inner address among outer ones is a trap, not a site
@@ -125,7 +125,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
             found = await loop.run_in_executor(self._resolvers, self._world.resolve, host)
         except (OSError, UnicodeError) as error:
             raise FetchError("unreachable") from error
-        addresses = [literal(text) for text in found]
+        addresses = [parse_ip_literal(text) for text in found]
         if None in addresses:
             raise FetchError("forbidden")  # an address with a zone is a neighbour's
         return [address for address in addresses if address]

@@ -23,7 +23,7 @@ class GraphWriter(Protocol):
     """Open for writing; changes are durable when ``apply`` returns."""
 
     @property
-    def most_parts(self) -> int:
+    def max_parts(self) -> int:
         """How many nodes and edges a change is to have at most, unless a single item has more."""
         ...
 

@@ -55,7 +55,7 @@ ladybug reads no list of texts from a file letter by letter.
 ADDED_LATER: Mapping[str, tuple[str, ...]] = {"MENTIONS": ("forms", "reasons")}
 """Type -> properties that one of an earlier version does not have."""
 
-ENDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+ENDPOINTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "POSTED_IN": (("Post", "Channel"),),
     "TAGGED": (("Post", "Tag"), ("Document", "Tag")),
     "MENTIONS": (("Post", "Entity"), ("Document", "Entity")),
@@ -63,13 +63,13 @@ ENDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Type -> the labels it joins."""
 
-MARK = "MATCH (p:Projection {id: 'graph'}) RETURN p.mark"
+READ_GENERATION = "MATCH (p:Projection {id: 'graph'}) RETURN p.mark"
 """The answer is the mark of the last turn of writing (``storage.projection_ledger``), kept in a node of its own."""
-SIGN = "MERGE (p:Projection {id: 'graph'}) SET p.mark = $mark"
+WRITE_GENERATION = "MERGE (p:Projection {id: 'graph'}) SET p.mark = $mark"
 IS_CURRENT = "MATCH ()-[r:MENTIONS]->() RETURN r.reasons LIMIT 0"
 """Fails where ladybug's tables are those of an earlier version."""
 EDGE_COUNT = "MATCH ()-[r]->() RETURN count(*)"
-_BY_PLACE = "RETURN offset(id({0})) / $size AS number, count(*) ORDER BY number"
+_BY_OFFSET = "RETURN offset(id({0})) / $size AS number, count(*) ORDER BY number"
 _BETWEEN = "WHERE offset(id({0})) >= $first AND offset(id({0})) < $beyond"
 
 
@@ -78,13 +78,13 @@ def ladybug_schema() -> list[str]:
     return [
         "CREATE NODE TABLE IF NOT EXISTS Projection(id STRING PRIMARY KEY, mark STRING)",
         *(
-            f"CREATE NODE TABLE IF NOT EXISTS {label}(id STRING PRIMARY KEY, {_declared(properties)})"
+            f"CREATE NODE TABLE IF NOT EXISTS {label}(id STRING PRIMARY KEY, {_declarations(properties)})"
             for label, properties in NODES.items()
         ),
         *(
             f"CREATE REL TABLE IF NOT EXISTS {type_}("
-            f"{', '.join(f'FROM {start} TO {end}' for start, end in ENDS[type_])}, "
-            f"id STRING, source STRING, {_declared(properties)})"
+            f"{', '.join(f'FROM {start} TO {end}' for start, end in ENDPOINTS[type_])}, "
+            f"id STRING, source STRING, {_declarations(properties)})"
             for type_, properties in EDGES.items()
         ),
         *(
@@ -130,7 +130,7 @@ def create_edge(type_: str, start: str, end: str, of: str = "row.") -> str:
 
 def known_nodes(label: str) -> str:
     """Return the statement that answers which of the nodes ``$ids`` are there: ``id`` and the properties."""
-    return f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) RETURN {_returned('n', node_columns(label))}"
+    return f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) RETURN {_projection('n', node_columns(label))}"
 
 
 def delete_edges_by_id(type_: str) -> str:
@@ -153,32 +153,31 @@ def count_nodes(label: str) -> str:
     return f"MATCH (n:{label}) RETURN count(*)"
 
 
-def count_nodes_by_place(label: str) -> str:
+def count_nodes_by_offset(label: str) -> str:
     """Return the statement that counts the nodes of a label by ``$size`` places of its table: number, count."""
-    return f"MATCH (n:{label}) {_BY_PLACE.format('n')}"
+    return f"MATCH (n:{label}) {_BY_OFFSET.format('n')}"
 
 
-def count_edges_by_place(type_: str, start: str, end: str) -> str:
+def count_edges_by_offset(type_: str, start: str, end: str) -> str:
     """Return the statement that counts the edges of a type between two labels likewise."""
-    return f"MATCH (:{start})-[r:{type_}]->(:{end}) {_BY_PLACE.format('r')}"
+    return f"MATCH (:{start})-[r:{type_}]->(:{end}) {_BY_OFFSET.format('r')}"
 
 
 def nodes_between(label: str) -> str:
     """Return the statement that lists the nodes at the places from ``$first`` to ``$beyond``: ``node_columns``."""
-    return f"MATCH (n:{label}) {_BETWEEN.format('n')} RETURN {_returned('n', node_columns(label))}"
+    return f"MATCH (n:{label}) {_BETWEEN.format('n')} RETURN {_projection('n', node_columns(label))}"
 
 
 def edges_between(type_: str, start: str, end: str) -> str:
     """Return the statement that lists the edges at the places from ``$first`` to ``$beyond``: ``edge_columns``."""
-    columns = _returned("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
+    columns = _projection("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
     return f"MATCH (a:{start})-[r:{type_}]->(b:{end}) {_BETWEEN.format('r')} RETURN a.id, b.id, {columns}"
 
 
 def nodes_after(label: str) -> str:
     """Return the statement that lists the first ``$limit`` nodes of a label whose id is above ``$after``, by id."""
-    return (
-        f"MATCH (n:{label}) WHERE n.id > $after RETURN {_returned('n', node_columns(label))} ORDER BY n.id LIMIT $limit"
-    )
+    columns = _projection("n", node_columns(label))
+    return f"MATCH (n:{label}) WHERE n.id > $after RETURN {columns} ORDER BY n.id LIMIT $limit"
 
 
 def edges_after(type_: str) -> str:
@@ -186,7 +185,7 @@ def edges_after(type_: str) -> str:
 
     The labels of both ends come first, then the columns of ``edge_columns``.
     """
-    columns = _returned("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
+    columns = _projection("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
     return (
         f"MATCH (a)-[r:{type_}]->(b) WHERE r.id > $after "
         f"RETURN labels(a)[0], labels(b)[0], a.id, b.id, {columns} ORDER BY r.id LIMIT $limit"
@@ -198,7 +197,7 @@ def _ends(start: str, end: str, of: str) -> str:
     return f"MATCH (a:{start} {{id: {of}start}}) MATCH (b:{end} {{id: {of}end}})"
 
 
-def _declared(properties: Mapping[str, PropertyType]) -> str:
+def _declarations(properties: Mapping[str, PropertyType]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in properties.items())
 
 
@@ -210,5 +209,5 @@ def _assignments(variable: str, properties: Mapping[str, PropertyType], of: str)
     return ", ".join(f"{variable}.{name} = {of}{name}" for name in properties)
 
 
-def _returned(variable: str, properties: Mapping[str, PropertyType]) -> str:
+def _projection(variable: str, properties: Mapping[str, PropertyType]) -> str:
     return ", ".join(f"{variable}.{name}" for name in properties)

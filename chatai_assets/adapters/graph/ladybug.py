@@ -20,8 +20,8 @@ from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.ladybug_copy import copy_graph
 from chatai_assets.adapters.graph.ladybug_generation import GRAPH, generation_of_graph
-from chatai_assets.adapters.graph.ladybug_reader import each_edge, each_node
-from chatai_assets.adapters.graph.ladybug_session import opened, rows, translate_errors
+from chatai_assets.adapters.graph.ladybug_reader import iter_edges, iter_nodes
+from chatai_assets.adapters.graph.ladybug_session import open_database, query, translate_errors
 from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter, generation_in
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.domain.graph.subgraph import Edge, Node
@@ -77,8 +77,8 @@ class LadybugGraph:
             if connection is None:
                 return GraphCounts(0, 0)
             with translate_errors("read"):
-                nodes = sum(rows(connection, cypher.count_nodes(label))[0][0] for label in cypher.NODES)
-                return GraphCounts(nodes, rows(connection, cypher.EDGE_COUNT)[0][0])
+                nodes = sum(query(connection, cypher.count_nodes(label))[0][0] for label in cypher.NODES)
+                return GraphCounts(nodes, query(connection, cypher.EDGE_COUNT)[0][0])
 
     def compact(self) -> bool:
         """Write the file anew, without any trace of what was deleted, and remove those that were set aside."""
@@ -103,14 +103,14 @@ class LadybugGraph:
         Writers wait until a portion is done with (``ladybug_walk``).
         """
         for label, properties in cypher.NODES.items():
-            for node_id, *values in each_node(self._reading, label):
+            for node_id, *values in iter_nodes(self._reading, label):
                 yield Node(label, node_id, dict(zip(properties, values, strict=True)))
 
     def edges(self) -> Iterator[Edge]:
         """Yield every edge, type after type, as ``nodes`` does."""
         for type_, properties in cypher.EDGES.items():
-            for start, end in cypher.ENDS[type_]:
-                for start_id, end_id, edge_id, source, *values in each_edge(self._reading, type_, start, end):
+            for start, end in cypher.ENDPOINTS[type_]:
+                for start_id, end_id, edge_id, source, *values in iter_edges(self._reading, type_, start, end):
                     named = dict(zip(properties, values, strict=True))
                     yield Edge(type_, edge_id, (start, start_id), (end, end_id), source, named)
 
@@ -125,7 +125,7 @@ class LadybugGraph:
         written = file.stat().st_size if file.exists() else 0
         if written < max(SHORT_LOG_BYTES, self._file.stat().st_size // LOG_SHARE):
             with translate_errors("written"):
-                rows(connection, "CALL force_checkpoint_on_close=false")
+                query(connection, "CALL force_checkpoint_on_close=false")
 
     @contextmanager
     def _reading(self) -> Iterator[ladybug.Connection | None]:
@@ -141,9 +141,9 @@ class LadybugGraph:
         with ExitStack() as attempt:
             attempt.enter_context(self._turns.reading())
             with suppress(StoreUnavailable):
-                connection = attempt.enter_context(opened(self._file, read_only=True))
+                connection = attempt.enter_context(open_database(self._file, read_only=True))
                 with translate_errors("read"):
-                    rows(connection, cypher.IS_CURRENT)
+                    query(connection, cypher.IS_CURRENT)
                 turn.push(attempt.pop_all())
                 return connection
         return None
@@ -160,9 +160,9 @@ class LadybugGraph:
         if not self._file.exists():
             return None
         with suppress(StoreDamaged):
-            return turn.enter_context(opened(self._file))
+            return turn.enter_context(open_database(self._file))
         try:
-            connection = turn.enter_context(opened(self._file, cut_log=True))
+            connection = turn.enter_context(open_database(self._file, cut_log=True))
         except StoreDamaged as error:
             quarantine_files(
                 self._folder, [*self._folder.glob(f"{GRAPH}*"), *self._folder.glob(MARK)], "graph", str(error)
@@ -178,12 +178,12 @@ class LadybugGraph:
             pass
         with translate_errors("made"):
             self._draft.replace(self._file)
-        return turn.enter_context(opened(self._file))
+        return turn.enter_context(open_database(self._file))
 
     def _copied(self) -> Path:
         """Return a file beside ours that holds the same, while nobody else may open ours."""
         with self._drafted() as draft, translate_errors("written"):
-            copy_graph(partial(opened, self._file, read_only=True), draft, self._folder)
+            copy_graph(partial(open_database, self._file, read_only=True), draft, self._folder)
         return self._draft
 
     @property
@@ -196,19 +196,19 @@ class LadybugGraph:
         with translate_errors("made"):
             for leftover in self._folder.glob(f"{self._draft.name}*"):
                 leftover.unlink()
-        with opened(self._draft) as connection:
+        with open_database(self._draft) as connection:
             with translate_errors("made"):
                 for statement in cypher.ladybug_schema():
-                    rows(connection, statement)
+                    query(connection, statement)
             yield connection
 
 
 def _complete_schema(connection: ladybug.Connection) -> None:
     """Make the tables and columns that an empty file, or one of an earlier version, does not have."""
     try:
-        rows(connection, cypher.MARK)
-        rows(connection, cypher.IS_CURRENT)
+        query(connection, cypher.READ_GENERATION)
+        query(connection, cypher.IS_CURRENT)
     except RuntimeError:
         with translate_errors("made"):
             for statement in cypher.ladybug_schema():
-                rows(connection, statement)
+                query(connection, statement)

@@ -11,7 +11,7 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.ladybug_reader import Opening, each_edge, each_node
+from chatai_assets.adapters.graph.ladybug_reader import Opening, iter_edges, iter_nodes
 from chatai_assets.adapters.graph.ladybug_writer import Transaction, generation_in
 
 ROWS = 20_000
@@ -28,19 +28,19 @@ def copy_graph(opening: Opening, target: ladybug.Connection, folder: Path) -> No
     """
     writing = Transaction(target, folder)
     for label in cypher.NODES:
-        for some in _portions(each_node(opening, label)):
+        for some in _portions(iter_nodes(opening, label)):
             with writing.open():
                 writing.load(some, cypher.node_columns(label), partial(cypher.create_node, label))
-    for type_, ends in cypher.ENDS.items():
+    for type_, ends in cypher.ENDPOINTS.items():
         for start, end in ends:
-            for some in _portions(each_edge(opening, type_, start, end)):
+            for some in _portions(iter_edges(opening, type_, start, end)):
                 with writing.open():
                     writing.load(some, cypher.edge_columns(type_), partial(cypher.create_edge, type_, start, end))
     with opening() as source:
         mark = generation_in(source) if source else None
     if mark is not None:
         with writing.open():
-            writing.ask(cypher.SIGN, {"mark": mark})
+            writing.ask(cypher.WRITE_GENERATION, {"mark": mark})
 
 
 def _portions(rows: Iterator[Any]) -> Iterator[list[Sequence[Any]]]:

@@ -13,7 +13,7 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.ladybug_session import each_row, rows, translate_errors
+from chatai_assets.adapters.graph.ladybug_session import iter_rows, query, translate_errors
 
 PORTION = 50_000
 """Nodes or edges that are read with the file opened once."""
@@ -25,23 +25,25 @@ Opening = Callable[[], AbstractContextManager[ladybug.Connection | None]]
 """Opens the graph for reading; gives None where there is none."""
 
 
-def each_node(opening: Opening, label: str) -> Iterator[Any]:
+def iter_nodes(opening: Opening, label: str) -> Iterator[Any]:
     """Yield the rows of all nodes of a label: ``cypher.node_columns``."""
-    yield from _each(opening, cypher.count_nodes_by_place(label), cypher.nodes_between(label))
+    yield from _iter_batches(opening, cypher.count_nodes_by_offset(label), cypher.nodes_between(label))
 
 
-def each_edge(opening: Opening, type_: str, start: str, end: str) -> Iterator[Any]:
+def iter_edges(opening: Opening, type_: str, start: str, end: str) -> Iterator[Any]:
     """Yield the rows of all edges of a type between two labels: ``cypher.edge_columns``."""
-    yield from _each(opening, cypher.count_edges_by_place(type_, start, end), cypher.edges_between(type_, start, end))
+    yield from _iter_batches(
+        opening, cypher.count_edges_by_offset(type_, start, end), cypher.edges_between(type_, start, end)
+    )
 
 
-def _each(opening: Opening, counting: str, listing: str) -> Iterator[Any]:
+def _iter_batches(opening: Opening, counting: str, listing: str) -> Iterator[Any]:
     with opening() as connection, translate_errors("read"):
-        counts = rows(connection, counting, {"size": SIZE}) if connection else []
+        counts = query(connection, counting, {"size": SIZE}) if connection else []
     for first, beyond in _portions(counts):
         with opening() as connection:
             if connection:
-                yield from each_row(connection, listing, {"first": first, "beyond": beyond})
+                yield from iter_rows(connection, listing, {"first": first, "beyond": beyond})
 
 
 def _portions(counts: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:

@@ -40,7 +40,7 @@ COMMITTED = "The committed data is durable and will be recovered on restart: "
 
 
 @contextmanager
-def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Iterator[ladybug.Connection]:
+def open_database(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Iterator[ladybug.Connection]:
     """Give a connection to a file; what was committed is durable.
 
     Args:
@@ -53,7 +53,7 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
     with translate_errors("opened"):
         database = ladybug.Database(
             file,
-            buffer_pool_size=BUFFER_BYTES if read_only else _to_write(file),
+            buffer_pool_size=BUFFER_BYTES if read_only else _write_buffer_bytes(file),
             max_num_threads=THREADS,
             read_only=read_only,
             throw_on_wal_replay_failure=not cut_log,
@@ -66,7 +66,7 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
             yield connection
         except StoreUnavailable:
             if not read_only:  # who writes is alone; who reads would take the file from its neighbours, too
-                _let_go(connection, file)
+                _abandon_files(connection, file)
             raise
         finally:
             connection.close()
@@ -75,7 +75,7 @@ def opened(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Ite
             database.close()
 
 
-def _to_write(file: Path) -> int:
+def _write_buffer_bytes(file: Path) -> int:
     """Return how much memory pages may take while a file is written: a checkpoint may hold all of it, old and new."""
     size = file.stat().st_size if file.exists() else 0
     return min(max(BUFFER_BYTES, 2 * size), MOST_BUFFER_BYTES)
@@ -94,10 +94,10 @@ def translate_errors(done: str) -> Iterator[None]:
         kind = reason.partition(":")[0][:80]
         if any(words in reason for words in DAMAGE):
             raise StoreDamaged(f"the graph cannot be {done}, its log or file is damaged: {kind}") from None
-        raise StoreUnavailable(f"the graph cannot be {done}: {_refused(reason) or kind}") from None
+        raise StoreUnavailable(f"the graph cannot be {done}: {_refusal_reason(reason) or kind}") from None
 
 
-def _refused(message: str) -> str | None:
+def _refusal_reason(message: str) -> str | None:
     """Return what the system or ladybug refused and what to do, if that is what a message of ladybug is about."""
     if message.startswith(OF_MEMORY):
         return TOO_LARGE
@@ -106,21 +106,21 @@ def _refused(message: str) -> str | None:
     return describe_errno(errno_in(message) or errno.EIO)
 
 
-def _let_go(connection: ladybug.Connection, file: Path) -> None:
+def _abandon_files(connection: ladybug.Connection, file: Path) -> None:
     """Leave the files as they are, as a kill would: what is written to them from now on goes nowhere.
 
     A log that could not be written is written again when the database is closed, and where that fails, too, ladybug
     ends the process. The next use finishes or drops what the log says.
     """
     with suppress(RuntimeError):
-        rows(connection, "CALL force_checkpoint_on_close=false")
-    for number in _open_files(file):
+        query(connection, "CALL force_checkpoint_on_close=false")
+    for number in _open_descriptors(file):
         nowhere = os.memfd_create(file.name)
         os.dup2(nowhere, number, inheritable=False)
         os.close(nowhere)
 
 
-def _open_files(file: Path) -> Iterator[int]:
+def _open_descriptors(file: Path) -> Iterator[int]:
     """Yield the numbers under which this process has a file, or those beside it, open; none where nobody tells."""
     beginning = str(file.resolve())
     for number in [*Path("/proc/self/fd").glob("*")]:
@@ -129,22 +129,22 @@ def _open_files(file: Path) -> Iterator[int]:
                 yield int(number.name)
 
 
-def rows(connection: ladybug.Connection, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+def query(connection: ladybug.Connection, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
     """Run one statement and return its rows, each a list of values; RuntimeError as ladybug raises it."""
-    with closing(_answer(connection, statement, parameters)) as answer:
+    with closing(_execute(connection, statement, parameters)) as answer:
         return answer.get_all()
 
 
-def each_row(
+def iter_rows(
     connection: ladybug.Connection, statement: str, parameters: Mapping[str, Any] | None = None
 ) -> Iterator[Any]:
     """Run one statement and yield its rows, each a list of values; ``StoreUnavailable`` when it fails."""
-    with translate_errors("read"), closing(_answer(connection, statement, parameters)) as answer:
+    with translate_errors("read"), closing(_execute(connection, statement, parameters)) as answer:
         while answer.has_next():
             yield answer.get_next()
 
 
-def _answer(
+def _execute(
     connection: ladybug.Connection, statement: str, parameters: Mapping[str, Any] | None = None
 ) -> ladybug.QueryResult:
     answer = connection.execute(statement, dict(parameters or {}))

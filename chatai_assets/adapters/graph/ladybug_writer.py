@@ -11,11 +11,11 @@ from typing import Any
 import ladybug
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.adapters.graph.ladybug_session import rows, translate_errors
-from chatai_assets.adapters.graph.statements import Row, grouped, write_change
+from chatai_assets.adapters.graph.ladybug_session import query, translate_errors
+from chatai_assets.adapters.graph.statements import Row, group_by, write_change
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 
-PARTS = 200_000
+MAX_PARTS = 200_000
 """Nodes and edges of one transaction: each rewrites what the last one wrote of the same tables.
 
 Measured: 100,000 at once take 2.2 s of CPU and 20 MB of memory; in portions of 50,000 they take 3.2 s, and leave a file
@@ -31,7 +31,7 @@ class LadybugWriter:
         folder: where rows lie while they are read, in files without a name.
     """
 
-    most_parts = PARTS
+    max_parts = MAX_PARTS
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:
         self._transaction = Transaction(connection, folder)
@@ -40,7 +40,7 @@ class LadybugWriter:
     def write_generation(self, mark: str) -> None:
         """Leave a mark; ``StoreUnavailable`` when it was not written."""
         with translate_errors("written"), self._transaction.open():
-            self._transaction.ask(cypher.SIGN, {"mark": mark})
+            self._transaction.ask(cypher.WRITE_GENERATION, {"mark": mark})
         self.generation = mark
 
     def apply(self, change: GraphChange) -> None:
@@ -58,7 +58,7 @@ class LadybugWriter:
 def generation_in(connection: ladybug.Connection) -> str | None:
     """Return the mark of an open graph."""
     with translate_errors("read"):
-        return next((row[0] for row in rows(connection, cypher.MARK)), None)
+        return next((row[0] for row in query(connection, cypher.READ_GENERATION)), None)
 
 
 class Transaction:
@@ -70,26 +70,26 @@ class Transaction:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        rows(self._connection, "BEGIN TRANSACTION")
+        query(self._connection, "BEGIN TRANSACTION")
         done = False
         try:
             yield
-            rows(self._connection, "COMMIT")
+            query(self._connection, "COMMIT")
             done = True
         finally:
             if not done:
                 with suppress(RuntimeError):  # most errors of ladybug have ended the transaction already
-                    rows(self._connection, "ROLLBACK")
+                    query(self._connection, "ROLLBACK")
 
     def ask(self, statement: str, parameters: Mapping[str, Any]) -> list[Any]:
-        return rows(self._connection, statement, parameters)
+        return query(self._connection, statement, parameters)
 
     def load(self, table: Sequence[Row], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
-        with scanned(table, columns, self._folder) as scan:
-            rows(self._connection, f"{scan} {body(PREFIX)}")
+        with csv_scan(table, columns, self._folder) as scan:
+            query(self._connection, f"{scan} {body(PREFIX)}")
 
     def delete_edges(self, edges: Sequence[EdgeRef]) -> None:
-        for (type_, (label, start)), group in grouped(edges, lambda edge: (edge.type, edge.start)).items():
+        for (type_, (label, start)), group in group_by(edges, lambda edge: (edge.type, edge.start)).items():
             self.ask(cypher.delete_edges(type_, label), {"start": start, "ids": [edge.id for edge in group]})
 
 
@@ -99,7 +99,7 @@ PREFIX = "row_"
 
 
 @contextmanager
-def scanned(rows: Iterable[Sequence[Any]], columns: Mapping[str, str], folder: Path) -> Iterator[str]:
+def csv_scan(rows: Iterable[Sequence[Any]], columns: Mapping[str, str], folder: Path) -> Iterator[str]:
     """Give the clause that makes the rows, to stand before a body of ``cypher``; it is good until the block ends.
 
     Args:
@@ -109,13 +109,13 @@ def scanned(rows: Iterable[Sequence[Any]], columns: Mapping[str, str], folder: P
     """
     declared = ", ".join(f"{PREFIX}{name} {kind}" for name, kind in columns.items())
     with TemporaryFile("w", encoding="utf-8", newline="", dir=folder) as file:
-        file.writelines(line_of(row) for row in rows)
+        file.writelines(csv_line(row) for row in rows)
         file.flush()
         file.seek(0)  # where /dev/fd shares the position of the open file
         yield f"LOAD WITH HEADERS ({declared}) FROM '/dev/fd/{file.fileno()}' ({OPTIONS})"
 
 
-def line_of(row: Iterable[Any]) -> str:
+def csv_line(row: Iterable[Any]) -> str:
     """Return one record, with its line end."""
     # Most values are texts: no call for each of them.
     fields = ['"' + value.replace('"', '""') + '"' if isinstance(value, str) else _field(value) for value in row]

@@ -17,7 +17,7 @@ from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jEr
 
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.base import GraphCounts
-from chatai_assets.adapters.graph.statements import Row, grouped, write_change
+from chatai_assets.adapters.graph.statements import Row, group_by, write_change
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Node
@@ -34,7 +34,7 @@ WRITE_S = 120.0
 """The server ends a transaction that takes longer."""
 ROWS = 5_000
 """Rows of one statement."""
-PARTS = 50_000
+MAX_PARTS = 50_000
 """Nodes and edges of one transaction: the server keeps all of it in memory meanwhile."""
 PAGE = 5_000
 """Nodes or edges read at a time while all are walked through."""
@@ -79,7 +79,7 @@ class Neo4jGraph:
         """
         with self._turns() as check_lock:
             self._make_schema()
-            mark = next((row[0] for row in self._read(cypher.MARK)), None)
+            mark = next((row[0] for row in self._read(cypher.READ_GENERATION)), None)
             if mark is None:  # another database may have taken the place of the one that was prepared
                 self._has_schema = False
                 self._make_schema()
@@ -88,7 +88,7 @@ class Neo4jGraph:
     def generation(self) -> str | None:
         """Return what the last turn of writing left; asked once, so that a server that is down is known at once."""
         with translate_errors("read"), self._driver.session() as session:
-            answer = session.run(Query(cypher.MARK, timeout=READ_S)).single()
+            answer = session.run(Query(cypher.READ_GENERATION, timeout=READ_S)).single()
         return answer.value() if answer else None
 
     def count(self) -> GraphCounts:
@@ -157,7 +157,7 @@ class Neo4jGraph:
 class Neo4jWriter:
     """Implements ``port.GraphWriter``; made by ``Neo4jGraph.writing``."""
 
-    most_parts = PARTS
+    max_parts = MAX_PARTS
 
     def __init__(self, driver: Driver, check_lock: CheckLock, mark: str | None) -> None:
         self._driver = driver
@@ -177,7 +177,7 @@ class Neo4jWriter:
 
     def write_generation(self, mark: str) -> None:
         """Leave a mark; raises ``StoreUnavailable`` as ``apply`` does."""
-        self._commit(lambda transaction: transaction.run(cypher.SIGN, {"mark": mark}).consume())
+        self._commit(lambda transaction: transaction.run(cypher.WRITE_GENERATION, {"mark": mark}).consume())
 
     def _commit(self, write: Callable[[ManagedTransaction], object]) -> None:
         @unit_of_work(timeout=WRITE_S)
@@ -204,7 +204,7 @@ class _Transaction:
             self.ask(f"UNWIND $rows AS row {body('row.')}", {"rows": part})
 
     def delete_edges(self, edges: Sequence[EdgeRef]) -> None:
-        for type_, group in grouped(edges, lambda edge: edge.type).items():
+        for type_, group in group_by(edges, lambda edge: edge.type).items():
             self.ask(cypher.delete_edges_by_id(type_), {"ids": [edge.id for edge in group]})
 
 

@@ -48,11 +48,11 @@ def write_change(transaction: GraphTransaction, change: GraphChange) -> None:
     made = _write_nodes(transaction, change.nodes)
     _write_edges(transaction, change.edges, made)
     transaction.delete_edges(change.delete_edges)
-    for label, keys in grouped(change.release_nodes, lambda key: key[0]).items():
+    for label, keys in group_by(change.release_nodes, lambda key: key[0]).items():
         transaction.ask(cypher.release_nodes(label), {"ids": [node_id for _, node_id in keys]})
 
 
-def grouped(items: Iterable[Item], key: Callable[[Item], Group]) -> dict[Group, list[Item]]:
+def group_by(items: Iterable[Item], key: Callable[[Item], Group]) -> dict[Group, list[Item]]:
     """Return key -> items, both in the order of their first appearance."""
     groups: dict[Group, list[Item]] = defaultdict(list)
     for item in items:
@@ -63,7 +63,7 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Group]) -> dict[Group, 
 def _write_nodes(transaction: GraphTransaction, nodes: Sequence[Node]) -> set[NodeKey]:
     """Write nodes and return (label, id) of those that were not there before."""
     made: set[NodeKey] = set()
-    for label, wanted in grouped(nodes, lambda node: node.label).items():
+    for label, wanted in group_by(nodes, lambda node: node.label).items():
         ids = [node.id for node in wanted]
         known = {row[0]: list(row) for row in transaction.ask(cypher.known_nodes(label), {"ids": ids})}
         rows, columns = [_node_row(node) for node in wanted], cypher.node_columns(label)
@@ -82,7 +82,7 @@ def _write_edges(transaction: GraphTransaction, edges: Sequence[Edge], made: set
     transaction.delete_edges(
         [EdgeRef(edge.type, edge.id, edge.start) for edge in edges if node_of_source(edge.source) not in made]
     )
-    for (type_, start, end), group in grouped(edges, _table).items():
+    for (type_, start, end), group in group_by(edges, _table).items():
         body = partial(cypher.create_edge, type_, start, end)
         transaction.load([_edge_row(edge) for edge in group], cypher.edge_columns(type_), body)
 

@@ -11,7 +11,7 @@ from chatai_assets.adapters.nlp.ner import Span, russian_names
 from chatai_assets.adapters.nlp.russian import name_form
 from chatai_assets.domain.extraction import Entity, Extraction, Relation, check_extraction, co_occurrence
 from chatai_assets.domain.tagging import without_addresses
-from chatai_assets.domain.text.language import language_of
+from chatai_assets.domain.text.language import detect_language
 from chatai_assets.domain.text.sentences import sentence_starts
 from chatai_assets.domain.text.spelling import plain_form
 
@@ -35,7 +35,7 @@ class OfflineExtractor:
     def extract(self, chunks: Sequence[str]) -> list[Extraction]:
         """Return the names of each chunk and which stand in one sentence."""
         read = [without_addresses(chunk[:READ_CHARS]) for chunk in chunks]
-        russian = [index for index, text in enumerate(read) if language_of(text) == "ru"]
+        russian = [index for index, text in enumerate(read) if detect_language(text) == "ru"]
         names = dict(zip(russian, russian_names([read[index] for index in russian]), strict=True))
         return [_russian(text, names[index]) if index in names else _english(text) for index, text in enumerate(read)]
 

@@ -12,7 +12,7 @@ from chatai_assets.adapters.nlp.ner import Span, commonness_of, russian_names
 from chatai_assets.adapters.nlp.phrases import Phrase, hashtags, name_phrases
 from chatai_assets.adapters.nlp.russian import EMPTY_NOUNS, russian_phrases
 from chatai_assets.domain.tagging import MAX_TAGS, check_tags, usable_words, without_addresses
-from chatai_assets.domain.text.language import language_of
+from chatai_assets.domain.text.language import detect_language
 
 READ_CHARS = 4_000
 """The beginning of a text that is read: about 600 words, enough to say what it is about."""
@@ -59,7 +59,7 @@ class OfflineTagger:
     def tag(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """Return up to eight tags per text, best first; at least one for a text with a usable word."""
         read = [without_addresses(text[:READ_CHARS]) for text in texts]
-        russian = [index for index, text in enumerate(read) if language_of(text) == "ru"]
+        russian = [index for index, text in enumerate(read) if detect_language(text) == "ru"]
         names = dict(zip(russian, russian_names([read[index] for index in russian]), strict=True))
         return [_tags(texts[index], read[index], names.get(index)) for index in range(len(texts))]
 

@@ -26,9 +26,9 @@ PILLOW_FORMATS = tuple(spec.name.upper() for spec in FORMATS if spec.kind == "im
 POINTS_PER_INCH = 72
 MAX_PIXELS = 25_000_000
 """A3 at 300 dpi has 17 million; larger pages are made smaller."""
-MAX_PACKED_PIXELS = 80_000_000
+MAX_SOURCE_PIXELS = 80_000_000
 """A larger image is not unpacked: this one has 240 MB in colours."""
-FLAT = 16
+MIN_CONTRAST = 16
 """Shades between the darkest and the lightest point of a page on which there is nothing."""
 
 Image.MAX_IMAGE_PIXELS = None  # what is too large is refused here, by a fault of ours
@@ -59,7 +59,7 @@ class PageImage:
 
 
 @lru_cache(maxsize=1)
-def page_image(path: Path, is_pdf: bool, number: int) -> PageImage:  # noqa: FBT001
+def load_page_image(path: Path, is_pdf: bool, number: int) -> PageImage:  # noqa: FBT001
     """Return one page; the last one is kept, for it is asked for twice: for its hash, then to be read.
 
     Args:
@@ -67,13 +67,13 @@ def page_image(path: Path, is_pdf: bool, number: int) -> PageImage:  # noqa: FBT
         number: 1-based.
 
     Raises:
-        UnreadableDocument: ``archive_bomb``: more than ``MAX_PACKED_PIXELS``; damaged files raise anything else too.
+        UnreadableDocument: ``archive_bomb``: more than ``MAX_SOURCE_PIXELS``; damaged files raise anything else too.
     """
-    return _rendered(path, number) if is_pdf else _unpacked(path, number)
+    return _render_pdf_page(path, number) if is_pdf else _load_image_page(path, number)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def open_image(path: Path) -> Iterator[Image.Image]:
     """Give an image whose size is known and which is not unpacked yet.
 
     Raises:
@@ -87,38 +87,38 @@ def opened(path: Path) -> Iterator[Image.Image]:
         yield image
 
 
-def format_of(image: Image.Image) -> str:
+def image_format(image: Image.Image) -> str:
     """Return the format of an image as in ``ParsedDocument.format``; MPO is a phone's JPEG with more behind it."""
     return {"MPO": "jpeg"}.get(name := image.format or "", name.lower())
 
 
-def _rendered(path: Path, number: int) -> PageImage:
+def _render_pdf_page(path: Path, number: int) -> PageImage:
     with closing(pypdfium2.PdfDocument(path)) as document:
         page = document[number - 1]
         width, height = page.get_size()
         scale = min(DPI / POINTS_PER_INCH, math.sqrt(MAX_PIXELS / max(1.0, width * height)))
-        return _grey(page.render(scale=scale, grayscale=True).to_pil())
+        return _to_page_image(page.render(scale=scale, grayscale=True).to_pil())
 
 
-def _unpacked(path: Path, number: int) -> PageImage:
-    with opened(path) as image:
+def _load_image_page(path: Path, number: int) -> PageImage:
+    with open_image(path) as image:
         image.seek(number - 1)
-        if image.width * image.height > MAX_PACKED_PIXELS:
+        if image.width * image.height > MAX_SOURCE_PIXELS:
             raise UnreadableDocument("archive_bomb", f"an image of {image.width} x {image.height} pixels")
-        return _grey(ImageOps.exif_transpose(_on_white(image)))
+        return _to_page_image(ImageOps.exif_transpose(_flatten_on_white(image)))
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _flatten_on_white(image: Image.Image) -> Image.Image:
     """Return an image without transparency: letters are often black on nothing."""
     if not image.has_transparency_data:
         return image
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
 
 
-def _grey(image: Image.Image) -> PageImage:
+def _to_page_image(image: Image.Image) -> PageImage:
     grey = image.convert("L")
     if grey.width * grey.height > MAX_PIXELS:
         factor = math.sqrt(MAX_PIXELS / (grey.width * grey.height))
         grey.thumbnail((max(1, int(grey.width * factor)), max(1, int(grey.height * factor))))
     shades = [shade for shade, count in enumerate(grey.histogram()) if count]
-    return PageImage(grey.width, grey.height, grey.tobytes(), shades[-1] - shades[0] < FLAT)
+    return PageImage(grey.width, grey.height, grey.tobytes(), shades[-1] - shades[0] < MIN_CONTRAST)

@@ -17,27 +17,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatai_assets.domain.errors import UnreadableDocument
-from chatai_assets.domain.ocr import OcrPage, OcrWord, page_of
+from chatai_assets.domain.ocr import OcrPage, OcrWord, build_page
 
 if TYPE_CHECKING:  # it loads libraries that most parser children never need
     from chatai_assets.adapters.ocr.page_images import PageImage
 
 PROGRAM = "tesseract"
-LEASH = "setpriv"
+PARENT_DEATH_PROGRAM = "setpriv"
 """Of util-linux: has the kernel end a program with its parent."""
 LANGUAGES = "rus+eng"
-NEEDED = ("rus", "eng", "osd")
+REQUIRED_DATA = ("rus", "eng", "osd")
 """Files of tesseract; the last one tells which way up a page is."""
 INSTALL = "apt-get install tesseract-ocr tesseract-ocr-rus tesseract-ocr-eng"
 DPI = 300
 """What tesseract's models were trained on; images have what they have, and it makes little of the difference."""
-ANSWER_S = 10.0
+INFO_TIMEOUT_S = 10.0
 WORD_LEVEL = "5"
-FAULTS: dict[int, str] = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "timeout", -signal.SIGABRT: "memory_limit"}
+EXIT_CODES: dict[int, str] = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "timeout", -signal.SIGABRT: "memory_limit"}
 """How it ended -> code; what it cannot allocate it ends of by itself."""
 
 
-class NoTesseract(Exception):
+class TesseractNotFound(Exception):
     """Tesseract or a language of it is not installed; says which."""
 
 
@@ -65,29 +65,29 @@ def find_tesseract() -> Tesseract:
     """
     program = shutil.which(PROGRAM)
     if program is None:
-        raise NoTesseract("tesseract is not installed")
-    there = set(_said(program, "--list-langs").split())
-    missing = [name for name in NEEDED if name not in there]
+        raise TesseractNotFound("tesseract is not installed")
+    there = set(_run_for_info(program, "--list-langs").split())
+    missing = [name for name in REQUIRED_DATA if name not in there]
     if missing:
-        raise NoTesseract(f"tesseract lacks {', '.join(missing)}")
-    version = _said(program, "--version").split()
+        raise TesseractNotFound(f"tesseract lacks {', '.join(missing)}")
+    version = _run_for_info(program, "--version").split()
     return Tesseract(version[1] if len(version) > 1 else "of unknown version")
 
 
-def _said(program: str, option: str) -> str:
+def _run_for_info(program: str, option: str) -> str:
     try:
-        done = subprocess.run([program, option], capture_output=True, timeout=ANSWER_S, check=True)  # noqa: S603
+        done = subprocess.run([program, option], capture_output=True, timeout=INFO_TIMEOUT_S, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
-        raise NoTesseract(f"tesseract does not run ({type(error).__name__})") from error
+        raise TesseractNotFound(f"tesseract does not run ({type(error).__name__})") from error
     return (done.stdout or done.stderr).decode("utf-8", "replace")
 
 
-def programs() -> frozenset[str]:
+def allowed_programs() -> frozenset[str]:
     """Return the programs that a parser child may start: tesseract, and what ties it to the child."""
-    return frozenset(path for name in (LEASH, PROGRAM) if (path := shutil.which(name)))
+    return frozenset(path for name in (PARENT_DEATH_PROGRAM, PROGRAM) if (path := shutil.which(name)))
 
 
-def recognised(image: PageImage, memory_bytes: int, cpu_s: int) -> OcrPage:
+def recognise_page(image: PageImage, memory_bytes: int, cpu_s: int) -> OcrPage:
     """Return the text on an image; whoever started this process bounds the time by the clock.
 
     Args:
@@ -98,7 +98,7 @@ def recognised(image: PageImage, memory_bytes: int, cpu_s: int) -> OcrPage:
         UnreadableDocument: ``timeout`` (of CPU), ``memory_limit``, ``corrupt``.
     """
     options = ("-l", LANGUAGES, "--psm", "1", "--dpi", str(DPI))
-    command = [*_leash(), shutil.which(PROGRAM) or PROGRAM, "stdin", "stdout", *options, "tsv"]
+    command = [*_parent_death_command(), shutil.which(PROGRAM) or PROGRAM, "stdin", "stdout", *options, "tsv"]
     # A program of the system; the stranger's bytes go through its input.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
         if sys.platform == "linux":
@@ -106,17 +106,17 @@ def recognised(image: PageImage, memory_bytes: int, cpu_s: int) -> OcrPage:
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
         told, _ = process.communicate(image.as_pgm())
     if process.returncode:
-        code = FAULTS.get(process.returncode, "corrupt")
+        code = EXIT_CODES.get(process.returncode, "corrupt")
         raise UnreadableDocument(code, f"tesseract ended with {process.returncode}")
-    return page_of(list(words_of(told.decode("utf-8", "replace"))))
+    return build_page(list(parse_words(told.decode("utf-8", "replace"))))
 
 
-def _leash() -> Sequence[str]:
-    leash = shutil.which(LEASH)
+def _parent_death_command() -> Sequence[str]:
+    leash = shutil.which(PARENT_DEATH_PROGRAM)
     return (leash, "--pdeathsig", "KILL", "--") if leash else ()
 
 
-def words_of(told: str) -> Iterator[OcrWord]:
+def parse_words(told: str) -> Iterator[OcrWord]:
     """Yield the words of tesseract's TSV."""
     paragraphs: dict[tuple[str, str], int] = {}
     for row in csv.DictReader(told.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):

@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
-from chatai_assets.adapters.parsers.encodings import Codec, codec_of
+from chatai_assets.adapters.parsers.encodings import Codec, detect_codec
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.adapters.parsers.tables import write_rows
 from chatai_assets.domain.documents import ParsedDocument
@@ -33,12 +33,12 @@ def read_csv(path: Path, limits: ParserLimits) -> ParsedDocument:
     Raises:
         UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
     """
-    codec = codec_of(path)
-    delimiter = delimiter_of(path, codec)
+    codec = detect_codec(path)
+    delimiter = detect_delimiter(path, codec)
     for quoting in QUOTINGS:
         document = DocumentBuilder(limits)
         try:
-            write_rows(document, rows_of(path, codec, delimiter, quoting), limits)
+            write_rows(document, iter_rows(path, codec, delimiter, quoting), limits)
         except pd.errors.EmptyDataError as error:
             raise UnreadableDocument("no_text", "a table without rows") from error
         except pd.errors.ParserError:
@@ -47,21 +47,21 @@ def read_csv(path: Path, limits: ParserLimits) -> ParsedDocument:
     raise UnreadableDocument("corrupt", "rows cannot be told apart")
 
 
-def delimiter_of(path: Path, codec: Codec) -> str:
+def detect_delimiter(path: Path, codec: Codec) -> str:
     """Return the sign that parts the cells: the one that stands equally often in the most lines."""
     with path.open(encoding=codec.name, errors=codec.errors) as stream:
         lines = [line for line in stream.read(SAMPLE_CHARS).splitlines()[:SAMPLE_LINES] if line.strip()]
-    return max(DELIMITERS, key=lambda delimiter: evenness([line.count(delimiter) for line in lines]))
+    return max(DELIMITERS, key=lambda delimiter: count_agreement([line.count(delimiter) for line in lines]))
 
 
-def evenness(counts: list[int]) -> tuple[int, int]:
+def count_agreement(counts: list[int]) -> tuple[int, int]:
     """Return how many lines share the commonest count above 0, and that count: the larger, the likelier."""
     present = Counter(count for count in counts if count)
     commonest, lines = present.most_common(1)[0] if present else (0, 0)
     return lines, commonest
 
 
-def rows_of(path: Path, codec: Codec, delimiter: str, quoting: Quoting) -> Iterator[list[str]]:
+def iter_rows(path: Path, codec: Codec, delimiter: str, quoting: Quoting) -> Iterator[list[str]]:
     """Yield the cells of every row; the file is read in chunks, twice: for its width first."""
     with path.open(encoding=codec.name, errors=codec.errors) as stream:
         # pandas refuses rows wider than it was told; signs within quotes only make the bound looser.

@@ -44,15 +44,15 @@ def read_docx(path: Path, limits: ParserLimits) -> ParsedDocument:
         raise UnreadableDocument("corrupt", f"not a Word document inside ({type(error).__name__})") from error
     document = DocumentBuilder(limits)
     write_blocks(document, model.children)
-    for note in notes_of(model):
+    for note in collect_notes(model):
         write_blocks(document, note.body)
     return document.finish("docx")
 
 
-def notes_of(model: Any) -> list[Any]:
+def collect_notes(model: Any) -> list[Any]:
     """Return footnotes and endnotes in the order in which the text refers to them, each once."""
     notes = {}
-    for element in walk(model.children):
+    for element in iter_elements(model.children):
         if isinstance(element, documents.NoteReference):
             try:
                 notes[element.note_type, element.note_id] = model.notes.resolve(element)
@@ -61,7 +61,7 @@ def notes_of(model: Any) -> list[Any]:
     return list(notes.values())
 
 
-def walk(elements: Iterable[Any]) -> Iterator[Any]:
+def iter_elements(elements: Iterable[Any]) -> Iterator[Any]:
     """Yield all elements of a tree, parents first, in the order of the text."""
     pending = list(elements)[::-1]
     while pending:
@@ -74,7 +74,7 @@ def write_blocks(document: DocumentBuilder, elements: Iterable[Any]) -> None:
     """Write paragraphs, list items and tables, one block each; a list is one block."""
     items: list[str] = []
     for element in elements:
-        item = item_of(element, document)
+        item = list_item_text(element, document)
         if item is not None:
             items.append(item)
             continue
@@ -84,11 +84,11 @@ def write_blocks(document: DocumentBuilder, elements: Iterable[Any]) -> None:
     document.paragraph("\n".join(items))
 
 
-def item_of(element: Any, document: DocumentBuilder) -> str | None:
+def list_item_text(element: Any, document: DocumentBuilder) -> str | None:
     """Return the line of a list item, indented by its level; None for anything else."""
     if not isinstance(element, documents.Paragraph) or element.numbering is None or heading_level(element):
         return None
-    text = text_of(element, document).strip()
+    text = element_text(element, document).strip()
     return f"{'  ' * int(element.numbering.level_index)}- {text}" if text else ""
 
 
@@ -97,9 +97,9 @@ def write_block(document: DocumentBuilder, element: Any) -> None:
     if isinstance(element, documents.Table):
         document.paragraph("\n".join(row_line(row, document) for row in element.children))
     elif isinstance(element, documents.Paragraph) and (level := heading_level(element)):
-        document.heading(level, text_of(element, document))
+        document.heading(level, element_text(element, document))
     else:
-        document.paragraph(text_of(element, document))
+        document.paragraph(element_text(element, document))
 
 
 def heading_level(paragraph: Any) -> int | None:
@@ -115,14 +115,14 @@ def heading_level(paragraph: Any) -> int | None:
 
 def row_line(row: Any, document: DocumentBuilder) -> str:
     """Return the cells of a row in one line; tables within a cell are written out in it."""
-    cells = (" ".join(text_of(cell, document).split()) for cell in getattr(row, "children", ()))
+    cells = (" ".join(element_text(cell, document).split()) for cell in getattr(row, "children", ()))
     return CELL_GAP.join(cells).strip()
 
 
-def text_of(element: Any, document: DocumentBuilder) -> str:
+def element_text(element: Any, document: DocumentBuilder) -> str:
     """Return the text beneath an element and hand its links to ``document``."""
     parts: list[str] = []
-    for node in walk([element]):
+    for node in iter_elements([element]):
         if isinstance(node, documents.Text):
             parts.append(node.value)
         elif isinstance(node, documents.Tab):

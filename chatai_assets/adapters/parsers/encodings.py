@@ -129,30 +129,30 @@ class Codec:
     errors: str = "replace"
 
 
-def codec_of(path: Path) -> Codec:
+def detect_codec(path: Path) -> Codec:
     """Return how to decode a text file of any size; one pass over it, in constant memory."""
     with path.open("rb") as stream:
         head = stream.read(EVIDENCE_BYTES)
-    marked = codec_by_mark(head)
+    marked = detect_codec_by_mark(head)
     if marked is not None:
         return marked
     utf8 = codecs.getincrementaldecoder("utf-8")()
-    if all(decodes(utf8, block) for block in blocks_of(path)) and decodes(utf8, b"", final=True):
+    if all(can_decode(utf8, block) for block in read_blocks(path)) and can_decode(utf8, b"", final=True):
         return Codec("utf-8", "strict")
-    return judged(evidence_in(blocks_of(path)))
+    return guess_codec(collect_evidence(read_blocks(path)))
 
 
-def codec_of_bytes(data: bytes) -> Codec:
+def detect_codec_of_bytes(data: bytes) -> Codec:
     """Return how to decode ``data``, all of a text or its beginning."""
-    marked = codec_by_mark(data[:EVIDENCE_BYTES])
+    marked = detect_codec_by_mark(data[:EVIDENCE_BYTES])
     if marked is not None:
         return marked
-    if decodes(codecs.getincrementaldecoder("utf-8")(), data):
+    if can_decode(codecs.getincrementaldecoder("utf-8")(), data):
         return Codec("utf-8")
-    return judged(evidence_in([data]))
+    return guess_codec(collect_evidence([data]))
 
 
-def codec_by_mark(head: bytes) -> Codec | None:
+def detect_codec_by_mark(head: bytes) -> Codec | None:
     """Return the codec that a byte order mark or the zero bytes of UTF-16 name; None where there are none."""
     for mark, name in BYTE_ORDER_MARKS:
         if head.startswith(mark):
@@ -160,24 +160,24 @@ def codec_by_mark(head: bytes) -> Codec | None:
     even, odd = head[0::2], head[1::2]
     for high, low, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
         # Latin letters have the high byte 0, Cyrillic ones 4; neither occurs in 8-bit text.
-        if len(head) >= 4 and share_of(b"\x00\x04", high) > 0.7 and share_of(b"\x00\x04", low) < 0.3:
+        if len(head) >= 4 and byte_share(b"\x00\x04", high) > 0.7 and byte_share(b"\x00\x04", low) < 0.3:
             return Codec(name)
     return None
 
 
-def share_of(members: bytes, data: bytes) -> float:
+def byte_share(members: bytes, data: bytes) -> float:
     """Return which part of ``data`` consists of the bytes in ``members``."""
     return sum(data.count(member) for member in members) / max(1, len(data))
 
 
-def blocks_of(path: Path) -> Iterator[bytes]:
+def read_blocks(path: Path) -> Iterator[bytes]:
     """Yield a file in blocks of a megabyte."""
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
             yield block
 
 
-def decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
+def can_decode(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
     """Return whether a strict decoder takes the next block."""
     try:
         decoder.decode(block, final)
@@ -186,7 +186,7 @@ def decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = F
     return True
 
 
-def evidence_in(blocks: Iterable[bytes]) -> bytes:
+def collect_evidence(blocks: Iterable[bytes]) -> bytes:
     """Return the parts of a file that tell its encoding: lines from shortly before their first byte above 127."""
     evidence = bytearray()
     for block in blocks:
@@ -199,21 +199,21 @@ def evidence_in(blocks: Iterable[bytes]) -> bytes:
     return bytes(evidence)
 
 
-def judged(evidence: bytes) -> Codec:
+def guess_codec(evidence: bytes) -> Codec:
     """Return the codec of bytes that are no valid UTF-8.
 
     Args:
-        evidence: as ``evidence_in`` returns it.
+        evidence: as ``collect_evidence`` returns it.
     """
     mixed = evidence.decode("utf-8", "replace")
     if len(TWO_BYTE_CHARACTERS.findall(mixed)) >= max(1, mixed.count("\ufffd")):
         return Codec("utf-8")
     scores = {name: russian_score(evidence.decode(name, "replace")) for name in RUSSIAN_ENCODINGS}
     best = max(scores, key=lambda name: scores[name])
-    return Codec(best) if scores[best] > READS_AS_RUSSIAN else Codec(foreign_encoding(evidence))
+    return Codec(best) if scores[best] > READS_AS_RUSSIAN else Codec(guess_foreign_encoding(evidence))
 
 
-def foreign_encoding(evidence: bytes) -> str:
+def guess_foreign_encoding(evidence: bytes) -> str:
     """Return the encoding of a text that is not Russian; of a short one, where guesses fail, the Western one."""
     guess = from_bytes(evidence).best() if len(HIGH_BYTES.findall(evidence)) >= SURE_GUESS_BYTES else None
     if guess is None or guess.encoding.replace("_", "-") in RUSSIAN_ENCODINGS:
@@ -250,5 +250,5 @@ def word_score(word: str) -> float:
 
 def open_text(path: Path) -> TextIO:
     """Open a text file of any encoding for reading, line ends untranslated."""
-    codec = codec_of(path)
+    codec = detect_codec(path)
     return path.open(encoding=codec.name, errors=codec.errors, newline="")

@@ -6,7 +6,7 @@ import re
 import zipfile
 from pathlib import Path, PurePath
 
-from chatai_assets.adapters.parsers.encodings import blocks_of, codec_of_bytes
+from chatai_assets.adapters.parsers.encodings import detect_codec_of_bytes, read_blocks
 from chatai_assets.adapters.parsers.formats import BINARY_SUFFIXES, FORMATS, HTML_SUFFIXES, TEXT_SUFFIXES
 from chatai_assets.domain.errors import UnreadableDocument
 
@@ -122,7 +122,7 @@ def ole2_error(path: Path) -> UnreadableDocument:
     """Return the error for an OLE2 file: an old Office format, or an encrypted new one."""
     tail = b""
     found: set[str] = set()
-    for block in blocks_of(path):
+    for block in read_blocks(path):
         window = tail + block
         found.update(kind for stream, kind in OLE2_STREAMS if stream.encode("utf-16-le") in window)
         tail = window[-64:]
@@ -134,7 +134,7 @@ def ole2_error(path: Path) -> UnreadableDocument:
 
 def detect_text_format(head: bytes, suffix: str) -> str:
     """Return the text format of a file."""
-    codec = codec_of_bytes(trim_partial_character(head))
+    codec = detect_codec_of_bytes(trim_partial_character(head))
     text = head.decode(codec.name, "replace")
     if is_binary(text):
         raise UnreadableDocument("corrupt" if suffix in BINARY_SUFFIXES else "unsupported_type", "binary data")

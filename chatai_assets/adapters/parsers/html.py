@@ -10,14 +10,14 @@ from urllib.parse import urljoin
 from lxml import etree
 
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
-from chatai_assets.adapters.parsers.encodings import BLOCK_BYTES, Codec, codec_by_mark, codec_of
+from chatai_assets.adapters.parsers.encodings import BLOCK_BYTES, Codec, detect_codec, detect_codec_by_mark
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
 
 HEAD_BYTES = 4096
 CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]{1,40})""", re.IGNORECASE)
-SILENT = frozenset(
+IGNORED_TAGS = frozenset(
     [
         *("script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio"),
         *("video", "select", "button", "datalist", "textarea"),
@@ -48,16 +48,16 @@ def read_html(path: Path, limits: ParserLimits) -> ParsedDocument:
     Raises:
         UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
     """
-    codec = html_codec(path)
+    codec = detect_html_codec(path)
     try:
-        return written(path, codec, PageWriter(limits, NAVIGATION))
+        return parse_with(path, codec, PageWriter(limits, NAVIGATION))
     except UnreadableDocument as fault:
         if fault.reason != "no_text":
             raise
-    return written(path, codec, PageWriter(limits, frozenset()))
+    return parse_with(path, codec, PageWriter(limits, frozenset()))
 
 
-def written(path: Path, codec: Codec, writer: PageWriter) -> ParsedDocument:
+def parse_with(path: Path, codec: Codec, writer: PageWriter) -> ParsedDocument:
     """Send a file through a writer and return what it wrote."""
     parser = etree.HTMLParser(target=writer, encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
@@ -70,17 +70,17 @@ def written(path: Path, codec: Codec, writer: PageWriter) -> ParsedDocument:
     return finished
 
 
-def html_codec(path: Path) -> Codec:
+def detect_html_codec(path: Path) -> Codec:
     """Return how to decode a page: mark, then valid UTF-8, then what the page declares, then what its letters say.
 
     A page that declares UTF-8 and is not is common; a declaration is believed only where the bytes do not refute it.
     """
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
-    marked = codec_by_mark(head)
+    marked = detect_codec_by_mark(head)
     if marked is not None:
         return marked
-    seen = codec_of(path)
+    seen = detect_codec(path)
     declared = CHARSET.search(head)
     if seen.name == "utf-8" or declared is None:
         return seen
@@ -103,7 +103,7 @@ class PageWriter:
     def __init__(self, limits: ParserLimits, dropped: frozenset[str]) -> None:
         self._document = DocumentBuilder(limits)
         self._drops_navigation = bool(dropped)
-        self._dropped = SILENT | dropped
+        self._dropped = IGNORED_TAGS | dropped
         self._parts: list[str] = []
         self._title: list[str] = []
         self._open: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatai_assets.adapters.ocr.page_images import format_of, opened
+from chatai_assets.adapters.ocr.page_images import image_format, open_image
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
@@ -18,8 +18,8 @@ def read_image(path: Path, limits: ParserLimits) -> ParsedDocument:
         UnreadableDocument: ``too_many_pages``, ``corrupt``.
     """
     document = DocumentBuilder(limits)
-    with opened(path) as image:
-        document_format = format_of(image)
+    with open_image(path) as image:
+        document_format = image_format(image)
         count = getattr(image, "n_frames", 1) if document_format == "tiff" else 1
     if count > limits.max_pages:
         raise UnreadableDocument("too_many_pages", f"{count} pages, at most {limits.max_pages}")

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.parsers.plain_text import whole_text
+from chatai_assets.adapters.parsers.plain_text import read_text
 from chatai_assets.domain.documents import ParsedDocument
 
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -28,15 +28,15 @@ def read_markdown(path: Path, limits: ParserLimits) -> ParsedDocument:
     Raises:
         UnreadableDocument: ``too_much_text``, ``no_text``.
     """
-    text = whole_text(path, limits)
+    text = read_text(path, limits)
     front = FRONT_MATTER.match(text)
     title = TITLE_FIELD.search(front[1]) if front else None
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text[front.end() if front else 0 :])
     writer = BlockWriter(DocumentBuilder(limits))
     for token in tokens:
-        writer.take(token)
+        writer.write(token)
     writer.flush()
-    for url in links_of(tokens):
+    for url in iter_links(tokens):
         writer.document.link(url)
     return writer.document.finish("markdown", title[1].strip("\"'") if title else None)
 
@@ -52,7 +52,7 @@ class BlockWriter:
         self._heading = 0
         self._lists = 0
 
-    def take(self, token: Token) -> None:
+    def write(self, token: Token) -> None:
         """Write the next token."""
         if token.type in ("heading_open", "table_open") or (token.type == "paragraph_open" and not token.hidden):
             self.flush()
@@ -77,7 +77,7 @@ class BlockWriter:
         self._lines.clear()
 
     def _write(self, token: Token) -> None:
-        text = text_of(token)
+        text = token_text(token)
         if self._heading:
             self.document.heading(self._heading, HEADING_ID.sub("", text))
             self._heading = 0
@@ -88,7 +88,7 @@ class BlockWriter:
             self._marker = ""
 
 
-def text_of(token: Token) -> str:
+def token_text(token: Token) -> str:
     """Return the words of a token without marks, tags and comments; a picture is its description."""
     if token.type == "html_block":
         return TAG.sub(" ", token.content)
@@ -106,11 +106,11 @@ def inline_text(token: Token) -> str:
     return "" if token.type == "html_inline" else token.content
 
 
-def links_of(tokens: Iterable[Token]) -> Iterator[str]:
+def iter_links(tokens: Iterable[Token]) -> Iterator[str]:
     """Yield the addresses of links, written in Markdown or as tags."""
     for token in tokens:
         if token.type == "link_open":
             yield str(token.attrGet("href") or "")
         elif token.type in ("html_block", "html_inline"):
             yield from HREF.findall(token.content)
-        yield from links_of(token.children or ())
+        yield from iter_links(token.children or ())

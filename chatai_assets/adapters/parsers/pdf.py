@@ -49,30 +49,30 @@ def read_pdf(path: Path, limits: ParserLimits) -> ParsedDocument:
             ``too_many_pages``, ``archive_bomb``, ``too_much_text``.
     """
     with path.open("rb") as stream:
-        reader = opened(stream)
-        count = page_count(reader, limits)
+        reader = open_pdf(stream)
+        count = count_pages(reader, limits)
         document = DocumentBuilder(limits)
         damaged: dict[int, BaseException] = {}
         starts: list[int] = []
         scans: list[int] = []
         for number, page in enumerate(reader.pages, start=1):
-            text, error = text_of(page)
+            text, error = extract_text(page)
             if error is not None:
                 damaged[number] = error
-            elif not any(map(str.isalnum, text)) and shows_something(page):
+            elif not any(map(str.isalnum, text)) and has_content(page):
                 scans.append(number)
             starts.append(document.page(number, text))
-            for url in links_of(page):
+            for url in page_links(page):
                 document.link(url)
         if not document.has_text and not scans:
-            raise textless(count, damaged)
+            raise no_text_error(count, damaged)
         for number in list(damaged)[:MAX_NOTES]:
             document.note(f"page {number} is damaged and was left out")
-        title = title_of(reader)
-        return with_outline(document, reader, starts).finish("pdf", title, scans)
+        title = document_title(reader)
+        return add_outline(document, reader, starts).finish("pdf", title, scans)
 
 
-def opened(stream: BinaryIO) -> PdfReader:
+def open_pdf(stream: BinaryIO) -> PdfReader:
     """Return a reader of the file, decrypted where an empty password does it.
 
     Raises:
@@ -82,13 +82,13 @@ def opened(stream: BinaryIO) -> PdfReader:
         reader = PdfReader(stream)
         locked = reader.is_encrypted and not reader.decrypt("")
     except DAMAGE as error:
-        raise fault_of(error) from error
+        raise pdf_error(error) from error
     if locked:
         raise UnreadableDocument("encrypted", "a PDF that needs a password")
     return reader
 
 
-def page_count(reader: PdfReader, limits: ParserLimits) -> int:
+def count_pages(reader: PdfReader, limits: ParserLimits) -> int:
     """Return the number of pages that really are there, whatever ``/Count`` says.
 
     Raises:
@@ -99,29 +99,29 @@ def page_count(reader: PdfReader, limits: ParserLimits) -> int:
     except LimitReachedError as error:
         raise UnreadableDocument("too_many_pages", "page tree beyond the limit of pypdf") from error
     except DAMAGE as error:
-        raise fault_of(error) from error
+        raise pdf_error(error) from error
     if count > limits.max_pages:
         raise UnreadableDocument("too_many_pages", f"{count} pages, at most {limits.max_pages}")
     return count
 
 
-def fault_of(error: BaseException) -> UnreadableDocument:
+def pdf_error(error: BaseException) -> UnreadableDocument:
     """Return what a library error means for the whole file; the error's own words may quote the document."""
     bomb = isinstance(error, LimitReachedError) and "decompress" in str(error)
     code = "archive_bomb" if bomb else "corrupt"
     return UnreadableDocument(code, type(error).__name__)
 
 
-def textless(pages: int, damaged: dict[int, BaseException]) -> UnreadableDocument:
+def no_text_error(pages: int, damaged: dict[int, BaseException]) -> UnreadableDocument:
     """Return why a PDF gave no text at all."""
     if pages == 0:
         return UnreadableDocument("no_text", "a PDF without pages")
     if len(damaged) == pages:
-        return fault_of(damaged[1])
+        return pdf_error(damaged[1])
     return UnreadableDocument("no_text_layer", f"{pages} pages")
 
 
-def text_of(page: PageObject) -> tuple[str, BaseException | None]:
+def extract_text(page: PageObject) -> tuple[str, BaseException | None]:
     """Return the text of a page, or the error that its damage raised."""
     try:
         return page.extract_text(), None
@@ -129,7 +129,7 @@ def text_of(page: PageObject) -> tuple[str, BaseException | None]:
         return "", error
 
 
-def shows_something(page: PageObject) -> bool:
+def has_content(page: PageObject) -> bool:
     """Return whether anything is drawn on a page; damage counts as nothing."""
     try:
         contents = page.get_contents()
@@ -138,21 +138,21 @@ def shows_something(page: PageObject) -> bool:
         return False
 
 
-def links_of(page: PageObject) -> list[str]:
+def page_links(page: PageObject) -> list[str]:
     """Return the addresses that areas of a page lead to; a damaged annotation list has none."""
     try:
-        return [str(uri) for uri in map(address_of, page.annotations or []) if uri]
+        return [str(uri) for uri in map(annotation_uri, page.annotations or []) if uri]
     except DAMAGE:
         return []
 
 
-def address_of(annotation: Any) -> Any:
+def annotation_uri(annotation: Any) -> Any:
     """Return the URI of one annotation, None where it is no link."""
     action = annotation.get_object().get("/A")
     return action.get_object().get("/URI") if action is not None else None
 
 
-def title_of(reader: PdfReader) -> str | None:
+def document_title(reader: PdfReader) -> str | None:
     """Return the title from the metadata unless a program made it up."""
     try:
         title = one_line((reader.metadata and reader.metadata.title) or "")
@@ -162,10 +162,10 @@ def title_of(reader: PdfReader) -> str | None:
     return None if NO_TITLE.match(title) else title or None
 
 
-def with_outline(document: DocumentBuilder, reader: PdfReader, starts: list[int]) -> DocumentBuilder:
+def add_outline(document: DocumentBuilder, reader: PdfReader, starts: list[int]) -> DocumentBuilder:
     """Add the bookmarks as sections, each where its words stand on its page; without them it is left out."""
     try:
-        entries = list(outline_of(reader))
+        entries = list(iter_outline(reader))
     except DAMAGE:
         return document
     for level, title, page in entries:
@@ -176,7 +176,7 @@ def with_outline(document: DocumentBuilder, reader: PdfReader, starts: list[int]
     return document
 
 
-def outline_of(reader: PdfReader) -> Iterator[tuple[int, str, int]]:
+def iter_outline(reader: PdfReader) -> Iterator[tuple[int, str, int]]:
     """Yield level, title and 0-based page of the bookmarks, at most ``MAX_OUTLINE``."""
     pending: list[tuple[int, Any]] = [(1, entry) for entry in reversed(reader.outline)]
     seen = 0

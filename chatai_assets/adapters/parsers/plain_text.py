@@ -22,12 +22,12 @@ def read_plain(path: Path, limits: ParserLimits) -> ParsedDocument:
         UnreadableDocument: ``too_much_text``, ``no_text``.
     """
     document = DocumentBuilder(limits)
-    for paragraph in BLANK_LINES.split(whole_text(path, limits)):
+    for paragraph in BLANK_LINES.split(read_text(path, limits)):
         document.paragraph(paragraph)
     return document.finish("text")
 
 
-def whole_text(path: Path, limits: ParserLimits) -> str:
+def read_text(path: Path, limits: ParserLimits) -> str:
     """Return the decoded text with ``\\n`` line ends; never more than the limit is read.
 
     Raises:

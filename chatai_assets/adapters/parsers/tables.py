@@ -31,9 +31,9 @@ def write_rows(
     Raises:
         UnreadableDocument: ``too_much_text``.
     """
-    stream = (cells for cells in (cleaned(row, limits) for row in rows) if any(cells))
+    stream = (cells for cells in (clean_row(row, limits) for row in rows) if any(cells))
     first = list(islice(stream, HEADER_WITHIN))
-    position = header_position(first)
+    position = find_header(first)
     header = first[position] if position is not None else []
     allowed = limits.max_rows if max_rows is None else max_rows
     written = 0
@@ -42,19 +42,19 @@ def write_rows(
             raise UnreadableDocument("too_much_text", f"more than {limits.max_rows} rows")
         written += 1
         if position is not None and index > position:
-            document.paragraph(row_line(header, cells))
+            document.paragraph(format_row(header, cells))
         else:
-            document.paragraph(plain_line(cells))
+            document.paragraph(format_row_without_header(cells))
     return written
 
 
-def cleaned(row: Sequence[str], limits: ParserLimits) -> list[str]:
+def clean_row(row: Sequence[str], limits: ParserLimits) -> list[str]:
     """Return the cells of a row, each on one line, within the limits."""
     cells = (one_line(cell) for cell in row[: limits.max_columns])
     return [cell if len(cell) <= limits.max_cell_chars else cell[: limits.max_cell_chars] + CUT for cell in cells]
 
 
-def header_position(rows: Sequence[Sequence[str]]) -> int | None:
+def find_header(rows: Sequence[Sequence[str]]) -> int | None:
     """Return which of the first rows names the columns, None where none does.
 
     It is the first row that fills at least half of the table's columns (so that titles above a table are passed
@@ -74,12 +74,12 @@ def is_number(cell: str) -> bool:
     return any(sign.isdigit() for sign in cell) and not any(sign.isalpha() for sign in cell)
 
 
-def row_line(header: Sequence[str], cells: Sequence[str]) -> str:
+def format_row(header: Sequence[str], cells: Sequence[str]) -> str:
     """Return one row as text; a cell under no name stands alone."""
     pairs = zip_longest(header, cells, fillvalue="")
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
 
 
-def plain_line(cells: Sequence[str]) -> str:
+def format_row_without_header(cells: Sequence[str]) -> str:
     """Return a row without column names."""
     return "; ".join(cell for cell in cells if cell)

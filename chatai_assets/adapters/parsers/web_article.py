@@ -8,7 +8,7 @@ import trafilatura
 from lxml import etree
 
 from chatai_assets.adapters.parsers.document_builder import DocumentBuilder
-from chatai_assets.adapters.parsers.html import html_codec, read_html
+from chatai_assets.adapters.parsers.html import detect_html_codec, read_html
 from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
 
@@ -21,7 +21,7 @@ def read_page(path: Path, limits: ParserLimits) -> ParsedDocument:
     Raises:
         UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
     """
-    codec = html_codec(path)
+    codec = detect_html_codec(path)
     source = path.read_text(encoding=codec.name, errors=codec.errors)
     tree = trafilatura.load_html(source)
     text = None if tree is None else trafilatura.extract(tree, include_comments=False, fast=True)
@@ -30,10 +30,10 @@ def read_page(path: Path, limits: ParserLimits) -> ParsedDocument:
     document = DocumentBuilder(limits)
     for line in text.splitlines():
         document.paragraph(line)
-    return document.finish("html", title_of(tree))
+    return document.finish("html", page_title(tree))
 
 
-def title_of(tree: etree._Element) -> str:
+def page_title(tree: etree._Element) -> str:
     """Return what a page calls itself: to those who link to it, else in the title of its window."""
     named = tree.xpath("string(//meta[@property='og:title']/@content)") or tree.xpath("string(//title)")
     return str(named)

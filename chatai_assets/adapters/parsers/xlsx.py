@@ -63,10 +63,10 @@ def write_workbook(document: DocumentBuilder, path: Path, limits: ParserLimits) 
     """Write every sheet that has rows; chart sheets have none."""
     # By their bytes: given a path, openpyxl refuses names that do not end as it expects, and uploads have none.
     with path.open("rb") as bytes_of_values, path.open("rb") as bytes_of_formulas:
-        _write(document, bytes_of_values, bytes_of_formulas, limits)
+        _write_sheets(document, bytes_of_values, bytes_of_formulas, limits)
 
 
-def _write(
+def _write_sheets(
     document: DocumentBuilder, bytes_of_values: IO[bytes], bytes_of_formulas: IO[bytes], limits: ParserLimits
 ) -> None:
     values = load_workbook(bytes_of_values, read_only=True, data_only=True, keep_links=False)
@@ -74,12 +74,12 @@ def _write(
     rows: Iterator[Sequence[Any]]
     left = limits.max_rows
     for sheet in values.worksheets:
-        if has_uncalculated(sheet):
+        if has_uncalculated_formulas(sheet):
             formulas = formulas or load_workbook(bytes_of_formulas, read_only=True, keep_links=False)
             rows = merged_rows(sheet, formulas[sheet.title])
         else:
-            rows = rows_of(sheet)
-        texts = (list(map(text_of, row)) for row in rows)
+            rows = iter_rows(sheet)
+        texts = (list(map(cell_text, row)) for row in rows)
         filled = (row for row in texts if any(row))
         first = next(filled, None)
         if first is not None:
@@ -87,14 +87,14 @@ def _write(
             left -= write_rows(document, chain([first], filled), limits, max_rows=left)
 
 
-def rows_of(sheet: Any) -> Iterator[tuple[Any, ...]]:
+def iter_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
     """Return the values of a sheet, row by row, as wide as they are: what a sheet says of its size is often wrong."""
     sheet.reset_dimensions()
     rows: Iterator[tuple[Any, ...]] = sheet.iter_rows(values_only=True)
     return rows
 
 
-def has_uncalculated(sheet: Any) -> bool:
+def has_uncalculated_formulas(sheet: Any) -> bool:
     """Return whether a sheet has formulas without values; this cheap look saves most workbooks a second reading."""
     with sheet.parent._archive.open(sheet._worksheet_path) as stream:  # noqa: SLF001 (openpyxl has no public way to a part)
         tail = b""
@@ -107,11 +107,11 @@ def has_uncalculated(sheet: Any) -> bool:
 
 def merged_rows(values: Any, formulas: Any) -> Iterator[list[Any]]:
     """Yield rows of stored values, with the formula itself where no program has calculated it yet."""
-    for known, written in zip(rows_of(values), rows_of(formulas), strict=False):
+    for known, written in zip(iter_rows(values), iter_rows(formulas), strict=False):
         yield [formula if value is None else value for value, formula in zip(known, written, strict=False)]
 
 
-def text_of(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """Return a cell as a person would read it: 3 for 3.0, a date without its midnight."""
     if value is None:
         return ""

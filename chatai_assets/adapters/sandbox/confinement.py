@@ -20,8 +20,8 @@ from chatai_assets.adapters.parsers.limits import ParserLimits
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-FORBIDDEN = frozenset(
+WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+FORBIDDEN_EVENTS = frozenset(
     [
         *(
             "socket.connect",
@@ -45,7 +45,7 @@ FORBIDDEN = frozenset(
         *("os.chmod", "os.chown", "os.kill", "os.killpg"),
     ]
 )
-WATCH_S = 1.0
+PARENT_CHECK_S = 1.0
 
 
 def drop_privileges(limits: ParserLimits, parent: int, programs: Collection[str] = ()) -> None:
@@ -54,16 +54,16 @@ def drop_privileges(limits: ParserLimits, parent: int, programs: Collection[str]
     Args:
         programs: paths of programs that may be started all the same; they live within the same walls.
     """
-    leave_network()
-    bound(resource.RLIMIT_CORE, 0)
-    bound(resource.RLIMIT_FSIZE, 0)
+    isolate_network()
+    set_limit(resource.RLIMIT_CORE, 0)
+    set_limit(resource.RLIMIT_FSIZE, 0)
     # Private memory is what a file can make grow; address space also counts what libraries merely map.
-    bound(resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS, limits.memory_bytes)
-    threading.Thread(target=watch, args=(parent,), daemon=True, name="parent watch").start()
-    sys.addaudithook(partial(refuse, frozenset(programs)))
+    set_limit(resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS, limits.memory_bytes)
+    threading.Thread(target=exit_with_parent, args=(parent,), daemon=True, name="parent watch").start()
+    sys.addaudithook(partial(audit, frozenset(programs)))
 
 
-def bound(kind: int, value: int) -> None:
+def set_limit(kind: int, value: int) -> None:
     """Lower one limit, where the system lets us."""
     _, hard = resource.getrlimit(kind)
     ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -73,7 +73,7 @@ def bound(kind: int, value: int) -> None:
         return
 
 
-def allow_cpu(seconds: int) -> None:
+def set_cpu_limit(seconds: int) -> None:
     """Let this process use so many CPU seconds from now on; then the kernel ends it with SIGXCPU."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
@@ -81,7 +81,7 @@ def allow_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (until if hard == resource.RLIM_INFINITY else min(until, hard), hard))
 
 
-def leave_network() -> None:
+def isolate_network() -> None:
     """Move into an empty network namespace: with root's rights directly, else by way of a user namespace."""
     if sys.platform != "linux":
         return
@@ -90,17 +90,17 @@ def leave_network() -> None:
         unshare(CLONE_NEWUSER | CLONE_NEWNET)
 
 
-def watch(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """End this process when its parent is another than it was.
 
     The kernel's parent-death signal would not do: it comes when the parent's *thread* ends that started us.
     """
     while os.getppid() == parent:
-        time.sleep(WATCH_S)
+        time.sleep(PARENT_CHECK_S)
     os._exit(1)
 
 
-def refuse(programs: frozenset[str], event: str, arguments: tuple[Any, ...]) -> None:
+def audit(programs: frozenset[str], event: str, arguments: tuple[Any, ...]) -> None:
     """Audit hook: refuse what reading a document never needs.
 
     Raises:
@@ -109,6 +109,6 @@ def refuse(programs: frozenset[str], event: str, arguments: tuple[Any, ...]) -> 
     if event == "subprocess.Popen" and arguments[0] in programs:
         return
     # What is told by its number is open already: a pipe.
-    writes = event == "open" and arguments[2] & WRITING and not isinstance(arguments[0], int)
-    if event in FORBIDDEN or writes:
+    writes = event == "open" and arguments[2] & WRITE_FLAGS and not isinstance(arguments[0], int)
+    if event in FORBIDDEN_EVENTS or writes:
         raise PermissionError(f"a parser may not {event}")

@@ -11,16 +11,16 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.sandbox.process import CRASHED, MODULE, ChildGone, ChildProcess
-from chatai_assets.adapters.sandbox.protocol import document_of
+from chatai_assets.adapters.sandbox.process import CRASHED, MODULE, WorkerExited, WorkerProcess
+from chatai_assets.adapters.sandbox.protocol import document_from_message
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError, Outage, UnreadableDocument
 
 T = TypeVar("T")
 
-CRASHES = 3
+MAX_CRASHES = 3
 """Children that one file may crash before it is given up."""
-LOOK_AHEAD = 2
+PREFETCH_PER_WORKER = 2
 """Files for each worker that may be under way or finished before the first is taken: this bounds memory."""
 
 
@@ -42,8 +42,8 @@ class ParserPool:
         self._workers = workers
         self._free = threading.Semaphore(workers)
         self._lock = threading.Lock()
-        self._idle: list[ChildProcess] = []
-        self._busy: set[ChildProcess] = set()
+        self._idle: list[WorkerProcess] = []
+        self._busy: set[WorkerProcess] = set()
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:
@@ -70,13 +70,13 @@ class ParserPool:
         """
         document = self.read(path, name, known_format)
         if not document.has_text:
-            raise textless(document)
+            raise no_text_error(document)
         return document
 
     def read(self, path: Path, name: str, known_format: str | None = None) -> ParsedDocument:
         """Return what a file says as ``parse`` does, but also a document whose pages are nothing but ``scans``."""
         request = {"path": str(path.absolute()), "name": name, "format": known_format}
-        return self.ask(request, self._limits.wall_s, document_in)
+        return self.ask(request, self._limits.wall_s, parse_document_response)
 
     def ask(self, request: dict[str, Any], wall_s: float, read: Callable[[dict[str, Any]], T]) -> T:
         """Return what ``read`` makes of a child's answer; raises as ``parse`` does.
@@ -89,15 +89,15 @@ class ParserPool:
         with self._free:
             while True:
                 try:
-                    return read(self._answer(request, wall_s))
-                except ChildGone:
+                    return read(self._call_worker(request, wall_s))
+                except WorkerExited:
                     continue  # it ended while idle; a fresh one takes its place, and one that cannot start is an outage
                 except UnreadableDocument as error:
                     crashes += 1
-                    if error.reason != CRASHED or crashes == CRASHES:
+                    if error.reason != CRASHED or crashes == MAX_CRASHES:
                         raise
 
-    def each(self, calls: Iterable[Callable[[], ParsedDocument]]) -> Iterator[ParsedDocument | ChatAIError]:
+    def run_all(self, calls: Iterable[Callable[[], ParsedDocument]]) -> Iterator[ParsedDocument | ChatAIError]:
         """Yield, in order, what calls of ``parse`` or ``read`` return, or their errors; all workers are used.
 
         Raises:
@@ -107,8 +107,8 @@ class ParserPool:
             pending: deque[Future[ParsedDocument | ChatAIError]] = deque()
             try:
                 for call in calls:
-                    pending.append(threads.submit(outcome_of, call))
-                    if len(pending) >= self._workers * LOOK_AHEAD:
+                    pending.append(threads.submit(run_call, call))
+                    if len(pending) >= self._workers * PREFETCH_PER_WORKER:
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
@@ -127,8 +127,8 @@ class ParserPool:
         for child in busy:
             child.end()
 
-    def _answer(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
-        child = self._take()
+    def _call_worker(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
+        child = self._acquire_worker()
         answer = None
         try:
             answer = child.ask(request, wall_s)
@@ -137,33 +137,33 @@ class ParserPool:
                 raise Outage("the document parser was closed") from error
             raise
         finally:
-            self._give_back(child, alive=answer is not None)
+            self._release_worker(child, alive=answer is not None)
         return answer
 
-    def _take(self) -> ChildProcess:
+    def _acquire_worker(self) -> WorkerProcess:
         with self._lock:
             if self._closed.is_set():
                 raise Outage("the document parser was closed")
             child = self._idle.pop() if self._idle else None
-        child = child or ChildProcess(self._limits, self._module)
+        child = child or WorkerProcess(self._limits, self._module)
         with self._lock:
             self._busy.add(child)
             closed = self._closed.is_set()
         if closed:
-            self._give_back(child, alive=False)
+            self._release_worker(child, alive=False)
             raise Outage("the document parser was closed")
         return child
 
-    def _give_back(self, child: ChildProcess, *, alive: bool) -> None:
+    def _release_worker(self, child: WorkerProcess, *, alive: bool) -> None:
         with self._lock:
             self._busy.discard(child)
-            if alive and not child.worn and not self._closed.is_set():
+            if alive and not child.needs_replacement and not self._closed.is_set():
                 self._idle.append(child)
                 return
         child.kill()
 
 
-def outcome_of(call: Callable[[], ParsedDocument]) -> ParsedDocument | ChatAIError:
+def run_call(call: Callable[[], ParsedDocument]) -> ParsedDocument | ChatAIError:
     """Return the document, or the error of it; an ``Outage`` is raised, since it befalls all documents."""
     try:
         return call()
@@ -173,23 +173,23 @@ def outcome_of(call: Callable[[], ParsedDocument]) -> ParsedDocument | ChatAIErr
         return error
 
 
-def textless(document: ParsedDocument) -> UnreadableDocument:
+def no_text_error(document: ParsedDocument) -> UnreadableDocument:
     """Return what to say of a document that is nothing but scans where none is recognised."""
     if document.format == "pdf":
         return UnreadableDocument("no_text_layer", f"{len(document.pages)} pages")
     return UnreadableDocument("unsupported_type", document.format)
 
 
-def document_in(answer: dict[str, Any]) -> ParsedDocument:
+def parse_document_response(answer: dict[str, Any]) -> ParsedDocument:
     """Return the document of an answer.
 
     Raises:
         UnreadableDocument: the answer is a fault, or nonsense (``parser_crashed``).
     """
-    return answer_in(answer, lambda sound: document_of(sound["document"]))
+    return parse_response(answer, lambda sound: document_from_message(sound["document"]))
 
 
-def answer_in(answer: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
+def parse_response(answer: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
     """Return what ``read`` makes of an answer.
 
     Raises:

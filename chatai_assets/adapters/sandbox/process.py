@@ -16,29 +16,29 @@ from typing import IO, Any
 
 import chatai_assets
 from chatai_assets.adapters.parsers.limits import ParserLimits
-from chatai_assets.adapters.sandbox.protocol import HEADER, packed, unpacked
+from chatai_assets.adapters.sandbox.protocol import HEADER, decode_message, encode_message
 from chatai_assets.domain.errors import ChildKilled, Outage, UnreadableDocument
 
 MODULE = "chatai_assets.adapters.sandbox.worker"
 CRASHED = "parser_crashed"
 READ_BYTES = 2**20
 BYTES_PER_CHARACTER = 6
-SPARE_ANSWER_BYTES = 2**26
-INHERITED = (
+RESPONSE_OVERHEAD_BYTES = 2**26
+INHERITED_VARIABLES = (
     *("PATH", "TESSDATA_PREFIX", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     "CHATAI_WATCHED",  # by which the watchdog finds what a killed run left behind
 )
 
 
-class ChildGone(Exception):
+class WorkerExited(Exception):
     """The child had ended before it was given a file: no fault of that file."""
 
 
-class AnswerLate(Exception):
+class ResponseTimeout(Exception):
     """The deadline passed without an answer."""
 
 
-class ChildProcess:
+class WorkerProcess:
     """A running child with its two pipes.
 
     Args:
@@ -56,16 +56,16 @@ class ChildProcess:
         self._selector = selectors.DefaultSelector()
         folder = tempfile.mkdtemp(prefix="chatai-parser-")
         try:
-            self._process = started(folder, module)
-            self._requests, self._answers = pipes_of(self._process)
+            self._process = start_process(folder, module)
+            self._requests, self._answers = require_pipes(self._process)
             self._selector.register(self._answers, selectors.EVENT_READ)
-            self._open()
+            self._initialise()
         finally:
             # A folder that is gone can hold no file; the child stays in it and needs none.
             Path(folder).rmdir()
 
     def ask(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
-        """Return the child's answer about one file or page; any error but ``ChildGone`` has ended the child.
+        """Return the child's answer about one file or page; any error but ``WorkerExited`` has ended the child.
 
         Args:
             request: as ``child`` tells.
@@ -81,19 +81,19 @@ class ChildProcess:
             self._send(request)
         except OSError as error:
             self.kill()
-            raise ChildGone from error
+            raise WorkerExited from error
         try:
             answer = self._receive(time.monotonic() + wall_s)
-        except AnswerLate as error:
+        except ResponseTimeout as error:
             self.kill()
             raise UnreadableDocument("timeout", f"more than {wall_s:g} s") from error
         except (EOFError, ValueError) as error:
-            raise self._death() from error
+            raise self._exit_error() from error
         self._starved = answer.get("fault", ("",))[0] == "memory_limit"
         return answer
 
     @property
-    def worn(self) -> bool:
+    def needs_replacement(self) -> bool:
         """Whether it must be replaced: after enough files, or with a heap that one file has filled up."""
         return self._starved or self.files >= self._limits.max_files_per_child
 
@@ -112,15 +112,15 @@ class ChildProcess:
             self._requests.close()
         self._answers.close()
 
-    def _open(self) -> None:
+    def _initialise(self) -> None:
         try:
             self._send(asdict(self._limits))
             self._receive(time.monotonic() + self._limits.start_s)
-        except (OSError, EOFError, ValueError, AnswerLate) as error:
+        except (OSError, EOFError, ValueError, ResponseTimeout) as error:
             self.kill()
             raise Outage(f"the document parser does not start (exit status {self._process.returncode})") from error
 
-    def _death(self) -> UnreadableDocument | ChildKilled:
+    def _exit_error(self) -> UnreadableDocument | ChildKilled:
         """Return what the end of the child says of the file it was reading."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
@@ -135,14 +135,14 @@ class ChildProcess:
         return UnreadableDocument(CRASHED, signal.Signals(-status).name)
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._requests.write(packed(message))
+        self._requests.write(encode_message(message))
         self._requests.flush()
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         (length,) = HEADER.unpack(self._read(HEADER.size, deadline))
-        if length > self._limits.max_text_chars * BYTES_PER_CHARACTER + SPARE_ANSWER_BYTES:
+        if length > self._limits.max_text_chars * BYTES_PER_CHARACTER + RESPONSE_OVERHEAD_BYTES:
             raise ValueError("the answer is too long")
-        return unpacked(self._read(length, deadline))
+        return decode_message(self._read(length, deadline))
 
     def _read(self, size: int, deadline: float) -> bytes:
         """Return exactly ``size`` bytes.
@@ -154,7 +154,7 @@ class ChildProcess:
         data = bytearray()
         while len(data) < size:
             if not self._selector.select(max(0.0, deadline - time.monotonic())):
-                raise AnswerLate
+                raise ResponseTimeout
             part = os.read(self._answers.fileno(), min(READ_BYTES, size - len(data)))
             if not part:
                 raise EOFError
@@ -162,7 +162,7 @@ class ChildProcess:
         return bytes(data)
 
 
-def started(folder: str, module: str) -> subprocess.Popen[bytes]:
+def start_process(folder: str, module: str) -> subprocess.Popen[bytes]:
     """Start the interpreter on a child module, in ``folder``, in a session of its own, without our secrets.
 
     Raises:
@@ -175,16 +175,16 @@ def started(folder: str, module: str) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env=environment(),
+            env=worker_environment(),
             start_new_session=True,
         )
     except OSError as error:
         raise Outage(f"the document parser cannot be started ({type(error).__name__})") from error
 
 
-def environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """Return the variables a child gets: none that could hold a key or a password."""
-    kept = {name: value for name, value in os.environ.items() if name in INHERITED}
+    kept = {name: value for name, value in os.environ.items() if name in INHERITED_VARIABLES}
     return kept | {
         "PYTHONPATH": str(Path(chatai_assets.__file__).resolve().parents[1]),
         "PYTHONSAFEPATH": "1",
@@ -198,7 +198,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def pipes_of(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+def require_pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
     """Return the pipes to and from a child that was started with both."""
     if process.stdin is None or process.stdout is None:
         raise ValueError("the child was started without pipes")

@@ -14,21 +14,21 @@ from chatai_assets.domain.documents import Page, ParsedDocument, Section
 HEADER = struct.Struct(">Q")
 
 
-def packed(message: dict[str, Any]) -> bytes:
+def encode_message(message: dict[str, Any]) -> bytes:
     """Return a message as it goes through the pipe."""
     body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
     return HEADER.pack(len(body)) + body
 
 
-def received(stream: BinaryIO) -> dict[str, Any] | None:
+def read_message(stream: BinaryIO) -> dict[str, Any] | None:
     """Return the next message of a blocking stream, None at its end."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
         return None
-    return unpacked(stream.read(HEADER.unpack(header)[0]))
+    return decode_message(stream.read(HEADER.unpack(header)[0]))
 
 
-def unpacked(body: bytes) -> dict[str, Any]:
+def decode_message(body: bytes) -> dict[str, Any]:
     """Return the message in ``body``.
 
     Raises:
@@ -38,7 +38,7 @@ def unpacked(body: bytes) -> dict[str, Any]:
     return message
 
 
-def document_message(document: ParsedDocument) -> dict[str, Any]:
+def document_to_message(document: ParsedDocument) -> dict[str, Any]:
     """Return a document as plain JSON values."""
     return {
         "text": document.text,
@@ -52,7 +52,7 @@ def document_message(document: ParsedDocument) -> dict[str, Any]:
     }
 
 
-def document_of(message: dict[str, Any]) -> ParsedDocument:
+def document_from_message(message: dict[str, Any]) -> ParsedDocument:
     """Return the document in a message.
 
     Raises:

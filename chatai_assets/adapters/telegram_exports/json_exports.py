@@ -109,17 +109,17 @@ class ChatLookup:
             self._current = chat
             self._number += 1
         if "id" in chat and "type" in chat:
-            return _identity(chat)
+            return _chat_fields(chat)
         if self._all is None:
-            self._all = _all_chats(self._path)
-        return _identity(self._all[self._number])
+            self._all = _read_chats(self._path)
+        return _chat_fields(self._all[self._number])
 
 
-def _identity(chat: Mapping[str, Any]) -> dict[str, Any]:
+def _chat_fields(chat: Mapping[str, Any]) -> dict[str, Any]:
     return {field: chat.get(field) for field in CHAT_FIELDS}
 
 
-def _all_chats(path: Path) -> list[dict[str, Any]]:
+def _read_chats(path: Path) -> list[dict[str, Any]]:
     chats: list[dict[str, Any]] = []
     with path.open("rb") as stream:
         try:

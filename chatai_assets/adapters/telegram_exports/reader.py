@@ -155,11 +155,11 @@ def _line_records(line: bytes, export: ExportFormat, position: int) -> Iterator[
     except BrokenJson as error:
         yield ExportFault(position, f"the line cannot be read: {error}")
     else:
-        for update in _unpacked(value):
+        for update in _unwrap_envelope(value):
             yield _record(update, export, position)
 
 
-def _unpacked(value: Any) -> list[Any]:
+def _unwrap_envelope(value: Any) -> list[Any]:
     """Return the updates of an envelope of the Bot API; anything else is one record."""
     if isinstance(value, dict) and "ok" in value and isinstance(value.get("result"), list):
         return list(value["result"])
@@ -220,11 +220,11 @@ def _jsonl_format(head: bytes) -> ExportFormat | None:
         if not (line.startswith(b"{") and line.endswith(b"}")):
             return None
         try:
-            values = _unpacked(decode(line.decode()))
+            values = _unwrap_envelope(decode(line.decode()))
         except (BrokenJson, UnicodeDecodeError):
             continue
         for value in values:
-            if record_format := _format_of(value):
+            if record_format := _detect_record_format(value):
                 return ExportFormat(record_format, "jsonl")
     return None
 
@@ -232,7 +232,9 @@ def _jsonl_format(head: bytes) -> ExportFormat | None:
 def _document_format(head: bytes) -> ExportFormat | None:
     try:
         for element in islice(iter_records(JsonStreamReader(io.BytesIO(head))), SAMPLE):
-            record_format = _format_of(element.value) if element.chat is None else _message_format(element.value)
+            record_format = (
+                _detect_record_format(element.value) if element.chat is None else _detect_message_format(element.value)
+            )
             if record_format:
                 return ExportFormat(record_format, "json")
     except BrokenJson:
@@ -240,13 +242,13 @@ def _document_format(head: bytes) -> ExportFormat | None:
     return None
 
 
-def _message_format(value: Any) -> RecordFormat | None:
+def _detect_message_format(value: Any) -> RecordFormat | None:
     """Return "desktop" for a message of a chat; other files have a list named ``messages`` too."""
     fields = value if isinstance(value, dict) else {}
     return "desktop" if fields.get("type") in ("message", "service") and {"id", "date"} <= fields.keys() else None
 
 
-def _format_of(value: Any) -> RecordFormat | None:
+def _detect_record_format(value: Any) -> RecordFormat | None:
     """Return the format of a record that stands by itself; None if it is no record of posts."""
     fields = value if isinstance(value, dict) else {}
     if "update_id" in fields or {"message_id", "chat", "date"} <= fields.keys():

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 from chatai_assets.domain.entities.name_tables import full_names, given_names, known_entities, spellings
 from chatai_assets.domain.text.language import word_set
 from chatai_assets.domain.text.spelling import plain_form
-from chatai_assets.domain.text.transliteration import in_one_script, is_cyrillic, name_spelling, person_spelling
+from chatai_assets.domain.text.transliteration import is_cyrillic, name_spelling, person_spelling, unify_script
 
 SCRIPT = "script"
 """Written out in Latin letters, or freed of letters of another script."""
@@ -32,9 +32,9 @@ ARTICLE = "kind of place"
 HAND = "by hand"
 """Somebody said so."""
 
-APART = "#"
+SEPARATE_PREFIX = "#"
 """Begins the key of a form that was split off; no plain form begins so."""
-REMEMBERED = 1 << 16
+CACHE_SIZE = 1 << 16
 SHORT_LETTERS = 3
 T = TypeVar("T")
 EntityKey = tuple[str, str]
@@ -68,19 +68,19 @@ Overrides = Mapping[EntityKey, EntityKey]
 """Kind and form -> kind and key that somebody set."""
 
 
-def resolved(kind: str, form: str, overrides: Overrides) -> Resolution:
+def resolve_with_overrides(kind: str, form: str, overrides: Overrides) -> Resolution:
     """Return what a form means to somebody with these overrides."""
     if overrides and (set_by_hand := overrides.get((kind, form))):
         return Resolution(*set_by_hand, (HAND,))
     return resolve(kind, form)
 
 
-def split_off(kind: str, form: str) -> EntityKey:
+def separate_entity_key(kind: str, form: str) -> EntityKey:
     """Return the key under which a form is an entity of its own."""
-    return kind, f"{APART}{form}"
+    return kind, f"{SEPARATE_PREFIX}{form}"
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHE_SIZE)
 def resolve(kind: str, form: str) -> Resolution:
     """Return what a form means to everybody.
 
@@ -89,30 +89,30 @@ def resolve(kind: str, form: str) -> Resolution:
         form: as ``spelling.plain_form`` gives it, of Russian names without case endings where they are known.
     """
     if kind == "other":
-        return _of_no_kind(form)
+        return _resolve_other(form)
     if kind == "person":
-        return _person(form)
-    return _thing(kind, form)
+        return _resolve_person(form)
+    return _resolve_thing(kind, form)
 
 
-def shown(kind: str, key: str) -> str:
+def display_name(kind: str, key: str) -> str:
     """Return how an entity is called where only its key is known."""
-    return _titles(kind).get(key) or (key if kind == "other" else key.removeprefix(APART).title()) or key
+    return _titles(kind).get(key) or (key if kind == "other" else key.removeprefix(SEPARATE_PREFIX).title()) or key
 
 
 def is_known(kind: str, form: str) -> bool:
     """Return whether a form is a known name as it stands, so that nothing need be guessed of it."""
-    return _known(kind, form, _spelling_of(kind)(form)) is not None
+    return _find_known(kind, form, _spelling_of(kind)(form)) is not None
 
 
-def _of_no_kind(form: str) -> Resolution:
+def _resolve_other(form: str) -> Resolution:
     """Return a known place or organization, or a person by given name and surname; else the form stays as it is."""
-    mended = in_one_script(form)
-    if known := _known_alone().get(mended):
+    mended = unify_script(form)
+    if known := _known_without_kind().get(mended):
         return Resolution(*known, (KNOWN,))
     first, _, last = mended.partition(" ")
     if last and " " not in last and person_spelling(first) in given_names() and _is_slavic(last):
-        return _person(form)
+        return _resolve_person(form)
     return Resolution("other", mended, (SCRIPT,) if mended != form else ())
 
 
@@ -120,30 +120,30 @@ def _is_slavic(surname: str) -> bool:
     return _SLAVIC_SURNAME.search(person_spelling(surname)) is not None
 
 
-def _thing(kind: str, form: str) -> Resolution:
+def _resolve_thing(kind: str, form: str) -> Resolution:
     reasons: dict[str, None] = {}
-    bare = _noted(reasons, SCRIPT, in_one_script(form), form)
+    bare = _apply_step(reasons, SCRIPT, unify_script(form), form)
     if kind == "organization":
-        bare = _noted(reasons, LEGAL, _without(bare, _LEGAL_FORMS, both_ends=True), bare)
+        bare = _apply_step(reasons, LEGAL, _strip_words(bare, _LEGAL_FORMS, both_ends=True), bare)
     elif kind == "place":
-        bare = _noted(reasons, ARTICLE, _without(bare, _BEFORE_PLACES).removeprefix("city of "), bare)
-    key = _noted(reasons, SCRIPT if is_cyrillic(bare) else SPELLING, _spelling(bare), bare) or form
-    if known := _known(kind, bare, key):
+        bare = _apply_step(reasons, ARTICLE, _strip_words(bare, _BEFORE_PLACES).removeprefix("city of "), bare)
+    key = _apply_step(reasons, SCRIPT if is_cyrillic(bare) else SPELLING, _spelling(bare), bare) or form
+    if known := _find_known(kind, bare, key):
         return Resolution(kind, known, (*reasons, KNOWN) if known != key else tuple(reasons))
     return Resolution(kind, key, tuple(reasons))
 
 
-def _person(form: str) -> Resolution:
+def _resolve_person(form: str) -> Resolution:
     reasons: dict[str, None] = {}
-    mended = _noted(reasons, SCRIPT, in_one_script(form), form)
-    key = _noted(reasons, SCRIPT if is_cyrillic(mended) else SPELLING, person_spelling(mended), mended) or form
+    mended = _apply_step(reasons, SCRIPT, unify_script(form), form)
+    key = _apply_step(reasons, SCRIPT if is_cyrillic(mended) else SPELLING, person_spelling(mended), mended) or form
     words = key.split()
     if len(words) > 1:
-        words = _noted(reasons, ORDER, _given_name_first(words), words)
-        words = _noted(reasons, GIVEN, [_full(words[0]), *words[1:]], words)
-        words = _noted(reasons, FEMALE, _male_surname(words), words)
+        words = _apply_step(reasons, ORDER, _given_name_first(words), words)
+        words = _apply_step(reasons, GIVEN, [_full_name(words[0]), *words[1:]], words)
+        words = _apply_step(reasons, FEMALE, _male_surname(words), words)
         key = " ".join(words)
-    if known := _known("person", mended, key):
+    if known := _find_known("person", mended, key):
         return Resolution("person", known, (*reasons, KNOWN) if known != key else tuple(reasons))
     return Resolution("person", key, tuple(reasons))
 
@@ -157,7 +157,7 @@ def _given_name_first(words: list[str]) -> list[str]:
     return words
 
 
-def _full(name: str) -> str:
+def _full_name(name: str) -> str:
     known = spellings().get(name, name)
     return full_names().get(known, known)
 
@@ -175,7 +175,7 @@ def _spelling(form: str) -> str:
     return name_spelling(_ADJECTIVE.sub("ий", form) if is_cyrillic(form) else form)
 
 
-def _without(form: str, words: frozenset[str], *, both_ends: bool = False) -> str:
+def _strip_words(form: str, words: frozenset[str], *, both_ends: bool = False) -> str:
     """Return a form without such words at its beginning, and at its end, if anything is left."""
     kept = form.split(" ")
     while len(kept) > 1 and kept[0].strip(".,") in words:
@@ -185,19 +185,19 @@ def _without(form: str, words: frozenset[str], *, both_ends: bool = False) -> st
     return " ".join(kept).strip(" ,") if len(kept) < form.count(" ") + 1 else form
 
 
-def _noted(reasons: dict[str, None], reason: str, after: T, before: T) -> T:
+def _apply_step(reasons: dict[str, None], reason: str, after: T, before: T) -> T:
     """Return what is after a step, and note its reason if it changed something."""
     if after != before:
         reasons[reason] = None
     return after
 
 
-def _known(kind: str, name: str, key: str) -> str | None:
+def _find_known(kind: str, name: str, key: str) -> str | None:
     """Return the key of the known thing that a name stands for, given the name and its spelling."""
-    return _keys(kind).get(_entry(name, key))
+    return _keys(kind).get(_lookup_key(name, key))
 
 
-def _entry(name: str, key: str) -> EntityKey:
+def _lookup_key(name: str, key: str) -> EntityKey:
     """Return what a known name is found by: short ones are abbreviations, which say nothing in another script."""
     return key, "cyrillic" if len(key) <= SHORT_LETTERS and is_cyrillic(name) else ""
 
@@ -205,11 +205,13 @@ def _entry(name: str, key: str) -> EntityKey:
 @cache
 def _keys(kind: str) -> Mapping[EntityKey, str]:
     spelling = _spelling_of(kind)
-    return {_entry(name, spelling(name)): spelling(names[0]) for _, *names in known_entities(kind) for name in names}
+    return {
+        _lookup_key(name, spelling(name)): spelling(names[0]) for _, *names in known_entities(kind) for name in names
+    }
 
 
 @cache
-def _known_alone() -> Mapping[str, EntityKey]:
+def _known_without_kind() -> Mapping[str, EntityKey]:
     """Return form -> the place or organization that it means even of no kind, if it is not a name of both."""
     forms = {
         kind: {plain_form(name): _spelling(names[0]) for _, *names in known_entities(kind) for name in names}
@@ -236,4 +238,4 @@ def _spelling_of(kind: str) -> Callable[[str], str]:
 
 def _person_spelling(form: str) -> str:
     words = person_spelling(form).split()
-    return " ".join([_full(words[0]), *words[1:]])
+    return " ".join([_full_name(words[0]), *words[1:]])

@@ -13,14 +13,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from chatai_assets.domain.entities.resolution import EntityKey, Overrides, resolved, shown
+from chatai_assets.domain.entities.resolution import EntityKey, Overrides, display_name, resolve_with_overrides
 from chatai_assets.domain.extraction import MENTIONED_WITH, Extraction
 from chatai_assets.domain.ids import ItemKey, digest, stream_of
 
 MAX_PART_CHARACTERS = 160
 ESCAPES = str.maketrans({"%": "%25", "|": "%7C", "~": "%7E"})
 ESCAPED = re.compile("[%|~]")
-REMEMBERED = 1 << 14
+CACHE_SIZE = 1 << 14
 """Tags and entities whose nodes are not made again: three of four were named by somebody before."""
 LINE = "\n"
 """Between the forms of a mention, and between their reasons: no form has one within."""
@@ -116,7 +116,7 @@ class Subgraph:
 
 
 @dataclass(slots=True)
-class _Found:
+class _Evidence:
     """Where a fact was found, while the chunks are read.
 
     Attributes:
@@ -135,7 +135,7 @@ class _Found:
             self.chunks.append(ordinal)
 
 
-def joined(*parts: str) -> str:
+def join_id(*parts: str) -> str:
     """Return the parts as one id; no two lists of parts share an id.
 
     ``|``, ``~`` and ``%`` within a part are percent-encoded; of an over-long part its beginning and a digest remain.
@@ -151,17 +151,17 @@ def _part(text: str) -> str:
     return f"{escaped[:40]}~{digest(text)[:32]}"
 
 
-def own_node(tenant_id: str, source_key: str) -> tuple[str, str]:
+def source_node(tenant_id: str, source_key: str) -> tuple[str, str]:
     """Return (label, id) of the node of a post or document; ``ValueError`` if it is no source key."""
-    return node_of_source(source_of(tenant_id, source_key))
+    return node_of_source(edge_source(tenant_id, source_key))
 
 
-def source_of(tenant_id: str, source_key: str) -> str:
+def edge_source(tenant_id: str, source_key: str) -> str:
     """Return ``tenant|source key``: what an edge carries to be traced by."""
-    return joined(tenant_id, source_key)
+    return join_id(tenant_id, source_key)
 
 
-def key_of_source(source: str) -> ItemKey:
+def parse_edge_source(source: str) -> ItemKey:
     """Return the item that an edge's ``source`` names; neither part is ever so long that it was cut."""
     tenant, _, source_key = source.partition("|")
     return ItemKey(unquote(tenant), unquote(source_key))
@@ -175,7 +175,7 @@ def node_of_source(source: str) -> tuple[str, str]:
     return "Document", f"{tenant}|document|{source_key}"
 
 
-def start_of(type_: str, edge_id: str) -> tuple[str, str]:
+def edge_start(type_: str, edge_id: str) -> tuple[str, str]:
     """Return (label, id) of the node that an edge leaves, read from the edge's id."""
     tenant, source_key, *ends = edge_id.split("|")
     if type_ == "RELATED":
@@ -183,11 +183,11 @@ def start_of(type_: str, edge_id: str) -> tuple[str, str]:
     return node_of_source(f"{tenant}|{source_key}")
 
 
-def subgraph(facts: Facts) -> Subgraph:
+def build_subgraph(facts: Facts) -> Subgraph:
     """Return the nodes and edges of one source."""
-    source = source_of(facts.tenant_id, facts.source_key)
+    source = edge_source(facts.tenant_id, facts.source_key)
     start = node_of_source(source)
-    parts: dict[str, Node | Edge] = {f"{start[0]} {start[1]}": _own(facts, *start)}
+    parts: dict[str, Node | Edge] = {f"{start[0]} {start[1]}": _build_source_node(facts, *start)}
     for type_, node, name, properties in (*_channel(facts), *_tags(facts), *_entities(facts)):
         edge_id = f"{source}|{name}"
         parts[f"{node.label} {node.id}"] = node
@@ -198,7 +198,7 @@ def subgraph(facts: Facts) -> Subgraph:
     return Subgraph(parts)
 
 
-def _own(facts: Facts, label: str, node_id: str) -> Node:
+def _build_source_node(facts: Facts, label: str, node_id: str) -> Node:
     properties: dict[str, Any] = {
         "tenant_id": facts.tenant_id,
         "source": facts.source_key,
@@ -221,7 +221,7 @@ def _channel(facts: Facts) -> Iterator[Shared]:
         "username": facts.channel.username,
     }
     name = str(facts.channel.chat_id)
-    yield "POSTED_IN", Node("Channel", joined(facts.tenant_id, "channel", name), properties), name, {}
+    yield "POSTED_IN", Node("Channel", join_id(facts.tenant_id, "channel", name), properties), name, {}
 
 
 def _tags(facts: Facts) -> Iterator[Shared]:
@@ -229,9 +229,9 @@ def _tags(facts: Facts) -> Iterator[Shared]:
         yield "TAGGED", _tag(facts.tenant_id, name), _part(name), {}
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _tag(tenant_id: str, name: str) -> Node:
-    return Node("Tag", joined(tenant_id, "tag", name), {"tenant_id": tenant_id, "name": name})
+    return Node("Tag", join_id(tenant_id, "tag", name), {"tenant_id": tenant_id, "name": name})
 
 
 def _entities(facts: Facts) -> Iterator[Shared]:
@@ -239,19 +239,19 @@ def _entities(facts: Facts) -> Iterator[Shared]:
         forms = sorted(found.forms)
         reasons = LINE.join([found.forms[form] for form in forms])
         said = {"chunks": found.chunks, "count": found.count, "forms": LINE.join(forms), "reasons": reasons}
-        yield "MENTIONS", _entity(facts.tenant_id, kind, key), joined(kind, key), said
+        yield "MENTIONS", _entity(facts.tenant_id, kind, key), join_id(kind, key), said
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _entity(tenant_id: str, kind: str, key: str) -> Node:
-    properties = {"tenant_id": tenant_id, "form": key, "kind": kind, "name": shown(kind, key)}
-    return Node("Entity", joined(tenant_id, "entity", kind, key), properties)
+    properties = {"tenant_id": tenant_id, "form": key, "kind": kind, "name": display_name(kind, key)}
+    return Node("Entity", join_id(tenant_id, "entity", kind, key), properties)
 
 
 def _related(facts: Facts, source: str) -> Iterator[Edge]:
     tenant = _part(facts.tenant_id)
     for (subject, object_, predicate), found in _relations(facts).items():
-        start, end = joined(*subject), joined(*object_)
+        start, end = join_id(*subject), join_id(*object_)
         yield Edge(
             "RELATED",
             f"{source}|{start}|{end}|{_part(predicate)}",
@@ -262,24 +262,24 @@ def _related(facts: Facts, source: str) -> Iterator[Edge]:
         )
 
 
-def _mentions(facts: Facts) -> dict[EntityKey, _Found]:
-    mentions: dict[EntityKey, _Found] = {}
+def _mentions(facts: Facts) -> dict[EntityKey, _Evidence]:
+    mentions: dict[EntityKey, _Evidence] = {}
     for ordinal, extraction in sorted(facts.extractions.items()):
         for entity in extraction.entities:
-            kind, key, reasons = resolved(entity.kind, entity.form, facts.overrides)
-            found = mentions.setdefault((kind, key), _Found())
+            kind, key, reasons = resolve_with_overrides(entity.kind, entity.form, facts.overrides)
+            found = mentions.setdefault((kind, key), _Evidence())
             found.add(ordinal, weak=False)
             found.forms.setdefault(entity.form, ", ".join(reasons))
     return mentions
 
 
-def _relations(facts: Facts) -> dict[tuple[EntityKey, EntityKey, str], _Found]:
+def _relations(facts: Facts) -> dict[tuple[EntityKey, EntityKey, str], _Evidence]:
     """Return each relation once.
 
     One whose ends the chunk does not name, or that joins an entity to itself, perhaps by another of its names, is no
     fact.
     """
-    relations: dict[tuple[EntityKey, EntityKey, str], _Found] = {}
+    relations: dict[tuple[EntityKey, EntityKey, str], _Evidence] = {}
     for ordinal, extraction in sorted(facts.extractions.items()):
         # Of two entities with one form, a relation means the first.
         kinds = {entity.form: entity.kind for entity in reversed(extraction.entities)}
@@ -287,10 +287,13 @@ def _relations(facts: Facts) -> dict[tuple[EntityKey, EntityKey, str], _Found]:
             if relation.subject not in kinds or relation.object not in kinds:
                 continue
             subject, object_ = (
-                resolved(kinds[form], form, facts.overrides)[:2] for form in (relation.subject, relation.object)
+                resolve_with_overrides(kinds[form], form, facts.overrides)[:2]
+                for form in (relation.subject, relation.object)
             )
             if relation.predicate == MENTIONED_WITH and subject > object_:  # it has no direction
                 subject, object_ = object_, subject
             if subject != object_:
-                relations.setdefault((subject, object_, relation.predicate), _Found()).add(ordinal, weak=relation.weak)
+                relations.setdefault((subject, object_, relation.predicate), _Evidence()).add(
+                    ordinal, weak=relation.weak
+                )
     return relations

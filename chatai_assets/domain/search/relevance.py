@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-PLACES = 10
+TOP_K = 10
 """Of a ranking; what comes later counts as not found."""
 TOLERANCE = 0.03
 """How much worse a figure may be: with 100 questions, three of them."""
@@ -24,7 +24,7 @@ class Figures:
     rank: float
 
 
-def figures_of(places: Sequence[int | None]) -> Figures:
+def compute_figures(places: Sequence[int | None]) -> Figures:
     """Return the figures of questions.
 
     Args:
@@ -32,11 +32,11 @@ def figures_of(places: Sequence[int | None]) -> Figures:
     """
     if not places:
         return Figures(0.0, 0.0)
-    found = [place for place in places if place is not None and place <= PLACES]
+    found = [place for place in places if place is not None and place <= TOP_K]
     return Figures(len(found) / len(places), sum(1 / place for place in found) / len(places))
 
 
-def place_of(wanted: str, ranking: Sequence[str]) -> int | None:
+def find_rank(wanted: str, ranking: Sequence[str]) -> int | None:
     """Return the place of a source in a ranking in which it may stand several times; None where it does not."""
     distinct = list(dict.fromkeys(ranking))
     return distinct.index(wanted) + 1 if wanted in distinct else None
@@ -47,7 +47,7 @@ def regressions(before: Mapping[str, Figures], after: Mapping[str, Figures]) -> 
     said = []
     for way, old in before.items():
         for name, was, is_now in (
-            (f"recall@{PLACES}", old.recall, after[way].recall),
+            (f"recall@{TOP_K}", old.recall, after[way].recall),
             ("mean reciprocal rank", old.rank, after[way].rank),
         ):
             if is_now < was - TOLERANCE:

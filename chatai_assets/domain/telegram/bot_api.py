@@ -7,8 +7,8 @@ from typing import Any
 
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.json_values import array, integer, mapping, moment, string
-from chatai_assets.domain.telegram.markup import hrefs_of
-from chatai_assets.domain.telegram.post import NotAPost, Post, identity, links_of, post_url, public_name
+from chatai_assets.domain.telegram.markup import entity_links
+from chatai_assets.domain.telegram.post import NotAPost, Post, collect_links, post_url, public_name, require_identity
 from chatai_assets.domain.text.normalize import normalise
 
 POST_KINDS = ("message", "edited_message", "channel_post", "edited_channel_post")
@@ -26,14 +26,14 @@ def read_update(raw: Mapping[str, Any]) -> Post:
         NotAPost: an update of another kind, a service message, a message that is no longer accessible.
         BadRecord: a message without its id, chat or date.
     """
-    message = message_of(raw)
+    message = extract_message(raw)
     if message.get("date") == 0:
         raise NotAPost("a message that is no longer accessible")
     chat = mapping(message.get("chat"))
-    chat_id, message_id, published_at = identity(
+    chat_id, message_id, published_at = require_identity(
         integer(chat.get("id")), integer(message.get("message_id")), moment(message.get("date"))
     )
-    text, entities = words_of(message)
+    text, entities = extract_text(message)
     media_kind = next((kind for kind in MEDIA_KINDS if message.get(kind)), None)
     if not (text or media_kind):
         raise NotAPost("a service message")
@@ -42,20 +42,20 @@ def read_update(raw: Mapping[str, Any]) -> Post:
     return Post(
         chat_id=chat_id,
         message_id=message_id,
-        channel=title_of(chat),
+        channel=chat_title(chat),
         text=normalise(text),
         published_at=published_at,
         username=username,
-        links=links_of(text, hrefs_of(text, entities)),
+        links=collect_links(text, entity_links(text, entities)),
         edited_at=moment(message.get("edit_date")),
         url=post_url(chat_id, message_id, username),
-        forwarded_from=origin_of(message),
-        album_id=album_of(message),
+        forwarded_from=find_forward_origin(message),
+        album_id=find_album_id(message),
         media_kind=media_kind,
     )
 
 
-def message_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+def extract_message(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the message that an update brings, or the record itself if it is a message.
 
     Raises:
@@ -72,35 +72,35 @@ def message_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     return mapping(raw[kind])
 
 
-def words_of(message: Mapping[str, Any]) -> tuple[str, list[Any]]:
+def extract_text(message: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """Return the text or the caption of a message, and the entities that belong to it."""
     if text := string(message.get("text")):
         return text, array(message.get("entities"))
     return string(message.get("caption")), array(message.get("caption_entities"))
 
 
-def title_of(chat: Mapping[str, Any]) -> str:
+def chat_title(chat: Mapping[str, Any]) -> str:
     """Return the title of a chat, or the name of the person or bot one talks to."""
     names = (string(chat.get("first_name")), string(chat.get("last_name")))
     full_name = " ".join(filter(None, names))
     return normalise(string(chat.get("title")) or full_name or string(chat.get("username")))
 
 
-def origin_of(message: Mapping[str, Any]) -> str | None:
+def find_forward_origin(message: Mapping[str, Any]) -> str | None:
     """Return the title of the chat or person a message was forwarded from, as said before and since Bot API 7.0."""
     origin = mapping(message.get("forward_origin"))
     for holder, keys in (
         (origin, ("chat", "sender_chat", "sender_user")),
         (message, ("forward_from_chat", "forward_from")),
     ):
-        titles = (title_of(mapping(holder[key])) for key in keys if key in holder)
+        titles = (chat_title(mapping(holder[key])) for key in keys if key in holder)
         if title := next(filter(None, titles), ""):
             return title
     hidden = string(origin.get("sender_user_name")) or string(message.get("forward_sender_name"))
     return normalise(hidden) or None
 
 
-def album_of(message: Mapping[str, Any]) -> str | None:
+def find_album_id(message: Mapping[str, Any]) -> str | None:
     """Return what all messages of an album share."""
     group = message.get("media_group_id")
     return str(group) if isinstance(group, (str, int)) and not isinstance(group, bool) and group else None

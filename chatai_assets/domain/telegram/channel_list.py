@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatai_assets.domain.json_values import integer, moment, string
-from chatai_assets.domain.telegram.markup import plain
-from chatai_assets.domain.telegram.post import Post, channel_chat_id, identity, links_of, post_url
+from chatai_assets.domain.telegram.markup import strip_markdown
+from chatai_assets.domain.telegram.post import Post, channel_chat_id, collect_links, post_url, require_identity
 from chatai_assets.domain.text.normalize import normalise
 
 
@@ -21,21 +21,23 @@ def read_row(raw: Mapping[str, Any]) -> Post:
     Raises:
         BadRecord: a row without message id, chat or date.
     """
-    chat_id, message_id, published_at = identity(chat_of(raw), integer(raw.get("message_id")), moment(raw.get("date")))
-    text, hrefs = plain(string(raw.get("text")))
+    chat_id, message_id, published_at = require_identity(
+        find_chat_id(raw), integer(raw.get("message_id")), moment(raw.get("date"))
+    )
+    text, hrefs = strip_markdown(string(raw.get("text")))
     return Post(
         chat_id=chat_id,
         message_id=message_id,
         channel=normalise(string(raw.get("channel"))),
         text=normalise(text),
         published_at=published_at,
-        links=links_of(text, hrefs),
+        links=collect_links(text, hrefs),
         edited_at=moment(raw.get("edit_date")),
         url=post_url(chat_id, message_id, None),
     )
 
 
-def chat_of(raw: Mapping[str, Any]) -> int | None:
+def find_chat_id(raw: Mapping[str, Any]) -> int | None:
     """Return the chat id of a row; a positive sender is a person, and the chat is then unknown."""
     for key in ("chat_id", "channel_id"):
         if (chat_id := integer(raw.get(key))) is not None:

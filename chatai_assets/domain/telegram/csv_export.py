@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatai_assets.domain.json_values import integer, moment, string
-from chatai_assets.domain.telegram.post import Post, channel_chat_id, identity, links_of, post_url
+from chatai_assets.domain.telegram.post import Post, channel_chat_id, collect_links, post_url, require_identity
 from chatai_assets.domain.telegram.telethon import MEDIA_KINDS
 from chatai_assets.domain.text.normalize import distinct, normalise
 
@@ -28,10 +28,12 @@ def read_csv_row(raw: Mapping[str, Any]) -> Post:
     Raises:
         BadRecord: a row without message id, chat or date.
     """
-    chat_id, message_id, published_at = identity(
-        channel_chat_id(integer(first(raw, CHAT_COLUMNS))), integer(first(raw, ID_COLUMNS)), moment(raw.get("date"))
+    chat_id, message_id, published_at = require_identity(
+        channel_chat_id(integer(first_value(raw, CHAT_COLUMNS))),
+        integer(first_value(raw, ID_COLUMNS)),
+        moment(raw.get("date")),
     )
-    text = first(raw, TEXT_COLUMNS)
+    text = first_value(raw, TEXT_COLUMNS)
     link = PUBLIC_LINK.match(string(raw.get("msg_link")))
     username = link[1] if link else None
     return Post(
@@ -41,20 +43,20 @@ def read_csv_row(raw: Mapping[str, Any]) -> Post:
         text=normalise(text),
         published_at=published_at,
         username=username,
-        links=distinct((*links_of(text), *links_of(string(raw.get("url"))))),
+        links=distinct((*collect_links(text), *collect_links(string(raw.get("url"))))),
         edited_at=moment(raw.get("edit_date")),
         url=post_url(chat_id, message_id, username),
-        forwarded_from=normalise(first(raw, ("forward_msg_from_peer_name", "forward_msg_from_peer_id"))) or None,
-        media_kind=media_of(raw),
+        forwarded_from=normalise(first_value(raw, ("forward_msg_from_peer_name", "forward_msg_from_peer_id"))) or None,
+        media_kind=find_media_kind(raw),
     )
 
 
-def first(raw: Mapping[str, Any], columns: tuple[str, ...]) -> str:
+def first_value(raw: Mapping[str, Any], columns: tuple[str, ...]) -> str:
     """Return the value of the first column that is not empty."""
     return next(filter(None, (string(raw.get(column)) for column in columns)), "")
 
 
-def media_of(raw: Mapping[str, Any]) -> str | None:
+def find_media_kind(raw: Mapping[str, Any]) -> str | None:
     """Return the kind of media; a document is told apart by its MIME type."""
     kind = MEDIA_KINDS.get(string(raw.get("media_type")))
     mime = string(raw.get("document_type")).partition("/")[0]

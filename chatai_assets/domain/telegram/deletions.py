@@ -14,13 +14,13 @@ from typing import Any
 from chatai_assets.domain.errors import BadRecord
 from chatai_assets.domain.ids import post_key
 from chatai_assets.domain.json_values import array, integer, mapping
-from chatai_assets.domain.telegram.post import RecordFormat, channel_chat_id, identity
+from chatai_assets.domain.telegram.post import RecordFormat, channel_chat_id, require_identity
 
 BOT_API_DELETION = "deleted_business_messages"
 TELETHON_DELETION = "UpdateDeleteChannelMessages"
 
 
-def deleted_posts(raw: Mapping[str, Any], record_format: RecordFormat) -> tuple[str, ...]:
+def deleted_post_keys(raw: Mapping[str, Any], record_format: RecordFormat) -> tuple[str, ...]:
     """Return the source keys of the posts that a record says are deleted; none for any other record."""
     if record_format == "bot_api" and BOT_API_DELETION in raw:
         news = mapping(raw[BOT_API_DELETION])
@@ -34,7 +34,7 @@ def _keys(chat_id: int | None, message_ids: Any) -> tuple[str, ...]:
     keys = []
     for message_id in array(message_ids):
         try:
-            chat, message, _ = identity(chat_id, integer(message_id), 0)
+            chat, message, _ = require_identity(chat_id, integer(message_id), 0)
         except BadRecord:
             continue
         keys.append(post_key(chat, message))

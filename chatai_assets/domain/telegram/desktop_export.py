@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatai_assets.domain.json_values import array, integer, mapping, moment, string
-from chatai_assets.domain.telegram.post import NotAPost, Post, channel_chat_id, identity, links_of, post_url, shown_link
+from chatai_assets.domain.telegram.post import (
+    NotAPost,
+    Post,
+    absolute_link,
+    channel_chat_id,
+    collect_links,
+    post_url,
+    require_identity,
+)
 from chatai_assets.domain.text.normalize import normalise
 
 CHAT = "chat"
@@ -48,25 +56,25 @@ def read_desktop_message(raw: Mapping[str, Any]) -> Post:
     if raw.get("type") != "message":
         raise NotAPost("a service message")
     chat = mapping(raw.get(CHAT))
-    chat_id, message_id, published_at = identity(
-        marked_chat_id(chat), integer(raw.get("id")), moment(raw.get("date_unixtime")) or moment(raw.get("date"))
+    chat_id, message_id, published_at = require_identity(
+        bot_api_chat_id(chat), integer(raw.get("id")), moment(raw.get("date_unixtime")) or moment(raw.get("date"))
     )
-    text, hrefs = words_of(raw)
+    text, hrefs = extract_text(raw)
     return Post(
         chat_id=chat_id,
         message_id=message_id,
         channel=normalise(string(chat.get("name"))),
         text=normalise(text),
         published_at=published_at,
-        links=links_of(text, hrefs),
+        links=collect_links(text, hrefs),
         edited_at=moment(raw.get("edited_unixtime")) or moment(raw.get("edited")),
         url=post_url(chat_id, message_id, None),
         forwarded_from=normalise(string(raw.get("forwarded_from"))) or None,
-        media_kind=media_of(raw),
+        media_kind=find_media_kind(raw),
     )
 
 
-def marked_chat_id(chat: Mapping[str, Any]) -> int | None:
+def bot_api_chat_id(chat: Mapping[str, Any]) -> int | None:
     """Return the chat id as the Bot API writes it; the export writes all ids bare."""
     chat_id = integer(chat.get("id"))
     if string(chat.get("type")) in CHANNELS:
@@ -75,7 +83,7 @@ def marked_chat_id(chat: Mapping[str, Any]) -> int | None:
     return -abs(chat_id) if chat_id is not None and chat.get("type") == "private_group" else chat_id
 
 
-def words_of(raw: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:
+def extract_text(raw: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:
     """Return the text of a message and the links behind its words.
 
     ``text_entities`` cover the whole text; older exports have only ``text``: a string, or a list with entities.
@@ -84,21 +92,21 @@ def words_of(raw: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:
     text, hrefs, offset = [], [], 0
     for part in parts:
         words = part if isinstance(part, str) else string(mapping(part).get("text"))
-        if href := href_of(mapping(part), words):
+        if href := link_target(mapping(part), words):
             hrefs.append((offset, href))
         text.append(words)
         offset += len(words)
     return "".join(text), hrefs
 
 
-def href_of(entity: Mapping[str, Any], words: str) -> str:
+def link_target(entity: Mapping[str, Any], words: str) -> str:
     """Return where a piece of text leads; empty where it leads nowhere."""
     if entity.get("type") == "text_link":
         return string(entity.get("href"))
-    return shown_link(words) if entity.get("type") == "link" else ""
+    return absolute_link(words) if entity.get("type") == "link" else ""
 
 
-def media_of(raw: Mapping[str, Any]) -> str | None:
+def find_media_kind(raw: Mapping[str, Any]) -> str | None:
     """Return the kind of media a message carries, included in the export or not."""
     named = MEDIA_TYPES.get(string(raw.get("media_type")))
     return named or next((kind for key, kind in MEDIA_KEYS.items() if raw.get(key)), None)

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from chatai_assets.domain.json_values import integer, mapping, string
-from chatai_assets.domain.telegram.post import shown_link
+from chatai_assets.domain.telegram.post import absolute_link
 
 PYTHON_NAMES = (
     "init|new|del|repr|str|bytes|format|hash|bool|dict|dir|doc|name|main|file|all|slots|future|class|module|mro|bases|"
@@ -38,7 +38,7 @@ TOKEN = re.compile(
 )
 
 
-def plain(markdown: str) -> tuple[str, list[tuple[int, str]]]:
+def strip_markdown(markdown: str) -> tuple[str, list[tuple[int, str]]]:
     """Return the text without its marks, and where its links lead, with their offsets in that text.
 
     Code keeps its content as it is. Marks: ``**bold** __italic__ ~~struck~~ `code` [words](address)``.
@@ -87,23 +87,23 @@ WIDE = re.compile("[\U00010000-\U0010ffff]")
 """Letters that take two units in UTF-16 and one here."""
 
 
-def hrefs_of(text: str, entities: Iterable[Any]) -> list[tuple[int, str]]:
+def entity_links(text: str, entities: Iterable[Any]) -> list[tuple[int, str]]:
     """Return the links that entities mark, with their offsets in characters of ``text``.
 
     Args:
         text: the message as it was sent.
         entities: those of the Bot API (``type``) or of Telethon (``_``); what is no entity is passed over.
     """
-    links = [entity for entity in map(mapping, entities) if kind_of(entity) in BARE | BEHIND_WORDS]
-    return list(_located(text, links)) if links else []
+    links = [entity for entity in map(mapping, entities) if entity_type(entity) in BARE | BEHIND_WORDS]
+    return list(_locate_links(text, links)) if links else []
 
 
-def kind_of(entity: Any) -> str:
+def entity_type(entity: Any) -> str:
     """Return the name by which a format tells its entities apart."""
     return string(entity.get("type")) or string(entity.get("_"))
 
 
-def _located(text: str, links: list[Any]) -> Iterator[tuple[int, str]]:
+def _locate_links(text: str, links: list[Any]) -> Iterator[tuple[int, str]]:
     wide = [match.start() + number for number, match in enumerate(WIDE.finditer(text))]
     for entity in links:
         start, length = integer(entity.get("offset")), integer(entity.get("length"))
@@ -111,4 +111,4 @@ def _located(text: str, links: list[Any]) -> Iterator[tuple[int, str]]:
             continue
         first, end = (offset - bisect_left(wide, offset) for offset in (start, start + length))
         if shown := text[first:end]:
-            yield first, string(entity.get("url")) if kind_of(entity) in BEHIND_WORDS else shown_link(shown)
+            yield first, string(entity.get("url")) if entity_type(entity) in BEHIND_WORDS else absolute_link(shown)

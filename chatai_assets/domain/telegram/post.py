@@ -21,7 +21,7 @@ LARGEST_ID = 1 << 52
 
 PUBLIC_NAME = re.compile(r"[A-Za-z]\w{2,31}", re.ASCII)
 
-Hrefs = Iterable[tuple[int, str]]
+LinkTargets = Iterable[tuple[int, str]]
 """Targets of links that do not show in the text, with the offset in it where each begins."""
 
 
@@ -84,7 +84,7 @@ class Post:
         return digest(self.text, canonical_json(list(self.links)))
 
 
-def identity(chat_id: int | None, message_id: int | None, published_at: int | None) -> tuple[int, int, int]:
+def require_identity(chat_id: int | None, message_id: int | None, published_at: int | None) -> tuple[int, int, int]:
     """Return the three without which there is no post.
 
     Raises:
@@ -116,14 +116,14 @@ def post_url(chat_id: int, message_id: int, username: str | None) -> str | None:
     return f"https://t.me/c/{CHANNEL_BASE - chat_id}/{message_id}" if chat_id < CHANNEL_BASE else None
 
 
-def url_of_key(source_key: str) -> str | None:
+def post_url_from_key(source_key: str) -> str | None:
     """Return where members open the post of a source key; None for documents, private chats and small groups."""
     door, _, rest = source_key.partition("/")
     chat_id, _, message_id = rest.partition("/")
     return post_url(int(chat_id), int(message_id), None) if door == "tg" else None
 
 
-def links_of(text: str, hrefs: Hrefs = ()) -> tuple[str, ...]:
+def collect_links(text: str, hrefs: LinkTargets = ()) -> tuple[str, ...]:
     """Return all http(s) URLs of a post, in the order of its text, each once.
 
     URLs that stand in the text are found in it, not taken from a format's entities: so every format finds the same.
@@ -137,6 +137,6 @@ def links_of(text: str, hrefs: Hrefs = ()) -> tuple[str, ...]:
     return distinct(url for _, href in found if (url := normalise(href)).lower().startswith(("https://", "http://")))
 
 
-def shown_link(text: str) -> str:
+def absolute_link(text: str) -> str:
     """Return the absolute URL of a link that shows itself in the text: Telegram opens a bare ``t.me/name`` too."""
     return text if "://" in text else f"http://{text}"

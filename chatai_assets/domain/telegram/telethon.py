@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatai_assets.domain.json_values import array, integer, mapping, moment, string
-from chatai_assets.domain.telegram.markup import hrefs_of
-from chatai_assets.domain.telegram.post import NotAPost, Post, channel_chat_id, identity, links_of, post_url
+from chatai_assets.domain.telegram.markup import entity_links
+from chatai_assets.domain.telegram.post import (
+    NotAPost,
+    Post,
+    channel_chat_id,
+    collect_links,
+    post_url,
+    require_identity,
+)
 from chatai_assets.domain.text.normalize import normalise
 
 MEDIA_KINDS = {
@@ -44,7 +51,7 @@ def read_telethon_message(raw: Mapping[str, Any]) -> Post:
     """
     if raw.get("_", "Message") != "Message" or raw.get("action"):
         raise NotAPost("a service message")
-    chat_id, message_id, published_at = identity(
+    chat_id, message_id, published_at = require_identity(
         peer_chat_id(raw.get("peer_id")), integer(raw.get("id")), moment(raw.get("date"))
     )
     text = string(raw.get("message"))
@@ -55,12 +62,12 @@ def read_telethon_message(raw: Mapping[str, Any]) -> Post:
         channel="",
         text=normalise(text),
         published_at=published_at,
-        links=links_of(text, hrefs_of(text, array(raw.get("entities")))),
+        links=collect_links(text, entity_links(text, array(raw.get("entities")))),
         edited_at=moment(raw.get("edit_date")),
         url=post_url(chat_id, message_id, None),
-        forwarded_from=origin_of(mapping(raw.get("fwd_from"))),
+        forwarded_from=find_forward_origin(mapping(raw.get("fwd_from"))),
         album_id=str(group) if group else None,
-        media_kind=media_of(mapping(raw.get("media"))),
+        media_kind=find_media_kind(mapping(raw.get("media"))),
     )
 
 
@@ -74,7 +81,7 @@ def peer_chat_id(value: Any) -> int | None:
     return integer(peer.get("user_id"))
 
 
-def origin_of(forward: Mapping[str, Any]) -> str | None:
+def find_forward_origin(forward: Mapping[str, Any]) -> str | None:
     """Return the name of where a message was forwarded from, or its id where Telethon knows no name."""
     if name := normalise(string(forward.get("from_name"))):
         return name
@@ -82,7 +89,7 @@ def origin_of(forward: Mapping[str, Any]) -> str | None:
     return None if origin is None else str(origin)
 
 
-def media_of(media: Mapping[str, Any]) -> str | None:
+def find_media_kind(media: Mapping[str, Any]) -> str | None:
     """Return the kind of media; the preview of a linked page is none."""
     kind = MEDIA_KINDS.get(string(media.get("_")))
     if kind != "document":

@@ -47,7 +47,7 @@ class Boundaries:
     strengths: list[int]
 
 
-def words_of(text: str) -> int:
+def count_words(text: str) -> int:
     """Return how many words a text has, very long ones counted as several."""
     words = text.split()
     if len(text) <= WORD_CHARS or _LONG_WORD.search(text) is None:
@@ -57,16 +57,16 @@ def words_of(text: str) -> int:
 
 def find_boundaries(text: str, sections: Sequence[Section], piece: int) -> Boundaries:
     """Return the borders of a text, close enough that at most ``segment`` words lie between two."""
-    strong = _strong_borders(text, sections)
+    strong = _find_strong_boundaries(text, sections)
     ends = [*sorted(strong), len(text), len(text)]
     best = (_BEFORE_SECTION + _DEEPEST_LEVEL + 1) << 32
     offsets, words, ranks, strengths = [0], [0], [best], [_BEFORE_SECTION + _DEEPEST_LEVEL]
     for start, end, beyond in zip([0, *ends], ends, ends[1:], strict=False):
-        for stop, strength, count in _pieces(text, start, end, piece):
+        for stop, strength, count in _split_sentence(text, start, end, piece):
             offsets.append(stop)
             words.append(words[-1] + count)
             strengths.append(strong.get(stop, strength))
-            ranks.append(strengths[-1] << 32 | _name(text, stop, beyond if stop == end else end))
+            ranks.append(strengths[-1] << 32 | _hash_sentence(text, stop, beyond if stop == end else end))
     strengths[-1], ranks[-1] = strengths[0], best
     return Boundaries(offsets, words, ranks, strengths)
 
@@ -86,11 +86,11 @@ def isolations(borders: Boundaries) -> list[int]:
     return found
 
 
-def _name(text: str, at: int, end: int) -> int:
+def _hash_sentence(text: str, at: int, end: int) -> int:
     return crc32(text[at : min(at + _HASHED_CHARS, end)].encode("utf-8", "surrogatepass"))
 
 
-def _strong_borders(text: str, sections: Sequence[Section]) -> dict[int, int]:
+def _find_strong_boundaries(text: str, sections: Sequence[Section]) -> dict[int, int]:
     """Return offset -> strength of all borders down to sentences, both ends of the text left out."""
     strengths = dict.fromkeys(sentence_starts(text), BEFORE_SENTENCE)
     paragraphs = [match.end() for match in _PARAGRAPH.finditer(text)]
@@ -108,25 +108,25 @@ def _strong_borders(text: str, sections: Sequence[Section]) -> dict[int, int]:
     return strengths
 
 
-def _pieces(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int]]:
+def _split_sentence(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int]]:
     """Yield end, strength of the border there, and words of each piece of a sentence."""
-    count = words_of(text[start:end])
+    count = count_words(text[start:end])
     if count <= piece:
         yield end, BEFORE_SENTENCE, count
         return
     inner = [match.end() for match in _CLAUSE.finditer(text, start, end) if match.end() < end]
     for left, right in pairwise([start, *inner, end]):
-        if (count := words_of(text[left:right])) <= piece:
+        if (count := count_words(text[left:right])) <= piece:
             yield right, _BEFORE_CLAUSE, count
         else:
-            yield from _single_words(text, left, right, piece)
+            yield from _split_words(text, left, right, piece)
 
 
-def _single_words(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int]]:
+def _split_words(text: str, start: int, end: int, piece: int) -> Iterator[tuple[int, int, int]]:
     """Yield each word of a stretch that has no better border; a word too long for a piece goes in parts."""
     starts: list[int] = []
     for match in _WORD.finditer(text, start, end):
         too_long = match.end() - match.start() > piece * WORD_CHARS
         starts.extend(range(match.start(), match.end(), WORD_CHARS) if too_long else [match.start()])
     for left, right in pairwise([start, *starts[1:], end]):
-        yield right, _BEFORE_WORD, words_of(text[left:right])
+        yield right, _BEFORE_WORD, count_words(text[left:right])

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chatai_assets.domain.documents import Page, Section
-from chatai_assets.domain.text.boundaries import BEFORE_SENTENCE, Boundaries, find_boundaries, isolations, words_of
+from chatai_assets.domain.text.boundaries import BEFORE_SENTENCE, Boundaries, count_words, find_boundaries, isolations
 
 BODY = "body"
 """The part of a source that is its own text; a linked page is another part."""
 
-MOST_NEW = 3
+MAX_NEW_CHUNKS = 3
 """How many chunks one edited sentence makes new, at most."""
 
 
@@ -77,7 +77,7 @@ class ChunkLimits:
         return max(1, self.max_words // 16)
 
 
-_Filling = Callable[[Sequence[int], Sequence[int], int, int, ChunkLimits], Iterable[int]]
+_SplitStretch = Callable[[Sequence[int], Sequence[int], int, int, ChunkLimits], Iterable[int]]
 """Words and clearances of all borders, two cuts -> the cuts that the stretch between them needs."""
 
 DEFAULT_LIMITS = ChunkLimits(max_words=600, overlap_words=120)
@@ -99,10 +99,10 @@ def chunk_text(
         sections: its headings, which make the strongest borders.
         limits: how long chunks may be.
     """
-    if words_of(text) <= limits.max_words:
-        return _chunks(text, pages, [(0, len(text))])
+    if count_words(text) <= limits.max_words:
+        return _build_chunks(text, pages, [(0, len(text))])
     borders = find_boundaries(text, sections, limits.segment)
-    return _chunks(text, pages, _spans(borders, _cuts(borders, limits), limits))
+    return _build_chunks(text, pages, _find_spans(borders, _find_cuts(borders, limits), limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +117,16 @@ class PreviousChunks:
     text: str
     spans: Sequence[tuple[int, int]]
 
-    def new_in(self, chunks: Sequence[Chunk]) -> int:
+    def count_new(self, chunks: Sequence[Chunk]) -> int:
         """Return how many of these chunks say what no earlier one said."""
         had = {self.text[start:end] for start, end in self.spans}
         return sum(chunk.text not in had for chunk in chunks)
 
-    def cuts_in(self, text: str) -> list[int]:
+    def find_unaffected_cuts(self, text: str) -> list[int]:
         """Return the offsets in an edited text of the cuts that lie outside the edit."""
-        before = _shared(self.text, text)
-        after = _shared(self.text[before:][::-1], text[before:][::-1])
-        cuts = [_beyond_space(self.text, end) for _, end in self.spans[:-1]]
+        before = _common_prefix_length(self.text, text)
+        after = _common_prefix_length(self.text[before:][::-1], text[before:][::-1])
+        cuts = [_skip_whitespace(self.text, end) for _, end in self.spans[:-1]]
         moved = len(text) - len(self.text)
         return [at if at <= before else at + moved for at in cuts if at <= before or at >= len(self.text) - after]
 
@@ -138,31 +138,33 @@ def rechunk(
     sections: Sequence[Section] = (),
     limits: ChunkLimits = DEFAULT_LIMITS,
 ) -> list[Chunk]:
-    """Return the chunks of an edited text: those of ``cut``, or as many earlier ones as can stay.
+    """Return the chunks of an edited text: those of ``chunk_text``, or as many previous ones as can be preserved.
 
-    The cuts that an edit did not touch stay only where at most ``MOST_NEW`` chunks are new then, and more would be
-    otherwise. So a sentence of up to 400 words that is replaced, inserted or deleted makes no more new, whatever the
-    text, and almost every text is cut as if it had always been so.
+    Cuts outside the edit are preserved only if at most ``MAX_NEW_CHUNKS`` chunks are new then and more would be new
+    otherwise. So replacing, inserting or deleting a sentence of up to 400 words never makes more chunks new, and almost
+    every text is cut as if it had no earlier revision.
     """
     chunks = chunk_text(text, pages, sections, limits)
-    if earlier.new_in(chunks) <= MOST_NEW:
+    if earlier.count_new(chunks) <= MAX_NEW_CHUNKS:
         return chunks
     borders = find_boundaries(text, sections, limits.segment)
-    kept = _chunks(text, pages, _spans(borders, _kept_cuts(borders, earlier.cuts_in(text), limits), limits))
-    return kept if earlier.new_in(kept) <= MOST_NEW else chunks
+    kept = _build_chunks(
+        text, pages, _find_spans(borders, _preserve_cuts(borders, earlier.find_unaffected_cuts(text), limits), limits)
+    )
+    return kept if earlier.count_new(kept) <= MAX_NEW_CHUNKS else chunks
 
 
-def _shared(text: str, other: str) -> int:
+def _common_prefix_length(text: str, other: str) -> int:
     """Return how many first characters two texts share."""
     pairs = zip(text, other, strict=False)
     return next((at for at, (left, right) in enumerate(pairs) if left != right), min(len(text), len(other)))
 
 
-def _beyond_space(text: str, at: int) -> int:
+def _skip_whitespace(text: str, at: int) -> int:
     return next((offset for offset in range(at, len(text)) if not text[offset].isspace()), len(text))
 
 
-def _chunks(text: str, pages: Sequence[Page], spans: Iterable[tuple[int, int]]) -> list[Chunk]:
+def _build_chunks(text: str, pages: Sequence[Page], spans: Iterable[tuple[int, int]]) -> list[Chunk]:
     trimmed = [_trim(text, start, end) for start, end in spans]
     starts = [page.start for page in pages]
     return [
@@ -182,22 +184,22 @@ def _page_at(offset: int, pages: Sequence[Page], starts: Sequence[int]) -> int |
     return pages[max(0, bisect_right(starts, offset) - 1)].number
 
 
-def _cuts(borders: Boundaries, limits: ChunkLimits) -> list[int]:
+def _find_cuts(borders: Boundaries, limits: ChunkLimits) -> list[int]:
     """Return the borders at which chunks begin or end, as the content has them."""
     clearances = isolations(borders)
     best = [index for index in range(1, len(clearances) - 1) if clearances[index] > limits.min_distance]
-    return _filled(borders.words, clearances, [*best, len(clearances) - 1], _within, limits)
+    return _split_long_stretches(borders.words, clearances, [*best, len(clearances) - 1], _split_by_isolation, limits)
 
 
-def _kept_cuts(borders: Boundaries, offsets: Sequence[int], limits: ChunkLimits) -> list[int]:
+def _preserve_cuts(borders: Boundaries, offsets: Sequence[int], limits: ChunkLimits) -> list[int]:
     """Return the borders at which chunks begin or end: those at these offsets, and what else the limits need."""
     wanted = {*offsets, borders.offsets[-1]}
     kept = [index for index in range(1, len(borders.offsets)) if borders.offsets[index] in wanted]
-    return _filled(borders.words, isolations(borders), kept, _fewest, limits)
+    return _split_long_stretches(borders.words, isolations(borders), kept, _split_into_fewest, limits)
 
 
-def _filled(
-    words: Sequence[int], clearances: Sequence[int], cuts: Sequence[int], between: _Filling, limits: ChunkLimits
+def _split_long_stretches(
+    words: Sequence[int], clearances: Sequence[int], cuts: Sequence[int], between: _SplitStretch, limits: ChunkLimits
 ) -> list[int]:
     """Return the first border, these cuts, and those that a filling puts between them."""
     found = [0]
@@ -207,16 +209,16 @@ def _filled(
     return found
 
 
-def _spans(borders: Boundaries, cuts: Sequence[int], limits: ChunkLimits) -> Iterator[tuple[int, int]]:
+def _find_spans(borders: Boundaries, cuts: Sequence[int], limits: ChunkLimits) -> Iterator[tuple[int, int]]:
     """Yield start and end of each chunk, overlap included."""
     yield borders.offsets[0], borders.offsets[cuts[1]]
     for before, left, right in zip(cuts, cuts[1:], cuts[2:], strict=False):
         own_words = borders.words[right] - borders.words[left]
-        start = _overlap_from(borders, before, left, limits.max_words - own_words, limits)
+        start = _find_overlap_start(borders, before, left, limits.max_words - own_words, limits)
         yield borders.offsets[start], borders.offsets[right]
 
 
-def _within(
+def _split_by_isolation(
     words: Sequence[int], clearances: Sequence[int], left: int, right: int, limits: ChunkLimits
 ) -> Iterator[int]:
     """Yield the cuts that a stretch between two cuts needs to keep to the limits; of equals the last.
@@ -230,7 +232,7 @@ def _within(
         yield left
 
 
-def _fewest(
+def _split_into_fewest(
     words: Sequence[int], clearances: Sequence[int], left: int, right: int, limits: ChunkLimits
 ) -> Iterator[int]:
     """Yield the cuts that part a stretch between two cuts into no more chunks than any borders may need."""
@@ -243,7 +245,7 @@ def _fewest(
         yield left
 
 
-def _overlap_from(borders: Boundaries, before: int, start: int, room: int, limits: ChunkLimits) -> int:
+def _find_overlap_start(borders: Boundaries, before: int, start: int, room: int, limits: ChunkLimits) -> int:
     """Return the border from which a chunk repeats what came before: a sentence's, or any if that one is too long.
 
     At least one word of the chunk before, whose own words begin at border ``before``, is not repeated. Where there is

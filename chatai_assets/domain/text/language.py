@@ -10,7 +10,7 @@ from typing import Literal
 
 Language = Literal["ru", "en", "other"]
 
-_LOOKED_AT = 4_000
+_SAMPLE_CHARS = 4_000
 """Characters that decide; a longer text is judged by its beginning."""
 
 
@@ -35,28 +35,28 @@ _OTHER_LATIN = word_set(
 )
 
 
-def language_of(text: str) -> Language:
+def detect_language(text: str) -> Language:
     """Return the language most of the text's letters speak for; ``"other"`` for a text without letters."""
-    prose = _NOT_PROSE.sub(" ", text[:_LOOKED_AT])
+    prose = _NOT_PROSE.sub(" ", text[:_SAMPLE_CHARS])
     # What is more than half of all characters need not be compared with the letters, nor with the other alphabet.
-    cyrillic = _joined(_CYRILLIC, prose)
-    latin = "" if len(cyrillic) * 2 > len(prose) else _joined(_LATIN, prose)
+    cyrillic = _join_matches(_CYRILLIC, prose)
+    latin = "" if len(cyrillic) * 2 > len(prose) else _join_matches(_LATIN, prose)
     most = max(len(cyrillic), len(latin))
-    if most * 2 <= len(prose) and most * 2 <= len(_joined(_LETTERS, prose)):
+    if most * 2 <= len(prose) and most * 2 <= len(_join_matches(_LETTERS, prose)):
         return "other"
     if len(cyrillic) >= len(latin):
-        return "ru" if _mostly(cyrillic, _NOT_RUSSIAN) else "other"
-    return "en" if _mostly(latin, _NOT_ENGLISH) and _speaks_english(prose) else "other"
+        return "ru" if _is_native(cyrillic, _NOT_RUSSIAN) else "other"
+    return "en" if _is_native(latin, _NOT_ENGLISH) and _reads_as_english(prose) else "other"
 
 
-def _joined(pattern: re.Pattern[str], text: str) -> str:
+def _join_matches(pattern: re.Pattern[str], text: str) -> str:
     return "".join(pattern.findall(text))
 
 
-def _mostly(letters: str, foreign: re.Pattern[str]) -> bool:
+def _is_native(letters: str, foreign: re.Pattern[str]) -> bool:
     return len(foreign.findall(letters)) <= len(letters) * _FOREIGN_SHARE
 
 
-def _speaks_english(prose: str) -> bool:
+def _reads_as_english(prose: str) -> bool:
     words = prose.lower().split()
     return sum(word in _ENGLISH for word in words) >= sum(word in _OTHER_LATIN for word in words)

@@ -45,12 +45,12 @@ def find_links(text: str) -> tuple[str, ...]:
 def locate_links(text: str) -> Iterator[tuple[int, str]]:
     """Yield the offset and the URL of every http(s) URL that stands in plain text."""
     for match in LINK.finditer(text):
-        url = trimmed(match.group())
+        url = strip_punctuation(match.group())
         if SCHEME.match(url):
             yield match.start(), url
 
 
-def trimmed(url: str) -> str:
+def strip_punctuation(url: str) -> str:
     """Return a URL without the punctuation that follows it in a sentence."""
     while url:
         last = url[-1]

@@ -16,7 +16,7 @@ _OPENING = "\"'«“„(["
 _LONGEST_ABBREVIATION = 14
 """Characters looked at before a full stop."""
 
-_ALWAYS_GO_ON = word_set(
+_NEVER_ENDS = word_set(
     # what follows belongs to the same sentence, whatever its case
     "г гг в вв ул д кв стр рис табл им проф акад доц св оз обл р с п пп ст ч гл т тт тов гр см ср напр англ нем лат"
     " просп пер пл корп тел факс т.е т.к т.н т.о т.ч к.т.н д.т.н пос дер респ ген полк кап лейт инж чл зам мл ок"
@@ -34,35 +34,35 @@ def sentence_starts(text: str) -> list[int]:
     sentence, as PDF text has them, is no start: the next line must not go on in lower case.
     """
     ends = {match.end() for match in _END.finditer(text) if _ends_sentence(text, match)}
-    lines = {match.end() for match in _LINE.finditer(text) if not _goes_on(text, match.end())}
+    lines = {match.end() for match in _LINE.finditer(text) if not _continues_sentence(text, match.end())}
     return sorted((ends | lines) - {0, len(text)})
 
 
-def _goes_on(text: str, at: int) -> bool:
+def _continues_sentence(text: str, at: int) -> bool:
     return text[at : at + 1].islower()
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    if _goes_on(text, match.end()):
+    if _continues_sentence(text, match.end()):
         return False
     stop = match.start()
     if text[stop] != "." or text[stop - 1 : stop] == ".":  # an ellipsis ends like ! and ?
         return True
     before = text[max(0, stop - _LONGEST_ABBREVIATION) : stop]
     token = before.rsplit(None, 1)[-1].lstrip(_OPENING) if before.strip() else ""
-    return not _is_abbreviation(token) and not _numbers_a_line(text, token, stop)
+    return not _is_abbreviation(token) and not _is_list_number(text, token, stop)
 
 
 def _is_abbreviation(token: str) -> bool:
     lowered = token.lower()
     if lowered in _MAY_END:
         return False
-    if lowered in _ALWAYS_GO_ON:
+    if lowered in _NEVER_ENDS:
         return True
     return _INITIALS.fullmatch(token) is not None and (len(token) > 1 or token.isupper())
 
 
-def _numbers_a_line(text: str, token: str, stop: int) -> bool:
+def _is_list_number(text: str, token: str, stop: int) -> bool:
     """Whether the full stop belongs to the number of a list item: ``"1. First"``, ``"2.3. Second"``."""
     if not token[:1].isdigit() or not token.replace(".", "").isdigit():
         return False

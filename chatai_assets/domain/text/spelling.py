@@ -13,25 +13,25 @@ _LONGEST = 200
 """Characters of a candidate beyond which it is not looked for."""
 
 
-def spelling_in(text: str, words: str) -> str | None:
+def find_spelling(text: str, words: str) -> str | None:
     """Return the substring of ``text`` that ``words`` name, None where they do not occur.
 
     They may differ from it in case, in the kind of hyphen or white space and in punctuation around them. What is found
     begins where a word begins (``"кот"`` is not in ``"скот"``), lies on one line, and is a whole word if there is one.
     """
-    wanted = _bare(words).replace("\n", " ")
+    wanted = _strip_edges(words).replace("\n", " ")
     if not wanted or len(wanted) > _LONGEST:
         return None
-    if _stands_alone(text, wanted):
+    if _is_whole_words(text, wanted):
         return wanted
-    for pattern in (rf"(?<!\w){re.escape(wanted)}(?!\w)", rf"(?i:(?<!\w){_loose(wanted)}(?!\w))"):
+    for pattern in (rf"(?<!\w){re.escape(wanted)}(?!\w)", rf"(?i:(?<!\w){_flexible_pattern(wanted)}(?!\w))"):
         if match := re.search(pattern, text):
             return match.group()
-    beginning = re.search(rf"(?i:(?<!\w){_loose(wanted)})", text)
+    beginning = re.search(rf"(?i:(?<!\w){_flexible_pattern(wanted)})", text)
     return beginning.group() if beginning else None
 
 
-def _stands_alone(text: str, words: str) -> bool:
+def _is_whole_words(text: str, words: str) -> bool:
     """Return whether the words' first occurrence is whole words; the usual case, told without compiling a pattern."""
     start = text.find(words)
     end = start + len(words)
@@ -40,11 +40,11 @@ def _stands_alone(text: str, words: str) -> bool:
 
 def plain_form(name: str) -> str:
     """Return a name as its spellings share it: lower case, ``е`` for ``ё``, plain hyphens, single spaces."""
-    lowered = _bare(name).casefold().replace("ё", "е")
+    lowered = _strip_edges(name).casefold().replace("ё", "е")
     return _PARTS.sub(lambda part: " " if part[1] else "-", lowered)
 
 
-def _bare(words: str) -> str:
+def _strip_edges(words: str) -> str:
     """Return the words without punctuation around them, but for a bracket whose partner stands within."""
     bare = words.strip(_EDGES)
     for opening, closing in _PAIRS:
@@ -53,7 +53,7 @@ def _bare(words: str) -> str:
     return bare
 
 
-def _loose(words: str) -> str:
+def _flexible_pattern(words: str) -> str:
     """Return a pattern for the words with any kind of space, but no line break, and any kind of hyphen."""
     parts = []
     for part in _PARTS.split(words):

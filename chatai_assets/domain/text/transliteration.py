@@ -18,7 +18,7 @@ _LATIN = {
     **dict(zip("жхцчшщюяё", ("zh", "kh", "ts", "ch", "sh", "shch", "yu", "ya", "e"), strict=True)),
 }
 _LETTERS = str.maketrans({**_LATIN, "ь": None, "ъ": None})
-_JOTTED = re.compile("[ьъ](?=[еоиэ])")
+_IOTATED = re.compile("[ьъ](?=[еоиэ])")
 _ROMAN = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "-": " ", ".": " "}
     | dict.fromkeys(",/\u00a0\u2010\u2011\u2012\u2013\u2014_", " ")
@@ -29,7 +29,7 @@ _MIXED = re.compile("[a-z][\u0400-\u052f]|[\u0400-\u052f][a-z]")
 _WORD = re.compile(r"\w+")
 _LOOK_ALIKE = dict(zip("авекмнорстухіј", "abekmhopctyxij", strict=True))
 _AS_LATIN = str.maketrans(_LOOK_ALIKE | {"в": "b", "н": "h"})
-_AS_CYRILLIC = str.maketrans({latin: cyrillic for cyrillic, latin in _LOOK_ALIKE.items()})
+_AS_CYRILLIC = str.maketrans({to_latin: cyrillic for cyrillic, to_latin in _LOOK_ALIKE.items()})
 
 _V = "aeiouy"
 _NAME_FOLDS = (
@@ -60,12 +60,12 @@ _PERSON_FOLDS = (
 )
 
 
-def _compiled(folds: tuple[tuple[str, str], ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
+def _compile(folds: tuple[tuple[str, str], ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(pattern), replacement) for pattern, replacement in folds)
 
 
-_NAMES = _compiled(_NAME_FOLDS)
-_PEOPLE = _compiled((_SILENT_H, _NAME_FOLDS[0], *_PERSON_FOLDS[:1], *_NAME_FOLDS[1:], *_PERSON_FOLDS[1:]))
+_NAMES = _compile(_NAME_FOLDS)
+_PEOPLE = _compile((_SILENT_H, _NAME_FOLDS[0], *_PERSON_FOLDS[:1], *_NAME_FOLDS[1:], *_PERSON_FOLDS[1:]))
 
 
 def is_cyrillic(text: str) -> bool:
@@ -73,17 +73,17 @@ def is_cyrillic(text: str) -> bool:
     return not text.isascii() and _CYRILLIC.search(text) is not None
 
 
-def in_one_script(text: str) -> str:
+def unify_script(text: str) -> str:
     """Return a text in lower case whose words have no letters that only look like those around them: ``"мocква"``.
 
     A word of both scripts is taken for one of the script that has more of its letters, if all others look alike.
     """
     if text.isascii() or not _MIXED.search(text):
         return text
-    return _WORD.sub(lambda word: _mended(word.group()), text)
+    return _WORD.sub(lambda word: _unify_word(word.group()), text)
 
 
-def _mended(word: str) -> str:
+def _unify_word(word: str) -> str:
     cyrillic = len(_CYRILLIC.findall(word))
     latin = sum(letter.isascii() and letter.isalpha() for letter in word)
     if not cyrillic or not latin:
@@ -92,10 +92,10 @@ def _mended(word: str) -> str:
     return word if _MIXED.search(mended) else mended
 
 
-def latin(text: str) -> str:
+def to_latin(text: str) -> str:
     """Return a text in lower case in plain Latin letters, words between single spaces; other scripts stay."""
     if not text.isascii():
-        text = _JOTTED.sub("y", text).translate(_LETTERS)
+        text = _IOTATED.sub("y", text).translate(_LETTERS)
         text = "".join(letter for letter in normalize("NFKD", text) if not combining(letter))
     return " ".join(text.translate(_ROMAN).split())
 
@@ -107,7 +107,7 @@ def name_spelling(text: str) -> str:
     Args:
         text: in lower case.
     """
-    return _folded(latin(text), _NAMES)
+    return _fold(to_latin(text), _NAMES)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -116,10 +116,10 @@ def person_spelling(text: str) -> str:
 
     Coarser than ``name_spelling``: double letters, ``w`` and ``v``, ``c`` and ``k``, ``th`` and ``t`` are the same.
     """
-    return _folded(latin(text), _PEOPLE)
+    return _fold(to_latin(text), _PEOPLE)
 
 
-def _folded(text: str, folds: tuple[tuple[re.Pattern[str], str], ...]) -> str:
+def _fold(text: str, folds: tuple[tuple[re.Pattern[str], str], ...]) -> str:
     for pattern, replacement in folds:
         text = pattern.sub(replacement, text)
     return text

@@ -17,8 +17,8 @@ import numpy as np
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.adapters.models.base import Vector
 from chatai_assets.adapters.vectors.base import Point, VectorStore
-from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange, content_of, is_true_to_id
-from chatai_assets.domain.graph.subgraph import Edge, Node, key_of_source
+from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange, content_fingerprint, matches_id
+from chatai_assets.domain.graph.subgraph import Edge, Node, parse_edge_source
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import LedgerEntry
 from chatai_assets.operations.audit.comparison import Difference, Expected, Found, comparison
@@ -256,14 +256,14 @@ def _found_parts(graph: GraphStore) -> Iterator[Found]:
     for edge in graph.edges():
         yield Found(
             f"{edge.type} {edge.id}",
-            *key_of_source(edge.source),
+            *parse_edge_source(edge.source),
             _content(edge),
             *map(" ".join, (edge.start, edge.end)),
         )
 
 
 def _content(part: Node | Edge) -> str:
-    return content_of(part) if is_true_to_id(part) else ALTERED
+    return content_fingerprint(part) if matches_id(part) else ALTERED
 
 
 def _removal(extra: Sequence[Difference]) -> GraphChange:

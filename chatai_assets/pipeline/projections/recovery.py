@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from chatai_assets.domain.errors import ProjectionMismatch
-from chatai_assets.domain.graph.subgraph import key_of_source, own_node
+from chatai_assets.domain.graph.subgraph import parse_edge_source, source_node
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import PROJECTION_REOPENED, log
@@ -80,13 +80,13 @@ def held_points(vectors: VectorStore) -> Iterator[Holding]:
 def held_parts(graph: GraphStore) -> Iterator[Holding]:
     """Yield every edge, and every node it touches, with the item that says so; and every item's own node."""
     for edge in graph.edges():
-        key = key_of_source(edge.source)
+        key = parse_edge_source(edge.source)
         yield key, f"{edge.type} {edge.id}"
         yield from ((key, f"{label} {node_id}") for label, node_id in (edge.start, edge.end))
     for node in graph.nodes():
         if "source" in node.properties:
             key = ItemKey(node.properties["tenant_id"], node.properties["source"])
-            yield key, " ".join(own_node(*key))
+            yield key, " ".join(source_node(*key))
 
 
 def is_lost(records: Records, projected: ProjectionProbe) -> bool:

@@ -10,8 +10,8 @@ from chatai_assets.adapters.graph.base import GraphStore, GraphWriter
 from chatai_assets.domain.entities.resolution import Overrides
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
-from chatai_assets.domain.graph.changes import change_of, fingerprints
-from chatai_assets.domain.graph.subgraph import Channel, Facts, Subgraph, subgraph
+from chatai_assets.domain.graph.changes import build_change, fingerprints
+from chatai_assets.domain.graph.subgraph import Channel, Facts, Subgraph, build_subgraph
 from chatai_assets.domain.ids import ItemKey, fingerprint
 from chatai_assets.domain.projection_plan import Plan
 from chatai_assets.domain.stages import Stage
@@ -83,19 +83,19 @@ class _Linking:
 
 def write_changes(writer: GraphWriter, changes: PendingWrites, wanted: Mapping[ItemKey, Subgraph]) -> None:
     """Write what was announced and sign it; of items without a subgraph nothing is left."""
-    for portion in _portions(changes.plans, writer.most_parts):
-        writer.apply(change_of((plan, wanted.get(key, NOTHING)) for key, plan in portion))
+    for portion in _portions(changes.plans, writer.max_parts):
+        writer.apply(build_change((plan, wanted.get(key, NOTHING)) for key, plan in portion))
     if changes.generation:
         writer.write_generation(changes.generation)
 
 
-def _portions(plans: Mapping[ItemKey, Plan], most_parts: int) -> Iterator[list[tuple[ItemKey, Plan]]]:
+def _portions(plans: Mapping[ItemKey, Plan], max_parts: int) -> Iterator[list[tuple[ItemKey, Plan]]]:
     """Yield the items in portions that one transaction takes; the ledger knows what is intended of all of them."""
     portion: list[tuple[ItemKey, Plan]] = []
     parts = 0
     for key, plan in plans.items():
         size = len(plan.upserts) + len(plan.deletes)
-        if portion and parts + size > most_parts:
+        if portion and parts + size > max_parts:
             yield portion
             portion, parts = [], 0
         portion.append((key, plan))
@@ -128,7 +128,7 @@ def _subgraph(
         return NOTHING
     key = ItemKey.of(item)
     is_post = "chat_id" in item
-    return subgraph(
+    return build_subgraph(
         Facts(
             tenant_id=key.tenant_id,
             source_key=key.source_key,

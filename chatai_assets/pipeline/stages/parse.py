@@ -14,7 +14,7 @@ from chatai_assets.domain.ocr import OcrResult
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.telegram.formats import Post, read_post
 from chatai_assets.domain.text.chunking import BODY, Chunk, PreviousChunks, chunk_text, rechunk
-from chatai_assets.domain.text.language import language_of
+from chatai_assets.domain.text.language import detect_language
 from chatai_assets.domain.ttl import NEVER_EXPIRES, TTLPolicy
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
@@ -92,7 +92,7 @@ def _post_row(post: Post, expires_at: int | None) -> Row:
         "channel": post.channel,
         "url": post.url,
         "text": post.text,
-        "language": language_of(post.text),
+        "language": detect_language(post.text),
         "links": list(post.links),
         "published_at": post.published_at,
         "expires_at": expires_at,
@@ -175,7 +175,7 @@ def _document(
         "channel": arrival["payload"]["file_name"],
         "url": None,
         "text": parsed.text,
-        "language": language_of(parsed.text),
+        "language": detect_language(parsed.text),
         "links": list(parsed.links),
         "published_at": int(arrival["received_at"]),
         "expires_at": lifetime.expires_at(arrival["tenant_id"], arrival["received_at"]),

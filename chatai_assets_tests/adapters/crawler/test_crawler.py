@@ -129,11 +129,11 @@ def test_a_page_that_is_given_up_anywhere_holds_up_no_other(net: Internet):
     async def go() -> None:
         fetching = Fetcher(net.world, replace(TIGHT, answers=1, crawl_delay_s=0.0))
         for turn in range(150):
-            given_up = asyncio.create_task(fetching.page(url, {}, body))
+            given_up = asyncio.create_task(fetching.fetch(url, {}, body))
             await asyncio.sleep(turn * 3e-5)
             given_up.cancel()
             await asyncio.gather(given_up, return_exceptions=True)
-            assert await fetching.page(url, {}, body)
+            assert await fetching.fetch(url, {}, body)
         fetching.close()
 
     asyncio.run(go())

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from chatai_assets.adapters.graph.base import GraphCounts, GraphStore
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
-from chatai_assets.domain.graph.changes import GraphChange, change_of, fingerprints
-from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, subgraph
+from chatai_assets.domain.graph.changes import GraphChange, build_change, fingerprints
+from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, build_subgraph
 from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
 from chatai_assets_tests.support.server_processes import Reach
 from chatai_assets_tests.support.servers import empty_graph, open_neo4j
@@ -67,7 +67,7 @@ class Sources:
             desired = fingerprints(said)
             plans.append((plan_index(desired, recorded), said))
             self.ledger[key] = LedgerEntry(plan_index(desired, recorded).intention, recorded.confirmed)
-        change = change_of(plans)
+        change = build_change(plans)
         with self.graph.writing() as writer:
             writer.apply(change)
         if confirmed:
@@ -115,7 +115,7 @@ def test_an_unwritten_graph_is_empty(graph):
 
 
 def test_what_is_written_is_read_back_as_it_was(graph):
-    said = [subgraph(POST), subgraph(DOCUMENT)]
+    said = [build_subgraph(POST), build_subgraph(DOCUMENT)]
     Sources(graph).link({"post": said[0], "document": said[1]})
     assert content(graph) == said_by(said)
     assert graph.count() == GraphCounts(8, 12)
@@ -145,14 +145,14 @@ def test_what_is_written_is_read_back_as_it_was(graph):
     ids=repr,
 )
 def test_a_title_comes_back_letter_by_letter(graph, title):
-    said = subgraph(Facts("t", "doc/1", title=title))
+    said = build_subgraph(Facts("t", "doc/1", title=title))
     Sources(graph).link({"doc": said})
     assert content(graph) == said_by([said])
 
 
 def test_a_change_applied_twice_changes_nothing(graph):
     sources = Sources(graph)
-    change = sources.link({"post": subgraph(POST), "document": subgraph(DOCUMENT)})
+    change = sources.link({"post": build_subgraph(POST), "document": build_subgraph(DOCUMENT)})
     before = content(graph)
     with graph.writing() as writer:
         writer.apply(change)
@@ -163,8 +163,8 @@ def test_a_change_applied_twice_changes_nothing(graph):
 
 def test_a_new_version_replaces_the_old_one(graph):
     sources = Sources(graph)
-    sources.link({"post": subgraph(POST)})
-    shorter = subgraph(
+    sources.link({"post": build_subgraph(POST)})
+    shorter = build_subgraph(
         Facts("acme", "tg/-1001/7", title="Новое", channel=POST.channel, extractions={0: about("гоголь")})
     )
     sources.link({"post": shorter})
@@ -173,38 +173,38 @@ def test_a_new_version_replaces_the_old_one(graph):
 
 def test_a_source_that_goes_leaves_what_others_say(graph):
     sources = Sources(graph)
-    sources.link({"post": subgraph(POST), "document": subgraph(DOCUMENT)})
+    sources.link({"post": build_subgraph(POST), "document": build_subgraph(DOCUMENT)})
     sources.link({"post": Subgraph()})
-    assert content(graph) == said_by([subgraph(DOCUMENT)])
+    assert content(graph) == said_by([build_subgraph(DOCUMENT)])
     sources.link({"document": Subgraph()})
     assert graph.count() == GraphCounts(0, 0)
 
 
 def test_a_tag_that_one_item_drops_and_another_of_the_batch_takes_stays(graph):
     sources = Sources(graph)
-    sources.link({"one": subgraph(Facts("t", "doc/1", tags=("a",))), "two": subgraph(Facts("t", "doc/2"))})
-    swapped = {"one": subgraph(Facts("t", "doc/1")), "two": subgraph(Facts("t", "doc/2", tags=("a",)))}
+    sources.link({"one": build_subgraph(Facts("t", "doc/1", tags=("a",))), "two": build_subgraph(Facts("t", "doc/2"))})
+    swapped = {"one": build_subgraph(Facts("t", "doc/1")), "two": build_subgraph(Facts("t", "doc/2", tags=("a",)))}
     sources.link(swapped)
     assert content(graph) == said_by(list(swapped.values()))
 
 
 def test_two_tenants_with_one_channel_share_nothing(graph):
     sources = Sources(graph)
-    theirs = subgraph(Facts("other", POST.source_key, channel=POST.channel, tags=POST.tags))
-    sources.link({"ours": subgraph(POST), "theirs": theirs})
+    theirs = build_subgraph(Facts("other", POST.source_key, channel=POST.channel, tags=POST.tags))
+    sources.link({"ours": build_subgraph(POST), "theirs": theirs})
     sources.link({"ours": Subgraph()})
     assert content(graph) == said_by([theirs])
 
 
 def test_unknown_edges_and_nodes_are_no_error_to_remove(graph):
     sources = Sources(graph)
-    sources.ledger["doc"] = LedgerEntry(intended=dict.fromkeys(subgraph(DOCUMENT).parts, ""), confirmed={})
+    sources.ledger["doc"] = LedgerEntry(intended=dict.fromkeys(build_subgraph(DOCUMENT).parts, ""), confirmed={})
     sources.link({"doc": Subgraph()})
     assert graph.count() == GraphCounts(0, 0)
 
 
 def test_an_error_of_the_one_who_writes_passes_and_keeps_what_was_applied(graph):
-    change = change_of([(plan_index(fingerprints(subgraph(POST)), NOTHING), subgraph(POST))])
+    change = build_change([(plan_index(fingerprints(build_subgraph(POST)), NOTHING), build_subgraph(POST))])
 
     def write_and_fail():
         with graph.writing() as writer:
@@ -213,7 +213,7 @@ def test_an_error_of_the_one_who_writes_passes_and_keeps_what_was_applied(graph)
 
     with pytest.raises(ZeroDivisionError):
         write_and_fail()
-    assert content(graph) == said_by([subgraph(POST)])
+    assert content(graph) == said_by([build_subgraph(POST)])
 
 
 SPELLINGS = ("юрий гагарин", "yuri gagarin", "гагарин юрий", "yuriy gagarin")
@@ -232,7 +232,7 @@ def test_an_entity_lives_as_long_as_one_of_its_forms_is_mentioned(fresh, steps, 
         for number, forms in steps:
             left[number] = forms
             facts = Facts("t", f"doc/{number}", extractions={0: about(*sorted(forms))})
-            sources.link({str(number): subgraph(facts) if forms else Subgraph()}, confirmed=confirmed)
+            sources.link({str(number): build_subgraph(facts) if forms else Subgraph()}, confirmed=confirmed)
         mentions = [edge for edge in graph.edges() if edge.type == "MENTIONS"]
         entities = [node for node in graph.nodes() if node.label == "Entity"]
         related = [edge for edge in graph.edges() if edge.type == "RELATED"]
@@ -246,7 +246,7 @@ def test_an_entity_lives_as_long_as_one_of_its_forms_is_mentioned(fresh, steps, 
 
 def test_the_last_of_several_posts_takes_the_entity_with_it_in_any_order(graph):
     forms = enumerate(SPELLINGS[:3])
-    said = {str(number): subgraph(in_spelling(number, form)) for number, form in forms}
+    said = {str(number): build_subgraph(in_spelling(number, form)) for number, form in forms}
     for order in permutations(said):
         sources = Sources(graph)
         sources.link(said)
@@ -269,11 +269,13 @@ def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(graph):
     for before, mark in ((None, "one"), ("one", "two")):
         with graph.writing() as writer:
             assert writer.generation == before
-            writer.apply(change_of([(plan_index(fingerprints(subgraph(DOCUMENT)), NOTHING), subgraph(DOCUMENT))]))
+            writer.apply(
+                build_change([(plan_index(fingerprints(build_subgraph(DOCUMENT)), NOTHING), build_subgraph(DOCUMENT))])
+            )
             writer.write_generation(mark)
         assert graph.generation() == mark
-    assert content(graph) == said_by([subgraph(DOCUMENT)])
-    assert graph.count().nodes == len(subgraph(DOCUMENT).nodes)
+    assert content(graph) == said_by([build_subgraph(DOCUMENT)])
+    assert graph.count().nodes == len(build_subgraph(DOCUMENT).nodes)
 
 
 NAMES = st.sampled_from(["a", "b", "c|~%", "д" * 170, "ПУТИН".lower(), "putin", '"x", [y]\\'])
@@ -298,7 +300,10 @@ def test_after_any_history_the_graph_holds_the_latest_versions_alone(fresh, batc
         sources = Sources(graph)
         for batch in batches:
             versions = {f"{facts.tenant_id} {facts.source_key}": (facts, gone) for facts, gone in batch}
-            said = {key: Subgraph() if gone else subgraph(in_channel(facts)) for key, (facts, gone) in versions.items()}
+            said = {
+                key: Subgraph() if gone else build_subgraph(in_channel(facts))
+                for key, (facts, gone) in versions.items()
+            }
             sources.link(said, confirmed=data.draw(st.booleans()))
             latest |= said
         assert content(graph) == said_by(list(latest.values()))

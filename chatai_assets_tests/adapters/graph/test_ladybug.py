@@ -15,20 +15,20 @@ from chatai_assets.adapters.graph import ladybug_reader as ladybug_walk
 from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.adapters.graph.ladybug_generation import GRAPH
-from chatai_assets.adapters.graph.ladybug_session import COMMITTED, opened, rows, translate_errors
+from chatai_assets.adapters.graph.ladybug_session import COMMITTED, open_database, query, translate_errors
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.extraction import Entity, Extraction
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
-from chatai_assets.domain.graph.subgraph import Edge, Facts, Node, subgraph
+from chatai_assets.domain.graph.subgraph import Edge, Facts, Node, build_subgraph
 from chatai_assets_tests.support.bad_disk import Fault, TracerMissing, failing
 from chatai_assets_tests.support.graph_writes import VERSIONS, changes, held, latest
 from chatai_assets_tests.support.servers import skipped_without
 
 KILLS = 6
 RUBBISH = b"something else" * 1000
-DOCUMENT = subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
+DOCUMENT = build_subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
 ALL = GraphChange(nodes=DOCUMENT.nodes, edges=DOCUMENT.edges)
-NAMED = subgraph(Facts("t", "doc/1", extractions={0: Extraction((Entity("Гоголя", "гоголь", "person"),))}))
+NAMED = build_subgraph(Facts("t", "doc/1", extractions={0: Extraction((Entity("Гоголя", "гоголь", "person"),))}))
 MENTION = GraphChange(nodes=NAMED.nodes, edges=NAMED.edges)
 
 
@@ -103,7 +103,9 @@ def drawn_with_eight_names(number):
     names = [f"имя{number * factor % 5_003}" for factor in range(1, 9)]
     people = tuple(Entity(name.capitalize(), name, "person") for name in dict.fromkeys(names))
     tags = (f"t{number % 97}", f"u{number % 31}")
-    return subgraph(Facts("t", f"doc/{number}", title="a title " * 6, tags=tags, extractions={0: Extraction(people)}))
+    return build_subgraph(
+        Facts("t", f"doc/{number}", title="a title " * 6, tags=tags, extractions={0: Extraction(people)})
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,9 +206,9 @@ def test_a_graph_of_an_earlier_version_gets_the_columns_it_lacks(tmp_path, first
     with graph.writing() as writer:
         writer.apply(MENTION)
         writer.write_generation("one")
-    with opened(tmp_path / "graph.lbug") as connection:
+    with open_database(tmp_path / "graph.lbug") as connection:
         for name in cypher.ADDED_LATER["MENTIONS"]:
-            rows(connection, f"ALTER TABLE MENTIONS DROP {name}")
+            query(connection, f"ALTER TABLE MENTIONS DROP {name}")
     if first == "reader":
         (edge,) = graph.edges()
         assert edge.properties["forms"] is None
@@ -253,7 +255,7 @@ def test_a_graph_that_does_not_go_through_the_pool_at_once_is_read(tmp_path, mon
     parts: dict[str, Node | Edge] = {}
     for number in range(3_000):
         entities = (Entity("Гоголя " * 20, f"гоголь {(number + part) % 50}", "person") for part in range(8))
-        parts |= subgraph(Facts("t", f"doc/{number}", extractions={0: Extraction(tuple(entities))})).parts
+        parts |= build_subgraph(Facts("t", f"doc/{number}", extractions={0: Extraction(tuple(entities))})).parts
     graph = LadybugGraph(tmp_path)
     nodes = [part for part in parts.values() if isinstance(part, Node)]
     edges = [part for part in parts.values() if isinstance(part, Edge)]

@@ -9,11 +9,11 @@ from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph.changes import GraphChange
-from chatai_assets.domain.graph.subgraph import Facts, Node, subgraph
+from chatai_assets.domain.graph.subgraph import Facts, Node, build_subgraph
 from chatai_assets_tests.support.graph_writes import VERSIONS, changes, held, latest
 from chatai_assets_tests.support.servers import auth_of, open_neo4j, undisturbed
 
-DOCUMENT = subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
+DOCUMENT = build_subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
 ALL = GraphChange(nodes=DOCUMENT.nodes, edges=DOCUMENT.edges)
 
 

@@ -77,7 +77,9 @@ def outcomes(folder: str) -> dict[str, ParsedDocument | UnreadableDocument]:
     paths = sorted(path for path in (CORPUS / folder).iterdir() if not path.name.endswith(".expected.md"))
     results: dict[str, ParsedDocument | UnreadableDocument] = {}
     with ParserPool(2) as pool:
-        for path, outcome in zip(paths, pool.each(partial(pool.parse, path, path.name) for path in paths), strict=True):
+        for path, outcome in zip(
+            paths, pool.run_all(partial(pool.parse, path, path.name) for path in paths), strict=True
+        ):
             assert isinstance(outcome, ParsedDocument | UnreadableDocument), path.name
             results[path.name] = outcome
     return results

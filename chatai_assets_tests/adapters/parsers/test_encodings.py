@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.adapters.parsers.encodings import codec_of, codec_of_bytes, open_text
+from chatai_assets.adapters.parsers.encodings import detect_codec, detect_codec_of_bytes, open_text
 
 RUSSIAN = [
     "Привет, мир!",
@@ -39,14 +39,14 @@ def test_a_few_russian_words_are_enough(text: str, encoding: str) -> None:
     data = text.encode(encoding, "ignore")
     if encoding in ("utf-16-le", "utf-16-be") and len(data) < 8:
         pytest.skip("two letters without a mark could be anything")
-    codec = codec_of_bytes(data)
+    codec = detect_codec_of_bytes(data)
     assert data.decode(codec.name) == data.decode(encoding)
 
 
 def test_an_encoding_shows_however_late_its_first_letter_comes(tmp_path: Path) -> None:
     path = tmp_path / "late.txt"
     path.write_bytes(b"x" * 3_000_000 + "\nпостановление".encode("koi8-r"))
-    assert codec_of(path).name == "koi8-r"
+    assert detect_codec(path).name == "koi8-r"
 
 
 def test_one_broken_byte_does_not_unmake_utf_8(tmp_path: Path) -> None:
@@ -61,4 +61,4 @@ def test_one_broken_byte_does_not_unmake_utf_8(tmp_path: Path) -> None:
 )
 def test_other_languages_are_not_read_as_russian(text: str, encoding: str) -> None:
     data = text.encode(encoding)
-    assert data.decode(codec_of_bytes(data).name) == text
+    assert data.decode(detect_codec_of_bytes(data).name) == text

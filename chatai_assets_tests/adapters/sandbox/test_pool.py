@@ -48,7 +48,7 @@ def test_documents_come_back_in_order_from_several_children(tmp_path: Path) -> N
     names = [f"{number}.txt" for number in range(20)]
     with ParserPool(2) as pool:
         items = [(text_file(tmp_path, name, f"текст {name}"), name) for name in names]
-        outcomes = pool.each(partial(pool.parse, path, name) for path, name in items)
+        outcomes = pool.run_all(partial(pool.parse, path, name) for path, name in items)
         texts = [outcome.text for outcome in outcomes if isinstance(outcome, ParsedDocument)]
         assert len(children()) <= 2
     assert texts == [f"текст {name}" for name in names]
@@ -60,7 +60,7 @@ def test_a_slow_file_is_ended_and_its_neighbours_are_read(tmp_path: Path) -> Non
     items = [(good, "a.txt"), (heavy_docx(tmp_path), "heavy.docx"), (good, "b.txt"), (good, "c.txt")]
     with ParserPool(2, ParserLimits(wall_s=0.5)) as pool:
         calls = (partial(pool.parse, path, name) for path, name in items)
-        outcomes: list[ParsedDocument | ChatAIError] = list(pool.each(calls))
+        outcomes: list[ParsedDocument | ChatAIError] = list(pool.run_all(calls))
     assert [isinstance(outcome, ParsedDocument) for outcome in outcomes] == [True, False, True, True]
     assert isinstance(outcomes[1], UnreadableDocument)
     assert outcomes[1].reason == "timeout"
@@ -210,7 +210,7 @@ def test_closing_at_any_moment_leaves_no_child(tmp_path: Path, moment_s: float) 
     pool = ParserPool(2)
     timer = threading.Timer(moment_s, pool.close)
     timer.start()
-    endless = pool.each(itertools.repeat(partial(pool.parse, good, "good.txt")))
+    endless = pool.run_all(itertools.repeat(partial(pool.parse, good, "good.txt")))
     with pytest.raises(Outage):
         collections.deque(endless, maxlen=0)
     timer.join()

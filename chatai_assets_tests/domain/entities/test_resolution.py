@@ -11,10 +11,10 @@ from chatai_assets.domain.entities.resolution import (
     ORDER,
     SCRIPT,
     Resolution,
+    display_name,
     resolve,
-    resolved,
-    shown,
-    split_off,
+    resolve_with_overrides,
+    separate_entity_key,
 )
 from chatai_assets.domain.extraction import KINDS
 
@@ -91,17 +91,20 @@ def test_the_reasons_say_what_was_done_and_nothing_where_nothing_was(kind, form,
 
 
 def test_what_people_set_goes_first_and_for_that_form_alone():
-    overrides = {("place", "москва"): split_off("place", "москва"), ("person", "вова"): ("person", "vladimir putin")}
-    assert resolved("place", "москва", overrides) == Resolution("place", "#москва", (HAND,))
-    assert resolved("person", "вова", overrides) == Resolution("person", "vladimir putin", (HAND,))
-    assert resolved("place", "moscow", overrides) == resolve("place", "moscow")
+    overrides = {
+        ("place", "москва"): separate_entity_key("place", "москва"),
+        ("person", "вова"): ("person", "vladimir putin"),
+    }
+    assert resolve_with_overrides("place", "москва", overrides) == Resolution("place", "#москва", (HAND,))
+    assert resolve_with_overrides("person", "вова", overrides) == Resolution("person", "vladimir putin", (HAND,))
+    assert resolve_with_overrides("place", "moscow", overrides) == resolve("place", "moscow")
 
 
 def test_an_entity_is_shown_by_its_known_name_or_its_key():
-    assert shown("place", resolve("place", "moscow").key) == "Москва"
-    assert shown("person", resolve("person", "иван петров").key) == "Ivan Petrov"
-    assert shown(*split_off("place", "москва")) == "Москва"
-    assert shown("other", "айфон") == "айфон"
+    assert display_name("place", resolve("place", "moscow").key) == "Москва"
+    assert display_name("person", resolve("person", "иван петров").key) == "Ivan Petrov"
+    assert display_name(*separate_entity_key("place", "москва")) == "Москва"
+    assert display_name("other", "айфон") == "айфон"
 
 
 LETTERS = st.sampled_from("аоВИvoаy-.,'«#|~ джкхcxq") | st.characters()

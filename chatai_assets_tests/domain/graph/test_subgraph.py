@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatai_assets.adapters.graph import cypher
-from chatai_assets.domain.entities.resolution import split_off
+from chatai_assets.domain.entities.resolution import separate_entity_key
 from chatai_assets.domain.extraction import Entity, Extraction, Relation, co_occurrence
-from chatai_assets.domain.graph.changes import change_of, fingerprints, is_true_to_id
-from chatai_assets.domain.graph.subgraph import Channel, Facts, joined, node_of_source, start_of, subgraph
+from chatai_assets.domain.graph.changes import build_change, fingerprints, matches_id
+from chatai_assets.domain.graph.subgraph import Channel, Facts, build_subgraph, edge_start, join_id, node_of_source
 from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
 
 PUSHKIN = Entity("Пушкина", "пушкин", "person")
@@ -28,7 +28,7 @@ TEXTS = st.text(st.sampled_from("ab|~%/é"), max_size=6) | st.integers(150, 200)
 
 
 def test_a_post_says_where_it_stands_how_it_is_tagged_and_whom_it_mentions():
-    said = subgraph(POST)
+    said = build_subgraph(POST)
     assert [node.id for node in said.nodes] == [
         "acme|post|tg/-1001/7",
         "acme|channel|-1001",
@@ -50,7 +50,7 @@ def test_a_post_says_where_it_stands_how_it_is_tagged_and_whom_it_mentions():
 
 def test_a_mention_names_its_chunks_in_order_and_a_relation_stated_once_is_not_weak():
     stated = Extraction(BOTH.entities, (Relation("пушкин", "москва", "mentioned_with", weak=False),))
-    edges = {edge.type: edge for edge in subgraph(Facts("t", "doc/1", extractions={2: BOTH, 0: stated})).edges}
+    edges = {edge.type: edge for edge in build_subgraph(Facts("t", "doc/1", extractions={2: BOTH, 0: stated})).edges}
     assert edges["MENTIONS"].properties == {
         "tenant_id": "t",
         "chunks": [0, 2],
@@ -65,7 +65,7 @@ def test_a_mention_names_its_chunks_in_order_and_a_relation_stated_once_is_not_w
 def test_forms_of_one_entity_are_one_node_and_the_mention_says_which_and_why():
     one = Extraction((Entity("Пушкин", "александр пушкин", "person"), MOSCOW))
     other = Extraction((Entity("Pushkin", "alexander pushkin", "person"), Entity("Moscow", "moscow", "other")))
-    said = subgraph(Facts("t", "doc/1", extractions={0: one, 3: other}))
+    said = build_subgraph(Facts("t", "doc/1", extractions={0: one, 3: other}))
     assert [node.properties["name"] for node in said.nodes[1:]] == ["Aleksandr Pushkin", "Москва"]
     pushkin, moscow = (edge.properties for edge in said.edges)
     assert (pushkin["forms"], pushkin["reasons"]) == (
@@ -80,7 +80,7 @@ def test_an_entity_is_not_related_to_itself_by_another_of_its_names():
     forms = ("владимир путин", "vladimir putin", "москва")
     entities = tuple(Entity(form, form, kind) for form, kind in zip(forms, ("person", "person", "place"), strict=True))
     relations = tuple(Relation(a, b, "mentioned_with", weak=True) for a, b in combinations(forms, 2))
-    said = subgraph(Facts("t", "doc/1", extractions={0: Extraction(entities, relations)}))
+    said = build_subgraph(Facts("t", "doc/1", extractions={0: Extraction(entities, relations)}))
     (edge,) = (edge for edge in said.edges if edge.type == "RELATED")
     assert (edge.start[1], edge.end[1]) == ("t|entity|person|vladimir putin", "t|entity|place|moskva")
 
@@ -94,14 +94,19 @@ def test_a_tie_without_direction_is_one_whichever_way_the_alphabets_put_it():
         )
         for number, forms in enumerate(ties)
     }
-    said = subgraph(Facts("t", "doc/1", extractions=extractions))
+    said = build_subgraph(Facts("t", "doc/1", extractions=extractions))
     (edge,) = (edge for edge in said.edges if edge.type == "RELATED")
     assert edge.properties["chunks"] == [0, 1]
 
 
 def test_what_somebody_set_goes_before_all_rules():
-    said = subgraph(
-        Facts("t", "doc/1", extractions={0: BOTH}, overrides={("person", "пушкин"): split_off("person", "пушкин")})
+    said = build_subgraph(
+        Facts(
+            "t",
+            "doc/1",
+            extractions={0: BOTH},
+            overrides={("person", "пушкин"): separate_entity_key("person", "пушкин")},
+        )
     )
     assert said.nodes[1].id == "t|entity|person|#пушкин"
     assert said.nodes[1].properties["name"] == "Пушкин"
@@ -110,58 +115,61 @@ def test_what_somebody_set_goes_before_all_rules():
 
 
 def test_an_entity_whose_name_was_altered_is_not_what_its_id_says():
-    city = next(node for node in subgraph(POST).nodes if node.properties.get("kind") == "place")
-    assert is_true_to_id(city)
+    city = next(node for node in build_subgraph(POST).nodes if node.properties.get("kind") == "place")
+    assert matches_id(city)
     for altered in ({"name": "Moskau"}, {"form": "moscow"}, {"kind": "person"}):
-        assert not is_true_to_id(city._replace(properties={**city.properties, **altered}))
+        assert not matches_id(city._replace(properties={**city.properties, **altered}))
 
 
 def test_a_relation_without_both_ends_in_its_chunk_is_no_fact():
     lost = Extraction((PUSHKIN,), (Relation("пушкин", "москва", "born_in", weak=False),))
-    assert [edge.type for edge in subgraph(Facts("t", "doc/1", extractions={0: lost})).edges] == ["MENTIONS"]
+    assert [edge.type for edge in build_subgraph(Facts("t", "doc/1", extractions={0: lost})).edges] == ["MENTIONS"]
 
 
 def test_nodes_and_edges_carry_the_properties_that_the_schema_declares():
-    parts = [subgraph(POST), subgraph(Facts("t", "doc/1", format="pdf", tags=("a",)))]
+    parts = [build_subgraph(POST), build_subgraph(Facts("t", "doc/1", format="pdf", tags=("a",)))]
     for said in parts:
         assert all(set(node.properties) == set(cypher.NODES[node.label]) for node in said.nodes)
         assert all(set(edge.properties) == set(cypher.EDGES[edge.type]) for edge in said.edges)
-        assert all((edge.start[0], edge.end[0]) in cypher.ENDS[edge.type] for edge in said.edges)
+        assert all((edge.start[0], edge.end[0]) in cypher.ENDPOINTS[edge.type] for edge in said.edges)
 
 
 def test_the_same_tag_of_two_tenants_is_two_nodes():
-    one, other = (subgraph(Facts(tenant, "doc/1", tags=("a",))) for tenant in ("one", "other"))
+    one, other = (build_subgraph(Facts(tenant, "doc/1", tags=("a",))) for tenant in ("one", "other"))
     assert not one.parts.keys() & other.parts.keys()
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(TEXTS, min_size=1, max_size=4))
 def test_different_parts_never_share_an_id(one, other):
-    assert (joined(*one) == joined(*other)) == (one == other)
+    assert (join_id(*one) == join_id(*other)) == (one == other)
 
 
 @given(tenant=TEXTS, key=TEXTS, form=TEXTS, tag=TEXTS)
 def test_the_node_an_edge_leaves_is_read_from_its_id(tenant, key, form, tag):
     entities = (Entity("x", form, "person"), Entity("y", f"{form}2", "other"))
     relation = Relation(form, f"{form}2", "likes", weak=False)
-    said = subgraph(Facts(tenant, f"doc/{key}", tags=(tag,), extractions={0: Extraction(entities, (relation,))}))
+    said = build_subgraph(Facts(tenant, f"doc/{key}", tags=(tag,), extractions={0: Extraction(entities, (relation,))}))
     assert {edge.type for edge in said.edges} == {"TAGGED", "MENTIONS", "RELATED"}
     for edge in said.edges:
-        assert start_of(edge.type, edge.id) == edge.start
+        assert edge_start(edge.type, edge.id) == edge.start
         assert node_of_source(edge.source) == (said.nodes[0].label, said.nodes[0].id)
         assert edge.id.startswith(f"{edge.source}|")
 
 
 def test_a_batch_writes_what_its_items_share_once():
-    said = [subgraph(Facts("t", f"doc/{number}", tags=("a",))) for number in range(3)]
-    change = change_of((plan_index(fingerprints(each), NOTHING), each) for each in said)
+    said = [build_subgraph(Facts("t", f"doc/{number}", tags=("a",))) for number in range(3)]
+    change = build_change((plan_index(fingerprints(each), NOTHING), each) for each in said)
     assert [node.id for node in change.nodes] == ["t|document|doc/0", "t|tag|a", "t|document|doc/1", "t|document|doc/2"]
     assert len(change.edges) == 3
 
 
 def test_a_tag_taken_back_releases_its_node_and_keeps_the_document():
-    before, after = subgraph(Facts("t", "doc/1", tags=("a", "b"))), subgraph(Facts("t", "doc/1", tags=("b",)))
+    before, after = (
+        build_subgraph(Facts("t", "doc/1", tags=("a", "b"))),
+        build_subgraph(Facts("t", "doc/1", tags=("b",))),
+    )
     recorded = LedgerEntry(intended={}, confirmed=fingerprints(before))
-    change = change_of([(plan_index(fingerprints(after), recorded), after)])
+    change = build_change([(plan_index(fingerprints(after), recorded), after)])
     assert not change.nodes
     assert not change.edges
     assert [(edge.id, edge.start) for edge in change.delete_edges] == [("t|doc/1|a", ("Document", "t|document|doc/1"))]
@@ -169,10 +177,12 @@ def test_a_tag_taken_back_releases_its_node_and_keeps_the_document():
 
 
 def test_what_is_unchanged_is_not_written_again():
-    said = subgraph(POST)
-    assert change_of([(plan_index(fingerprints(said), LedgerEntry({}, fingerprints(said))), said)]).empty
+    said = build_subgraph(POST)
+    assert build_change([(plan_index(fingerprints(said), LedgerEntry({}, fingerprints(said))), said)]).empty
 
 
 def test_a_new_title_changes_the_fingerprint_of_the_own_node_alone():
-    before, after = (fingerprints(subgraph(Facts("t", "doc/1", title=title, tags=("a",)))) for title in ("one", "two"))
+    before, after = (
+        fingerprints(build_subgraph(Facts("t", "doc/1", title=title, tags=("a",)))) for title in ("one", "two")
+    )
     assert {key for key in before if before[key] != after[key]} == {"Document t|document|doc/1"}

@@ -1,16 +1,16 @@
 import pytest
 
-from chatai_assets.domain.search.relevance import TOLERANCE, Figures, figures_of, place_of, regressions
+from chatai_assets.domain.search.relevance import TOLERANCE, Figures, compute_figures, find_rank, regressions
 
 
 def test_a_source_that_stands_twice_takes_one_place():
-    assert place_of("b", ["a", "a", "b"]) == 2
-    assert place_of("c", ["a", "a", "b"]) is None
+    assert find_rank("b", ["a", "a", "b"]) == 2
+    assert find_rank("c", ["a", "a", "b"]) is None
 
 
 def test_what_comes_after_the_first_ten_was_not_found():
-    assert figures_of([1, 2, 11, None]) == Figures(0.5, 0.375)
-    assert figures_of([]) == Figures(0.0, 0.0)
+    assert compute_figures([1, 2, 11, None]) == Figures(0.5, 0.375)
+    assert compute_figures([]) == Figures(0.0, 0.0)
 
 
 @pytest.mark.parametrize(("lost", "told"), [(TOLERANCE / 2, 0), (TOLERANCE * 2, 1), (-0.5, 0)])

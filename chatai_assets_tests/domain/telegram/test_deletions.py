@@ -1,14 +1,14 @@
 import pytest
 
-from chatai_assets.domain.telegram.deletions import deleted_posts
+from chatai_assets.domain.telegram.deletions import deleted_post_keys
 
 BUSINESS = {"update_id": 1, "deleted_business_messages": {"chat": {"id": 77}, "message_ids": [5, 6]}}
 CHANNEL = {"_": "UpdateDeleteChannelMessages", "channel_id": 1234567890, "messages": [7], "pts": 1, "pts_count": 1}
 
 
 def test_deletions_name_the_posts_that_went():
-    assert deleted_posts(BUSINESS, "bot_api") == ("tg/77/5", "tg/77/6")
-    assert deleted_posts(CHANNEL, "telethon") == ("tg/-1001234567890/7",)
+    assert deleted_post_keys(BUSINESS, "bot_api") == ("tg/77/5", "tg/77/6")
+    assert deleted_post_keys(CHANNEL, "telethon") == ("tg/-1001234567890/7",)
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ def test_deletions_name_the_posts_that_went():
     ],
 )
 def test_what_names_no_post_deletes_none(record):
-    assert deleted_posts(record, "bot_api") == ()
+    assert deleted_post_keys(record, "bot_api") == ()

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatai_assets.domain.documents import Page, Section
-from chatai_assets.domain.text.boundaries import WORD_CHARS, words_of
-from chatai_assets.domain.text.chunking import MOST_NEW, Chunk, ChunkLimits, PreviousChunks, chunk_text, rechunk
+from chatai_assets.domain.text.boundaries import WORD_CHARS, count_words
+from chatai_assets.domain.text.chunking import MAX_NEW_CHUNKS, Chunk, ChunkLimits, PreviousChunks, chunk_text, rechunk
 from chatai_assets.domain.text.sentences import sentence_starts
 from chatai_assets_tests.benchmarks.edits import (
     HUNDRED_PAGES,
@@ -36,9 +36,9 @@ def test_an_edit_in_a_hundred_pages_changes_at_most_three_chunks(kind: str, plac
         for _ in range(8):
             other = edited(document, kind, place, dice)
             chunks = chunks_of(other, before)
-            assert 0 < before.new_in(chunks) <= MOST_NEW
+            assert 0 < before.count_new(chunks) <= MAX_NEW_CHUNKS
             after = as_it_was(other, chunks)
-            assert after.new_in(chunks_of(document, after)) <= MOST_NEW
+            assert after.count_new(chunks_of(document, after)) <= MAX_NEW_CHUNKS
 
 
 def test_an_edit_changes_no_more_chunks_where_every_sentence_outranks_the_next():
@@ -48,10 +48,10 @@ def test_an_edit_changes_no_more_chunks_where_every_sentence_outranks_the_next()
     for kind in KINDS * 4:
         document = edited(document, kind, "anywhere", dice)
         chunks = chunks_of(document, earlier)
-        assert 0 < earlier.new_in(chunks) <= MOST_NEW
-        assert all(words_of(chunk.text) <= 600 for chunk in chunks)
+        assert 0 < earlier.count_new(chunks) <= MAX_NEW_CHUNKS
+        assert all(count_words(chunk.text) <= 600 for chunk in chunks)
         earlier = as_it_was(document, chunks)
-    assert earlier.new_in(chunks_of(document)) > 20  # by its content alone it would be cut otherwise
+    assert earlier.count_new(chunks_of(document)) > 20  # by its content alone it would be cut otherwise
 
 
 def test_an_edit_changes_no_more_chunks_where_lines_begin_alike():
@@ -81,7 +81,7 @@ def test_edits_of_a_text_that_is_hard_to_cut_change_at_most_three_chunks_each(lo
         sentences[at : at + dice.randint(0, 1)] = dice.sample(pool, dice.randint(0, 1))
         text = " ".join(sentences)
         chunks = rechunk(earlier, text, limits=limits)
-        assert earlier.new_in(chunks) <= MOST_NEW
+        assert earlier.count_new(chunks) <= MAX_NEW_CHUNKS
         assert_slices(chunks, text, limits)
 
 
@@ -118,7 +118,7 @@ def assert_slices(chunks: Sequence[Chunk], text: str, limits: ChunkLimits) -> No
     for chunk in chunks:
         assert chunk.text == text[chunk.start : chunk.end]
         assert chunk.text == chunk.text.strip() != ""
-        assert len(chunk.text.split()) <= words_of(chunk.text) <= limits.max_words
+        assert len(chunk.text.split()) <= count_words(chunk.text) <= limits.max_words
         covered[chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
     assert all(done or character.isspace() for done, character in zip(covered, text, strict=True))
     assert all(left.start < right.start and left.end < right.end for left, right in pairwise(chunks))
@@ -148,7 +148,7 @@ def test_chunks_of_a_long_text_have_words_enough_of_their_own(seed: int):
     text = " ".join(" ".join(str(dice.random()) for _ in range(length)) + ". А" for length in lengths)
     ends = [0, *(chunk.end for chunk in chunk_text(text))]
     assert len(ends) > 2
-    assert min(words_of(text[left:right]) for left, right in pairwise(ends)) >= 125
+    assert min(count_words(text[left:right]) for left, right in pairwise(ends)) >= 125
 
 
 def test_tiny_sections_are_merged_and_a_heading_stays_with_its_text():
@@ -188,12 +188,12 @@ def test_a_text_without_structure_is_cut_in_bounded_time(text: str):
     chunks = chunk_text(text)
     assert time.monotonic() - started < 10
     assert chunks[-1].end == len(text.rstrip())
-    assert all(words_of(chunk.text) <= 600 for chunk in chunks)
+    assert all(count_words(chunk.text) <= 600 for chunk in chunks)
 
 
 def test_a_long_address_is_one_piece_and_counts_as_several_words():
     address = "https://example.org/" + "a" * 5 * WORD_CHARS
-    assert words_of(f"см. {address} там") == 8
+    assert count_words(f"см. {address} там") == 8
     assert any(address in chunk.text for chunk in chunk_text(f"{'слово ' * 700}{address} {'слово ' * 700}"))
 
 

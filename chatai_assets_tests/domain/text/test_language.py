@@ -1,6 +1,6 @@
 import pytest
 
-from chatai_assets.domain.text.language import language_of
+from chatai_assets.domain.text.language import detect_language
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from chatai_assets.domain.text.language import language_of
     ],
 )
 def test_letters_and_function_words_tell_the_language(text: str, language: str):
-    assert language_of(text) == language
+    assert detect_language(text) == language

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatai_assets.domain.text.transliteration import in_one_script, latin, name_spelling, person_spelling
+from chatai_assets.domain.text.transliteration import name_spelling, person_spelling, to_latin, unify_script
 
 PEOPLE = (
     ("дмитрий", "dmitry", "dmitri", "dmitriy", "dmitrii"),
@@ -50,11 +50,11 @@ def test_a_hard_h_is_heard_and_a_mute_one_is_not():
     [("мocква", "москва"), ("gооgle", "google"), ("iphone-ом", "iphone-ом"), ("xбокс", "хбокс"), ("zов", "zов")],
 )
 def test_letters_that_only_look_alike_are_of_the_script_around_them(written, meant):
-    assert in_one_script(written) == meant
+    assert unify_script(written) == meant
 
 
 @given(st.text(st.sampled_from("абвгдежзийклмнопрстуфхцчшщъыьэюяіїєґabcxyz -'.йе"), max_size=20))
 def test_what_is_written_in_latin_letters_needs_no_other(text):
-    once = latin(text)
+    once = to_latin(text)
     assert once.isascii()
-    assert latin(once) == once
+    assert to_latin(once) == once

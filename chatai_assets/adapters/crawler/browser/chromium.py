@@ -22,10 +22,10 @@ from crawl4ai.browser_manager import BrowserManager
 from playwright.async_api import BrowserContext, Page, Request, Route, WebSocketRoute
 from playwright.async_api import Error as BrowserError
 
-from chatai_assets.adapters.crawler.browser.launch_flags import ARGUMENTS, NOWHERE
+from chatai_assets.adapters.crawler.browser.launch_flags import DEAD_PROXY, LAUNCH_ARGUMENTS
 from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
 from chatai_assets.adapters.crawler.browser.protocol import Message
-from chatai_assets.adapters.parsers.html import html_codec
+from chatai_assets.adapters.parsers.html import detect_html_codec
 
 DATA = frozenset({"script", "xhr", "fetch"})
 """Kinds of requests that are passed on: what text is made of. Styles are answered with nothing, since scripts wait for
@@ -49,13 +49,13 @@ class ChromiumRenderer:
         self._limits = limits
         self._on_loss = on_loss
         self._ask = ask
-        self._visits: dict[str, Visit] = {}
+        self._visits: dict[str, PageSession] = {}
         config = BrowserConfig(
             headless=True,
             verbose=False,
             accept_downloads=False,
             ignore_https_errors=False,
-            extra_args=list(ARGUMENTS),
+            extra_args=list(LAUNCH_ARGUMENTS),
         )
         self._strategy = AsyncPlaywrightCrawlerStrategy(browser_config=config)
         self._strategy.browser_manager = _Manager(config, self._strategy.logger, program)
@@ -76,7 +76,7 @@ class ChromiumRenderer:
     async def shown(self, message: Message) -> str | None:
         """Return the page of a message as it is after its scripts have run, as HTML; None if that fails."""
         name = str(message["page"])
-        self._visits[name] = Visit(message, self._ask)
+        self._visits[name] = PageSession(message, self._ask)
         try:
             async with asyncio.timeout(self._limits.page_s):
                 response = await self._strategy.crawl(message["url"], self._config(name))
@@ -95,7 +95,7 @@ class ChromiumRenderer:
         milliseconds = int(self._limits.page_s * 1_000)
         return CrawlerRunConfig(
             session_id=name,
-            proxy_config=ProxyConfig(server=NOWHERE, username=name, password=name),
+            proxy_config=ProxyConfig(server=DEAD_PROXY, username=name, password=name),
             wait_until="domcontentloaded",
             page_timeout=milliseconds,
             body_visibility_timeout=100,
@@ -111,7 +111,7 @@ class ChromiumRenderer:
             await page.wait_for_load_state("networkidle", timeout=self._limits.settle_s * 1_000)
 
 
-class Visit:
+class PageSession:
     """One page that is shown, and its way out of the browser."""
 
     def __init__(self, message: Message, ask: Ask) -> None:
@@ -145,7 +145,7 @@ class Visit:
             await route.abort()
             return
         self._is_there = True
-        body = await asyncio.to_thread(in_utf8, b64decode(self._message["body"]))
+        body = await asyncio.to_thread(to_utf8, b64decode(self._message["body"]))
         await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=body)
 
     async def _pass_on(self, route: Route, request: Request) -> None:
@@ -168,12 +168,12 @@ class _Manager(BrowserManager):
         return {**super()._build_browser_args(), "executable_path": self._program}
 
 
-def in_utf8(body: bytes) -> bytes:
+def to_utf8(body: bytes) -> bytes:
     """Return a page in UTF-8, its letters as they are found where no browser is asked: Chromium would guess worse."""
     with NamedTemporaryFile() as page:
         page.write(body)
         page.flush()
-        codec = html_codec(Path(page.name))
+        codec = detect_html_codec(Path(page.name))
     return body.decode(codec.name, codec.errors).encode("utf-8", "replace")
 
 

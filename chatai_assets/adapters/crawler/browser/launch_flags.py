@@ -7,10 +7,10 @@ whatever gets past it to a proxy that does not exist, and the process has an emp
 
 from __future__ import annotations
 
-NOWHERE = "http://nowhere.invalid:1"
+DEAD_PROXY = "http://nowhere.invalid:1"
 """A proxy that no name server knows (RFC 6761, section 6.4)."""
-ARGUMENTS = (
-    f"--proxy-server={NOWHERE}",
+LAUNCH_ARGUMENTS = (
+    f"--proxy-server={DEAD_PROXY}",
     "--proxy-bypass-list=<-loopback>",
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--disable-quic",

@@ -21,8 +21,8 @@ import psutil
 from chatai_assets.adapters.crawler.browser.limits import BrowserLimits, RenderError
 from chatai_assets.adapters.crawler.browser.protocol import Message, next_message
 from chatai_assets.adapters.crawler.exchange import WebResponse
-from chatai_assets.adapters.sandbox.process import environment
-from chatai_assets.adapters.sandbox.protocol import packed
+from chatai_assets.adapters.sandbox.process import worker_environment
+from chatai_assets.adapters.sandbox.protocol import encode_message
 
 MODULE = "chatai_assets.adapters.crawler.browser.worker"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -58,14 +58,14 @@ class BrowserProcess:
         """
         folder = Path(tempfile.mkdtemp(prefix="chatai-browser-"))
         try:
-            process = await _spawned(folder)
+            process = await _spawn(folder)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise RenderError(f"no process ({type(error).__name__})") from error
         child = cls(limits, process, folder)
         try:
             async with asyncio.timeout(limits.start_s):
-                await child._open()
+                await child._initialise()
         except (TimeoutError, RenderError) as error:
             await child.end()
             raise RenderError("the browser does not start") from error
@@ -113,7 +113,7 @@ class BrowserProcess:
             task.cancel()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    async def _open(self) -> None:
+    async def _initialise(self) -> None:
         self._send({"program": find_chromium(), "limits": asdict(self._limits)})
         if await self._next() is None:
             raise RenderError("the browser ended")
@@ -162,7 +162,7 @@ class BrowserProcess:
 
     def _send(self, message: Message) -> None:
         if self._process.stdin and not self._process.stdin.is_closing():
-            self._process.stdin.write(packed(message))
+            self._process.stdin.write(encode_message(message))
 
     def _kill(self) -> None:
         """Kill the child and all below it; the browser's processes are in sessions of their own."""
@@ -189,11 +189,11 @@ def find_chromium() -> str | None:
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
-async def _spawned(folder: Path) -> asyncio.subprocess.Process:
+async def _spawn(folder: Path) -> asyncio.subprocess.Process:
     """Start the interpreter on the child's module, in ``folder``, in a session of its own, without our secrets."""
     given = {
         "PLAYWRIGHT_BROWSERS_PATH": str(Path.home() / INSTALLED_BY_PLAYWRIGHT),
-        **environment(),
+        **worker_environment(),
         **dict.fromkeys(
             ("HOME", "TMPDIR", "CRAWL4_AI_BASE_DIRECTORY", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder)
         ),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from chatai_assets.adapters.sandbox.protocol import HEADER, unpacked
+from chatai_assets.adapters.sandbox.protocol import HEADER, decode_message
 
 Message = dict[str, Any]
 
@@ -27,6 +27,6 @@ async def next_message(stream: asyncio.StreamReader, most_bytes: int) -> Message
         (length,) = HEADER.unpack(await stream.readexactly(HEADER.size))
         if length > most_bytes:
             raise ValueError("the message is too long")
-        return unpacked(await stream.readexactly(length))
+        return decode_message(await stream.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError):
         return None

@@ -23,8 +23,8 @@ from chatai_assets.adapters.crawler.robots import RobotsCache
 from chatai_assets.adapters.crawler.transport import NetworkPolicy
 from chatai_assets.observability import PAGE_NOT_SHOWN, PAGE_UNFORESEEN, log
 
-SHOWN = frozenset({"text/html", "application/xhtml+xml"})
-TOLD = ("content-type", "access-control-")
+RENDERABLE = frozenset({"text/html", "application/xhtml+xml"})
+FORWARDED_HEADERS = ("content-type", "access-control-")
 """Beginnings of the headers that a page learns of what it asks for; cookies are none of them."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 REFUSED: Message = {"refused": True}
@@ -61,12 +61,12 @@ class Renderer:
 
     async def shown(self, answer: WebResponse) -> WebResponse | None:
         """Return a page with the HTML that its scripts have made of it; None if it cannot be shown."""
-        if answer.media_type not in SHOWN:
+        if answer.media_type not in RENDERABLE:
             return None
         try:
             async with self._room:
                 process = await self._running()
-                html = await process.show(answer, _Visit(self._fetching, self._limits).part)
+                html = await process.show(answer, _SubresourceFetcher(self._fetching, self._limits).part)
         except RenderError as reason:
             log.warning(PAGE_NOT_SHOWN, reason=str(reason))
             return None
@@ -87,7 +87,7 @@ class Renderer:
             return self._process
 
 
-class _Visit:
+class _SubresourceFetcher:
     """What one page asks for, within its limits."""
 
     def __init__(self, fetching: Fetcher, limits: BrowserLimits) -> None:
@@ -101,17 +101,17 @@ class _Visit:
         if self._parts_left < 0 or self._bytes_left < 0:
             return REFUSED
         try:
-            answer = await self._fetching.page(url, headers, _itself)
+            answer = await self._fetching.fetch(url, headers, _return_response)
         except FetchError:
             return REFUSED
         except Exception as error:  # noqa: BLE001 (as for pages: hostile answers make libraries raise anything)
             log.warning(PAGE_UNFORESEEN, error_class=type(error).__name__)
             return REFUSED
         self._bytes_left -= len(answer.body)
-        told = {name: value for name, value in answer.headers.items() if name.lower().startswith(TOLD)}
+        told = {name: value for name, value in answer.headers.items() if name.lower().startswith(FORWARDED_HEADERS)}
         body = b64encode(answer.body).decode("ascii")
         return REFUSED if self._bytes_left < 0 else {"status": answer.status, "headers": told, "body": body}
 
 
-async def _itself(answer: WebResponse) -> WebResponse:
+async def _return_response(answer: WebResponse) -> WebResponse:
     return answer

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Error, sync_playwright
 from structlog.testing import capture_logs
 
-from chatai_assets.adapters.crawler.browser.launch_flags import ARGUMENTS
+from chatai_assets.adapters.crawler.browser.launch_flags import LAUNCH_ARGUMENTS
 from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.domain.web_pages import WebLink
@@ -103,7 +103,7 @@ def test_a_browser_that_is_asked_directly_reaches_nothing(net: Internet, browser
     """Here nobody stands between pages and the network, which is that of this machine."""
     urls = [f"http://{host}:{net.site.port}/article" for host in (INNER, "[::1]", "localhost", "127.0.0.1")]
     with trapped(net), sync_playwright() as playwright:
-        arguments = ["--no-sandbox", *ARGUMENTS]
+        arguments = ["--no-sandbox", *LAUNCH_ARGUMENTS]
         opened = playwright.chromium.launch_persistent_context(
             tmp_path, executable_path=find_chromium(), args=arguments
         )
