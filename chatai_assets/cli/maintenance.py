@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from chatai_assets.cli.output import as_json, print_json, progress
+from chatai_assets.cli.output import as_json, log_level, print_json, progress
 from chatai_assets.operations.audit.audit import AuditReport, audit
 from chatai_assets.services import Services
 
@@ -54,8 +54,11 @@ def _mended(services: Services, on_progress: Callable[[str], None]) -> list[Audi
     from chatai_assets.orchestration.build import build_defs
     from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 
+    settings, level = with_larger_runs(services.settings), log_level(services.settings)
     outcome = run_pending(
-        services, lambda: build_defs(with_larger_runs(services.settings), services=services), on_progress
+        services,
+        lambda: build_defs(settings, services=services, log_level=level),
+        lambda left: on_progress(f"{left.items} items left"),
     )
     if outcome.failures:
         raise click.ClickException(" ".join(outcome.failures))

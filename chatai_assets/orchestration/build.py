@@ -24,17 +24,24 @@ from chatai_assets.services import Services, first_hour, open_services
 from chatai_assets.settings import Settings
 
 
-def build_defs(settings: Settings, *, services: Services | None = None, clock: Clock = time.time) -> dg.Definitions:
+def build_defs(
+    settings: Settings,
+    *,
+    services: Services | None = None,
+    clock: Clock = time.time,
+    log_level: str | None = None,
+) -> dg.Definitions:
     """Return the definitions.
 
     Args:
         settings: read once, by the caller.
-        services: what is already open and stays open, for runs in the caller's process; without them each
-            run opens what it uses and closes it.
-        clock: tells sensors and stages what time it is.
+        services: already open, and left open, for runs in the caller's process; without them each run opens what it
+            uses and closes it.
+        clock: current time in epoch seconds, for sensors and stages.
+        log_level: least level of log lines; that of the settings by default.
     """
     hours = arrival_hours(first_hour(services) if services else _first_hour_of_home(settings))
-    configure_logging(settings.log_level)
+    configure_logging(log_level or settings.log_level)
     return dg.Definitions(
         assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets(), audited, reindexed],
         asset_checks=checks(),

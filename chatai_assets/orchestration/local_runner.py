@@ -13,7 +13,7 @@ import dagster as dg
 
 from chatai_assets.domain.errors import Outage
 from chatai_assets.domain.ids import STREAMS, Stream
-from chatai_assets.domain.stages import PIPELINE_STAGES
+from chatai_assets.domain.stages import ITEM_STAGES, PIPELINE_STAGES, downstream_of
 from chatai_assets.operations.entities import propagate_overrides
 from chatai_assets.operations.erasure import finish, has_pending_erasures
 from chatai_assets.operations.recovery import fix_clock_skew, reclaim_abandoned
@@ -31,9 +31,25 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.heartbeat import heartbeat
 
-TELL_EVERY_S = 1.0
+PROGRESS_INTERVAL_S = 1.0
 SHARE = 5
 """How many times a queued run's share a run takes here, where no other run waits for its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemainingWork:
+    """What is left to do.
+
+    Attributes:
+        items: posts and documents that are not finished.
+        steps: stages that they still have to pass, together; a stage that follows two others may count twice.
+    """
+
+    items: int
+    steps: int
+
+
+OnProgress = Callable[[RemainingWork], None]
 
 
 @dataclass(slots=True)
@@ -50,16 +66,16 @@ class ProcessOutcome:
 
 
 def run_pending(
-    services: Services, define: Callable[[], dg.Definitions], on_progress: Callable[[str], None] | None = None
+    services: Services, define: Callable[[], dg.Definitions], on_progress: OnProgress | None = None
 ) -> ProcessOutcome:
-    """Run every hour with due work until nothing is due or a run makes no headway.
-
-    Raises:
-        KeyboardInterrupt: this process was told to stop, by Ctrl-C or SIGTERM.
+    """Run every hour with due work until nothing is due or a run makes no progress.
 
     Args:
-        define: makes the definitions with these parts; called only if there is something to do.
-        on_progress: called about once a second with what is left; counting costs time: None where nobody looks.
+        define: makes the definitions that use these services; called only if there is work to do.
+        on_progress: called about once a second with what is left. Counting takes time: pass None if it is not shown.
+
+    Raises:
+        KeyboardInterrupt: this process received Ctrl-C or SIGTERM.
     """
     started, runs, failures = time.monotonic(), 0, list[str]()
     reclaim_abandoned(services.records)
@@ -72,8 +88,8 @@ def run_pending(
     if _due(services.records):
         definitions = define()
         freeze_gc()
-        telling = _telling(services.records, on_progress) if on_progress else nullcontext()
-        with keeping_history(), home_instance(services.settings) as instance, telling, watchdog().hearing():
+        reports = _progress_reports(services.records, on_progress) if on_progress else nullcontext()
+        with keeping_history(), home_instance(services.settings) as instance, reports, watchdog().hearing():
             end_lost_runs(instance, services.records)
             runs, failures = _run_all(services.records, definitions, instance)
     failures += _finish_erasures(services)
@@ -157,6 +173,15 @@ def _letters(records: Records) -> int:
         return dead_letters.count_open(connection)
 
 
-def _telling(records: Records, on_progress: Callable[[str], None]) -> AbstractContextManager[None]:
-    """Tell now and then how many items are left, until the block ends."""
-    return heartbeat(lambda: on_progress(f"{_open_items(records)} items left"), TELL_EVERY_S, "progress")
+def _progress_reports(records: Records, on_progress: OnProgress) -> AbstractContextManager[None]:
+    """Report what is left at once, and then about once a second until the block ends."""
+    on_progress(remaining_work(records))
+    return heartbeat(lambda: on_progress(remaining_work(records)), PROGRESS_INTERVAL_S, "progress")
+
+
+def remaining_work(records: Records) -> RemainingWork:
+    """Count the items that are not finished and the stages they still have to pass."""
+    with records.reading() as connection:
+        rows = work.open_rows(connection)
+    steps = sum(count * len({stage, *downstream_of(stage)}.intersection(ITEM_STAGES)) for stage, count in rows.items())
+    return RemainingWork(_open_items(records), steps)

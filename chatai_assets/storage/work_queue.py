@@ -264,6 +264,16 @@ def open_hours(connection: Connection, stream: Stream) -> dict[str, int]:
     return {hour: count for hour, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
 
 
+def open_rows(connection: Connection) -> dict[Stage, int]:
+    """Return stage -> items that are not done with it, due now or later."""
+    rows = connection.execute(
+        select(work.c.stage, func.count())
+        .where(work.c.stage.in_(PIPELINE_STAGES), work.c.state.in_(("pending", "working")))
+        .group_by(work.c.stage)
+    )
+    return {stage: count for stage, count in rows}  # noqa: C416 - see above
+
+
 def waiting(connection: Connection, stream: Stream, stages: Collection[Stage]) -> int:
     """Return how many items wait at any of these stages, due now or later."""
     items = func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key))
