@@ -26,7 +26,7 @@ from chatai_assets_tests.support.home_archive import (
     update,
     write_updates,
 )
-from chatai_assets_tests.support.pipeline import contents, free_settings, loose_ends, process_all, rows
+from chatai_assets_tests.support.pipeline import contents, find_inconsistencies, free_settings, process_all, rows
 
 ARCHIVE = Path(__file__).parent / "fixtures" / "previous_home.tar.xz"
 
@@ -85,7 +85,7 @@ def test_nothing_in_it_is_due_stale_or_different(home: Path):
         before = contents(services)
         assert process_all(services) == []
         assert contents(services) == before
-        assert loose_ends(before) == []
+        assert find_inconsistencies(before) == []
     assert audit_agrees(home)
 
 
@@ -102,7 +102,7 @@ def test_new_posts_and_edits_are_processed_and_an_audit_is_clean(home: Path, tmp
     assert f"tg/{CHAT}/2" in sources_found(home, "the harbour of Scarborough")
     assert audit_agrees(home)
     with Services(free_settings(home)) as services:
-        assert loose_ends(contents(services)) == []
+        assert find_inconsistencies(contents(services)) == []
 
 
 def test_its_dead_letter_is_listed_and_can_be_replayed(home: Path):

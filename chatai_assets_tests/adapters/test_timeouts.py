@@ -13,7 +13,7 @@ from chatai_assets.adapters.vectors.qdrant import QdrantVectors
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.storage import engine as store
 from chatai_assets.storage.engine import Records, open_records
-from chatai_assets_tests.support.servers import auth_of, undisturbed
+from chatai_assets_tests.support.servers import always_locked, neo4j_auth
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def at_most(seconds):
 @pytest.mark.parametrize("scheme", ["bolt", "neo4j"])
 def test_a_silent_neo4j_is_an_outage(silent_port, scheme):
     uri = f"{scheme}://127.0.0.1:{silent_port}"
-    with closing(Neo4jGraph(uri, ("neo4j", "x"), undisturbed, retry_s=0.2, acquire_s=0.5)) as graph, at_most(20):
+    with closing(Neo4jGraph(uri, ("neo4j", "x"), always_locked, retry_s=0.2, acquire_s=0.5)) as graph, at_most(20):
         with pytest.raises(StoreUnavailable, match="the graph cannot be read"):
             graph.count()
         with pytest.raises(StoreUnavailable, match="the graph cannot be prepared"), graph.writing():
@@ -53,7 +53,7 @@ def frozen(port):
 
 def test_a_neo4j_that_freezes_is_an_outage_until_it_goes_on(neo4j_server):
     uri = neo4j_server["NEO4J_URI"]
-    with closing(Neo4jGraph(uri, auth_of(neo4j_server), undisturbed, retry_s=0.2, acquire_s=1.0)) as graph:
+    with closing(Neo4jGraph(uri, neo4j_auth(neo4j_server), always_locked, retry_s=0.2, acquire_s=1.0)) as graph:
         before = graph.count()
         port = int(uri.rpartition(":")[2])
         with frozen(port), at_most(30), pytest.raises(StoreUnavailable, match="the graph cannot be read"):
@@ -65,7 +65,7 @@ def test_a_neo4j_that_freezes_is_an_outage_until_it_goes_on(neo4j_server):
 def test_a_silent_qdrant_is_an_outage(silent_port, door):
     grpc_port = silent_port if door == "grpc" else None
     url = f"http://127.0.0.1:{silent_port}"
-    with closing(QdrantVectors(url, 4, "m", undisturbed, grpc_port=grpc_port, timeout_s=1)) as vectors, at_most(20):
+    with closing(QdrantVectors(url, 4, "m", always_locked, grpc_port=grpc_port, timeout_s=1)) as vectors, at_most(20):
         with pytest.raises(StoreUnavailable, match="the vector index cannot be read"):
             vectors.count()
         with pytest.raises(StoreUnavailable, match="the vector index cannot be read"), vectors.writing():

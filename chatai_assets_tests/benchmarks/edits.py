@@ -70,10 +70,10 @@ def paragraphs(dice: random.Random, words: int, *, headings: bool) -> list[Parag
 def slope(dice: random.Random, words: int) -> list[Paragraph]:
     """Return a document of so many words, of sentences of ten, each of which outranks the next."""
     sentences = [" ".join(word(dice) for _ in range(10)).capitalize() + "." for _ in range(words // 10)]
-    return [Paragraph(tuple(by_rank(sentences)))]
+    return [Paragraph(tuple(order_by_rank(sentences)))]
 
 
-def by_rank(sentences: Sequence[str]) -> list[str]:
+def order_by_rank(sentences: Sequence[str]) -> list[str]:
     """Return sentences in the order of the ranks of the borders before them, the best first.
 
     Those are left out at whose start or end there is no border: they end with an abbreviation, or come after one.
@@ -85,7 +85,7 @@ def by_rank(sentences: Sequence[str]) -> list[str]:
     return sorted(rank_of, key=rank_of.__getitem__, reverse=True)
 
 
-def laid_out(document: Sequence[Paragraph]) -> tuple[str, list[Section]]:
+def lay_out(document: Sequence[Paragraph]) -> tuple[str, list[Section]]:
     """Return the text and the sections of a document."""
     blocks = [" ".join(paragraph.sentences) for paragraph in document]
     starts = [0]
@@ -98,16 +98,16 @@ def laid_out(document: Sequence[Paragraph]) -> tuple[str, list[Section]]:
 
 def chunks_of(document: Sequence[Paragraph], earlier: PreviousChunks | None = None) -> list[Chunk]:
     """Return the chunks of a document that may have been cut before."""
-    text, sections = laid_out(document)
+    text, sections = lay_out(document)
     return rechunk(earlier, text, sections=sections) if earlier else chunk_text(text, sections=sections)
 
 
-def as_it_was(document: Sequence[Paragraph], chunks: Sequence[Chunk]) -> PreviousChunks:
+def previous_chunks(document: Sequence[Paragraph], chunks: Sequence[Chunk]) -> PreviousChunks:
     """Return how a document was cut."""
-    return PreviousChunks(laid_out(document)[0], [(chunk.start, chunk.end) for chunk in chunks])
+    return PreviousChunks(lay_out(document)[0], [(chunk.start, chunk.end) for chunk in chunks])
 
 
-def edited(document: Sequence[Paragraph], kind: str, place: str, dice: random.Random) -> list[Paragraph]:
+def edit(document: Sequence[Paragraph], kind: str, place: str, dice: random.Random) -> list[Paragraph]:
     """Return a document of which one sentence, or one heading, is another.
 
     Args:
@@ -115,7 +115,7 @@ def edited(document: Sequence[Paragraph], kind: str, place: str, dice: random.Ra
         place: one of ``PLACES``.
     """
     if place == "in a heading":
-        return _with_other_heading(document, kind, dice)
+        return _change_heading(document, kind, dice)
     bodies = [index for index, paragraph in enumerate(document) if not paragraph.heading]
     at = {"at the start": bodies[0], "at the end": bodies[-1]}.get(place, dice.choice(bodies))
     sentences = list(document[at].sentences)
@@ -126,7 +126,7 @@ def edited(document: Sequence[Paragraph], kind: str, place: str, dice: random.Ra
     return [*document[:at], *changed, *document[at + 1 :]]
 
 
-def _with_other_heading(document: Sequence[Paragraph], kind: str, dice: random.Random) -> list[Paragraph]:
+def _change_heading(document: Sequence[Paragraph], kind: str, dice: random.Random) -> list[Paragraph]:
     wanted = kind != "inserted"
     at = dice.choice([index for index, paragraph in enumerate(document) if paragraph.heading == wanted])
     return [*document[:at], *([] if kind == "deleted" else [heading(dice)]), *document[at + wanted :]]
@@ -159,10 +159,10 @@ def measure(documents: int, edits: int, seed: int) -> Findings:
     for number in range(documents):
         headings = number % 3 == 1
         document = slope(dice, HUNDRED_PAGES) if number % 3 == 2 else paragraphs(dice, HUNDRED_PAGES, headings=headings)
-        first = as_it_was(document, chunks_of(document))
+        first = previous_chunks(document, chunks_of(document))
         for each in range(edits // 2):
             kind, place = KINDS[each % 3], PLACES[(each // 3) % (3 + headings)]
-            other = edited(document, kind, place, dice)
+            other = edit(document, kind, place, dice)
             then = _count(found, first, other, kind, place)
             _count(found, then, document, f"{kind}, undone", place)
     return found
@@ -174,7 +174,7 @@ def _count(
     chunks = chunks_of(document, earlier)
     found.new[kind, place, earlier.count_new(chunks)] += 1
     found.alone[min(earlier.count_new(chunks_of(document)), MANY)] += 1
-    return as_it_was(document, chunks)
+    return previous_chunks(document, chunks)
 
 
 def main(arguments: list[str] | None = None) -> None:

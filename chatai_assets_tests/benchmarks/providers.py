@@ -63,7 +63,7 @@ def speed(posts: int, latency_s: float) -> dict[str, Any]:
     with server_process(latency_s) as variables, tempfile.TemporaryDirectory() as home:
         asked = {"CHATAI_HOME": home, "CHATAI_MODELS": "free", "CHATAI_TAGGER": "gigachat", **AMPLE, **variables}
         with Services(read_settings(asked)) as services:
-            _bring(services, posts)
+            _ingest(services, posts)
             started, cpu = time.monotonic(), time.process_time()
             reports = process_all(services, stages=("tag",))
             seconds, cpu = time.monotonic() - started, time.process_time() - cpu
@@ -91,10 +91,10 @@ def storm(posts: int, latency_s: float, per_minute: int = 3_000) -> dict[str, An
             **variables,
         }
         with Services(read_settings(asked)) as services:
-            _bring(services, posts)
+            _ingest(services, posts)
             ask_server(address(variables), "/_behave", {"shares": STORM, "latency_s": latency_s})
             started = time.monotonic()
-            _crowd(2, ["work"], asked)
+            _run_processes(2, ["work"], asked)
             seconds = time.monotonic() - started
             states = [row for row in rows(services, schema.work) if row["stage"] in ASKED]
             letters = len(rows(services, schema.worker_dlq))
@@ -119,7 +119,7 @@ def quota(seconds: float, per_minute: int = 100) -> dict[str, Any]:
         asked |= {"CHATAI_QUOTA_MINUTE": str(per_minute), "CHATAI_QUOTA_PATIENCE_S": str(int(seconds))}
         with Services(read_settings(asked)) as services:
             assert services.records
-        _crowd(4, ["ask", str(time.time() + seconds)], asked)
+        _run_processes(4, ["ask", str(time.time() + seconds)], asked)
         counts = ask_server(address(variables), "/_counts")
     return {
         "calls": counts["model_calls"],
@@ -132,13 +132,13 @@ def quota(seconds: float, per_minute: int = 100) -> dict[str, Any]:
     }
 
 
-def _bring(services: Services, posts: int) -> None:
+def _ingest(services: Services, posts: int) -> None:
     texts = (f"Вчера поезд {number} видел город Казань и реку Волга близ моста." for number in range(1, posts + 1))
     ingest_posts(services, (message(number, text) for number, text in enumerate(texts, start=1)))
     process_all(services, stages=("parse",))
 
 
-def _crowd(processes: int, what: list[str], variables: dict[str, str]) -> None:
+def _run_processes(processes: int, what: list[str], variables: dict[str, str]) -> None:
     """Run workers until they end."""
     command = [sys.executable, "-m", __name__, "worker", *what, json.dumps(variables)]
     workers = [subprocess.Popen(command) for _ in range(processes)]

@@ -67,7 +67,7 @@ def read_half(corpus: Path, language: str) -> Half:
     return Half(language, [paragraph["context"] for paragraph in paragraphs], questions)
 
 
-def indexed(home: Path, halves: Sequence[Half]) -> EdgeVectors:
+def build_index(home: Path, halves: Sequence[Half]) -> EdgeVectors:
     """Return the index of a home into which the passages of the halves were ingested and processed."""
     export = home.with_suffix(".json")
     export.write_text(json.dumps([post for half in halves for post in half.posts()]), encoding="utf-8")
@@ -93,8 +93,8 @@ def recall(places: Sequence[int], depth: int) -> float:
 def measure(corpus: Path, folder: Path) -> dict[str, list[int]]:
     """Return the ranks of every case: questions against each language alone, and against both together."""
     halves = [read_half(corpus, language) for language in CHATS]
-    alone = {half.language: indexed(folder / half.language, [half]) for half in halves}
-    both = indexed(folder / "both", halves)
+    alone = {half.language: build_index(folder / half.language, [half]) for half in halves}
+    both = build_index(folder / "both", halves)
     cases: dict[str, list[int]] = {}
     for half in halves:
         for language, index in alone.items():

@@ -27,7 +27,7 @@ from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
 from chatai_assets.storage.engine import open_records
-from chatai_assets_tests.support.scans import drawn, scanned
+from chatai_assets_tests.support.scans import draw_text, write_scan
 
 PASSAGES_PER_PAGE = 3
 WORKERS = 2
@@ -35,7 +35,7 @@ A4_WIDTH = 1_654
 """Points of a page at 200 dpi."""
 
 
-def texts_of(corpus: Path, language: str, pages: int) -> list[str]:
+def load_texts(corpus: Path, language: str, pages: int) -> list[str]:
     """Return the texts of pages, some 2,300 characters each."""
     told = json.loads((corpus / "retrieval" / f"xquad.{language}.dev.json").read_text(encoding="utf-8"))
     passages = [" ".join(part["context"].split()) for article in told["data"] for part in article["paragraphs"]]
@@ -43,7 +43,7 @@ def texts_of(corpus: Path, language: str, pages: int) -> list[str]:
     return [" ".join(passages[start : start + PASSAGES_PER_PAGE]) for start in starts]
 
 
-def worn(page: Image.Image) -> Image.Image:
+def wear(page: Image.Image) -> Image.Image:
     """Return a page as a poor scanner sees it; always the same one."""
     askew = page.rotate(1, expand=True, fillcolor=255, resample=Image.Resampling.BICUBIC)
     small = askew.resize((askew.width * 3 // 4, askew.height * 3 // 4)).filter(ImageFilter.GaussianBlur(0.6))
@@ -55,7 +55,7 @@ def worn(page: Image.Image) -> Image.Image:
     return Image.open(packed)
 
 
-def shares(said: str, read: str) -> tuple[float, float]:
+def correct_shares(said: str, read: str) -> tuple[float, float]:
     """Return which shares of the characters and of the words were read."""
     matched = SequenceMatcher(None, said, read, autojunk=False).get_matching_blocks()
     words, found = (Counter(re.findall(r"\w+", text.lower())) for text in (said, read))
@@ -67,7 +67,7 @@ def measure(texts: list[str], pages: list[Image.Image], folder: Path) -> tuple[f
 
     The pages lie in two files, so that both workers have one.
     """
-    halves = [scanned(folder / f"{half}.pdf", pages[half::WORKERS]) for half in range(WORKERS)]
+    halves = [write_scan(folder / f"{half}.pdf", pages[half::WORKERS]) for half in range(WORKERS)]
     records = open_records(f"sqlite:///{folder / 'records.sqlite'}")
     with closing(records), ParserPool(WORKERS) as pool:
         reader = DocumentReader(pool, records, OcrLimits(max_wait_s=3_600))
@@ -82,7 +82,7 @@ def measure(texts: list[str], pages: list[Image.Image], folder: Path) -> tuple[f
         sure += document.recognition.pages.values()
         for page in document.pages:
             number = (page.number - 1) * WORKERS + half
-            found[number] = shares(texts[number], " ".join(document.text[page.start : page.end].split()))
+            found[number] = correct_shares(texts[number], " ".join(document.text[page.start : page.end].split()))
     characters, words = (sum(each[place] for each in found.values()) / len(texts) for place in (0, 1))
     return len(texts) / seconds, characters, words, sum(sure) / len(sure)
 
@@ -95,9 +95,9 @@ def main(arguments: list[str]) -> None:
     corpus = Path(os.environ["CHATAI_CORPUS"])
     table = Table("pages", "pages/s", "characters", "words", "confidence", title=f"{given.pages} pages each")
     for language in ("ru", "en"):
-        texts = texts_of(corpus, language, given.pages)
-        clean = [drawn(text, A4_WIDTH) for text in texts]
-        for name, pages in (("clean", clean), ("worn", [worn(page) for page in clean])):
+        texts = load_texts(corpus, language, given.pages)
+        clean = [draw_text(text, A4_WIDTH) for text in texts]
+        for name, pages in (("clean", clean), ("worn", [wear(page) for page in clean])):
             with tempfile.TemporaryDirectory() as folder:
                 speed, characters, words, confidence = measure(texts, pages, Path(folder))
             figures = (f"{speed:.2f}", f"{characters:.2%}", f"{words:.2%}", f"{confidence:.0f} %")

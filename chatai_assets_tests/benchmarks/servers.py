@@ -25,8 +25,14 @@ from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.support.pipeline import contents, differences, free_settings, ingest_files, loose_ends
-from chatai_assets_tests.support.qdrant_wire import qdrant_wire
+from chatai_assets_tests.support.pipeline import (
+    contents,
+    differences,
+    find_inconsistencies,
+    free_settings,
+    ingest_files,
+)
+from chatai_assets_tests.support.qdrant_wire import run_qdrant_stand_in
 from chatai_assets_tests.support.server_processes import run_server
 from chatai_assets_tests.support.servers import empty_graph, new_database
 
@@ -36,7 +42,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class FilledHome:
     """Stores that hold the corpus.
 
     Attributes:
@@ -57,14 +63,14 @@ def servers(*, over_grpc: bool) -> Iterator[dict[str, str]]:
     """Give the variables that select an empty server for every store."""
     with ExitStack() as running:
         postgresql, neo4j = (running.enter_context(run_server(name)) for name in ("postgresql", "neo4j"))
-        qdrant = running.enter_context(qdrant_wire())
+        qdrant = running.enter_context(run_qdrant_stand_in())
         url = running.enter_context(new_database(postgresql))
         empty_graph(neo4j)
         grpc = {"QDRANT_GRPC_PORT": str(qdrant.grpc_port)} if over_grpc else {}
         yield {"DATABASE_URL": url, "QDRANT_URL": qdrant.url, **neo4j, **grpc}
 
 
-def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]) -> Filled:
+def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]) -> FilledHome:
     """Bring the corpus into a new home and do all that is due, as ``chatai ingest`` and ``chatai process`` do."""
     started = time.monotonic()
     with Services(free_settings(home, variables, log_level="ERROR")) as services:
@@ -76,7 +82,7 @@ def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]
         told, held = status(services.records, services.indexes, services.graph), contents(services)
         with services.records.reading() as connection:
             rows = {f"rows of {table.name}": _rows(connection, table) for table in COUNTED}
-    return Filled(seconds, told, held, {name: len(found) for name, found in held.items()} | rows)
+    return FilledHome(seconds, told, held, {name: len(found) for name, found in held.items()} | rows)
 
 
 def _rows(connection: Any, table: Any) -> int:
@@ -89,7 +95,7 @@ def compare(paths: list[Path], kinds: Mapping[str, bool]) -> tuple[Table, bool]:
     Args:
         kinds: title -> whether Qdrant is reached over gRPC.
     """
-    now, found = time.time(), dict[str, Filled]()
+    now, found = time.time(), dict[str, FilledHome]()
     with tempfile.TemporaryDirectory(prefix="chatai-servers-") as folder:
         found["embedded"] = fill(Path(folder) / "embedded", paths, now, {})
         for title, over_grpc in kinds.items():
@@ -98,7 +104,7 @@ def compare(paths: list[Path], kinds: Mapping[str, bool]) -> tuple[Table, bool]:
     return _table(found), _agree(found)
 
 
-def _table(found: Mapping[str, Filled]) -> Table:
+def _table(found: Mapping[str, FilledHome]) -> Table:
     embedded = found["embedded"]
     table = Table("", *found, "unlike", title="The whole corpus, embedded and on servers")
     table.add_row("seconds, ingest + process", *(f"{one.seconds:.1f}" for one in found.values()), "")
@@ -106,7 +112,7 @@ def _table(found: Mapping[str, Filled]) -> Table:
     for name in embedded.counts:
         counts = [f"{one.counts[name]:,}" for one in found.values()]
         table.add_row(name, *counts, str(sum(line.startswith(f"{name}:") for all_ in unlike.values() for line in all_)))
-    table.add_row("loose ends", *(str(len(loose_ends(one.held))) for one in found.values()), "")
+    table.add_row("loose ends", *(str(len(find_inconsistencies(one.held))) for one in found.values()), "")
     table.add_row("status is the same", *("yes" if one.told == embedded.told else "NO" for one in found.values()), "")
     for title, lines in unlike.items():
         for line in lines[:SHOWN]:
@@ -114,10 +120,10 @@ def _table(found: Mapping[str, Filled]) -> Table:
     return table
 
 
-def _agree(found: Mapping[str, Filled]) -> bool:
+def _agree(found: Mapping[str, FilledHome]) -> bool:
     embedded = found["embedded"]
     return all(
-        (one.told, one.counts, loose_ends(one.held)) == (embedded.told, embedded.counts, [])
+        (one.told, one.counts, find_inconsistencies(one.held)) == (embedded.told, embedded.counts, [])
         and not differences(embedded.held, one.held)
         for one in found.values()
     )

@@ -11,7 +11,7 @@ from chatai_assets.cli.main import cli
 from chatai_assets.files.locks import IndexLock
 from chatai_assets.operations.status import ItemNotFound
 from chatai_assets.services import Services
-from chatai_assets_tests.support.erasure import POST, bring_all, traces
+from chatai_assets_tests.support.erasure import POST, find_traces, ingest_all
 from chatai_assets_tests.support.pipeline import CHAT, free_settings
 
 
@@ -23,7 +23,7 @@ def home(tmp_path):
 @pytest.fixture
 def document(home, tmp_path):
     with Services(free_settings(home)) as services:
-        return bring_all(services, tmp_path / "in", now=time.time())
+        return ingest_all(services, tmp_path / "in", now=time.time())
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_post_and_a_document_are_forgotten_and_vacuumed_by_command(chatai, doc
     assert "only its tombstone is left" in chatai("forget", POST).stdout
     said = told(chatai("forget", document.removeprefix("doc/"), "--kind", "document", "--vacuum", "--json"))
     assert (said["erased"]["blobs"], said["vacuumed"]["busy"]) == (1, False)
-    assert traces(home) == []
+    assert find_traces(home) == []
     assert "Written anew: record store, vector index, graph." in chatai("vacuum").stdout
 
 

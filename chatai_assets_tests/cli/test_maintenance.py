@@ -7,7 +7,14 @@ from click.testing import CliRunner
 
 from chatai_assets.cli.main import cli
 from chatai_assets.services import Services
-from chatai_assets_tests.support.pipeline import contents, free_settings, ingest_posts, loose_ends, message, process_all
+from chatai_assets_tests.support.pipeline import (
+    contents,
+    find_inconsistencies,
+    free_settings,
+    ingest_posts,
+    message,
+    process_all,
+)
 
 DAY_S = 86_400
 
@@ -26,6 +33,6 @@ def test_what_has_expired_is_gone_without_a_daemon_and_the_rest_is_not(tmp_path)
     with Services(free_settings(home)) as services:
         found = contents(services)
         assert [payload["source"].rpartition("/")[2] for payload in found["points"].values()] == ["2"]
-        assert loose_ends(found) == []
+        assert find_inconsistencies(found) == []
     again = CliRunner().invoke(cli, ["cleanup"], env=environment)
     assert again.output.startswith("0 items had expired and are gone; dropped or rolled up: ")

@@ -20,7 +20,7 @@ from chatai_assets.storage.engine import open_records
 from chatai_assets.storage.rate_limits import Permit
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import rows
-from chatai_assets_tests.support.providers.home import asked, services_at
+from chatai_assets_tests.support.providers.home import model_inputs, open_services_at
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_memory_forgets_the_oldest_and_the_expired():
 
 
 def test_hits_and_misses_are_counted(records):
-    questions = asked("раз", "два")
+    questions = model_inputs("раз", "два")
     kept = ResponseCache(records, "gigachat")
     assert kept.find("m", questions) == {}
     kept.store("m", {questions[0]: ["раз"]})
@@ -52,7 +52,7 @@ def test_hits_and_misses_are_counted(records):
     assert kept.find("m", questions) == {questions[0]: ["раз"]}
     assert kept.find("m", questions) == {questions[0]: ["раз"]}
     assert kept.find("m2", questions) == {}
-    assert kept.find("m", asked("раз", tenant="another")) == {}
+    assert kept.find("m", model_inputs("раз", tenant="another")) == {}
     assert dict(kept.figures) == {"memory_hits": 1, "store_hits": 1, "misses": 7}
     assert kept.size == 1
 
@@ -175,7 +175,7 @@ def test_processes_share_a_quota(records, tmp_path):
 
 @pytest.mark.parametrize("what", ["tag", "embed"])
 def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_path, what):
-    questions = asked(*(f"Пост номер {number} о городе" for number in range(60 if what == "tag" else 640)))
+    questions = model_inputs(*(f"Пост номер {number} о городе" for number in range(60 if what == "tag" else 640)))
 
     def ask(services):
         return services.tagger.tag(questions) if what == "tag" else services.embedder.embed(questions)
@@ -187,15 +187,15 @@ def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_pa
 
     server.behave(latency_s=0.05)
     outage = threading.Thread(target=end_after_some_answers)
-    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as services:
-        services.tagger.tag(asked("привет"))
+    with open_services_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as services:
+        services.tagger.tag(model_inputs("привет"))
         outage.start()
         with pytest.raises(ProviderUnreachable):
             ask(services)
     outage.join()
     paid = server.counts()["paid"]
     server.behave()
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         assert len(ask(services)) == len(questions)
     assert 1 < paid < len(questions)
     assert server.counts()["paid"] == len(questions) + 1
@@ -203,9 +203,9 @@ def test_what_was_paid_is_kept_when_an_outage_breaks_the_work_off(server, tmp_pa
 
 def test_a_batch_takes_no_longer_than_it_may_and_the_rest_waits(server, tmp_path):
     server.behave(latency_s=0.3)
-    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="2", CHATAI_QUOTA_PATIENCE_S="1") as services:
+    with open_services_at(server, tmp_path / "home", JOB_CONCURRENCY="2", CHATAI_QUOTA_PATIENCE_S="1") as services:
         started = time.monotonic()
-        outcomes = services.tagger.tag(asked(*(f"Пост номер {number} о городе" for number in range(30))))
+        outcomes = services.tagger.tag(model_inputs(*(f"Пост номер {number} о городе" for number in range(30))))
         assert time.monotonic() - started < 4  # all of them take longer
     untried = [outcome for outcome in outcomes if isinstance(outcome, Deferred)]
     assert 0 < len(untried) < 30
@@ -222,18 +222,18 @@ def test_an_interruption_leaves_nothing_running_and_loses_no_answer(server, tmp_
         raise Over
 
     server.behave(latency_s=0.2)
-    questions = asked(*(f"Пост номер {number} о городе" for number in range(30)))
+    questions = model_inputs(*(f"Пост номер {number} о городе" for number in range(30)))
     before = signal.signal(signal.SIGALRM, expire)
     try:
-        with services_at(server, tmp_path / "home", JOB_CONCURRENCY="5") as services:
-            assert services.tagger.tag(asked("привет"))
+        with open_services_at(server, tmp_path / "home", JOB_CONCURRENCY="5") as services:
+            assert services.tagger.tag(model_inputs("привет"))
             signal.setitimer(signal.ITIMER_REAL, 0.5)
             with pytest.raises(Over):
                 services.tagger.tag(questions)
     finally:
         signal.signal(signal.SIGALRM, before)
     server.behave()
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         services.tagger.tag(questions)
         assert rows(services, schema.calls_under_way) == []
     assert server.counts()["paid_repeats"] <= 5
@@ -241,7 +241,7 @@ def test_an_interruption_leaves_nothing_running_and_loses_no_answer(server, tmp_
 
 def test_an_item_that_takes_too_long_is_left_for_later(server, tmp_path):
     server.behave(latency_s=3)
-    with services_at(server, tmp_path / "home", CHATAI_ITEM_DEADLINE_S="1") as services:
-        (outcome,) = services.tagger.tag(asked("Пост о городе"))
+    with open_services_at(server, tmp_path / "home", CHATAI_ITEM_DEADLINE_S="1") as services:
+        (outcome,) = services.tagger.tag(model_inputs("Пост о городе"))
     assert isinstance(outcome, ProviderBusy)
     assert str(outcome) == "gigachat: one item took longer than 1 s."

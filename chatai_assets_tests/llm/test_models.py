@@ -15,7 +15,7 @@ from chatai_assets.domain.errors import (
 )
 from chatai_assets.domain.extraction import Extraction
 from chatai_assets.llm.models import RemoteEmbedder
-from chatai_assets_tests.support.providers.home import asked, services_at
+from chatai_assets_tests.support.providers.home import model_inputs, open_services_at
 
 POST = "Вчера в городе Казань открыли мост через реку Волга"
 BOTH = [
@@ -31,18 +31,20 @@ def of_chat(server):
 
 @pytest.fixture(params=BOTH)
 def either(request, server, tmp_path):
-    with services_at(server, tmp_path / "home", **request.param) as opened:
+    with open_services_at(server, tmp_path / "home", **request.param) as opened:
         yield opened
 
 
 def test_tags_stand_in_the_text(either):
-    assert either.tagger.tag(asked(POST)) == [["Вчера", "городе", "Казань", "открыли", "мост"]]
+    assert either.tagger.tag(model_inputs(POST)) == [["Вчера", "городе", "Казань", "открыли", "мост"]]
 
 
 def test_entities_and_relations_stand_in_the_chunk(server, tmp_path):
     for provider in ("gigachat", "openrouter"):
-        with services_at(server, tmp_path / provider, CHATAI_EXTRACTOR=provider, GIGACHAT_STRUCTURED="1") as services:
-            (found,) = services.extractor.extract(asked(POST))
+        with open_services_at(
+            server, tmp_path / provider, CHATAI_EXTRACTOR=provider, GIGACHAT_STRUCTURED="1"
+        ) as services:
+            (found,) = services.extractor.extract(model_inputs(POST))
         assert isinstance(found, Extraction)
         assert [entity.name for entity in found.entities] == ["Казань", "Волга"]
         assert len(found.relations) == 1
@@ -51,8 +53,8 @@ def test_entities_and_relations_stand_in_the_chunk(server, tmp_path):
 def test_response_format_is_flat_for_one_and_nested_for_the_other(server, tmp_path):
     names = {"GIGACHAT_STRUCTURED": "1", "OPENROUTER_FALLBACK_MODELS": "a/b, c/d"}
     for provider in ("gigachat", "openrouter"):
-        with services_at(server, tmp_path / provider, CHATAI_TAGGER=provider, **names) as services:
-            services.tagger.tag(asked(POST))
+        with open_services_at(server, tmp_path / provider, CHATAI_TAGGER=provider, **names) as services:
+            services.tagger.tag(model_inputs(POST))
     flat, nested = server.requests
     assert flat["response_format"].keys() == {"type", "schema", "strict"}
     assert nested["response_format"]["json_schema"]["schema"] == flat["response_format"]["schema"]
@@ -62,7 +64,7 @@ def test_response_format_is_flat_for_one_and_nested_for_the_other(server, tmp_pa
 
 def test_vectors_have_unit_length_and_their_own_text(either, server):
     texts = [f"{POST} {number}" for number in range(70)]
-    vectors = either.embedder.embed(asked(*texts))
+    vectors = either.embedder.embed(model_inputs(*texts))
     assert np.allclose(np.linalg.norm(np.array(vectors, float), axis=1), 1, atol=1e-5)
     server.behave(next={"shuffled": 1})
     again = RemoteEmbedder(either.embedder._desk)  # noqa: SLF001 - the same way to the provider
@@ -72,27 +74,27 @@ def test_vectors_have_unit_length_and_their_own_text(either, server):
 
 
 def test_vectors_without_an_index_come_in_order(either, server):
-    first = either.embedder.embed(asked("раз", "два"))
+    first = either.embedder.embed(model_inputs("раз", "два"))
     server.behave(next={"no_index": 1})
-    second = either.embedder.embed(asked("раз", "два", tenant="u"))
+    second = either.embedder.embed(model_inputs("раз", "два", tenant="u"))
     assert np.allclose(first, second)
 
 
 def test_vectors_of_another_length_stop_everything(either, server):
     server.behave(next={"wrong_dimensions": 1})
     with pytest.raises(ProviderMisconfigured, match="512 numbers instead of 1024"):
-        either.embedder.embed(asked("раз"))
+        either.embedder.embed(model_inputs("раз"))
 
 
 def test_a_batch_that_is_too_large_is_halved(either, server):
     server.behave(max_texts=5)
-    vectors = either.embedder.embed(asked(*(f"текст {number}" for number in range(32))))
+    vectors = either.embedder.embed(model_inputs(*(f"текст {number}" for number in range(32))))
     assert {vector.shape for vector in vectors} == {(1024,)}
     assert server.counts()["paid_repeats"] == 0
 
 
 def test_a_long_text_is_the_mean_of_its_windows_and_an_empty_one_has_a_vector(services):
-    long, empty = services.embedder.embed(asked("слово " * 1_000, ""))
+    long, empty = services.embedder.embed(model_inputs("слово " * 1_000, ""))
     assert float(np.linalg.norm(long)) == pytest.approx(1, abs=1e-5)
     assert empty.shape == (1024,)
 
@@ -103,27 +105,27 @@ def test_a_long_text_is_the_mean_of_its_windows_and_an_empty_one_has_a_vector(se
 )
 def test_a_passing_fault_is_asked_again(either, server, kind):
     server.behave(next={kind: 2}, retry_after_s=0.05)
-    (tags,) = either.tagger.tag(asked(POST))
+    (tags,) = either.tagger.tag(model_inputs(POST))
     assert tags[0] == "Вчера"
     assert of_chat(server) == 3
 
 
 def test_an_error_within_a_200_is_an_error(either, server):
     server.behave(next={"error_in_200": 1})
-    assert either.tagger.tag(asked(POST))[0][0] == "Вчера"
+    assert either.tagger.tag(model_inputs(POST))[0][0] == "Вчера"
     assert of_chat(server) == 2
 
 
 def test_retry_after_is_obeyed(services, server):
     server.behave(next={"429_retry_after": 1}, retry_after_s=0.7)
-    services.tagger.tag(asked(POST))
+    services.tagger.tag(model_inputs(POST))
     first, second = server.arrivals
     assert second - first >= 0.7
 
 
 def test_who_asks_for_a_long_pause_is_left_for_later(services, server):
     server.behave(next={"429_retry_after": 1}, retry_after_s=300)
-    put_off, answered = services.tagger.tag(asked(POST, f"{POST} второй"))
+    put_off, answered = services.tagger.tag(model_inputs(POST, f"{POST} второй"))
     assert isinstance(put_off, ProviderBusy) != isinstance(answered, ProviderBusy)
     busy = put_off if isinstance(put_off, ProviderBusy) else answered
     assert isinstance(busy, ProviderBusy)
@@ -131,19 +133,19 @@ def test_who_asks_for_a_long_pause_is_left_for_later(services, server):
 
 
 def test_one_expired_token_is_fetched_once_for_all_calls(services, server):
-    services.tagger.tag(asked("привет мир"))
+    services.tagger.tag(model_inputs("привет мир"))
     server.calls.clear()
     server._tokens.clear()  # noqa: SLF001 - as a restart of the provider would
-    assert all(tags for tags in services.tagger.tag(asked(*(f"{POST} {number}" for number in range(40)))))
+    assert all(tags for tags in services.tagger.tag(model_inputs(*(f"{POST} {number}" for number in range(40)))))
     assert server.calls["/api/v2/oauth"] == 1
     assert server.calls[CHAT["gigachat"]] <= 40 + 25
 
 
 def test_a_token_is_fetched_before_it_ends(server, tmp_path):
     server.behave(token_life_s=0.4)
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         for number in range(4):
-            services.tagger.tag(asked(f"{POST} {number}"))
+            services.tagger.tag(model_inputs(f"{POST} {number}"))
     assert server.calls[CHAT["gigachat"]] == 4
     assert server.calls["/api/v2/oauth"] <= 4
 
@@ -151,7 +153,7 @@ def test_a_token_is_fetched_before_it_ends(server, tmp_path):
 def test_a_key_that_is_refused_twice_stops_everything(either, server):
     server.behave(shares={"401": 1.0})
     with pytest.raises(AuthenticationFailed, match="HTTP 401"):
-        either.tagger.tag(asked(POST, f"{POST} второй"))
+        either.tagger.tag(model_inputs(POST, f"{POST} второй"))
     assert of_chat(server) <= 4
 
 
@@ -159,29 +161,29 @@ def test_a_key_that_is_refused_twice_stops_everything(either, server):
 def test_what_no_item_can_help_stops_everything(either, server, kind, error):
     server.behave(shares={kind: 1.0})
     with pytest.raises(error):
-        either.tagger.tag(asked(*(f"{POST} {number}" for number in range(60))))
+        either.tagger.tag(model_inputs(*(f"{POST} {number}" for number in range(60))))
     assert of_chat(server) <= 25
 
 
 @pytest.mark.parametrize("kind", ["413", "422"])
 def test_what_is_refused_is_a_bad_item_and_its_neighbours_go_on(either, server, kind):
     server.behave(next={kind: 1})
-    outcomes = either.tagger.tag(asked(POST, f"{POST} второй", f"{POST} третий"))
+    outcomes = either.tagger.tag(model_inputs(POST, f"{POST} второй", f"{POST} третий"))
     assert sum(isinstance(outcome, ProviderRejected) for outcome in outcomes) == 1
 
 
 def test_a_forbidden_topic_is_a_bad_item(services, server):
     server.behave(next={"blacklist": 1})
-    (outcome,) = services.tagger.tag(asked(POST))
+    (outcome,) = services.tagger.tag(model_inputs(POST))
     assert isinstance(outcome, ProviderRejected)
 
 
 def test_an_answer_that_breaks_the_rules_is_repaired_once(either, server):
     server.behave(next={"not_json": 1})
-    assert either.tagger.tag(asked(POST))[0][0] == "Вчера"
+    assert either.tagger.tag(model_inputs(POST))[0][0] == "Вчера"
     assert [message["role"] for message in server.requests[-1]["messages"]] == ["system", "user", "assistant", "user"]
     server.behave(shares={"not_json": 1.0})
-    (outcome,) = either.tagger.tag(asked(f"{POST} второй"))
+    (outcome,) = either.tagger.tag(model_inputs(f"{POST} второй"))
     assert isinstance(outcome, InvalidModelResponse)
     assert of_chat(server) == 4
 
@@ -189,28 +191,28 @@ def test_an_answer_that_breaks_the_rules_is_repaired_once(either, server):
 def test_a_provider_that_is_busy_for_all_is_an_outage(either, server):
     server.behave(shares={"503": 1.0})
     with pytest.raises(ProviderUnreachable, match="HTTP 503"):
-        either.tagger.tag(asked(*(f"{POST} {number}" for number in range(200))))
+        either.tagger.tag(model_inputs(*(f"{POST} {number}" for number in range(200))))
     assert of_chat(server) <= 4 * 35
 
 
 def test_nobody_there_is_an_outage(server, tmp_path):
     with (
-        services_at(server, tmp_path / "home", GIGACHAT_AUTH_URL="http://127.0.0.1:9/oauth") as services,
+        open_services_at(server, tmp_path / "home", GIGACHAT_AUTH_URL="http://127.0.0.1:9/oauth") as services,
         pytest.raises(ProviderUnreachable, match="no connection"),
     ):
-        services.tagger.tag(asked(POST))
+        services.tagger.tag(model_inputs(POST))
 
 
 def test_one_item_that_breaks_the_provider_is_its_own_fault(either, server):
     server.behave(shares={"500": 1.0})
-    (outcome,) = either.tagger.tag(asked(POST))
+    (outcome,) = either.tagger.tag(model_inputs(POST))
     assert isinstance(outcome, ProviderBusy)
 
 
 def test_no_more_calls_at_a_time_than_agreed(server, tmp_path):
     server.behave(latency_s=0.02)
-    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as services:
-        services.tagger.tag(asked(*(f"{POST} {number}" for number in range(30))))
+    with open_services_at(server, tmp_path / "home", JOB_CONCURRENCY="3") as services:
+        services.tagger.tag(model_inputs(*(f"{POST} {number}" for number in range(30))))
     assert server.most_at_once == 3
 
 
@@ -218,7 +220,7 @@ def test_no_secret_and_no_text_in_any_message(either, server):
     for kind in ("401", "402", "422", "503", "not_json", "empty"):
         server.behave(shares={kind: 1.0})
         try:
-            said = str(either.tagger.tag(asked(POST)))
+            said = str(either.tagger.tag(model_inputs(POST)))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not tell
             said = str(error)
         assert not any(secret in said for secret in ("secret", "a2V5", "token-", "Казань", "private-text", "?"))
@@ -226,12 +228,12 @@ def test_no_secret_and_no_text_in_any_message(either, server):
 
 def test_equal_questions_are_asked_once_and_answers_outlive_the_process(server, tmp_path):
     for _ in range(2):
-        with services_at(server, tmp_path / "home") as services:
-            first, second = services.tagger.tag(asked(POST, POST))
+        with open_services_at(server, tmp_path / "home") as services:
+            first, second = services.tagger.tag(model_inputs(POST, POST))
             assert first == second
-            assert services.tagger.tag(asked(POST)) == [first]
-            assert services.extractor.extract(asked(POST)) == services.extractor.extract(asked(POST))
+            assert services.tagger.tag(model_inputs(POST)) == [first]
+            assert services.extractor.extract(model_inputs(POST)) == services.extractor.extract(model_inputs(POST))
     assert server.counts()["paid"] == 2
-    with services_at(server, tmp_path / "home") as services:
-        services.tagger.tag(asked(POST, tenant="another"))
+    with open_services_at(server, tmp_path / "home") as services:
+        services.tagger.tag(model_inputs(POST, tenant="another"))
     assert server.counts()["paid"] == 3

@@ -11,9 +11,9 @@ from chatai_assets_tests.pipeline.test_item_errors import key, post, trouble
 from chatai_assets_tests.support.pipeline import (
     Limits,
     contents,
+    find_inconsistencies,
     ingest_files,
     ingest_posts,
-    loose_ends,
     process_all,
     rows,
     states,
@@ -57,7 +57,7 @@ def test_a_replay_makes_the_item_pending_and_the_next_run_does_it(services, fail
     assert set(states(services, key(2)).values()) == {"done"}
     (letter,) = letters(services)
     assert (letter["resolved"], letter["resolution_note"]) == (True, "the stage succeeded later")
-    assert loose_ends(contents(services)) == []
+    assert find_inconsistencies(contents(services)) == []
 
 
 def test_replaying_twice_changes_nothing(services, failed):

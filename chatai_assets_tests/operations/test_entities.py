@@ -21,8 +21,8 @@ from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
     contents,
+    find_inconsistencies,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -59,7 +59,7 @@ def test_what_people_set_is_drawn_by_the_next_run_and_taken_back_by_the_one_afte
     process_all(services)
     assert entities(services) == {CITY: {1: "москва", 2: "moscow", 3: "moscow"}}
     assert rows(services, schema.entity_overrides) == []
-    assert loose_ends(contents(services)) == []
+    assert find_inconsistencies(contents(services)) == []
 
 
 def drawn_at(services):

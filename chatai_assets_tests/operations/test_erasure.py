@@ -20,29 +20,29 @@ from chatai_assets_tests.pipeline.test_engine import PART, PATIENCE_S, Hesitatin
 from chatai_assets_tests.support.erasure import (
     KEPT,
     POST,
-    bring_all,
-    dump,
+    dump_tables,
+    erasure_stores,
+    find_traces_in_projections,
+    find_traces_in_tables,
+    ingest_all,
     secret_document,
     secret_post,
-    stores,
-    traces_in_projections,
-    traces_in_tables,
 )
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
     contents,
     due_hours,
+    find_inconsistencies,
     free_settings,
-    hits_of,
     ingest_files,
     ingest_posts,
-    loose_ends,
+    load_payloads,
     message,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
 
 
@@ -55,19 +55,19 @@ def deletion(*numbers, chat=CHAT):
 
 
 def test_a_post_and_a_document_are_gone_from_all_stores_within_one_run(services, tmp_path):
-    document = bring_all(services, tmp_path / "in")
-    assert traces_in_tables(services)
-    assert traces_in_projections(services)
+    document = ingest_all(services, tmp_path / "in")
+    assert find_traces_in_tables(services)
+    assert find_traces_in_projections(services)
     for key in (POST, document):
-        erase_from_store(stores(services), key)
+        erase_from_store(erasure_stores(services), key)
     # The ledger knows what the graph holds until it holds it no more.
-    assert {trace.partition(":")[0] for trace in traces_in_tables(services)} == {"index_ledger"}
-    assert finish(stores(services))["points"] == 2
-    assert traces_in_tables(services) == []
-    assert traces_in_projections(services) == []
-    assert [hits_of(services, key) for key in (POST, document)] == [[], []]
+    assert {trace.partition(":")[0] for trace in find_traces_in_tables(services)} == {"index_ledger"}
+    assert finish(erasure_stores(services))["points"] == 2
+    assert find_traces_in_tables(services) == []
+    assert find_traces_in_projections(services) == []
+    assert [load_payloads(services, key) for key in (POST, document)] == [[], []]
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert len(found["points"]) == len(blobs(services)) + 1 == 2
     figures = status(services.records, services.indexes, services.graph)
     assert figures["posts"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
@@ -75,8 +75,8 @@ def test_a_post_and_a_document_are_gone_from_all_stores_within_one_run(services,
 
 
 def test_the_command_says_what_went_and_the_tombstone_that_it_went(embedded, tmp_path):
-    document = bring_all(embedded, tmp_path / "in")
-    gone = forget(stores(embedded), document)
+    document = ingest_all(embedded, tmp_path / "in")
+    gone = forget(erasure_stores(embedded), document)
     assert (gone.again, gone.waiting, gone.erased["points"], gone.erased["blobs"]) == (False, None, 1, 1)
     assert (gone.erased["chunks"], gone.erased["vectors"], gone.erased["documents"]) == (1, 1, 1)
     assert gone.erased["edges"] > 3
@@ -85,23 +85,23 @@ def test_the_command_says_what_went_and_the_tombstone_that_it_went(embedded, tmp
 
 
 def test_forgetting_twice_changes_nothing(embedded, tmp_path):
-    document = bring_all(embedded, tmp_path / "in")
+    document = ingest_all(embedded, tmp_path / "in")
     for key in (POST, document):
-        forget(stores(embedded), key)
-    before = dump(embedded)
+        forget(erasure_stores(embedded), key)
+    before = dump_tables(embedded)
     for key in (POST, document):
-        gone = forget(stores(embedded), key)
+        gone = forget(erasure_stores(embedded), key)
         assert (gone.again, gone.erased.total(), gone.waiting) == (True, 0, None)
-    assert dump(embedded) == before
+    assert dump_tables(embedded) == before
 
 
 def test_what_nobody_knows_cannot_be_forgotten_nor_done_again(embedded, tmp_path):
-    bring_all(embedded, tmp_path / "in")
+    ingest_all(embedded, tmp_path / "in")
     with pytest.raises(ItemNotFound, match="There is no tg/1/1"):
-        forget(stores(embedded), "tg/1/1")
+        forget(erasure_stores(embedded), "tg/1/1")
     with pytest.raises(ItemNotFound, match="is no source key"):
-        forget(stores(embedded), "nonsense")
-    forget(stores(embedded), POST)
+        forget(erasure_stores(embedded), "nonsense")
+    forget(erasure_stores(embedded), POST)
     with pytest.raises(ItemNotFound, match="was forgotten"):
         redo(embedded.records, POST)
 
@@ -109,8 +109,8 @@ def test_what_nobody_knows_cannot_be_forgotten_nor_done_again(embedded, tmp_path
 def test_the_same_or_an_older_revision_does_not_bring_a_post_back(embedded):
     ingest_posts(embedded, [secret_post(edited=1_700_000_500)])
     process_all(embedded)
-    forget(stores(embedded), POST)
-    before = dump(embedded)
+    forget(erasure_stores(embedded), POST)
+    before = dump_tables(embedded)
     again = [secret_post(edited=1_700_000_500), secret_post(), secret_post(edited=1_700_000_400, more="Иначе.")]
     for revision in again:
         report = ingest_posts(embedded, [revision])
@@ -118,26 +118,26 @@ def test_the_same_or_an_older_revision_does_not_bring_a_post_back(embedded):
     moved = ingest_posts(embedded, [secret_post(edited=int(NOON) * 2)])  # a reaction moves the date, not the words
     assert (moved.posts, moved.duplicates) == (0, 1)
     assert process_all(embedded) == []
-    assert {name for name, found in dump(embedded).items() if found != before[name]} == {"tombstones"}
-    assert traces_in_tables(embedded) == []
+    assert {name for name, found in dump_tables(embedded).items() if found != before[name]} == {"tombstones"}
+    assert find_traces_in_tables(embedded) == []
 
 
 def test_a_newer_revision_brings_a_post_back_and_an_older_one_then_makes_no_work(embedded):
     ingest_posts(embedded, [secret_post()])
     process_all(embedded)
-    forget(stores(embedded), POST)
+    forget(erasure_stores(embedded), POST)
     assert ingest_posts(embedded, [message(1, KEPT, edited=int(NOON) * 2)]).posts == 1
     process_all(embedded)
-    assert len(hits_of(embedded, POST)) == 1
+    assert len(load_payloads(embedded, POST)) == 1
     assert rows(embedded, schema.tombstones) == []
     assert ingest_posts(embedded, [secret_post()]).duplicates == 1
     assert process_all(embedded) == []
-    assert loose_ends(contents(embedded)) == []
+    assert find_inconsistencies(contents(embedded)) == []
 
 
 def test_the_same_file_stays_forgotten_wherever_it_comes_from_and_another_takes_its_place(embedded, tmp_path):
-    document = bring_all(embedded, tmp_path / "in")
-    forget(stores(embedded), document)
+    document = ingest_all(embedded, tmp_path / "in")
+    forget(erasure_stores(embedded), document)
     for folder in ("in", "elsewhere"):
         report = ingest_files(embedded, [secret_document(tmp_path / folder)])
         assert (report.documents, report.duplicates) == (0, 1)
@@ -149,7 +149,7 @@ def test_the_same_file_stays_forgotten_wherever_it_comes_from_and_another_takes_
     process_all(embedded)
     row = describe_item(embedded.records, document, None)
     assert (row["status"], row["file_name"]) == ("completed", "Ъмчетверг.txt")
-    assert loose_ends(contents(embedded)) == []
+    assert find_inconsistencies(contents(embedded)) == []
 
 
 def test_all_revisions_of_an_edited_post_and_the_other_pictures_of_its_album_are_told_apart(embedded):
@@ -158,30 +158,30 @@ def test_all_revisions_of_an_edited_post_and_the_other_pictures_of_its_album_are
         (each.get("channel_post") or each["edited_channel_post"])["media_group_id"] = "77"
     ingest_posts(embedded, album)
     process_all(embedded)
-    forget(stores(embedded), POST)
+    forget(erasure_stores(embedded), POST)
     assert rows(embedded, schema.inbox, schema.inbox.c.source_key == POST) == []
-    assert hits_of(embedded, POST) == []
-    assert len(hits_of(embedded, f"tg/{CHAT}/2")) == 1
-    forget(stores(embedded), f"tg/{CHAT}/2")
-    assert traces_in_tables(embedded) == []
+    assert load_payloads(embedded, POST) == []
+    assert len(load_payloads(embedded, f"tg/{CHAT}/2")) == 1
+    forget(erasure_stores(embedded), f"tg/{CHAT}/2")
+    assert find_traces_in_tables(embedded) == []
 
 
 def test_what_two_tenants_share_stays_with_the_other(services, tmp_path):
-    documents = {tenant: bring_all(services, tmp_path / "in", tenant=tenant) for tenant in ("one", "two")}
+    documents = {tenant: ingest_all(services, tmp_path / "in", tenant=tenant) for tenant in ("one", "two")}
     assert documents["one"] == documents["two"]
     before = len(contents(services)["points"])
     with pytest.raises(ItemNotFound, match="2 tenants"):
-        forget(stores(services), POST)
+        forget(erasure_stores(services), POST)
     for key in (POST, documents["one"]):
-        forget(stores(services), key, tenant_id="one")
+        forget(erasure_stores(services), key, tenant_id="one")
     found = contents(services)
     assert len(found["points"]) == before - 2
-    assert {payload["tenant_id"] for payload in hits_of(services, POST)} == {"two"}
+    assert {payload["tenant_id"] for payload in load_payloads(services, POST)} == {"two"}
     assert len(blobs(services)) == 2
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     redo(services.records, documents["two"], tenant_id="two")
     assert not any(report.failed for report in process_all(services))
-    forget(stores(services), documents["two"], tenant_id="two")
+    forget(erasure_stores(services), documents["two"], tenant_id="two")
     assert len(blobs(services)) == 1
 
 
@@ -190,12 +190,12 @@ def test_bytes_of_two_documents_go_with_the_second(embedded, tmp_path):
     ingest_files(embedded, [secret_document(folder, name) for name in ("a.txt", "b.txt")])
     process_all(embedded)
     first, second = (row["source_key"] for row in rows(embedded, schema.documents))
-    forget(stores(embedded), first)
+    forget(erasure_stores(embedded), first)
     assert len(blobs(embedded)) == 1
-    assert len(hits_of(embedded, second)) == 1
+    assert len(load_payloads(embedded, second)) == 1
     redo(embedded.records, second)
     assert not any(report.failed for report in process_all(embedded))
-    forget(stores(embedded), second)
+    forget(erasure_stores(embedded), second)
     assert blobs(embedded) == []
     assert rows(embedded, schema.vectors) == []
 
@@ -205,12 +205,12 @@ def test_news_of_a_deletion_forgets_a_post_and_one_that_comes_after(services):
     process_all(services)
     report = ingest_posts(services, [deletion(1, 3)])
     assert (report.deleted, report.posts, report.skipped) == (1, 0, 1)
-    finish(stores(services))
-    assert hits_of(services, POST) == []
+    finish(erasure_stores(services))
+    assert load_payloads(services, POST) == []
     late = ingest_posts(services, [secret_post(3)])
     assert (late.posts, late.duplicates) == (0, 1)
     assert process_all(services) == []
-    assert traces_in_tables(services) == []
+    assert find_traces_in_tables(services) == []
     again = ingest_posts(services, [deletion(1, 3)])
     assert (again.deleted, again.skipped) == (0, 2)
     assert status(services.records, services.indexes, services.graph)["posts"]["received"] == 1
@@ -220,24 +220,24 @@ def test_a_post_and_its_deletion_may_stand_in_one_file(embedded):
     report = ingest_posts(embedded, [secret_post(), message(2, KEPT), deletion(1), secret_post()])
     assert (report.posts, report.deleted, report.duplicates) == (2, 1, 1)
     process_all(embedded)
-    finish(stores(embedded))
-    assert traces_in_tables(embedded) == []
-    assert traces_in_projections(embedded) == []
+    finish(erasure_stores(embedded))
+    assert find_traces_in_tables(embedded) == []
+    assert find_traces_in_projections(embedded) == []
 
 
 def test_an_index_restored_from_another_day_is_purged_of_it(embedded, tmp_path):
-    bring_all(embedded, tmp_path / "in")
+    ingest_all(embedded, tmp_path / "in")
     index = embedded.settings.home / "vectors"
     copytree(index, tmp_path / "backup")
-    forget(stores(embedded), POST)
+    forget(erasure_stores(embedded), POST)
     rmtree(index)
     copytree(tmp_path / "backup", index)
-    assert hits_of(embedded, POST)
+    assert load_payloads(embedded, POST)
     assert rebuild(embedded.records, probe_vectors(embedded.indexes.serving()))
     process_all(embedded)
-    finish(stores(embedded))
-    assert hits_of(embedded, POST) == []
-    assert loose_ends(contents(embedded)) == []
+    finish(erasure_stores(embedded))
+    assert load_payloads(embedded, POST) == []
+    assert find_inconsistencies(contents(embedded)) == []
 
 
 def test_pages_read_for_it_alone_go_and_those_that_others_link_to_stay(embedded):
@@ -247,13 +247,13 @@ def test_pages_read_for_it_alone_go_and_those_that_others_link_to_stay(embedded)
     with embedded.records.begin() as connection:
         for key, linked in ((POST, (own, shared)), (f"tg/{CHAT}/2", (shared,))):
             note_pages(connection, key, linked)
-    gone = forget(stores(embedded), POST)
+    gone = forget(erasure_stores(embedded), POST)
     assert (gone.erased["pages"], [row["url"] for row in rows(embedded, schema.pages)]) == (1, [shared[0]])
     assert [row["source_key"] for row in rows(embedded, schema.chunks, schema.chunks.c.part != "body")] == [
         f"tg/{CHAT}/2"
     ]
-    assert traces_in_tables(embedded) == []
-    forget(stores(embedded), f"tg/{CHAT}/2")
+    assert find_traces_in_tables(embedded) == []
+    forget(erasure_stores(embedded), f"tg/{CHAT}/2")
     assert rows(embedded, schema.pages) == []
 
 
@@ -289,7 +289,7 @@ def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedd
         )
         said = {**letter, **about, "job_id": f"{POST}@1", "source_key": POST, "error_message": "Зюзюкин"}
         dead_letters.record(connection, [said], now=1.0)
-    gone = forget(stores(embedded), POST)
+    gone = forget(erasure_stores(embedded), POST)
     assert gone.erased["provider_results"] == 1
     assert rows(embedded, schema.worker_dlq) == []
     assert {row["fingerprint"] for row in rows(embedded, schema.provider_results)} == {"shared", "broken off"}
@@ -310,21 +310,21 @@ def test_a_stage_at_work_on_what_is_forgotten_does_not_bring_it_back(tmp_path, r
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
         reports = []
-        thread = threading.Thread(target=lambda: reports.append(run(stage, scope_of("posts", hour), slow)))
+        thread = threading.Thread(target=lambda: reports.append(run(stage, stage_run_config("posts", hour), slow)))
         thread.start()
         assert reached.wait(PATIENCE_S)
-        erase_from_store(stores(services), POST)
+        erase_from_store(erasure_stores(services), POST)
         threading.Timer(0.5 if stage in {"index", "link"} else 0.0, may_go.set).start()
         process_all(services)
-        finish(stores(services))
+        finish(erasure_stores(services))
         thread.join(PATIENCE_S)
         process_all(services)
-        finish(stores(services))
+        finish(erasure_stores(services))
         assert reports[0].lost == 1
         with services.records.begin() as connection:
             erase_orphans(connection, "default", now=NOON)
         assert len(rows(services, schema.vectors)) == 1
-        assert traces_in_tables(services) == []
-        assert traces_in_projections(services) == []
-        assert hits_of(services, POST) == []
-        assert loose_ends(contents(services)) == []
+        assert find_traces_in_tables(services) == []
+        assert find_traces_in_projections(services) == []
+        assert load_payloads(services, POST) == []
+        assert find_inconsistencies(contents(services)) == []

@@ -22,10 +22,10 @@ from chatai_assets_tests.support.pipeline import (
     NOON,
     contents,
     differences,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -154,7 +154,7 @@ def test_what_a_restored_store_brings_back_leaves_once_more(embedded, tmp_path):
     process_all(embedded)
     assert expire(stores(embedded), clock=lambda: AFTER).counts["points"] == 1
     found = contents(embedded)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert differences(before, found) == []
 
 

@@ -15,8 +15,8 @@ from chatai_assets_tests.support.pipeline import (
     NOON,
     contents,
     differences,
+    find_inconsistencies,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -56,7 +56,7 @@ def test_what_expired_leaves_all_stores_and_the_rest_is_as_if_it_had_never_been(
     sweep = expire(stores(services), clock=lambda: AFTER)
     assert (sweep.items, sweep.complete, sweep.counts["points"], sweep.counts["vectors"]) == (2, True, 2, 1)
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert list(found["posts"]) == [f"default|{YOUNG}"]
     assert {payload["source"] for payload in found["points"].values()} == {YOUNG}
     after = sizes(services)
@@ -98,7 +98,7 @@ def test_an_export_brought_again_brings_nothing_back_but_an_edit_does(services):
     assert sorted(found["posts"]) == [f"default|{OLD}", f"default|{YOUNG}"]
     assert found["posts"][f"default|{OLD}"]["expires_at"] == AFTER + 30 * DAY_S
     assert [row["source_key"] for row in rows(services, schema.tombstones)] == [TWIN]
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
 
 
 @pytest.mark.parametrize("moment", ["condemned", "let go"])
@@ -128,7 +128,7 @@ def test_an_edit_that_arrives_while_its_post_leaves_wins(services, embedded, mom
     ingest_posts(embedded, [edit], now=AFTER)
     process_all(embedded, now=AFTER)
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert differences(contents(embedded), found) == []
 
 

@@ -20,19 +20,26 @@ from chatai_assets.services import Services
 from chatai_assets.storage import reindexing as filling
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.erasure import stores
+from chatai_assets_tests.support.erasure import erasure_stores
 from chatai_assets_tests.support.pipeline import (
     due_hours,
-    found_by,
+    find_chunks,
     ingest_files,
     ingest_posts,
     message,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
-from chatai_assets_tests.support.reindexing import Broken, back, filled, means_of, reindexed, served
+from chatai_assets_tests.support.reindexing import (
+    UnreachableEmbedder,
+    active_points,
+    build_index,
+    reindex_context,
+    run_reindex,
+    run_rollback,
+)
 
 COUNT = 40
 WHALE = "Синий кит проплыл мимо маяка и нырнул."
@@ -58,7 +65,7 @@ def either(services):
 
 
 def found(services, question=WHALE):
-    return [hit.source for hit in found_by(services, question)]
+    return [hit.source for hit in find_chunks(services, question)]
 
 
 def states(services):
@@ -71,11 +78,11 @@ def agrees(services):
 
 
 def test_another_model_serves_what_the_first_one_did(either):
-    before, first = served(either), either.indexes.serving()
-    done = reindexed(either, "free:512")
+    before, first = active_points(either), either.indexes.serving()
+    done = run_reindex(either, "free:512")
     assert done.comparison
     assert (done.serves, done.refused, done.comparison.worse) == (True, "", [])
-    assert served(either) == before
+    assert active_points(either) == before
     assert either.indexes.serving().about.dimensions == 512
     assert states(either) == {1: "kept", 2: "serving"}
     assert dict(first.vectors.points()) == before
@@ -91,7 +98,7 @@ def test_another_model_serves_what_the_first_one_did(either):
 
 
 def test_work_goes_on_in_the_index_that_serves(home):
-    reindexed(home, "free:512")
+    run_reindex(home, "free:512")
     ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
     process_all(home)
     assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
@@ -100,15 +107,15 @@ def test_work_goes_on_in_the_index_that_serves(home):
 
 
 def test_what_comes_is_edited_and_goes_while_it_is_filled_is_there_after(either):
-    filled(either, "free:512")
+    build_index(either, "free:512")
     ingest_posts(either, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
     process_all(either)
-    forget(stores(either), f"tg/{-1_000_000_000_123}/901")
+    forget(erasure_stores(either), f"tg/{-1_000_000_000_123}/901")
     gone = rows(either, schema.posts)[0]["source_key"]
-    forget(stores(either), gone)
-    done = reindexed(either, "free:512")
+    forget(erasure_stores(either), gone)
+    done = run_reindex(either, "free:512")
     assert done.serves
-    assert {payload["source"] for payload in served(either).values()} == {
+    assert {payload["source"] for payload in active_points(either).values()} == {
         row["source_key"] for row in rows(either, schema.posts)
     }
     assert agrees(either)
@@ -117,12 +124,12 @@ def test_what_comes_is_edited_and_goes_while_it_is_filled_is_there_after(either)
 
 
 def test_an_edit_on_its_way_hides_nothing_of_the_revision_before_it(home):
-    start(means_of(home), *home.resolve_embedder("free:512"))
+    start(reindex_context(home), *home.resolve_embedder("free:512"))
     with home.records.begin() as connection:
         filling.enqueue_some(connection, 2, now=1.0)
     ingest_posts(home, [message(900, "Кит уплыл.", edited=1_800_000_000)])
-    assert reindexed(home, "free:512").serves
-    assert any(payload["source"].endswith("/900") for payload in served(home).values())
+    assert run_reindex(home, "free:512").serves
+    assert any(payload["source"].endswith("/900") for payload in active_points(home).values())
     process_all(home)
     assert found(home, "Кит уплыл.")[0].endswith("/900")
     assert agrees(home)
@@ -131,7 +138,7 @@ def test_an_edit_on_its_way_hides_nothing_of_the_revision_before_it(home):
 def test_what_was_embedded_for_the_old_index_comes_into_the_new_one(home):
     ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
     process_all(home, stages=("parse", "tag", "enrich", "embed"))
-    reindexed(home, "free:512")
+    run_reindex(home, "free:512")
     for _ in range(2):
         process_all(home)
     assert due_hours(home, "posts") == []
@@ -140,72 +147,74 @@ def test_what_was_embedded_for_the_old_index_comes_into_the_new_one(home):
 
 
 def test_a_bad_model_is_refused_and_serves_only_if_told(home):
-    done = reindexed(home, "free:2")
+    done = run_reindex(home, "free:2")
     assert not done.serves
     assert "mean reciprocal rank by meaning alone" in done.refused
     assert states(home) == {1: "serving", 2: "filling"}
     assert found(home)[0].endswith("/900")
     with pytest.raises(CannotReindex, match="free:2 is being filled"):
-        reindexed(home, "free:512")
-    assert reindexed(home, "free:2", even_if_worse=True).serves
+        run_reindex(home, "free:512")
+    assert run_reindex(home, "free:2", even_if_worse=True).serves
     assert home.indexes.serving().about.embedder == "free:2"
 
 
 def test_questions_of_people_decide(home):
     lost = [EvalQuery("default", WHALE, "tg/1/1")]
-    compared = reindexed(home, "free:512", asked=lambda: lost).comparison
+    compared = run_reindex(home, "free:512", asked=lambda: lost).comparison
     assert compared
     assert (compared.questions, compared.after["meaning alone"].recall) == (1, 0.0)
 
 
 def test_what_is_given_up_leaves_nothing(home):
-    filled(home, "free:512")
-    assert abort(means_of(home)).embedder == "free:512"
+    build_index(home, "free:512")
+    assert abort(reindex_context(home)).embedder == "free:512"
     assert states(home) == {1: "serving"}
     assert {row["model"] for row in rows(home, schema.vectors)} == {"free-hashed-256-1"}
     assert {row["projection"] for row in rows(home, schema.index_ledger)} == {"vectors", "graph"}
     assert rows(home, schema.work, schema.work.c.stage == "reindex") == []
-    assert reindexed(home, "free:512").index.number == 3
+    assert run_reindex(home, "free:512").index.number == 3
     with pytest.raises(CannotReindex, match="No index is being filled"):
-        abort(means_of(home))
+        abort(reindex_context(home))
 
 
 def test_the_way_back_costs_only_what_came_since(either):
-    reindexed(either, "free:512")
+    run_reindex(either, "free:512")
     ingest_posts(either, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
     process_all(either)
-    after = served(either)
-    done = back(either)
+    after = active_points(either)
+    done = run_rollback(either)
     assert (done.serves, done.filled.counts["texts_embedded"]) == (True, 2)
     assert either.indexes.serving().about.number == 1
-    assert served(either) == after
+    assert active_points(either) == after
     assert agrees(either)
-    drop_old(means_of(either))
+    drop_old(reindex_context(either))
     assert states(either) == {1: "serving"}
     assert {row["model"] for row in rows(either, schema.vectors)} == {"free-hashed-256-1"}
     with pytest.raises(CannotReindex, match="No index is kept"):
-        back(either)
+        run_rollback(either)
 
 
 def test_nothing_is_embedded_twice_when_filling_is_stopped_and_gone_on_with(home):
     texts = {row["text_hash"] for row in rows(home, schema.chunks)}
-    first = filled(home, "free:512", ends=0.0)
+    first = build_index(home, "free:512", ends=0.0)
     assert not first.complete
-    means = means_of(home)
+    means = reindex_context(home)
     start(means, *home.resolve_embedder("free:512"))
     with home.records.reading() as connection:
         assert filling.open_states(connection) == {}
-    done = reindexed(home, "free:512")
+    done = run_reindex(home, "free:512")
     assert done.filled.counts["texts_embedded"] == len(texts)
-    assert reindexed(home, "free").filled.counts["texts_embedded"] == 0
+    assert run_reindex(home, "free").filled.counts["texts_embedded"] == 0
 
 
 def test_a_provider_that_is_down_leaves_the_serving_index_alone(home, monkeypatch):
-    start(means_of(home), *home.resolve_embedder("free:512"))
+    start(reindex_context(home), *home.resolve_embedder("free:512"))
     made = home._query_embedder  # noqa: SLF001 - where a provider would be asked
-    monkeypatch.setattr(home, "_query_embedder", lambda name: Broken(512) if name == "free:512" else made(name))
+    monkeypatch.setattr(
+        home, "_query_embedder", lambda name: UnreachableEmbedder(512) if name == "free:512" else made(name)
+    )
     with pytest.raises(ProviderUnreachable):
-        filled(home, "free:512", begun=True)
+        build_index(home, "free:512", begun=True)
     ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
     process_all(home)
     assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
@@ -215,58 +224,60 @@ def test_a_provider_that_is_down_leaves_the_serving_index_alone(home, monkeypatc
 
 
 def test_an_index_run_that_another_index_overtakes_is_done_in_that_one(home):
-    index = start(means_of(home), *home.resolve_embedder("free:512"))
+    index = start(reindex_context(home), *home.resolve_embedder("free:512"))
     ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
     process_all(home, stages=("parse", "tag", "enrich", "embed"))
     overtaken = home.vectors.writing
 
     def meanwhile():
         home.vectors.writing = overtaken
-        assert reindexed(home, "free:512").index.number == index.number
+        assert run_reindex(home, "free:512").index.number == index.number
         return overtaken()
 
     home.vectors.writing = meanwhile
     (hour,) = due_hours(home, "posts")
-    run("index", scope_of("posts", hour), home)
+    run("index", stage_run_config("posts", hour), home)
     for _ in range(2):
         process_all(home)
     assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
-    assert len(served(home)) == len({row["source_key"] + str(row["ordinal"]) for row in rows(home, schema.chunks)})
+    assert len(active_points(home)) == len(
+        {row["source_key"] + str(row["ordinal"]) for row in rows(home, schema.chunks)}
+    )
     assert agrees(home)
 
 
 def test_filling_shows_in_no_hour_that_is_behind(home):
-    start(means_of(home), *home.resolve_embedder("free:512"))
+    start(reindex_context(home), *home.resolve_embedder("free:512"))
     with home.records.begin() as connection:
         assert filling.enqueue_some(connection, 2, now=1.0) == COUNT + 1
     assert due_hours(home, "posts") == []
     assert status(home.records, home.indexes, home.graph)["hours_behind"] == []
-    fill_all = means_of(home)
-    build(fill_all, home.indexes.of("filling"), filled(home, "free:512", begun=True))
+    fill_all = reindex_context(home)
+    build(fill_all, home.indexes.of("filling"), build_index(home, "free:512", begun=True))
 
 
 def test_an_index_that_is_lost_while_it_is_filled_or_kept_is_written_again(home):
-    filled(home, "free:512")
+    build_index(home, "free:512")
     shutil.rmtree(home.settings.home / "vectors-2")
     assert [said.split()[1] for said in ProjectionMonitor().check(home)] == ["vectors/2"]
-    assert reindexed(home, "free:512").serves
-    before = served(home)
+    assert run_reindex(home, "free:512").serves
+    before = active_points(home)
     assert len(before) == len(rows(home, schema.chunks))
     shutil.rmtree(home.settings.home / "vectors")
     assert [said.split()[1] for said in ProjectionMonitor().check(home)] == ["vectors"]
     assert due_hours(home, "posts") == []
-    assert back(home).filled.counts["points_written"] == len(before)
-    assert served(home) == before
+    assert run_rollback(home).filled.counts["points_written"] == len(before)
+    assert active_points(home) == before
     assert agrees(home)
 
 
 def test_the_index_that_serves_is_written_again_when_it_is_lost(home):
-    reindexed(home, "free:512")
-    before = served(home)
+    run_reindex(home, "free:512")
+    before = active_points(home)
     shutil.rmtree(home.settings.home / "vectors-2")
     assert [said.split()[1] for said in ProjectionMonitor().check(home)] == ["vectors/2"]
     process_all(home)
-    assert served(home) == before
+    assert active_points(home) == before
     assert agrees(home)
 
 
@@ -280,8 +291,8 @@ def test_a_setting_that_changes_mixes_nothing(home):
 
 
 def test_what_is_down_is_told_by_the_name_of_whoever_embeds_for_the_index(home, monkeypatch):
-    reindexed(home, "free:512")
-    monkeypatch.setattr(home, "_query_embedder", lambda _name: Broken(512))
+    run_reindex(home, "free:512")
+    monkeypatch.setattr(home, "_query_embedder", lambda _name: UnreachableEmbedder(512))
     home._others.clear()  # noqa: SLF001 - as in a new process
     ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
     with pytest.raises(ProviderUnreachable) as caught:
@@ -290,7 +301,7 @@ def test_what_is_down_is_told_by_the_name_of_whoever_embeds_for_the_index(home, 
 
 
 def test_an_index_run_that_is_overtaken_before_it_commits_is_done_again_in_the_other(home):
-    filled(home, "free:512")
+    build_index(home, "free:512")
     ingest_posts(home, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
     process_all(home, stages=("parse", "tag", "enrich", "embed"))
     writing = home.vectors.writing
@@ -300,16 +311,16 @@ def test_an_index_run_that_is_overtaken_before_it_commits_is_done_again_in_the_o
         home.vectors.writing = writing
         with writing() as writer:
             yield writer
-        assert reindexed(home, "free:512").serves
+        assert run_reindex(home, "free:512").serves
 
     home.vectors.writing = then_another_serves
     (hour,) = due_hours(home, "posts")
-    assert run("index", scope_of("posts", hour), home).done == 0
+    assert run("index", stage_run_config("posts", hour), home).done == 0
     process_all(home)
     assert found(home, "Жираф вышел из поезда.")[0].endswith("/901")
     assert found(home, "Кит уплыл.")[0].endswith("/900")
     assert agrees(home)
-    assert back(home).serves
+    assert run_rollback(home).serves
     assert agrees(home)
 
 
@@ -318,7 +329,7 @@ def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monk
     file.write_text("Договор подписан в Казани.", encoding="utf-8")
     ingest_files(home, [file])
     process_all(home)
-    start(means_of(home), *home.resolve_embedder("free:512"))
+    start(reindex_context(home), *home.resolve_embedder("free:512"))
     (tmp_path / "b.txt").write_text("Письмо пришло из Лондона.", encoding="utf-8")
     ingest_files(home, [tmp_path / "b.txt"])
     made, seen = home._query_embedder, list[str]()  # noqa: SLF001 - where the new model is asked
@@ -329,7 +340,7 @@ def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monk
             return super().embed(questions)
 
     monkeypatch.setattr(home, "_query_embedder", lambda name: Watching(512) if name == "free:512" else made(name))
-    assert reindexed(home, "free:512").serves
+    assert run_reindex(home, "free:512").serves
     assert {*seen} == {"completed", "pending"}
     assert sorted(row["status"] for row in rows(home, schema.documents)) == ["completed", "pending"]
 
@@ -337,8 +348,8 @@ def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monk
 def test_a_search_goes_on_in_the_other_index_when_its_own_is_gone(home):
     def too_late(_query):
         del home.vectors.search
-        assert reindexed(home, "free:512").serves
-        drop_old(means_of(home))
+        assert run_reindex(home, "free:512").serves
+        drop_old(reindex_context(home))
         raise StoreUnavailable("the lock of the vector index cannot be taken")
 
     home.vectors.search = too_late

@@ -11,7 +11,7 @@ from chatai_assets.orchestration.jobs.staleness import active_versions
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.cli.test_reindexing import chatai
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message, process_all, rows
-from chatai_assets_tests.support.reindexing import reindexed
+from chatai_assets_tests.support.reindexing import run_reindex
 
 TEXT = "Вчера Иван видел Лондон рядом, и поезд прибыл."
 
@@ -36,7 +36,7 @@ def told(services, in_use, tariff=NO_PRICES):
 
 def test_nothing_is_stale_of_what_was_just_made(home):
     assert {stage: each.items for stage, each in told(home, active_versions(home)).items() if each.items} == {}
-    reindexed(home, "free:512")
+    run_reindex(home, "free:512")
     assert {stage: each.items for stage, each in told(home, active_versions(home)).items() if each.items} == {}
 
 

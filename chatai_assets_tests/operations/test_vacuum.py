@@ -17,19 +17,26 @@ from chatai_assets_tests.support.erasure import (
     KEPT,
     POST,
     SECRETS,
-    bring_all,
+    erasure_stores,
+    find_traces,
+    find_traces_in_projections,
+    find_traces_in_tables,
+    ingest_all,
     secret_document,
     secret_post,
-    stores,
-    traces,
-    traces_in_projections,
-    traces_in_tables,
 )
-from chatai_assets_tests.support.pipeline import contents, free_settings, loose_ends, message, process_all, rows
+from chatai_assets_tests.support.pipeline import (
+    contents,
+    find_inconsistencies,
+    free_settings,
+    message,
+    process_all,
+    rows,
+)
 
 
 def vacuum_all(services):
-    return vacuum(stores(services), services.settings.inbox_folder, "default")
+    return vacuum(erasure_stores(services), services.settings.inbox_folder, "default")
 
 
 def drop(services, *files):
@@ -50,14 +57,14 @@ def test_no_file_of_the_home_holds_a_word_of_it(embedded):
     assert drop(services, document, export, innocent, other).taken == 4
     process_all(services)
     key = next(row["source_key"] for row in rows(services, schema.documents) if row["file_name"] == document.name)
-    assert {trace.partition(": ")[2] for trace in traces(home)} >= {*SECRETS}
+    assert {trace.partition(": ")[2] for trace in find_traces(home)} >= {*SECRETS}
     for each in (POST, key):
-        forget(stores(services), each)
-    assert traces(home)
+        forget(erasure_stores(services), each)
+    assert find_traces(home)
     before = contents(services)
     done = vacuum_all(services)
     assert (done.busy, done.erased["originals"], done.left_to_servers) == (False, 2, [])
-    assert traces(home) == []
+    assert find_traces(home) == []
     assert not (folder / "done" / document.name).exists()
     assert sorted(path.name for path in (folder / "done").iterdir()) == ["b.jsonl", "c.txt"]
     assert contents(services) == before
@@ -66,25 +73,25 @@ def test_no_file_of_the_home_holds_a_word_of_it(embedded):
 
 
 def test_a_vacuum_does_what_waits_first(embedded, tmp_path):
-    document = bring_all(embedded, tmp_path / "in")
+    document = ingest_all(embedded, tmp_path / "in")
     place = embedded.settings.home / "blobs" / ".incoming-killed"
     place.write_text("left by a killed writer", encoding="utf-8")
     answer = {"fingerprint": "f", "provider": "p", "answer": {"tags": [SECRETS[0]]}, "written_at": 0.0}
     with embedded.records.begin() as connection:
         keep_results(connection, [{"tenant_id": "default", **answer}])  # of work that broke off
     for key in (POST, document):
-        erase_from_store(stores(embedded), key)
+        erase_from_store(erasure_stores(embedded), key)
     done = vacuum_all(embedded)
     assert (done.busy, done.erased["points"], done.erased["provider_results"]) == (False, 2, 1)
-    assert traces_in_projections(embedded) == []
-    assert traces(embedded.settings.home) == []
-    assert loose_ends(contents(embedded)) == []
+    assert find_traces_in_projections(embedded) == []
+    assert find_traces(embedded.settings.home) == []
+    assert find_inconsistencies(contents(embedded)) == []
     assert place.exists()  # somebody may be writing it: it is not a day old
 
 
 def test_a_vacuum_beside_a_stage_at_work_says_that_traces_may_come(embedded, tmp_path):
-    document = bring_all(embedded, tmp_path / "in")
-    erase_from_store(stores(embedded), document)
+    document = ingest_all(embedded, tmp_path / "in")
+    erase_from_store(erasure_stores(embedded), document)
     with embedded.records.begin() as connection:
         mine = schema.work.c.source_key == POST
         connection.execute(schema.work.update().where(mine, schema.work.c.stage == "tag").values(owner="another/1/1/a"))
@@ -106,17 +113,17 @@ def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, database_ur
     administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
     administrator.execute(text("SELECT pg_reload_conf()"))  # the server's processes take it up in their own time
     with Services(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as services:
-        document = bring_all(services, tmp_path / "in")
+        document = ingest_all(services, tmp_path / "in")
         administrator.execute(text("CHECKPOINT"))
-        assert {trace.partition("/")[0] for trace in traces(data)} == {"base", "pg_wal"}
+        assert {trace.partition("/")[0] for trace in find_traces(data)} == {"base", "pg_wal"}
         for key in (POST, document):
-            forget(stores(services), key)
+            forget(erasure_stores(services), key)
         assert not vacuum_all(services).busy
         administrator.execute(text("CHECKPOINT"))
-        assert [trace for trace in traces(data) if not trace.startswith("pg_wal")] == []
-        assert traces_in_tables(services) == []
-        assert traces(tmp_path / "home") == []
+        assert [trace for trace in find_traces(data) if not trace.startswith("pg_wal")] == []
+        assert find_traces_in_tables(services) == []
+        assert find_traces(tmp_path / "home") == []
     for _ in range(2):
         administrator.execute(text("SELECT pg_switch_wal()"))
         administrator.execute(text("CHECKPOINT"))
-    assert traces(data) == []
+    assert find_traces(data) == []

@@ -12,7 +12,7 @@ from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.orchestration.conftest import HOUR_S, Home
-from chatai_assets_tests.support.providers.home import services_at
+from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 
@@ -30,7 +30,7 @@ def asking(server, tmp_path):
     def home(**variables):
         first = hour_of(time.time() - 5 * HOUR_S)
         usual = {"CHATAI_EMBEDDER": "free", "CHATAI_EXTRACTOR": "free", "CHATAI_FIRST_HOUR": first}
-        services = services_at(server, tmp_path / "home", **usual, **variables)
+        services = open_services_at(server, tmp_path / "home", **usual, **variables)
         instance = dg.DagsterInstance.ephemeral()
         opened.extend((services, instance))
         (tmp_path / "files").mkdir(exist_ok=True)

@@ -22,9 +22,9 @@ from chatai_assets_tests.support.pipeline import (
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
-from chatai_assets_tests.support.providers.home import asked, services_at
+from chatai_assets_tests.support.providers.home import model_inputs, open_services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 PRICES = {"CHATAI_PRICES": "GigaChat=100/200,Embeddings=10", "CHATAI_USD_RATE": "80"}
@@ -52,7 +52,7 @@ def bring(services, count, tenant="default", first=1):
 
 
 def tag(services, hour, **limits):
-    return run("tag", scope_of("posts", hour, Limits(**limits)), services)
+    return run("tag", stage_run_config("posts", hour, Limits(**limits)), services)
 
 
 def costs(services, stage):
@@ -65,7 +65,7 @@ def tag_states(services, tenant):
 
 
 def test_tokens_and_money_are_counted_by_tenant_stage_and_hour(server, tmp_path, database):
-    with services_at(server, tmp_path / "home", **PRICES, **database) as services:
+    with open_services_at(server, tmp_path / "home", **PRICES, **database) as services:
         bring(services, 5)
         hour = bring(services, 3, tenant="another")
         report = sum((report.counts for report in process_all(services)), Counter())
@@ -88,20 +88,20 @@ def rows_of(*by_tenant):
 
 
 def test_a_price_that_nobody_knows_is_no_money(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
-        services.tagger.tag(asked("Вчера поезд видел город Казань"))
+    with open_services_at(server, tmp_path / "home") as services:
+        services.tagger.tag(model_inputs("Вчера поезд видел город Казань"))
         (told,) = cost_report(services.records, 1, None, time.time())["costs"]
     assert (told["stage"], told["tokens"], told["unpriced_tokens"], told["money"]) == ("search", 20, 20, None)
 
 
 def test_doing_an_hour_again_makes_no_call_and_counts_its_hits(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         hour = bring(services, 6)
         tag(services, hour)
         calls = server.counts()["model_calls"]
         with services.records.begin() as connection:
             connection.execute(schema.work.update().values(state="pending", next_attempt_at=0))
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         report = tag(services, hour)
         row = costs(services, "tag")["default"]
     assert server.counts()["model_calls"] == calls
@@ -111,7 +111,7 @@ def test_doing_an_hour_again_makes_no_call_and_counts_its_hits(server, tmp_path)
 
 
 def test_what_was_paid_before_an_outage_is_counted(server, tmp_path):
-    with services_at(server, tmp_path / "home", JOB_CONCURRENCY="1") as services:
+    with open_services_at(server, tmp_path / "home", JOB_CONCURRENCY="1") as services:
         hour = bring(services, 20)
         tag(services, hour, run_items=5, batch_items=5)
         server.behave(shares={"503": 1.0}, next={"not_json": 3})
@@ -124,7 +124,7 @@ def test_what_was_paid_before_an_outage_is_counted(server, tmp_path):
 
 def test_a_budget_pauses_its_tenant_and_nobody_else(server, tmp_path, database):
     budget = {"CHATAI_BUDGET_TOKENS_DAY": "200", "JOB_CONCURRENCY": "3"}
-    with services_at(server, tmp_path / "home", **budget, **database) as services:
+    with open_services_at(server, tmp_path / "home", **budget, **database) as services:
         bring(services, 30, tenant="rich")
         hour = bring(services, 4, tenant="poor")
         report = tag(services, hour)
@@ -142,7 +142,7 @@ def test_a_budget_pauses_its_tenant_and_nobody_else(server, tmp_path, database):
 
 def test_a_run_that_finds_nothing_but_spent_budgets_says_so_once_and_a_raise_resumes(server, tmp_path):
     budget = {"CHATAI_BUDGET_DAY": "0.0046", "JOB_CONCURRENCY": "1", **PRICES}
-    with services_at(server, tmp_path / "home", **budget) as services:
+    with open_services_at(server, tmp_path / "home", **budget) as services:
         hour = bring(services, 2, tenant="acme")
         tag(services, hour)
         bring(services, 3, tenant="acme", first=10)
@@ -156,14 +156,14 @@ def test_a_run_that_finds_nothing_but_spent_budgets_says_so_once_and_a_raise_res
         assert resume_deferred(services.records, "posts", services.settings.costs.budget, now) == {"acme": 4}
         assert resume_deferred(services.records, "posts", Budget(money_nano=10**12), now) == {}
         assert resume_deferred(services.records, "posts", Budget(), now) == {}
-    with services_at(server, tmp_path / "home", **PRICES) as services:
+    with open_services_at(server, tmp_path / "home", **PRICES) as services:
         assert tag(services, hour).done == 4
 
 
 def _tag_texts(environment, tenant, first, count):
     with Services(read_settings(environment)) as services:
         services.tagger.tag(
-            asked(*(f"Вчера поезд {first + n} видел город Казань" for n in range(count)), tenant=tenant)
+            model_inputs(*(f"Вчера поезд {first + n} видел город Казань" for n in range(count)), tenant=tenant)
         )
 
 

@@ -24,7 +24,7 @@ from chatai_assets.domain.errors import ChatAIError, ChildKilled, OcrTimeBudgetE
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
 from chatai_assets.storage.engine import Records, open_records
 from chatai_assets_tests.support.files import pdf
-from chatai_assets_tests.support.scans import drawn, scanned, shapes
+from chatai_assets_tests.support.scans import draw_shapes, draw_text, write_scan
 
 RU = "Счёт за ремонт велосипеда: замена цепи и тормозных колодок, итого 4350 рублей. Спасибо за доверие!"
 EN = "The harbour office is open from nine to five; boats that arrive later moor at the outer pier."
@@ -111,7 +111,7 @@ def test_pages_without_a_text_layer_are_recognised_among_those_that_have_one(
 ) -> None:
     layer = pdf(tmp_path / "layer.pdf", ["First comes the text layer"])
     blank = Image.new("L", (1_600, 800), 255)
-    (document,) = read(scanned(tmp_path / "mixed.pdf", [layer, drawn(RU), blank, drawn(EN)]))
+    (document,) = read(write_scan(tmp_path / "mixed.pdf", [layer, draw_text(RU), blank, draw_text(EN)]))
     assert isinstance(document, ParsedDocument)
     pages = {page.number: document.text[page.start : page.end] for page in document.pages}
     assert pages[1] == "First comes the text layer"
@@ -128,13 +128,13 @@ def test_images_are_known_by_their_bytes_and_read_whichever_way_up(
     tmp_path: Path, read: Read, tesseract: Tesseract
 ) -> None:
     """A phone notes in EXIF how it was held; a scanner notes nothing."""
-    page = drawn(SHORT)
+    page = draw_text(SHORT)
     page.save(tmp_path / "a.png")
     page.save(tmp_path / "b.webp")
     held = Image.Exif()
     held[0x0112] = 6
     page.rotate(90, expand=True).save(tmp_path / "photo.txt", "JPEG", exif=held)
-    drawn(f"{RU} {EN}").rotate(180).save(tmp_path / "d.tif", save_all=True, append_images=[page])
+    draw_text(f"{RU} {EN}").rotate(180).save(tmp_path / "d.tif", save_all=True, append_images=[page])
     outcomes = read(*sorted(tmp_path.glob("?.*")), tmp_path / "photo.txt")
     told = {outcome.format: outcome for outcome in outcomes if isinstance(outcome, ParsedDocument)}
     assert {*told} == {"png", "webp", "jpeg", "tiff"}
@@ -149,8 +149,8 @@ def test_without_tesseract_a_scan_says_so_and_text_is_read_all_the_same(
 ) -> None:
     layer = pdf(tmp_path / "layer.pdf", ["Here is a text layer"])
     Image.new("L", (90, 90)).save(tmp_path / "photo.png")
-    scan = scanned(tmp_path / "scan.pdf", [shapes()])
-    mixed = scanned(tmp_path / "mixed.pdf", [layer, shapes()])
+    scan = write_scan(tmp_path / "scan.pdf", [draw_shapes()])
+    mixed = write_scan(tmp_path / "mixed.pdf", [layer, draw_shapes()])
     monkeypatch.setenv("PATH", str(tmp_path))
     of_scan, of_photo, of_mixed = read(scan, tmp_path / "photo.png", mixed)
     assert [fault(each).reason for each in (of_scan, of_photo)] == ["no_ocr", "no_ocr"]
@@ -164,29 +164,29 @@ def test_without_tesseract_a_scan_says_so_and_text_is_read_all_the_same(
 
 def test_a_missing_language_is_named(tmp_path: Path, read: Read, tesseract: Tesseract, monkeypatch) -> None:
     monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
-    (outcome,) = read(scanned(tmp_path / "scan.pdf", [shapes()]))
+    (outcome,) = read(write_scan(tmp_path / "scan.pdf", [draw_shapes()]))
     assert fault(outcome).detail == "tesseract lacks rus, eng, osd"
 
 
 def test_what_is_no_writing_is_no_text(tmp_path: Path, read: Read, tesseract: Tesseract) -> None:
-    shapes().save(tmp_path / "picture.png")
+    draw_shapes().save(tmp_path / "picture.png")
     (outcome,) = read(tmp_path / "picture.png")
     assert fault(outcome).reason == "no_text_recognised"
 
 
 def test_no_page_is_recognised_twice(tmp_path: Path, read: Read, tesseract: Tesseract, monkeypatch) -> None:
-    drawn(EN).save(tmp_path / "a.png")
+    draw_text(EN).save(tmp_path / "a.png")
     (first,) = read(tmp_path / "a.png")
     with tesseract_that("exit 1", tmp_path, monkeypatch) as pool:
-        again, other = read(tmp_path / "a.png", scanned(tmp_path / "b.pdf", [drawn(RU)]), own_pool=pool)
+        again, other = read(tmp_path / "a.png", write_scan(tmp_path / "b.pdf", [draw_text(RU)]), own_pool=pool)
     assert again == first
     assert fault(other).reason == "no_text_recognised"
 
 
 def test_a_batch_without_time_leaves_pages_to_the_next_one(tmp_path: Path, read: Read, tesseract: Tesseract) -> None:
     hasty = OcrLimits(max_wait_s=0)
-    scan = scanned(tmp_path / "scan.pdf", [drawn(EN), drawn(RU)])
-    drawn("Another letter of the harbour office").save(tmp_path / "photo.png")
+    scan = write_scan(tmp_path / "scan.pdf", [draw_text(EN), draw_text(RU)])
+    draw_text("Another letter of the harbour office").save(tmp_path / "photo.png")
     ends = [read(scan, tmp_path / "photo.png", ocr=hasty) for _ in range(3)]
     assert [[type(outcome) for outcome in batch] for batch in ends] == [
         [OcrTimeBudgetExceeded, OcrTimeBudgetExceeded],
@@ -198,7 +198,9 @@ def test_a_batch_without_time_leaves_pages_to_the_next_one(tmp_path: Path, read:
 
 
 def test_pages_beyond_the_most_are_left_out(tmp_path: Path, read: Read, tesseract: Tesseract) -> None:
-    (document,) = read(scanned(tmp_path / "long.pdf", [drawn(EN), shapes(), shapes()]), ocr=OcrLimits(max_pages=1))
+    (document,) = read(
+        write_scan(tmp_path / "long.pdf", [draw_text(EN), draw_shapes(), draw_shapes()]), ocr=OcrLimits(max_pages=1)
+    )
     assert isinstance(document, ParsedDocument)
     assert document.recognition is not None
     assert document.recognition.summary["unread"] == {"2": "left_out", "3": "left_out"}
@@ -212,7 +214,7 @@ def test_an_image_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, read:
     packed = bytearray(small[1].read_bytes())
     packed[16:33] = header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     small[0].write_bytes(packed)
-    scan = scanned(tmp_path / "small.pdf", [shapes()]).read_bytes()
+    scan = write_scan(tmp_path / "small.pdf", [draw_shapes()]).read_bytes()
     declared = scan.replace(b"/Width 800", b"/Width 60000").replace(b"/Height 600", b"/Height 60000")
     (tmp_path / "bomb.pdf").write_bytes(declared)
     outcomes = read(small[0], tmp_path / "bomb.pdf")
@@ -232,9 +234,11 @@ def test_a_damaged_image_is_corrupt(tmp_path: Path, read: Read, content: bytes) 
 def test_a_page_that_hangs_leaves_the_others_and_no_process(
     tmp_path: Path, read: Read, tesseract: Tesseract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scan = scanned(tmp_path / "scan.pdf", [drawn(EN)])
+    scan = write_scan(tmp_path / "scan.pdf", [draw_text(EN)])
     read(scan)
-    longer = scanned(tmp_path / "longer.pdf", [drawn(RU), drawn(EN), *(drawn(f"Page {number}") for number in range(3))])
+    longer = write_scan(
+        tmp_path / "longer.pdf", [draw_text(RU), draw_text(EN), *(draw_text(f"Page {number}") for number in range(3))]
+    )
     with tesseract_that(f"exec sleep {SLEEPER}", tmp_path, monkeypatch) as pool:
         (outcome,) = read(longer, ocr=OcrLimits(page_s=1, max_lost=2), own_pool=pool)
     assert isinstance(outcome, ParsedDocument)
@@ -254,7 +258,7 @@ def test_tesseract_ends_with_the_child_that_started_it(
     killer = threading.Thread(target=kill_the_child)
     with tesseract_that(f"exec sleep {SLEEPER}", tmp_path, monkeypatch) as pool:
         killer.start()
-        (outcome,) = read(scanned(tmp_path / "scan.pdf", [drawn(EN)]), own_pool=pool)
+        (outcome,) = read(write_scan(tmp_path / "scan.pdf", [draw_text(EN)]), own_pool=pool)
         killer.join()
     assert isinstance(outcome, ChildKilled)
     wait_for(lambda: not sleepers())
@@ -269,5 +273,5 @@ def test_tesseract_has_no_network_and_writes_nothing(
     walled = f"! (echo x > {tmp_path}/written) && [ $(wc -l < /proc/net/dev) = 3 ]"
     answer = f"cat > /dev/null; {walled} && printf '{header}\\n{word}\\n'"
     with tesseract_that(answer, tmp_path, monkeypatch) as pool:
-        (outcome,) = read(scanned(tmp_path / "scan.pdf", [drawn(EN)]), own_pool=pool)
+        (outcome,) = read(write_scan(tmp_path / "scan.pdf", [draw_text(EN)]), own_pool=pool)
     assert text(outcome) == "confined"

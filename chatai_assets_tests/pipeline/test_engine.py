@@ -13,15 +13,15 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     due_hours,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
 
 OLD = " ".join(f"Поезд номер {n} прибыл на станцию Москва вчера." for n in range(200))
@@ -71,7 +71,7 @@ def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
         slow.__dict__[PART[stage]] = Hesitating(getattr(slow, PART[stage]), reached, may_go)
         (hour,) = due_hours(slow, "posts")
         reports = []
-        thread = threading.Thread(target=lambda: reports.append(run(stage, scope_of("posts", hour), slow)))
+        thread = threading.Thread(target=lambda: reports.append(run(stage, stage_run_config("posts", hour), slow)))
         thread.start()
         assert reached.wait(PATIENCE_S)
         ingest_posts(services, [message(1, NEW, edited=1_700_000_100)])
@@ -85,7 +85,7 @@ def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
         process_all(services)
         assert reports[0].lost == 1
         found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert differences(expected(tmp_path), found) == []
 
 
@@ -103,10 +103,10 @@ def test_tags_that_come_while_an_item_is_indexed_are_indexed_too(tmp_path, setti
         process_all(services, stages=["parse", "enrich", "embed"])
         slow.__dict__["vectors"] = Hesitating(slow.vectors, reached, may_go)
         (hour,) = due_hours(slow, "posts")
-        thread = threading.Thread(target=run, args=("index", scope_of("posts", hour), slow))
+        thread = threading.Thread(target=run, args=("index", stage_run_config("posts", hour), slow))
         thread.start()
         assert reached.wait(PATIENCE_S)
-        run("tag", scope_of("posts", hour), services)
+        run("tag", stage_run_config("posts", hour), services)
         may_go.set()
         thread.join(PATIENCE_S)
         process_all(services)
@@ -183,7 +183,7 @@ def test_two_tenants_with_one_channel_share_nothing(services):
     ingest_posts(services, [message(1, "", edited=1_700_000_100)], tenant="one")
     process_all(services)
     assert (services.vectors.count({"tenant_id": "one"}), services.vectors.count({"tenant_id": "two"})) == (4, 5)
-    assert loose_ends(contents(services)) == []
+    assert find_inconsistencies(contents(services)) == []
 
 
 def tenant_of(value):

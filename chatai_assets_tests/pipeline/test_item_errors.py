@@ -18,15 +18,15 @@ from chatai_assets_tests.support.pipeline import (
     Limits,
     contents,
     due_hours,
-    hits_of,
+    find_inconsistencies,
     ingest_files,
     ingest_posts,
-    loose_ends,
+    load_payloads,
     message,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
     states,
 )
 
@@ -98,7 +98,7 @@ def test_a_bad_item_is_quarantined_and_its_neighbours_finish(services, stage, er
     assert letter["error_class"] == expected
     assert bool(letter["error_stack"]) == (expected == "UnexpectedFailure")
     assert "тайна" not in letter["error_message"] + str(letter["error_stack"])
-    assert loose_ends(contents(services)) == []
+    assert find_inconsistencies(contents(services)) == []
 
 
 def test_a_text_that_cannot_be_embedded_is_not_found_in_part_and_fails_its_document(services, tmp_path):
@@ -137,9 +137,9 @@ def test_what_an_earlier_revision_was_about_goes_when_the_later_one_cannot_be_re
     process_all(services)
     process_all(services)
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     if stage == "tag":
-        assert [hit["tags"] for hit in hits_of(services, key(1))] == [[]]
+        assert [hit["tags"] for hit in load_payloads(services, key(1))] == [[]]
         assert not [node for node in found["nodes"] if node.startswith("Tag ")]
     else:
         assert not [node for node in found["nodes"] if node.startswith("Entity ")]
@@ -183,7 +183,7 @@ def test_a_passing_fault_that_passes_leaves_no_trace(services):
     end()
     process_all(services, now=NOON + 30)
     assert set(states(services, key(2)).values()) == {"done"}
-    assert hits_of(services, key(2))[0]["tags"] == ["Вчера", "беда", "поезд"]
+    assert load_payloads(services, key(2))[0]["tags"] == ["Вчера", "беда", "поезд"]
     assert {row["attempts"] for row in rows(services, schema.work)} == {0}
 
 
@@ -191,21 +191,21 @@ def test_a_passing_fault_that_passes_leaves_no_trace(services):
 def test_failures_that_are_ours_quarantine_nothing(services, error):
     ingest_posts(services, [post(number, "беда" if number <= 12 else "покой") for number in range(1, 41)])
     end = trouble(services, "tagger", error)
-    run("parse", scope_of("posts", HOUR), services)
+    run("parse", stage_run_config("posts", HOUR), services)
     with pytest.raises(MassFailure, match="12 of 40 items"):
-        run("tag", scope_of("posts", HOUR), services)
+        run("tag", stage_run_config("posts", HOUR), services)
     assert {row["state"] for row in rows(services, schema.work, schema.work.c.stage == "tag")} == {"pending"}
     assert letters(services) == []
     end()
-    assert run("tag", scope_of("posts", HOUR), services).done == 40
+    assert run("tag", stage_run_config("posts", HOUR), services).done == 40
 
 
 def test_what_befalls_all_texts_alike_is_not_the_items_fault(services):
     ingest_posts(services, [post(number, "беда") for number in range(1, 4)])
     trouble(services, "tagger", KeyError("беда"))
-    run("parse", scope_of("posts", HOUR), services)
+    run("parse", stage_run_config("posts", HOUR), services)
     with pytest.raises(KeyError):
-        run("tag", scope_of("posts", HOUR), services)
+        run("tag", stage_run_config("posts", HOUR), services)
     assert letters(services) == []
     assert {row["state"] for row in rows(services, schema.work, schema.work.c.stage == "tag")} == {"pending"}
 
@@ -213,9 +213,9 @@ def test_what_befalls_all_texts_alike_is_not_the_items_fault(services):
 def test_an_outage_of_a_model_gives_all_items_back(services):
     ingest_posts(services, [post(1), post(2, "беда")])
     trouble(services, "tagger", Outage("Nobody answers."))
-    run("parse", scope_of("posts", HOUR), services)
+    run("parse", stage_run_config("posts", HOUR), services)
     with pytest.raises(Outage, match="Nobody answers"):
-        run("tag", scope_of("posts", HOUR), services)
+        run("tag", stage_run_config("posts", HOUR), services)
     tags = rows(services, schema.work, schema.work.c.stage == "tag")
     assert {(row["state"], row["attempts"], row["owner"]) for row in tags} == {("pending", 0, None)}
 
@@ -230,7 +230,7 @@ def test_a_store_that_cannot_be_written_uses_no_attempt(embedded, stage, folder)
     assert {(row["state"], row["attempts"], row["owner"]) for row in waiting} == {("pending", 0, None)}
     (embedded.settings.home / folder).unlink()
     process_all(embedded)
-    assert loose_ends(contents(embedded)) == []
+    assert find_inconsistencies(contents(embedded)) == []
     assert embedded.vectors.count() == 5
 
 
@@ -242,7 +242,7 @@ def test_an_index_that_is_damaged_midway_is_written_again(embedded):
     ingest_posts(embedded, [post(2)])
     while process_all(embedded):
         pass
-    assert loose_ends(contents(embedded)) == []
+    assert find_inconsistencies(contents(embedded)) == []
     assert embedded.vectors.count() == 2
 
 

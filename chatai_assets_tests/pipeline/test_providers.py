@@ -15,18 +15,18 @@ from chatai_assets_tests.support.pipeline import (
     NOON,
     Limits,
     due_hours,
-    found_by,
+    find_chunks,
+    find_inconsistencies,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
     states,
 )
 from chatai_assets_tests.support.pipeline import contents as contents_of
-from chatai_assets_tests.support.providers.home import services_at
+from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 
@@ -50,18 +50,18 @@ def of_stage(services, stage):
 
 
 def test_a_post_becomes_searchable_through_providers(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         bring(services, 30)
         process_all(services)
-        assert loose_ends(contents_of(services)) == []
-        found = found_by(services, "Вчера поезд 7 видел город Казань.", limit=3)
+        assert find_inconsistencies(contents_of(services)) == []
+        found = find_chunks(services, "Вчера поезд 7 видел город Казань.", limit=3)
         assert found[0].source.endswith("/7")
         assert found[0].tags
     assert server.counts()["paid_repeats"] == 0  # a question that a post asks in the same words is known already
 
 
 def test_doing_an_hour_again_pays_for_nothing(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         bring(services, 20)
         figures = sum((report.counts for report in process_all(services)), Counter())
         assert figures["provider_calls"] == server.counts()["model_calls"]
@@ -69,7 +69,7 @@ def test_doing_an_hour_again_pays_for_nothing(server, tmp_path):
         paid = server.counts()["paid"]
         with services.records.begin() as connection:
             connection.execute(schema.work.update().values(state="pending", next_attempt_at=0))
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         figures = sum((report.counts for report in process_all(services)), Counter())
         assert {row["state"] for row in rows(services, schema.work)} == {"done"}
     assert server.counts()["paid"] == paid
@@ -77,7 +77,7 @@ def test_doing_an_hour_again_pays_for_nothing(server, tmp_path):
 
 
 def test_an_outage_costs_no_attempt_and_writes_no_letter(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         bring(services, 40)
         process_all(services, stages=("parse",))
         server.behave(shares={"503": 1.0})
@@ -91,12 +91,12 @@ def test_an_outage_costs_no_attempt_and_writes_no_letter(server, tmp_path):
 
 
 def test_a_full_quota_puts_off_and_costs_no_attempt(server, tmp_path):
-    with services_at(server, tmp_path / "home", CHATAI_QUOTA_MINUTE="10", CHATAI_QUOTA_PATIENCE_S="1") as services:
+    with open_services_at(server, tmp_path / "home", CHATAI_QUOTA_MINUTE="10", CHATAI_QUOTA_PATIENCE_S="1") as services:
         bring(services, 25)
         bring(services, 5, tenant="another")
         process_all(services, stages=("parse",))
         (hour,) = due_hours(services, "posts")
-        report = run("tag", scope_of("posts", hour, Limits(max_attempts=1)), services)
+        report = run("tag", stage_run_config("posts", hour, Limits(max_attempts=1)), services)
         assert (report.done, dict(report.retried)) == (15, {"NotAsked": 15})
         waiting = [row for row in of_stage(services, "tag") if row["state"] == "pending"]
         assert {(row["tenant_id"], row["attempts"]) for row in waiting} == {("default", 0)}
@@ -106,7 +106,7 @@ def test_a_full_quota_puts_off_and_costs_no_attempt(server, tmp_path):
 
 def test_a_storm_ends_with_everything_done_once(server, tmp_path):
     shares = {"429": 0.08, "500": 0.06, "503": 0.04, "cut": 0.06, "lost_ack": 0.06}
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         bring(services, 300)
         process_all(services, stages=("parse",))
         server.behave(shares=shares)
@@ -122,7 +122,7 @@ def test_a_storm_ends_with_everything_done_once(server, tmp_path):
 
 
 def test_answers_go_with_the_last_item_that_uses_them(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         bring(services, 3)
         bring(services, 3, tenant="another")
         ingest_posts(services, [message(99, "Вчера поезд 1 видел город Казань.")])
@@ -147,7 +147,7 @@ def test_models_that_cost_nothing_keep_no_account_of_answers(embedded):
 
 
 def test_a_refused_post_is_a_dead_letter_and_the_others_are_tagged(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         bring(services, 12)
         process_all(services, stages=("parse",), now=NOON + 1)
         server.behave(next={"blacklist": 1})
@@ -159,7 +159,7 @@ def test_a_refused_post_is_a_dead_letter_and_the_others_are_tagged(server, tmp_p
 
 
 def test_posts_are_tagged_as_fast_as_the_provider_answers(server, tmp_path):
-    with services_at(server, tmp_path / "home") as services:
+    with open_services_at(server, tmp_path / "home") as services:
         bring(services, 250)
         process_all(services, stages=("parse",))
         server.behave(latency_s=0.3)

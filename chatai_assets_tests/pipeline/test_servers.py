@@ -17,14 +17,14 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     due_hours,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     run,
-    scope_of,
+    stage_run_config,
 )
 
 HISTORY = (corpus.posts(3, 60), corpus.edits(3, corpus.posts(3, 60), 0.5))
@@ -48,7 +48,7 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
     assert served == embedded
     assert served["posts"]["searchable"] > 150
     assert differences(held_embedded, held_served) == []
-    assert loose_ends(held_served) == []
+    assert find_inconsistencies(held_served) == []
 
 
 def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, services, monkeypatch):
@@ -63,7 +63,7 @@ def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, services,
                 monkeypatch.setattr(writer, "max_parts", 50)
     assert len(found[0]["edges"]) > 100
     assert differences(*found) == []
-    assert loose_ends(found[1]) == []
+    assert find_inconsistencies(found[1]) == []
 
 
 @pytest.mark.parametrize("stage", ["index", "link"])
@@ -78,7 +78,7 @@ def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage)
 
         def write_late():
             with pytest.raises(StoreUnavailable) as caught:
-                run(stage, scope_of("posts", hour), slow)
+                run(stage, stage_run_config("posts", hour), slow)
             outcome.append(str(caught.value))
 
         thread = threading.Thread(target=write_late)
@@ -93,7 +93,7 @@ def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage)
         assert "record store cannot be used" in outcome[0]
         process_all(services)
         found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert differences(expected(tmp_path), found) == []
 
 
@@ -110,4 +110,4 @@ def test_a_server_that_fails_uses_no_attempt_and_the_next_run_goes_on(tmp_path, 
         qdrant.status = 0
         process_all(services)
         assert services.vectors.count() > 5
-        assert loose_ends(contents(services)) == []
+        assert find_inconsistencies(contents(services)) == []

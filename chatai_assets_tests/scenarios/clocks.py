@@ -42,19 +42,19 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     due_hours,
+    find_inconsistencies,
     free_settings,
     ingest_posts,
-    loose_ends,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
 
 JUMPS_S = (-7_200.0, 0.0, 7_200.0)
-JUMPY = 0.2
+JUMP_SHARE = 0.2
 """Share of looks at the clock at which it jumps."""
-BUSY = 0.1
+BUSY_SHARE = 0.1
 LAST = 10
 """Updates that arrive last, by a clock that is ahead for good."""
 LEASE_S = 0.5
@@ -91,7 +91,7 @@ class JumpyClock:
         self.jumps = 0
 
     def __call__(self) -> float:
-        if self._random.random() < JUMPY:
+        if self._random.random() < JUMP_SHARE:
             before, self._off_s = self._off_s, self._random.choice(JUMPS_S)
             self.jumps += before != self._off_s
         return time.time() + self._off_s
@@ -100,7 +100,7 @@ class JumpyClock:
 class BusyTagger:
     """A free tagger that is too busy for a question now and then."""
 
-    def __init__(self, tagger: Any, random: Random, share: float = BUSY) -> None:
+    def __init__(self, tagger: Any, random: Random, share: float = BUSY_SHARE) -> None:
         self._tagger = tagger
         self._random = random
         self._share = share
@@ -123,10 +123,10 @@ def run_all(folder: Path, rounds: int, seed: int, posts: int = 60) -> Outcome:
         process_all(quiet)
         expected = contents(quiet)
     clock = JumpyClock(random)
-    with _short_pauses(), Services(settings["jumpy"]) as services, Services(settings["jumpy"]) as other:
+    with _with_short_backoff(), Services(settings["jumpy"]) as services, Services(settings["jumpy"]) as other:
         for each in (services, other):
             each.__dict__["tagger"] = BusyTagger(each.tagger, Random(seed))
-        keeper = _Keeper(services, outcome)
+        keeper = _Maintenance(services, outcome)
         share = -(-(len(updates) - LAST) // rounds)
         for number in range(rounds):
             now = random.choice((clock, time.time))()
@@ -136,18 +136,18 @@ def run_all(folder: Path, rounds: int, seed: int, posts: int = 60) -> Outcome:
             jumpy.start()
             keeper.work()
             jumpy.join()
-        _end_ahead(other, updates[-LAST:], outcome)
+        _crash_with_clock_ahead(other, updates[-LAST:], outcome)
         keeper.finish()
         found = contents(services)
-        outcome.faults += [f"an hour was invented: {hour}" for hour in _strange_hours(services)]
+        outcome.faults += [f"an hour was invented: {hour}" for hour in _unexpected_hours(services)]
     outcome.jumps = clock.jumps
-    outcome.faults += differences(expected, found) + loose_ends(found)
+    outcome.faults += differences(expected, found) + find_inconsistencies(found)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
 @contextmanager
-def _short_pauses() -> Iterator[None]:
+def _with_short_backoff() -> Iterator[None]:
     """Let items wait for moments instead of half a minute, before they are tried again."""
     usual = retries.FIRST_ITEM_BACKOFF_S
     retries.FIRST_ITEM_BACKOFF_S = SHORT_PAUSE_S
@@ -161,12 +161,12 @@ def _work(services: Services, clock: Callable[[], float], outcome: Outcome) -> N
     """Do what is due by a clock that jumps."""
     for hour in due_hours(services, "posts", clock()):
         for stage in ITEM_STAGES:
-            report = run(stage, replace(scope_of("posts", hour, LIMITS), clock=clock), services)
+            report = run(stage, replace(stage_run_config("posts", hour, LIMITS), clock=clock), services)
             outcome.seen["items taken from the worker whose clock jumps"] += report.lost
             outcome.faults += [f"blamed at {stage}: {name}" for name in report.failed]
 
 
-def _end_ahead(services: Services, updates: Sequence[Any], outcome: Outcome) -> None:
+def _crash_with_clock_ahead(services: Services, updates: Sequence[Any], outcome: Outcome) -> None:
     """Take in the last posts, put them off and lose a machine with them, all by a clock that is ahead and stays so."""
 
     def ahead() -> float:
@@ -188,7 +188,7 @@ def _lose_machine(services: Services, stage: Stage, clock: Callable[[], float]) 
             claims.claim(connection, claim)
 
 
-class _Keeper:
+class _Maintenance:
     """The worker whose clock is right, and upkeep."""
 
     def __init__(self, services: Services, outcome: Outcome) -> None:
@@ -207,7 +207,7 @@ class _Keeper:
         partitions = [hour for hour in due_hours(self._services, "posts") if self._is_partition(hour)]
         for hour in partitions:
             for stage in ITEM_STAGES:
-                report = run(stage, scope_of("posts", hour, LIMITS), self._services)
+                report = run(stage, stage_run_config("posts", hour, LIMITS), self._services)
                 seen["items taken from the worker whose clock is right"] += report.lost
                 self._outcome.faults += [f"blamed at {stage}: {name}" for name in report.failed]
 
@@ -225,7 +225,7 @@ class _Keeper:
         return first_hour(self._services) <= hour <= hour_of(time.time())
 
 
-def _strange_hours(services: Services) -> set[str]:
+def _unexpected_hours(services: Services) -> set[str]:
     hours = {row["hour"] for row in rows(services, schema.work)}
     return {hour for hour in hours if not first_hour(services) <= hour <= hour_of(time.time() + JUMPS_S[-1])}
 

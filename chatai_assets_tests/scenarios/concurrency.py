@@ -26,11 +26,11 @@ from chatai_assets_tests.support import crash_injection as worker
 from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
-    found_by,
+    find_chunks,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     process_all,
 )
 
@@ -92,33 +92,33 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     posts = corpus.posts(plan.seed, plan.posts)
     paths = corpus.write_documents(plan.seed, folder / "files", plan.documents)
     with Services(free_settings(folder / "alone")) as services:
-        _bring(services, posts, paths)
+        _ingest(services, posts, paths)
         process_all(services)
         expected = contents(services)
     calls = folder / "calls.txt"
     with Services(free_settings(folder / "crowd", servers)) as services:
-        _bring(services, posts, paths)
+        _ingest(services, posts, paths)
         started = time.monotonic()
-        _crowd(services, servers or {}, plan, calls, outcome)
+        _run_all(services, servers or {}, plan, calls, outcome)
         outcome.seconds = time.monotonic() - started
         found = contents(services)
-        outcome.quiet_s = min(_timed(lambda: _search(services)) for _ in range(3))
-    outcome.differences, outcome.loose_ends = differences(expected, found), loose_ends(found)
+        outcome.quiet_s = min(_measure_s(lambda: _search(services)) for _ in range(3))
+    outcome.differences, outcome.loose_ends = differences(expected, found), find_inconsistencies(found)
     asked = Counter(calls.read_text(encoding="ascii").splitlines())
     outcome.asked.update(line.split()[0] for line in asked.elements())
     outcome.twice = [line for line, times in asked.items() if times > 1]
     return outcome
 
 
-def _bring(services: Services, posts: list[Any], paths: list[Path]) -> None:
+def _ingest(services: Services, posts: list[Any], paths: list[Path]) -> None:
     ingest_posts(services, posts)
     ingest_files(services, paths)
 
 
-def _crowd(services: Services, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
+def _run_all(services: Services, servers: Mapping[str, str], plan: Plan, calls: Path, outcome: Outcome) -> None:
     """Start workers and searchers, and wait for all of them."""
     options = ("--calls", str(calls), "--projection-items", str(plan.projection_items))
-    command, over = worker.command(services.settings.home, servers, *options), threading.Event()
+    command, over = worker.worker_command(services.settings.home, servers, *options), threading.Event()
     workers = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for _ in range(plan.workers)
@@ -152,7 +152,7 @@ def _keep_searching(
 
 
 def _search(services: Services) -> int:
-    return len(found_by(services, QUESTION))
+    return len(find_chunks(services, QUESTION))
 
 
 def _command_search(services: Services) -> int:
@@ -166,7 +166,7 @@ def _command_search(services: Services) -> int:
     return len(json.loads(done.stdout))
 
 
-def _timed(look: Callable[[], int]) -> float:
+def _measure_s(look: Callable[[], int]) -> float:
     started = time.monotonic()
     look()
     return time.monotonic() - started

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from chatai_assets_tests.support.browser import CHROMIUM, open_page
-from chatai_assets_tests.support.daemon import Daemon, make_run
+from chatai_assets_tests.support.daemon import Daemon, start_make_run
 
 SAMPLES_WAIT_S = 90.0
 SAMPLES = 16
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 @pytest.fixture(scope="session")
 def daemon(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("daemon")
-    started = make_run(folder / "home", folder / "log.txt")
+    started = start_make_run(folder / "home", folder / "log.txt")
     log.info("UI up after %.1f s", started.up_s)
     yield started
     started.kill()

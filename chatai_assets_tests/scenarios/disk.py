@@ -35,37 +35,37 @@ from chatai_assets.operations.status import redo
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.scenarios.kills import Material, Plan
-from chatai_assets_tests.support.bad_disk import Fault, be_traceable, failing
-from chatai_assets_tests.support.forked_workers import LIMITS, LOADED
+from chatai_assets_tests.scenarios.kills import Arrivals, Plan
+from chatai_assets_tests.support.bad_disk import Fault, allow_tracing, inject_fault
+from chatai_assets_tests.support.forked_workers import LIMITS, PRELOADED_MODULES
 from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     due_hours,
+    find_inconsistencies,
     free_settings,
     ingest_files,
-    loose_ends,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
 
 PATIENCE_S = 120.0
 """A worker that says nothing for so long hangs."""
-LONGEST_CALM_S = 0.5
+LONGEST_GAP_S = 0.5
 LONGEST_FAULT_S = 0.6
 REST_S = 0.02
 TRIES = 20
 """Times that a process tries with the same open stores."""
 CORRUPT = "corrupt"
 """What the damaged documents of the corpus fail with."""
-PER_LIFE = 4
+FAULTS_PER_WORKER = 4
 EDITED = 0.6
 """Faults, after which the next process goes on."""
 RECORDS = "records.sqlite"
-OF_GRAPH = ("graph.lbug", "graph.lbug.wal", "graph.lbug.shadow", "graph.draft", "graph.draft.wal", "mark.new")
-OF_SQLITE = ("pwrite64", "ftruncate", "fdatasync")
+GRAPH_FILES = ("graph.lbug", "graph.lbug.wal", "graph.lbug.shadow", "graph.draft", "graph.draft.wal", "mark.new")
+SQLITE_CALLS = ("pwrite64", "ftruncate", "fdatasync")
 """Calls in which the record store would fail before anything else can."""
 SAYS_WHAT_TO_DO = re.compile(r"free space on|check (the|its|that) disk")
 
@@ -92,15 +92,15 @@ def run_all(folder: Path, items: int, faults: int, seed: int) -> Outcome:
     started, random, outcome = time.monotonic(), Random(seed), Outcome()
     plan = Plan(items=items, kills=0, boundary_kills=0, seed=seed, edited=EDITED)
     quiet, disturbed = folder / "quiet", folder / "disturbed"
-    expected = _undisturbed(quiet, Material(folder / "files", plan))
-    material = Material(folder / "files", plan)
-    lives = -(-faults // PER_LIFE)
+    expected = _run_undisturbed(quiet, Arrivals(folder / "files", plan))
+    material = Arrivals(folder / "files", plan)
+    lives = -(-faults // FAULTS_PER_WORKER)
     posts, documents = -(-material.posts_left // lives), -(-material.documents_left // lives)
     while faults:
-        count = min(PER_LIFE, faults)
+        count = min(FAULTS_PER_WORKER, faults)
         faults -= count
         arrivals = [*material.posts(posts), *material.documents(documents)]
-        _live(disturbed, arrivals, count, random, folder / "strace.txt", outcome)
+        _run_worker(disturbed, arrivals, count, random, folder / "strace.txt", outcome)
     with Services(free_settings(disturbed)) as services:
         for path in material.rest():
             ingest_files(services, [path])
@@ -108,12 +108,12 @@ def run_all(folder: Path, items: int, faults: int, seed: int) -> Outcome:
         while any(due_hours(services, stream) for stream in STREAMS):
             process_all(services)
         found = contents(services)
-    outcome.faults += differences(expected, found) + loose_ends(found)
+    outcome.faults += differences(expected, found) + find_inconsistencies(found)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
-def _undisturbed(home: Path, material: Material) -> dict[str, Any]:
+def _run_undisturbed(home: Path, material: Arrivals) -> dict[str, Any]:
     with Services(free_settings(home)) as services:
         for path in material.rest():
             ingest_files(services, [path])
@@ -123,7 +123,7 @@ def _undisturbed(home: Path, material: Material) -> dict[str, Any]:
     return found
 
 
-def _fault(home: Path, random: Random) -> Fault:
+def _draw_fault(home: Path, random: Random) -> Fault:
     """Return what goes wrong next: mostly at the record store, now and then at the other stores or at all files."""
     error, every = random.choice(("ENOSPC", "EIO")), random.choice((1, 1, 2, 5))
     of_records = [home / f"{RECORDS}{ending}" for ending in ("", "-wal", "-shm")]
@@ -133,11 +133,11 @@ def _fault(home: Path, random: Random) -> Fault:
         case "part":
             return Fault(error, [random.choice(of_records)], every)
         case "graph":
-            return Fault(error, [home / "graph" / name for name in OF_GRAPH], every)
+            return Fault(error, [home / "graph" / name for name in GRAPH_FILES], every)
         case "vectors":
             return Fault(error, [home / "vectors" / "current.new", *_files(home / "vectors")], every)
         case "beside":
-            return Fault(error, (), every, OF_SQLITE)
+            return Fault(error, (), every, SQLITE_CALLS)
     return Fault(error, (), every)
 
 
@@ -145,26 +145,26 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def _live(home: Path, arrivals: Sequence[Path], faults: int, random: Random, log: Path, outcome: Outcome) -> None:
+def _run_worker(home: Path, arrivals: Sequence[Path], faults: int, random: Random, log: Path, outcome: Outcome) -> None:
     """Let one process work until all that arrived is done, on a disk that fails so many times meanwhile."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*LOADED, __name__])
+    context.set_forkserver_preload([*PRELOADED_MODULES, __name__])
     ours, its = context.Pipe(duplex=True)
     process = context.Process(target=_work, args=(home, arrivals, its, random.getrandbits(32)))
     process.start()
     its.close()
     outcome.lives += 1
     with ours:
-        if not _hear(ours, PATIENCE_S, outcome, until="begun"):
+        if not _read_messages(ours, PATIENCE_S, outcome, until="begun"):
             outcome.faults.append("a worker does not begin")
         for _ in range(faults):
-            _hear(ours, random.uniform(0, LONGEST_CALM_S), outcome)
-            fault = _fault(home, random)
-            with failing(process.pid or 0, fault, outcome.injected, log):
-                _hear(ours, random.uniform(0.05, LONGEST_FAULT_S), outcome)
+            _read_messages(ours, random.uniform(0, LONGEST_GAP_S), outcome)
+            fault = _draw_fault(home, random)
+            with inject_fault(process.pid or 0, fault, outcome.injected, log):
+                _read_messages(ours, random.uniform(0.05, LONGEST_FAULT_S), outcome)
         with suppress(BrokenPipeError):
             ours.send("finish")
-        if not _hear(ours, PATIENCE_S, outcome, until="done"):
+        if not _read_messages(ours, PATIENCE_S, outcome, until="done"):
             outcome.faults.append("a worker hangs")
             process.kill()
     process.join(PATIENCE_S)
@@ -172,7 +172,7 @@ def _live(home: Path, arrivals: Sequence[Path], faults: int, random: Random, log
         outcome.faults.append(f"a worker ended with {process.exitcode}")
 
 
-def _hear(ours: Connection, seconds: float, outcome: Outcome, until: str = "") -> bool:
+def _read_messages(ours: Connection, seconds: float, outcome: Outcome, until: str = "") -> bool:
     """Note what a worker says for a while; return whether it said what is awaited."""
     deadline = time.monotonic() + seconds
     while ours.poll(max(0.0, deadline - time.monotonic())):
@@ -194,7 +194,7 @@ def _hear(ours: Connection, seconds: float, outcome: Outcome, until: str = "") -
 def _work(home: Path, arrivals: Sequence[Path], says: Connection, seed: int) -> None:
     """Take in what arrives and do what is due, again and again until told to finish, whatever fails meanwhile."""
     configure_logging("CRITICAL")
-    be_traceable()
+    allow_tracing()
     says.send(("begun", ""))
     worker = _Worker(home, [*arrivals], says, Random(seed))
     try:
@@ -241,7 +241,7 @@ class _Worker:
         due = [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]
         for stream, hour in due:
             for stage in ITEM_STAGES:
-                report = run(stage, scope_of(stream, hour, LIMITS), services)
+                report = run(stage, stage_run_config(stream, hour, LIMITS), services)
                 for blamed in {*report.failed, *report.retried} - {CORRUPT}:
                     self._says.send(("fault", f"{stage}: items are blamed with {blamed}"))
         return bool(due)

@@ -33,17 +33,17 @@ from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.daemon import (
     BIN,
-    HEARING_INTERRUPTS,
+    WITH_DEFAULT_SIGINT,
     Daemon,
     chatai,
     clean_environment,
+    find_processes,
     free_port,
-    processes_of,
 )
 from chatai_assets_tests.support.pipeline import free_settings, ingest_files, ingest_posts, rows
 
 STOPPED_WITHIN_S = 30.0
-TIDY_WITHIN_S = 60.0
+CLEAN_WITHIN_S = 60.0
 WORK_WAIT_S = 90.0
 LONGEST_DELAY_S = 3.0
 VARIABLES = {
@@ -103,7 +103,7 @@ def run(
     with Services(free_settings(home)) as services:
         prepare_dagster_home(services.settings)
         for number in range(rounds * len(programs) * 2):
-            _bring(services, folder / "files", number, posts)
+            _ingest(services, folder / "files", number, posts)
             program, how = programs[number // 2 % len(programs)], ("Ctrl-C", "SIGTERM")[number % 2]
             outcome.stops.append(_drill(services, folder, program, how, random))
             on_progress(outcome.stops[-1])
@@ -112,7 +112,7 @@ def run(
     return outcome
 
 
-def _bring(services: Services, folder: Path, number: int, count: int) -> None:
+def _ingest(services: Services, folder: Path, number: int, count: int) -> None:
     """Let some posts and documents arrive, unless enough of the earlier ones wait."""
     with services.records.reading() as connection:
         waiting = sum(sum(work.open_hours(connection, stream).values()) for stream in STREAMS)
@@ -125,18 +125,18 @@ def _bring(services: Services, folder: Path, number: int, count: int) -> None:
 
 
 def _drill(services: Services, folder: Path, program: str, how: str, random: Random) -> Stop:
-    started = _started(services.settings.home, folder / "log.txt", program)
-    _until(lambda: _held(services), started, "somebody works")
+    started = _start(services.settings.home, folder / "log.txt", program)
+    _wait_until(lambda: _find_claims(services), started, "somebody works")
     time.sleep(random.uniform(0, LONGEST_DELAY_S))
     told = time.monotonic()
     if how == "Ctrl-C":
         os.killpg(started.pid, signal.SIGINT)
     else:
         started.send_signal(signal.SIGTERM)
-    idle_s = _seconds_until(lambda: not _held(services), told)
-    code = _code(started)
+    idle_s = _seconds_until(lambda: not _find_claims(services), told)
+    code = _exit_code(started)
     seconds = _seconds_until(lambda: not _processes(services, started), told)
-    while (left := _left(services, started)) and time.monotonic() - told < TIDY_WITHIN_S:
+    while (left := _find_leftovers(services, started)) and time.monotonic() - told < CLEAN_WITHIN_S:
         time.sleep(1)
     for process in _processes(services, started):
         process.kill()
@@ -145,14 +145,14 @@ def _drill(services: Services, folder: Path, program: str, how: str, random: Ran
     return Stop(program, how, idle_s, seconds, code, tuple(left))
 
 
-def _started(home: Path, log: Path, program: str) -> subprocess.Popen[bytes]:
+def _start(home: Path, log: Path, program: str) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own."""
     settled = {**clean_environment(), **VARIABLES, "CHATAI_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
     if program == "chatai process":
         command = [str(BIN / "chatai"), "process"]
         with log.open("ab") as output:
             return subprocess.Popen(
-                [*HEARING_INTERRUPTS, *command],
+                [*WITH_DEFAULT_SIGINT, *command],
                 env=settled,
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
@@ -162,10 +162,10 @@ def _started(home: Path, log: Path, program: str) -> subprocess.Popen[bytes]:
             )
     port = free_port()
     command = [str(BIN / "dagster"), "dev", "--workspace", "workspace.yaml", "--port", str(port)]
-    return Daemon(home, log, [*HEARING_INTERRUPTS, *command], port, env=settled, cwd=PROJECT).process
+    return Daemon(home, log, [*WITH_DEFAULT_SIGINT, *command], port, env=settled, cwd=PROJECT).process
 
 
-def _until(condition: Callable[[], Any], process: subprocess.Popen[bytes], what: str) -> None:
+def _wait_until(condition: Callable[[], Any], process: subprocess.Popen[bytes], what: str) -> None:
     deadline = time.monotonic() + WORK_WAIT_S
     while not condition():
         if time.monotonic() > deadline or process.poll() is not None:
@@ -175,12 +175,12 @@ def _until(condition: Callable[[], Any], process: subprocess.Popen[bytes], what:
 
 def _seconds_until(condition: Callable[[], Any], since: float) -> float:
     """Return the seconds from a moment until a condition holds, a minute at most."""
-    while not condition() and time.monotonic() - since < TIDY_WITHIN_S:
+    while not condition() and time.monotonic() - since < CLEAN_WITHIN_S:
         time.sleep(0.1)
     return round(time.monotonic() - since, 1)
 
 
-def _code(process: subprocess.Popen[bytes]) -> int:
+def _exit_code(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(STOPPED_WITHIN_S)
     except subprocess.TimeoutExpired:
@@ -188,20 +188,20 @@ def _code(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def _held(services: Services) -> list[str]:
+def _find_claims(services: Services) -> list[str]:
     return [
         f"{row['source_key']} {row['stage']}" for row in rows(services, schema.work, schema.work.c.state == "working")
     ]
 
 
 def _processes(services: Services, started: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return processes_of(services.settings.home, started.pid)
+    return find_processes(services.settings.home, started.pid)
 
 
-def _left(services: Services, started: subprocess.Popen[bytes]) -> list[str]:
+def _find_leftovers(services: Services, started: subprocess.Popen[bytes]) -> list[str]:
     """Return what is left of a program that has ended."""
     left = [f"the process {' '.join(process.cmdline()[:4])}" for process in _processes(services, started)]
-    if held := _held(services):
+    if held := _find_claims(services):
         left.append(f"{len(held)} rows of work, e.g. {held[0]}")
     if processing := rows(services, schema.documents, schema.documents.c.status == "processing"):
         left.append(f"{len(processing)} documents that are processed")

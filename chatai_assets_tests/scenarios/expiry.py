@@ -33,14 +33,14 @@ from chatai_assets.storage.key_values import get_value
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets.storage.tombstones import pending_erasures
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.forked_workers import LOADED
+from chatai_assets_tests.support.forked_workers import PRELOADED_MODULES
 from chatai_assets_tests.support.pipeline import (
     NOON,
     contents,
     differences,
+    find_inconsistencies,
     free_settings,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -128,7 +128,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
         outcome.twice = abs(outcome.removed - (plan.posts - outcome.saved))
         outcome.twice += abs(len(rows(services, schema.tombstones)) - (plan.posts - len(edits)))
         found = contents(services)
-        outcome.faults = differences(contents(quiet), found) + loose_ends(found)
+        outcome.faults = differences(contents(quiet), found) + find_inconsistencies(found)
     return outcome
 
 
@@ -156,7 +156,7 @@ def _sweep(
 ) -> list[Any]:
     """Have processes remove what expired until one comes to its end; return the edits that arrived meanwhile."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*LOADED])
+    context.set_forkserver_preload([*PRELOADED_MODULES])
     moments = sorted(random.randrange(_last_moment(plan)) for _ in range(plan.kills))
     candidates = iter(random.sample(old, plan.kills * EDITS_A_KILL))
     edits: list[Any] = []
@@ -178,7 +178,7 @@ def _sweep(
                 outcome.removed, outcome.resumed, outcome.peak_bytes = ours.recv()
             return edits
         ours.close()
-        outcome.kills.append(_gone(services))
+        outcome.kills.append(_count_gone(services))
         with services.records.reading() as connection:
             outcome.in_hand.append(len(pending_erasures(connection, plan.posts)))
         news = [_edit(random, next(candidates)) for _ in range(EDITS_A_KILL)]
@@ -211,9 +211,9 @@ def _watch(process: ForkServerProcess, services: Services, moment: int | None, r
     """Kill a process a moment after so many items are gone; return whether it had not ended before."""
     if moment is None:
         return False
-    seen, looked, batch_s = _gone(services), time.monotonic(), LOOK_S
+    seen, looked, batch_s = _count_gone(services), time.monotonic(), LOOK_S
     while process.is_alive():
-        gone = _gone(services)
+        gone = _count_gone(services)
         if gone > seen:
             batch_s, seen, looked = time.monotonic() - looked, gone, time.monotonic()
         if gone >= moment:
@@ -225,7 +225,7 @@ def _watch(process: ForkServerProcess, services: Services, moment: int | None, r
     return False
 
 
-def _gone(services: Services) -> int:
+def _count_gone(services: Services) -> int:
     """Return how many items the sweep has counted so far."""
     with services.records.reading() as connection:
         told = get_value(connection, CHECKPOINT)

@@ -31,10 +31,10 @@ from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     contents,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -60,7 +60,7 @@ ATTEMPTS = 5
 LATER_S = 7_200
 
 
-class Troubled:
+class FailingModel:
     """A model that some posts are trouble to, until they are mended; while it is down it answers nobody."""
 
     def __init__(self, model: Any, stage: str) -> None:
@@ -118,7 +118,7 @@ def run(folder: Path, each: int, servers: Mapping[str, str] | None = None) -> Ou
     with Services(free_settings(folder / "home", servers)) as services:
         ingest_posts(services, _posts(each))
         ingest_files(services, _documents(folder / "arrived", each))
-        models = {name: Troubled(getattr(services, name), stage) for name, stage in _MODELS.items()}
+        models = {name: FailingModel(getattr(services, name), stage) for name, stage in _MODELS.items()}
         services.__dict__.update(models)
         outcome.of_outages = _outage(services, models)
         _settle(services, outcome)
@@ -133,9 +133,11 @@ def run(folder: Path, each: int, servers: Mapping[str, str] | None = None) -> Ou
             model.mended = True
         replay(services.records, DeadLetterFilter())
         _process(services)
-        outcome.open_at_last = Counter(row["error_class"] for row in _open(services))
+        outcome.open_at_last = Counter(row["error_class"] for row in _open_dead_letters(services))
         keys = Counter((row["job_name"], row["job_id"]) for row in rows(services, schema.worker_dlq))
-        outcome.twice = [str(key) for key, count in keys.items() if count > 1] + loose_ends(contents(services))
+        outcome.twice = [str(key) for key, count in keys.items() if count > 1] + find_inconsistencies(
+            contents(services)
+        )
     return outcome
 
 
@@ -164,7 +166,7 @@ def _documents(folder: Path, each: int) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _outage(services: Services, models: Mapping[str, Troubled]) -> int:
+def _outage(services: Services, models: Mapping[str, FailingModel]) -> int:
     """Let all runs fail while each model is down in turn; return how many letters that made of its stage."""
     process_all(services, stages=["parse"])
     made = 0
@@ -186,13 +188,13 @@ def _process(services: Services) -> None:
         process_all(services, now=time.time() + attempt * LATER_S)
 
 
-def _open(services: Services) -> list[dict[str, Any]]:
+def _open_dead_letters(services: Services) -> list[dict[str, Any]]:
     return rows(services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
 
 
 def _settle(services: Services, outcome: Outcome) -> None:
     _process(services)
-    outcome.rounds.append(Counter(row["error_class"] for row in _open(services)))
+    outcome.rounds.append(Counter(row["error_class"] for row in _open_dead_letters(services)))
 
 
 def _incomplete(services: Services) -> list[str]:

@@ -26,21 +26,21 @@ from chatai_assets.operations.vacuum import vacuum
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.support.crash_injection import Fate, MortalRecords, Survey, make_mortal
+from chatai_assets_tests.support.crash_injection import CrashingRecords, CrashPlan, CrashPointRecorder, inject_crashes
 from chatai_assets_tests.support.erasure import (
     POST,
-    bring_all,
-    stores,
-    traces,
-    traces_in_projections,
-    traces_in_tables,
+    erasure_stores,
+    find_traces,
+    find_traces_in_projections,
+    find_traces_in_tables,
+    ingest_all,
 )
-from chatai_assets_tests.support.forked_workers import LOADED, PATIENCE_S
-from chatai_assets_tests.support.pipeline import contents, free_settings, loose_ends, process_all, rows
+from chatai_assets_tests.support.forked_workers import PRELOADED_MODULES, TIMEOUT_S
+from chatai_assets_tests.support.pipeline import contents, find_inconsistencies, free_settings, process_all, rows
 from chatai_assets_tests.support.server_processes import run_server
 from chatai_assets_tests.support.servers import new_database
 
-PRELOADED = (__name__, *LOADED)
+PRELOADED = (__name__, *PRELOADED_MODULES)
 
 
 @dataclass
@@ -66,8 +66,8 @@ def run(folder: Path, seed: int, *, places: int | None = None, servers: Sequence
         servers: variables that select servers, empty ones, one set per point and one more; embedded stores without.
     """
     outcome = Outcome()
-    document = _bring(folder / "home", {})
-    survey = Survey()
+    document = _ingest(folder / "home", {})
+    survey = CrashPointRecorder()
     copytree(folder / "home", folder / "quiet")
     _forget_both(folder / "quiet", {}, document, survey)
     outcome.points = sorted(survey.points)
@@ -77,62 +77,66 @@ def run(folder: Path, seed: int, *, places: int | None = None, servers: Sequence
         chosen = servers[number] if servers else {}
         home = folder / f"home-{number}"
         if servers:
-            _bring(home, chosen)
+            _ingest(home, chosen)
         else:
             copytree(folder / "home", home)
-        outcome.deaths += _die(home, chosen, document, point)
-        outcome.faults += [f"{point}: {fault}" for fault in _faults(home, chosen, document)]
+        outcome.deaths += _kill_at(home, chosen, document, point)
+        outcome.faults += [f"{point}: {fault}" for fault in _find_faults(home, chosen, document)]
     return outcome
 
 
-def _bring(home: Path, servers: Mapping[str, str]) -> str:
+def _ingest(home: Path, servers: Mapping[str, str]) -> str:
     with Services(free_settings(home, servers)) as services:
-        return bring_all(services, home.parent / "in")
+        return ingest_all(services, home.parent / "in")
 
 
-def _forget_both(home: Path, servers: Mapping[str, str], document: str, fate: Fate) -> None:
+def _forget_both(home: Path, servers: Mapping[str, str], document: str, fate: CrashPlan) -> None:
     with Services(free_settings(home, servers)) as services:
-        services.__dict__["records"] = MortalRecords(services.records, fate)
-        make_mortal(services, fate)
+        services.__dict__["records"] = CrashingRecords(services.records, fate)
+        inject_crashes(services, fate)
         for name, key in (("post", POST), ("document", document)):
             fate.stage = name
-            forget(stores(services), key)
+            forget(erasure_stores(services), key)
         fate.stage = "vacuum"
-        vacuum(stores(services), services.settings.inbox_folder, "default")
+        vacuum(erasure_stores(services), services.settings.inbox_folder, "default")
 
 
-def _live(home: Path, servers: Mapping[str, str], document: str, point: str) -> None:
+def _run_erasure(home: Path, servers: Mapping[str, str], document: str, point: str) -> None:
     configure_logging("ERROR")
-    _forget_both(home, servers, document, Fate(point))
+    _forget_both(home, servers, document, CrashPlan(point))
 
 
-def _die(home: Path, servers: Mapping[str, str], document: str, point: str) -> bool:
+def _kill_at(home: Path, servers: Mapping[str, str], document: str, point: str) -> bool:
     """Forget in a process of its own; return whether it was killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED])
-    process = context.Process(target=_live, args=(home, servers, document, point))
+    process = context.Process(target=_run_erasure, args=(home, servers, document, point))
     process.start()
-    process.join(PATIENCE_S)
+    process.join(TIMEOUT_S)
     if process.exitcode not in (0, -9):
         process.kill()
         raise RuntimeError(f"A process that forgets ended with {process.exitcode}.")
     return process.exitcode == -9
 
 
-def _faults(home: Path, servers: Mapping[str, str], document: str) -> list[str]:
+def _find_faults(home: Path, servers: Mapping[str, str], document: str) -> list[str]:
     with Services(free_settings(home, servers)) as services:
         reclaim_dead_leases(services.records)
-        found = _halves(services)
+        found = _find_partial_erasures(services)
         process_all(services)
-        finish(stores(services))
+        finish(erasure_stores(services))
         for key in (POST, document):
-            forget(stores(services), key)
-        vacuum(stores(services), services.settings.inbox_folder, "default")
-        found += [*traces_in_tables(services), *traces_in_projections(services), *loose_ends(contents(services))]
-    return found + traces(home)
+            forget(erasure_stores(services), key)
+        vacuum(erasure_stores(services), services.settings.inbox_folder, "default")
+        found += [
+            *find_traces_in_tables(services),
+            *find_traces_in_projections(services),
+            *find_inconsistencies(contents(services)),
+        ]
+    return found + find_traces(home)
 
 
-def _halves(services: Services) -> list[str]:
+def _find_partial_erasures(services: Services) -> list[str]:
     """Return what was erased in part: an item that is there has its text, and one of which any is gone is leaving."""
     gone = {row["source_key"] for row in rows(services, schema.tombstones)}
     told = {row["source_key"] for row in rows(services, schema.chunks)}

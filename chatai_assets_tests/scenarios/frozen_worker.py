@@ -40,10 +40,10 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     due_hours,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -87,11 +87,11 @@ class Outcome:
     seconds: float = 0.0
 
 
-class Dawdler:
+class SlowWorker:
     """The process that is stopped and continued, and what it says."""
 
     def __init__(self, services: Services, servers: Mapping[str, str]) -> None:
-        command = dawdler.command(services.settings.home, [*servers.items()], LEASE_S)
+        command = dawdler.worker_command(services.settings.home, [*servers.items()], LEASE_S)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._said: queue.Queue[str] = queue.Queue()
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -153,7 +153,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
     with (
         Services(free_settings(folder / "quiet")) as quiet,
         Services(free_settings(folder / "stopped", servers)) as services,
-        dawdling(services, servers or {}) as worker,
+        run_slow_worker(services, servers or {}) as worker,
     ):
         homes = (quiet, services)
         posts = corpus.posts(plan.seed, plan.posts)
@@ -162,28 +162,33 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
             ingest_posts(home, posts)
             ingest_files(home, paths)
         for number in range(plan.rounds):
-            _one_round(number, random, posts, homes, worker, outcome)
+            _run_round(number, random, posts, homes, worker, outcome)
             _redo(random, posts, homes)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
 @contextmanager
-def dawdling(services: Services, servers: Mapping[str, str]) -> Iterator[Dawdler]:
+def run_slow_worker(services: Services, servers: Mapping[str, str]) -> Iterator[SlowWorker]:
     """Have a dawdler until the block ends."""
-    worker = Dawdler(services, servers)
+    worker = SlowWorker(services, servers)
     try:
         yield worker
     finally:
         worker.end()
 
 
-def _one_round(
-    number: int, random: Random, posts: list[Any], homes: tuple[Services, Services], worker: Dawdler, outcome: Outcome
+def _run_round(
+    number: int,
+    random: Random,
+    posts: list[Any],
+    homes: tuple[Services, Services],
+    worker: SlowWorker,
+    outcome: Outcome,
 ) -> None:
     quiet, services = homes
     worker.lost.clear()
-    while not (held := _stop_it(random, posts, homes, worker)):
+    while not (held := _freeze(random, posts, homes, worker)):
         pass
     moment = f"stage {held[0]['stream']} {held[0]['stage']}"
     outcome.stopped[moment] += 1
@@ -210,12 +215,13 @@ def _one_round(
     outcome.stale += max(0, taken[0] - worker.lost[moment])
     found = contents(services)
     outcome.faults += [
-        f"round {number}, {moment}: {line}" for line in differences(contents(quiet), found) + loose_ends(found)
+        f"round {number}, {moment}: {line}"
+        for line in differences(contents(quiet), found) + find_inconsistencies(found)
     ]
 
 
-def _stop_it(
-    random: Random, posts: list[Any], homes: tuple[Services, Services], worker: Dawdler
+def _freeze(
+    random: Random, posts: list[Any], homes: tuple[Services, Services], worker: SlowWorker
 ) -> list[dict[str, Any]]:
     """Let the worker begin and stop it at a random moment; return what it held, continue it if that was nothing."""
     worker.go()

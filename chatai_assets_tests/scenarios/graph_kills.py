@@ -23,11 +23,11 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.observability import LOG_CUT
 from chatai_assets_tests.support import graph_writes as writing
 
-SAID = {"opening": 0.15, "applying": 0.6, "applied": 0.2, "closed": 0.02}
+KILL_WITHIN_S = {"opening": 0.15, "applying": 0.6, "applied": 0.2, "closed": 0.02}
 """What a writer says it does next, or has done -> seconds within which it is killed."""
-SEEN = {"committing": "wal", "closing": "shadow"}
+GROWING_FILES = {"committing": "wal", "closing": "shadow"}
 """What a writer is seen to do while it applies or closes -> ending of the file that grows then."""
-PHASES = (*SAID, *SEEN)
+PHASES = (*KILL_WITHIN_S, *GROWING_FILES)
 MOMENT_S = 0.003
 """A commit writes its log, and a checkpoint its shadow, in about this time."""
 WATCH_S = 2.0
@@ -61,12 +61,12 @@ def run(folder: Path, kills: int, seed: int, items: int = 400, keep: Path | None
     first = 0
     while outcome.deaths.total() < kills and not outcome.losses:
         phase = random.choice(PHASES)
-        life = _one_life(graph_folder, first, items, phase, random)
+        life = _run_until_killed(graph_folder, first, items, phase, random)
         outcome.deaths[phase] += 1
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(graph_folder, copy)
         with capture_logs() as logged:
-            fault = _fault(graph_folder, life, items)
+            fault = _find_fault(graph_folder, life, items)
         outcome.torn += any(entry["event"] == LOG_CUT for entry in logged)
         if fault:
             outcome.losses.append(f"kill {outcome.deaths.total()}, {phase}: {fault}")
@@ -77,10 +77,10 @@ def run(folder: Path, kills: int, seed: int, items: int = 400, keep: Path | None
     return outcome
 
 
-def _one_life(folder: Path, first: int, items: int, phase: str, random: Random) -> int:
+def _run_until_killed(folder: Path, first: int, items: int, phase: str, random: Random) -> int:
     """Let a writer work until it is killed; return the number of the first change that is not confirmed."""
     passings = random.randint(1, 3)
-    awaited = "applying" if phase in SEEN else phase
+    awaited = "applying" if phase in GROWING_FILES else phase
     command = [sys.executable, "-m", writing.__name__, str(folder), str(first), "--items", str(items), *ENDLESS]
     confirmed = first
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -90,9 +90,9 @@ def _one_life(folder: Path, first: int, items: int, phase: str, random: Random) 
                 confirmed = int(number) + 1
             passings -= said == awaited
             if not passings:
-                if phase in SEEN:
-                    _await_growth(folder / f"graph.lbug.{SEEN[phase]}")
-                time.sleep(random.uniform(0, SAID.get(phase, MOMENT_S)))
+                if phase in GROWING_FILES:
+                    _await_growth(folder / f"graph.lbug.{GROWING_FILES[phase]}")
+                time.sleep(random.uniform(0, KILL_WITHIN_S.get(phase, MOMENT_S)))
                 process.kill()
     if process.returncode != -9:
         raise RuntimeError(f"A writer ended with {process.returncode}.")
@@ -113,17 +113,17 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _fault(folder: Path, confirmed: int, items: int) -> str | None:
+def _find_fault(folder: Path, confirmed: int, items: int) -> str | None:
     """Return what is wrong with the graph; it must hold the last confirmed change, or the one after it.
 
     Its mark must promise no more than is there.
     """
     graph = LadybugGraph(folder)
     try:
-        found = writing.held(graph)
+        found = writing.read_parts(graph)
     except StoreUnavailable as error:
         return str(error)
-    holds = [number for number in (confirmed - 1, confirmed) if found == writing.latest(number, items)]
+    holds = [number for number in (confirmed - 1, confirmed) if found == writing.expected_parts(number, items)]
     if not holds:
         return f"{len(found)} parts, which are neither those of change {confirmed - 1} nor of the next"
     mark = graph.generation()

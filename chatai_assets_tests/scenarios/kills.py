@@ -30,24 +30,33 @@ from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.crash_injection import Survey, asked_line
-from chatai_assets_tests.support.forked_workers import ENDED, End, Life, Lives, calls_in, do_round, equip, note
+from chatai_assets_tests.support.crash_injection import CrashPointRecorder, call_line
+from chatai_assets_tests.support.forked_workers import (
+    ENDED,
+    WorkerExit,
+    WorkerForks,
+    WorkerPlan,
+    append_line,
+    count_calls,
+    instrument,
+    process_round,
+)
 from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     due_hours,
+    find_inconsistencies,
     free_settings,
     ingest_files,
-    loose_ends,
 )
 from chatai_assets_tests.support.server_processes import run_server
 from chatai_assets_tests.support.servers import new_database
 
-LIVES_PER_KILL = 3
+WORKERS_PER_KILL = 3
 """Some processes finish before they come to where they shall die."""
 DOCUMENTS_SHARE = 0.2
 """Of the random kills: processes that work on documents."""
-SPARE = 2.0
+RESERVE = 2.0
 BEFORE_STAGES = " "
 """How the name of a point begins that is passed before any stage."""
 
@@ -116,7 +125,7 @@ class Outcome:
         return found + [f"missed {count} times: {place}" for place, count in self.unreached.items()]
 
 
-class Material:
+class Arrivals:
     """What arrives, in order: originals before their later revisions.
 
     Args:
@@ -180,47 +189,47 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
         servers: variables that select servers for the run with kills; the other has embedded stores.
     """
     started = time.monotonic()
-    material = Material(folder / "files", plan)
-    expected, boundaries = _undisturbed(folder / "quiet", material, folder / "quiet.txt")
+    material = Arrivals(folder / "files", plan)
+    expected, boundaries = _run_undisturbed(folder / "quiet", material, folder / "quiet.txt")
     material.rewind()
     outcome = Outcome()
     with Services(free_settings(folder / "killed", servers)) as services:
         ledger = folder / "ledger.txt"
-        _disturbed(services, servers or {}, material, plan, boundaries, ledger, outcome)
+        _run_with_kills(services, servers or {}, material, plan, boundaries, ledger, outcome)
         _finish(services, ledger)
         found = contents(services)
         _count_calls(services, ledger.read_text(encoding="ascii").splitlines(), outcome)
     outcome.differences = differences(expected, found)
-    outcome.loose_ends = loose_ends(found)
+    outcome.loose_ends = find_inconsistencies(found)
     outcome.sizes = {name: len(entries) for name, entries in found.items()}
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
-def _undisturbed(home: Path, material: Material, ledger: Path) -> tuple[dict[str, Any], list[str]]:
+def _run_undisturbed(home: Path, material: Arrivals, ledger: Path) -> tuple[dict[str, Any], list[str]]:
     """Return what a quiet day leaves in the stores, and the points that it passes."""
     with Services(free_settings(home)) as services:
-        survey = Survey()
-        equip(services, survey, ledger)
+        survey = CrashPointRecorder()
+        instrument(services, survey, ledger)
         survey.stage = "ingest"
         for path in material.rest():
             ingest_files(services, [path])
-        while do_round(services, survey):
+        while process_round(services, survey):
             pass
         return contents(services), sorted(survey.points)
 
 
 def _finish(services: Services, ledger: Path) -> None:
     reclaim_dead_leases(services.records)
-    equip(services, Survey(), ledger)
+    instrument(services, CrashPointRecorder(), ledger)
     while any(due_hours(services, stream) for stream in STREAMS):
-        do_round(services, Survey())
+        process_round(services, CrashPointRecorder())
 
 
-def _disturbed(
+def _run_with_kills(
     services: Services,
     servers: Mapping[str, str],
-    material: Material,
+    material: Arrivals,
     plan: Plan,
     boundaries: Sequence[str],
     ledger: Path,
@@ -229,19 +238,19 @@ def _disturbed(
     random = Random(plan.seed)
     chosen = random.sample(boundaries, min(len(boundaries), plan.places or len(boundaries)))
     targets = _targets(chosen, plan, random)
-    portions = _Portions(material, targets)
-    lives, left, waiting = Lives(), len(targets) * LIVES_PER_KILL, list[Path]()
+    portions = _ArrivalBatches(material, targets)
+    lives, left, waiting = WorkerForks(), len(targets) * WORKERS_PER_KILL, list[Path]()
     until = time.monotonic() + plan.longest_s
     while targets and left and time.monotonic() < until:
         left -= 1
         target = targets.pop(0)
-        streams = _streams(target, random)
+        streams = _choose_streams(target, random)
         waiting += portions.next(streams)
-        life = Life(services.settings.home, servers, waiting, streams, target, ledger)
+        life = WorkerPlan(services.settings.home, servers, waiting, streams, target, ledger)
         end = lives.live(life, None if target else random.uniform(0, plan.longest_delay_s))
-        note(ledger, ENDED)
+        append_line(ledger, ENDED)
         waiting = [] if end.took_in else waiting
-        _note_end(end, target, outcome)
+        _record_exit(end, target, outcome)
         if not end.killed:
             targets.append(target)
     outcome.boundaries = len(chosen)
@@ -263,14 +272,14 @@ def _targets(places: Sequence[str], plan: Plan, random: Random) -> list[str | No
     return [*before * plan.boundary_kills, *after * min(1, plan.boundary_kills), *targets]
 
 
-class _Portions:
+class _ArrivalBatches:
     """How much arrives in one life: so much that it lasts for all, with some left for lives that must be repeated."""
 
-    def __init__(self, material: Material, targets: Sequence[str | None]) -> None:
+    def __init__(self, material: Arrivals, targets: Sequence[str | None]) -> None:
         self._material = material
         of_documents = sum(DOCUMENTS_SHARE if target is None else "document" in target for target in targets)
-        self._posts = material.posts_left / (SPARE * len(targets))
-        self._documents = material.documents_left / (SPARE * max(1.0, of_documents))
+        self._posts = material.posts_left / (RESERVE * len(targets))
+        self._documents = material.documents_left / (RESERVE * max(1.0, of_documents))
         self._posts_due = self._documents_due = 0.0
 
     def next(self, streams: Sequence[Stream]) -> list[Path]:
@@ -282,14 +291,14 @@ class _Portions:
         return [*self._material.posts(posts), *self._material.documents(documents)]
 
 
-def _note_end(end: End, target: str | None, outcome: Outcome) -> None:
+def _record_exit(end: WorkerExit, target: str | None, outcome: Outcome) -> None:
     outcome.completed += not end.killed
     if end.killed:
         outcome.deaths[target or f"{end.stage or 'the start'}, at random"] += 1
     outcome.slowest_resumption_s = max(outcome.slowest_resumption_s, end.resumed_s or 0.0)
 
 
-def _streams(target: str | None, random: Random) -> tuple[Stream, ...]:
+def _choose_streams(target: str | None, random: Random) -> tuple[Stream, ...]:
     """Return what a process works on: documents, whose parsing takes longest, only where it may die in them."""
     about = target or ("documents" if random.random() < DOCUMENTS_SHARE else "posts")
     return ("documents", "posts") if "document" in about else ("posts",)
@@ -297,21 +306,21 @@ def _streams(target: str | None, random: Random) -> tuple[Stream, ...]:
 
 def _count_calls(services: Services, ledger: Sequence[str], outcome: Outcome) -> None:
     """Count what was asked again, and what was under way when a process died."""
-    asked, outcome.in_flight = calls_in(ledger)
-    twice = _needed_twice(services)
+    asked, outcome.in_flight = count_calls(ledger)
+    twice = _calls_needed_twice(services)
     outcome.asked = asked.total()
     outcome.repeated = sum(max(0, times - 1 - (line in twice)) for line, times in asked.items())
 
 
-def _needed_twice(services: Services) -> set[str]:
+def _calls_needed_twice(services: Services) -> set[str]:
     """Return what must be asked twice: of posts that were edited back to words which they had before."""
     arrival = schema.inbox.c
     again = select(arrival.source_key).group_by(arrival.source_key, arrival.content_hash).having(func.count() > 1)
     with services.records.reading() as connection:
         posts = connection.execute(select(schema.posts.c.text).where(schema.posts.c.source_key.in_(again))).scalars()
         chunks = connection.execute(select(schema.chunks.c.text).where(schema.chunks.c.source_key.in_(again))).scalars()
-        whole = {asked_line("tag", text[:TAGGED_CHARS]) for text in posts}
-        return whole | {asked_line("extract", text) for text in chunks}
+        whole = {call_line("tag", text[:TAGGED_CHARS]) for text in posts}
+        return whole | {call_line("extract", text) for text in chunks}
 
 
 @click.command()
@@ -332,11 +341,11 @@ def main(items: int, kills: int, boundary_kills: int, database: str, seed: int |
         if database == "postgresql":
             servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(run_server("postgresql"))))}
         outcome = run(folder, Plan(items, kills, boundary_kills, seed, longest_s=60.0 * minutes), servers)
-    _tell(outcome)
+    _print_outcome(outcome)
     sys.exit(bool(outcome.faults))
 
 
-def _tell(outcome: Outcome) -> None:
+def _print_outcome(outcome: Outcome) -> None:
     for place, count in sorted(outcome.deaths.items()):
         click.echo(f"  {count} at {place}")
     click.echo(f"{outcome.deaths.total()} killed, at {outcome.boundaries} boundaries and at random")

@@ -33,7 +33,7 @@ from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message
-from chatai_assets_tests.support.providers.home import services_at
+from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.http_server import Request, Response, serving
 from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
@@ -191,7 +191,7 @@ def world(folder: Path, hours: float) -> Iterator[tuple[World, ProviderServer]]:
         with ExitStack() as stack:
             server = stack.enter_context(provider_server())
             url, told = stack.enter_context(webhook())
-            services = stack.enter_context(services_at(server, folder / "home", **variables, CHATAI_ANNOUNCE=url))
+            services = stack.enter_context(open_services_at(server, folder / "home", **variables, CHATAI_ANNOUNCE=url))
             instance = stack.enter_context(dg.DagsterInstance.ephemeral())
             found = World(services, instance, Clock(start), folder)
             configure_logging("CRITICAL")

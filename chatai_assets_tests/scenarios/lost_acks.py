@@ -37,13 +37,13 @@ from chatai_assets_tests.support.pipeline import (
     Limits,
     contents,
     due_hours,
+    find_inconsistencies,
     ingest_posts,
-    loose_ends,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
-from chatai_assets_tests.support.providers.home import services_at
+from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 BATCH = 1_000
@@ -178,7 +178,7 @@ def run_all(folder: Path, items: int, rate: float, seed: int, *, lease_s: float 
         lease_s: for how long items wait whose claim could not be given back.
     """
     started, outcome, dice = time.monotonic(), Outcome(), Dice(rate, seed)
-    with provider_server() as server, services_at(server, folder, CHATAI_EXTRACTOR="free") as services:
+    with provider_server() as server, open_services_at(server, folder, CHATAI_EXTRACTOR="free") as services:
         server.behave(shares={"lost_ack": rate, "503": rate})
         records, vectors, graph = services.records, services.vectors, services.graph
         services.__dict__.update(
@@ -188,7 +188,7 @@ def run_all(folder: Path, items: int, rate: float, seed: int, *, lease_s: float 
         )
         posts = corpus.posts(seed, items)
         for updates in (posts, corpus.edits(seed, posts, 0.2)):
-            _bring(services, updates)
+            _ingest(services, updates)
             _process(services, outcome, TRIES_PER_BATCH * (2 + items // BATCH), lease_s)
         dice.rate = 0.0  # who closes a provider frees its turns, and is told where that fails
         outcome.providers = server.spoiled
@@ -199,12 +199,12 @@ def run_all(folder: Path, items: int, rate: float, seed: int, *, lease_s: float 
     return outcome
 
 
-def _bring(services: Services, updates: Sequence[Any]) -> None:
+def _ingest(services: Services, updates: Sequence[Any]) -> None:
     for start in range(0, len(updates), BATCH):
-        _again(partial(ingest_posts, services, updates[start : start + BATCH]))
+        _retry(partial(ingest_posts, services, updates[start : start + BATCH]))
 
 
-def _again(attempt: Callable[[], Any]) -> Any:
+def _retry(attempt: Callable[[], Any]) -> Any:
     """Do something until it is not told to have failed."""
     for _ in range(TRIES_PER_BATCH):
         try:
@@ -219,7 +219,7 @@ def _process(services: Services, outcome: Outcome, tries: int, lease_s: float) -
     limits = Limits(run_items=BATCH, batch_items=BATCH, projection_items=BATCH, lease_s=lease_s)
     left = dict.fromkeys(ITEM_STAGES, tries)
     while _is_unfinished(services, lease_s):
-        for hour in _again(lambda: due_hours(services, "posts")):
+        for hour in _retry(lambda: due_hours(services, "posts")):
             for stage in ITEM_STAGES:
                 left[stage] -= 1
                 _run_once(services, stage, hour, limits, outcome)
@@ -229,14 +229,14 @@ def _process(services: Services, outcome: Outcome, tries: int, lease_s: float) -
 
 def _run_once(services: Services, stage: Stage, hour: str, limits: Limits, outcome: Outcome) -> None:
     try:
-        run(stage, scope_of("posts", hour, limits), services)
+        run(stage, stage_run_config("posts", hour, limits), services)
     except Outage:
         outcome.failed_runs[stage] += 1
 
 
 def _is_unfinished(services: Services, lease_s: float) -> bool:
-    held = _again(lambda: rows(services, schema.work, schema.work.c.state.in_(("pending", "working"))))
-    if held and not _again(lambda: due_hours(services, "posts")):
+    held = _retry(lambda: rows(services, schema.work, schema.work.c.state.in_(("pending", "working"))))
+    if held and not _retry(lambda: due_hours(services, "posts")):
         time.sleep(lease_s / 5)  # what is left is put off, or held by a claim whose owner could not give it back
     return bool(held)
 
@@ -253,7 +253,7 @@ def _compare(services: Services, posts: Sequence[Any], outcome: Outcome) -> None
     arrivals = rows(services, schema.inbox)
     names = ("tenant_id", "source_key", "revised_at", "content_hash")
     outcome.twice += ["arrivals"] * (len(arrivals) - len({tuple(row[name] for name in names) for row in arrivals}))
-    outcome.twice += loose_ends(found)
+    outcome.twice += find_inconsistencies(found)
 
 
 @click.command()

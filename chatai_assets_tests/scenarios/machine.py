@@ -25,10 +25,10 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
-from chatai_assets_tests.support.forked_workers import Lives
+from chatai_assets_tests.support.forked_workers import WorkerForks
 from chatai_assets_tests.support.pipeline import free_settings
 from chatai_assets_tests.support.pipeline_model import TENANTS, TEXTS
-from chatai_assets_tests.support.snapshot import KILLED_AT, World
+from chatai_assets_tests.support.snapshot import KILL_POINTS, SimulatedHome
 
 STEPS = 100
 """Operations on one home, which then comes to rest and is thrown away."""
@@ -79,7 +79,7 @@ OPERATIONS = st.builds(
 )
 
 
-class Stand:
+class Setup:
     """Where homes are made for a machine: copies of an empty one.
 
     Attributes:
@@ -88,7 +88,7 @@ class Stand:
 
     def __init__(self, folder: Path) -> None:
         self.done: Counter[str] = Counter()
-        self.lives = Lives()
+        self.lives = WorkerForks()
         self._empty = folder / "empty"
         self._homes = folder / "homes"
         with Services(free_settings(self._empty)) as services:
@@ -107,10 +107,10 @@ class Stand:
 class Machine(RuleBasedStateMachine):
     """A home and its model."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Setup) -> None:
         super().__init__()
         self._stand = stand
-        self._world = World(stand.new_home(), stand.lives)
+        self._world = SimulatedHome(stand.new_home(), stand.lives)
         self._diverged = False
 
     @rule(operation=OPERATIONS)
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
         self._stand.done[operation.kind] += 1
         self._diverged = True
         self._perform(operation)
-        _agree(self._world.differences())
+        _assert_no_differences(self._world.differences())
         self._diverged = False
 
     def _perform(self, operation: Operation) -> None:
@@ -142,9 +142,9 @@ class Machine(RuleBasedStateMachine):
                 world.now += (-7_200.0, 3_600.0, 61.0, 1.0)[operation.detail % 4]
             case "settle":
                 world.settle()
-                _agree(world.differences_at_rest())
+                _assert_no_differences(world.differences_at_rest())
             case "restart":
-                world.restart(KILLED_AT[operation.detail] if operation.detail < len(KILLED_AT) else None)
+                world.restart(KILL_POINTS[operation.detail] if operation.detail < len(KILL_POINTS) else None)
             case stage:
                 world.run_stage(stage)
 
@@ -153,12 +153,12 @@ class Machine(RuleBasedStateMachine):
         try:
             if not self._diverged:
                 self._world.settle()
-                _agree(self._world.differences_at_rest())
+                _assert_no_differences(self._world.differences_at_rest())
         finally:
             self._world.close()
 
 
-def _agree(differences: Sequence[str]) -> None:
+def _assert_no_differences(differences: Sequence[str]) -> None:
     if differences:
         raise AssertionError("; ".join(differences))
 
@@ -180,7 +180,7 @@ def run(
     Raises:
         AssertionError: a divergence, with the shortest way to it that was found.
     """
-    stand = Stand(folder)
+    stand = Setup(folder)
 
     class OnStand(Machine):
         def __init__(self) -> None:

@@ -22,13 +22,13 @@ from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.services import open_services
 from chatai_assets.settings import read_settings
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.support.daemon import Daemon, make_run
+from chatai_assets_tests.support.daemon import Daemon, start_make_run
 from chatai_assets_tests.support.pipeline import ingest_posts, message
-from chatai_assets_tests.support.providers.home import AMPLE
+from chatai_assets_tests.support.providers.home import AMPLE_QUOTAS
 from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
 DOWN = {"503": 1.0}
-BEGUN_S = 60.0
+STARTED_WITHIN_S = 60.0
 RECOVERED_S = 300.0
 """From the provider's return to the end of all work: the longest pause after failed runs, and the work itself."""
 
@@ -77,7 +77,7 @@ def run(folder: Path, plan: Plan) -> Outcome:
     home = folder / "home"
     with provider_server() as server:
         server.behave(latency_s=plan.latency_s)
-        daemon = make_run(home, folder / "log.txt", _variables(server))
+        daemon = start_make_run(home, folder / "log.txt", _variables(server))
         try:
             outcome = _watch(daemon, server, plan)
             daemon.interrupt()
@@ -89,7 +89,7 @@ def run(folder: Path, plan: Plan) -> Outcome:
 def _variables(server: ProviderServer) -> dict[str, str]:
     return {
         **server.environment(),
-        **AMPLE,
+        **AMPLE_QUOTAS,
         "CHATAI_MODELS": "free",
         "CHATAI_TAGGER": "gigachat",
         "CHATAI_SAMPLES": "0",
@@ -99,31 +99,31 @@ def _variables(server: ProviderServer) -> dict[str, str]:
 
 def _watch(daemon: Daemon, server: ProviderServer, plan: Plan) -> Outcome:
     outcome = Outcome()
-    _bring(daemon.home, plan.posts)
-    daemon.until(lambda: _tagged(daemon) >= plan.posts // 4, BEGUN_S, "a quarter of the posts is tagged")
+    _ingest(daemon.home, plan.posts)
+    daemon.until(lambda: _count_tagged(daemon) >= plan.posts // 4, STARTED_WITHIN_S, "a quarter of the posts is tagged")
     server.behave(shares=DOWN)
     time.sleep(plan.seconds)
     outcome.attempts = sum(row["attempts"] for row in _work(daemon.home))
-    outcome.tagged_before = _tagged(daemon)
+    outcome.tagged_before = _count_tagged(daemon)
     server.behave(latency_s=plan.latency_s)
     outcome.recovered_s = daemon.until(
-        lambda: daemon.is_settled(plan.posts) and _at_rest(daemon.home), RECOVERED_S, "all posts are done"
+        lambda: daemon.is_settled(plan.posts) and _is_idle(daemon.home), RECOVERED_S, "all posts are done"
     )
-    _look_back(daemon.home, outcome)
+    _read_history(daemon.home, outcome)
     return outcome
 
 
-def _bring(home: Path, count: int) -> None:
+def _ingest(home: Path, count: int) -> None:
     texts = (f"Вчера поезд {number} видел город Казань и реку Волга близ моста." for number in range(1, count + 1))
     with open_services(read_settings({"CHATAI_HOME": str(home)})) as services:
         ingest_posts(services, (message(n, text) for n, text in enumerate(texts, start=1)), now=time.time())
 
 
-def _tagged(daemon: Daemon) -> int:
+def _count_tagged(daemon: Daemon) -> int:
     return sum(stage == "tag" and state == "done" for (_, stage), (state, _, _) in daemon.work_rows().items())
 
 
-def _at_rest(home: Path) -> bool:
+def _is_idle(home: Path) -> bool:
     with home_instance(read_settings({"CHATAI_HOME": str(home)})) as instance:
         return not instance.get_runs(dg.RunsFilter(statuses=list(OPEN)))
 
@@ -133,7 +133,7 @@ def _work(home: Path) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(select(schema.work)).mappings()]
 
 
-def _look_back(home: Path, outcome: Outcome) -> None:
+def _read_history(home: Path, outcome: Outcome) -> None:
     """Read what Dagster and the record store kept of it."""
     settings = read_settings({"CHATAI_HOME": str(home)})
     with open_services(settings) as services, services.records.reading() as connection:

@@ -26,9 +26,9 @@ from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     contents,
     due_hours,
+    find_inconsistencies,
     free_settings,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -36,11 +36,11 @@ from chatai_assets_tests.support.pipeline import (
 
 POISON = "яд"
 MODELS: dict[str, str] = {"tag": "tagger", "enrich": "extractor", "embed": "embedder"}
-MOST_DEATHS = 30
+MAX_DEATHS = 30
 WORKER_S = 300
 
 
-class Deadly:
+class KillingModel:
     """A model that kills its process on one text."""
 
     def __init__(self, model: Any) -> None:
@@ -94,21 +94,21 @@ def run(folder: Path, posts: int, stage: Stage = "tag", servers: Mapping[str, st
     deaths = 0
     while (code := subprocess.run(command, check=False, timeout=WORKER_S).returncode) != 0:
         deaths += 1
-        if code != -signal.SIGKILL or deaths > MOST_DEATHS:
+        if code != -signal.SIGKILL or deaths > MAX_DEATHS:
             raise RuntimeError(f"after {deaths} deaths a worker ended with {code}")
     with Services(free_settings(home, servers)) as services:
         letters = [
             (row["source_key"], row["job_name"], row["error_class"]) for row in rows(services, schema.worker_dlq)
         ]
         seen = rows(services, schema.work, schema.work.c.stage == stage)
-        return Outcome(deaths, letters, Counter(row["state"] for row in seen), loose_ends(contents(services)))
+        return Outcome(deaths, letters, Counter(row["state"] for row in seen), find_inconsistencies(contents(services)))
 
 
 def work(home: Path, stage: str, servers: Mapping[str, str]) -> None:
     """Do all that is due with a deadly model."""
     with Services(free_settings(home, servers)) as services:
         name = MODELS[stage]
-        services.__dict__[name] = Deadly(getattr(services, name))
+        services.__dict__[name] = KillingModel(getattr(services, name))
         reclaim_dead_leases(services.records)
         while due_hours(services, "posts"):
             process_all(services)

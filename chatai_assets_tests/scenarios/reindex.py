@@ -35,10 +35,10 @@ from chatai_assets.services import Services
 from chatai_assets.settings import Settings
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.crash_injection import Counted, asked_line
-from chatai_assets_tests.support.forked_workers import LOADED
-from chatai_assets_tests.support.pipeline import found_by, free_settings, ingest_posts, message, process_all, rows
-from chatai_assets_tests.support.reindexing import back, means_of, reindexed
+from chatai_assets_tests.support.crash_injection import CallLoggingModel, call_line
+from chatai_assets_tests.support.forked_workers import PRELOADED_MODULES
+from chatai_assets_tests.support.pipeline import find_chunks, free_settings, ingest_posts, message, process_all, rows
+from chatai_assets_tests.support.reindexing import reindex_context, run_reindex, run_rollback
 
 GOOD, BAD = "free:512", "free:2"
 LIGHTHOUSES = 20
@@ -103,14 +103,14 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
         started = time.monotonic()
         _fill(services, plan)
         outcome.filling_s = time.monotonic() - started
-        with _searched(folder, plan, servers or {}, outcome):
+        with _run_searches(folder, plan, servers or {}, outcome):
             _refuse(services, outcome)
-            with _coming(settings, plan, plan.seed, outcome):
+            with _run_arrivals(settings, plan, plan.seed, outcome):
                 _switch(folder, services, plan, servers or {}, outcome)
             _check(services, "after the swap", outcome)
             started = time.monotonic()
-            with _coming(settings, plan, plan.seed + 1, outcome):
-                outcome.back_embedded = back(services).filled.counts["texts_embedded"]
+            with _run_arrivals(settings, plan, plan.seed + 1, outcome):
+                outcome.back_embedded = run_rollback(services).filled.counts["texts_embedded"]
             outcome.back_s = time.monotonic() - started
             _check(services, "after the way back", outcome)
     return outcome
@@ -129,11 +129,11 @@ def _lighthouse(number: int) -> str:
 
 
 def _refuse(services: Services, outcome: Outcome) -> None:
-    done = reindexed(services, BAD)
+    done = run_reindex(services, BAD)
     outcome.refused = done.refused
     if done.serves or services.indexes.serving_now().number != 1:
         outcome.faults.append("the bad model serves")
-    abort(means_of(services))
+    abort(reindex_context(services))
 
 
 def _switch(folder: Path, services: Services, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> None:
@@ -144,8 +144,8 @@ def _switch(folder: Path, services: Services, plan: Plan, servers: Mapping[str, 
     while services.indexes.serving_now().number == 1 and time.monotonic() - started < PATIENCE_S:
         life_s = random.uniform(*plan.lives_s) if outcome.kills < plan.kills else PATIENCE_S
         asked = calls.read_text(encoding="ascii").splitlines()
-        kept = _kept(services)
-        outcome.kills += _life(context, folder, servers, calls, life_s)
+        kept = _stored_keys(services)
+        outcome.kills += _run_filler(context, folder, servers, calls, life_s)
         outcome.again += len(kept & {*calls.read_text(encoding="ascii").splitlines()[len(asked) :]})
     outcome.reindexing_s = time.monotonic() - started
     asked = calls.read_text(encoding="ascii").splitlines()
@@ -154,18 +154,18 @@ def _switch(folder: Path, services: Services, plan: Plan, servers: Mapping[str, 
 
 def _processes() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*LOADED])
+    context.set_forkserver_preload([*PRELOADED_MODULES])
     return context
 
 
-def _kept(services: Services) -> set[str]:
+def _stored_keys(services: Services) -> set[str]:
     """Return what stands in the ledger of calls for each text whose vector by the good model is kept."""
     model = services.resolve_embedder(GOOD)[1].model
     kept = {row["text_hash"] for row in rows(services, schema.vectors, schema.vectors.c.model == model)}
-    return {asked_line("embed", row["text"]) for row in rows(services, schema.chunks) if row["text_hash"] in kept}
+    return {call_line("embed", row["text"]) for row in rows(services, schema.chunks) if row["text_hash"] in kept}
 
 
-def _life(
+def _run_filler(
     context: ForkServerContext,
     folder: Path,
     servers: Mapping[str, str],
@@ -173,7 +173,7 @@ def _life(
     life_s: float,
 ) -> int:
     """Let a process fill; return 1 if it had to be killed."""
-    process = context.Process(target=_filler, args=(folder / "home", servers, calls))
+    process = context.Process(target=_fill_index, args=(folder / "home", servers, calls))
     process.start()
     process.join(life_s)
     killed = process.is_alive()
@@ -184,18 +184,18 @@ def _life(
     return int(killed)
 
 
-def _filler(home: Path, servers: Mapping[str, str], calls: Path) -> None:
+def _fill_index(home: Path, servers: Mapping[str, str], calls: Path) -> None:
     configure_logging("ERROR")
     with Services(free_settings(home, servers)) as services:
         _count(services, calls)
-        reindexed(services, GOOD)
+        run_reindex(services, GOOD)
 
 
 def _count(services: Services, calls: Path) -> None:
     """Note in a file what the good model is asked to embed of what the home holds; questions are no such texts."""
     made = services.resolve_embedder
     _, model = made(GOOD)
-    counted = Counted(model, "embed", calls)
+    counted = CallLoggingModel(model, "embed", calls)
     opened = services.indexes.opened
 
     def with_counted(index: Any) -> Any:
@@ -206,7 +206,7 @@ def _count(services: Services, calls: Path) -> None:
 
 
 @contextmanager
-def _coming(settings: Settings, plan: Plan, seed: int, outcome: Outcome) -> Iterator[None]:
+def _run_arrivals(settings: Settings, plan: Plan, seed: int, outcome: Outcome) -> Iterator[None]:
     """Bring, edit and forget posts until the block ends, at least once."""
     over = threading.Event()
 
@@ -263,12 +263,12 @@ class _Arrivals:
 
 
 @contextmanager
-def _searched(folder: Path, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> Iterator[None]:
+def _run_searches(folder: Path, plan: Plan, servers: Mapping[str, str], outcome: Outcome) -> Iterator[None]:
     """Have people search, so many times a second, each in a process of their own, until the block ends."""
     context = _processes()
     over, started = context.Event(), time.monotonic()
     people = [
-        _sent_searching(context, (number, folder / "home", servers, plan, started, over)) for number in range(SEARCHERS)
+        _start_searcher(context, (number, folder / "home", servers, plan, started, over)) for number in range(SEARCHERS)
     ]
     try:
         yield
@@ -285,7 +285,7 @@ def _searched(folder: Path, plan: Plan, servers: Mapping[str, str], outcome: Out
             process.join()
 
 
-def _sent_searching(context: ForkServerContext, arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, Connection]:
+def _start_searcher(context: ForkServerContext, arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, Connection]:
     ours, its = context.Pipe(duplex=False)
     process = context.Process(target=_searcher, args=(*arguments, its))
     process.start()
@@ -318,7 +318,7 @@ def _searcher(
 def _faults(services: Services, number: int) -> list[str]:
     """Ask for a lighthouse; what is not found, or fails, is a fault."""
     try:
-        found = [hit.source for hit in found_by(services, _lighthouse(number))]
+        found = [hit.source for hit in find_chunks(services, _lighthouse(number))]
     except ChatAIError as error:
         return [f"search: {type(error).__name__}: {error}"]
     return [] if any(one.endswith(f"/{1_000_000 + number}") for one in found) else [f"search: no lighthouse {number}"]

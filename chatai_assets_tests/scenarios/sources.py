@@ -26,17 +26,17 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.crash_injection import ANYWHERE, asked_line
-from chatai_assets_tests.support.forked_workers import ENDED, Life, Lives, calls_in, note
+from chatai_assets_tests.support.crash_injection import ANYWHERE, call_line
+from chatai_assets_tests.support.forked_workers import ENDED, WorkerForks, WorkerPlan, append_line, count_calls
 from chatai_assets_tests.support.pipeline import (
     NOON,
     Limits,
     contents,
     differences,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -50,9 +50,9 @@ AFTER = NOON + 30 * DAY_S + 1
 """When the first of those that came at noon have expired; one hour later those of one hour later."""
 DOCUMENTS = 20
 """One item in so many is a document."""
-PASSINGS = 40
+LAST_OCCURRENCE = 40
 """A worker passes more commits and writes than that."""
-WAYS = ("edited", "deleted", "expired")
+CHANGES = ("edited", "deleted", "expired")
 LIMITS = Limits(run_items=200_000)
 
 
@@ -117,8 +117,8 @@ class Sources:
         documents = max(3, plan.items // DOCUMENTS)
         posts = corpus.posts(plan.seed, plan.items - documents)
         paths = corpus.write_documents(plan.seed, folder, documents)
-        self.posts = self._parted(posts, plan.share, WAYS)
-        self.documents = self._parted([path for n, path in enumerate(paths) if n % 10 != 9], plan.share, WAYS[:2])
+        self.posts = self._parted(posts, plan.share, CHANGES)
+        self.documents = self._parted([path for n, path in enumerate(paths) if n % 10 != 9], plan.share, CHANGES[:2])
         self.documents["untouched"] += paths[9::10]  # damaged ones
         self.edits = [self._edit(update["channel_post"]) for update in self.posts["edited"]]
 
@@ -170,7 +170,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
         servers: variables that select servers for it; the home that it is compared with has embedded stores.
     """
     started, outcome, sources = time.monotonic(), Outcome(), Sources(folder / "files", plan)
-    outcome.changed = {way: len(sources.posts[way]) + len(sources.documents.get(way, ())) for way in WAYS}
+    outcome.changed = {way: len(sources.posts[way]) + len(sources.documents.get(way, ())) for way in CHANGES}
     with Services(free_settings(folder / "changed", servers)) as services:
         _fill(services, sources, plan.kills + 1)
         originals = _embedded_texts(services)
@@ -179,10 +179,10 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
         _change(services, servers or {}, sources, plan, ledger, outcome)
         found, new = contents(services), _embedded_texts(services) - originals
     with Services(free_settings(folder / "quiet")) as quiet:
-        expected = _truth(quiet, sources)
+        expected = _expected_contents(quiet, sources)
     outcome.new_chunks = len(new)
     _count_calls(ledger.read_text(encoding="ascii").splitlines(), new, outcome)
-    outcome.faults = differences(expected, found) + loose_ends(found)
+    outcome.faults = differences(expected, found) + find_inconsistencies(found)
     outcome.seconds = time.monotonic() - started
     return outcome
 
@@ -197,7 +197,7 @@ def _fill(services: Services, sources: Sources, hours: int) -> None:
     process_all(services, limits=LIMITS)
 
 
-def _truth(services: Services, sources: Sources) -> dict[str, Any]:
+def _expected_contents(services: Services, sources: Sources) -> dict[str, Any]:
     """Return what a home holds that was never told of anything but the end."""
     ingest_posts(services, sources.posts["untouched"], now=LATER)
     ingest_files(services, sources.documents["untouched"], now=LATER)
@@ -212,34 +212,34 @@ def _change(
 ) -> None:
     """Have one worker after the other take in some changes, sweep, and do what is due, killed all but the last."""
     keys = {row["file_name"]: row["source_key"] for row in rows(services, schema.documents)}
-    lives, dice, waiting, forgotten = Lives(), Random(plan.seed + 1), list[Path](), list[str]()
+    lives, dice, waiting, forgotten = WorkerForks(), Random(plan.seed + 1), list[Path](), list[str]()
     for number, (files, names) in enumerate(sources.changes(plan.kills + 1)):
         waiting, forgotten = waiting + files, forgotten + [keys[name] for name in names]
-        life = Life(
+        life = WorkerPlan(
             services.settings.home,
             servers,
             waiting,
             ("documents", "posts"),
             ANYWHERE if number < plan.kills else None,
             ledger,
-            passings=dice.randint(1, PASSINGS),
+            passings=dice.randint(1, LAST_OCCURRENCE),
             now=AFTER,
             forgotten=forgotten,
             sweeps_at=AFTER + number * HOUR_S,
         )
         end = lives.live(life)
-        note(ledger, ENDED)
+        append_line(ledger, ENDED)
         outcome.kills += end.killed
         if end.took_in:
             waiting, forgotten = [], []
 
 
 def _embedded_texts(services: Services) -> set[str]:
-    return {asked_line("embed", row["text"]) for row in rows(services, schema.chunks)}
+    return {call_line("embed", row["text"]) for row in rows(services, schema.chunks)}
 
 
 def _count_calls(ledger: Sequence[str], new: set[str], outcome: Outcome) -> None:
-    asked, outcome.in_flight = calls_in(ledger)
+    asked, outcome.in_flight = count_calls(ledger)
     times = {line: count for line, count in asked.items() if line.startswith("embed ")}
     outcome.embedded = sum(times.values())
     outcome.again = outcome.embedded - len(times)

@@ -75,7 +75,7 @@ def run(folder: Path, posts: int, share: float, seed: int) -> Outcome:
         process_all(services, limits=LIMITS)
     _audit_as_a_command(folder, outcome)
     with Services(settings) as services:
-        outcome.tampered = _spoil_points(services, share, dice) | _spoil_edges(services, share, dice)
+        outcome.tampered = _tamper_points(services, share, dice) | _tamper_edges(services, share, dice)
         outcome.reports = _audits(services, outcome)
         outcome.seconds = sum(report.seconds for report in outcome.reports)
         process_all(services, limits=LIMITS)
@@ -96,7 +96,7 @@ def _audit_as_a_command(folder: Path, outcome: Outcome) -> None:
     outcome.clean_s, outcome.clean_cpu_s = time.monotonic() - started, usage.ru_utime + usage.ru_stime
 
 
-def _spoil_points(services: Services, share: float, dice: Random) -> set[tuple[str, str]]:
+def _tamper_points(services: Services, share: float, dice: Random) -> set[tuple[str, str]]:
     chosen = [point for point in services.vectors.points_with_vectors() if dice.random() < share]
     gone, altered = chosen[::2], chosen[1::2]
     others = [
@@ -111,7 +111,7 @@ def _spoil_points(services: Services, share: float, dice: Random) -> set[tuple[s
     return {("missing", point.id) for point in gone} | {("changed", point.id) for point in altered}
 
 
-def _spoil_edges(services: Services, share: float, dice: Random) -> set[tuple[str, str]]:
+def _tamper_edges(services: Services, share: float, dice: Random) -> set[tuple[str, str]]:
     chosen = [edge for edge in services.graph.edges() if edge.type != "POSTED_IN" and dice.random() < share]
     altered = [edge for edge in chosen[1::2] if "chunks" in edge.properties]
     gone = [edge for edge in chosen if edge not in altered]

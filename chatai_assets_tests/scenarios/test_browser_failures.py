@@ -16,10 +16,10 @@ from chatai_assets.orchestration.runs import OPEN, PARTITION_TAG, TRIGGER_TAG
 from chatai_assets.services import open_services
 from chatai_assets.settings import read_settings
 from chatai_assets_tests.support.browser import take_picture
-from chatai_assets_tests.support.daemon import Daemon, make_run
+from chatai_assets_tests.support.daemon import Daemon, start_make_run
 from chatai_assets_tests.support.files import pdf
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message
-from chatai_assets_tests.support.providers.home import AMPLE
+from chatai_assets_tests.support.providers.home import AMPLE_QUOTAS
 from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
 HOURS_AGO = (3, 2, 1)
@@ -85,7 +85,7 @@ def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
         server.behave(shares=DOWN)
         variables = {
             **server.environment(),
-            **AMPLE,
+            **AMPLE_QUOTAS,
             "CHATAI_HOME": str(folder / "home"),
             "CHATAI_MODELS": "free",
             "CHATAI_TAGGER": "gigachat",
@@ -94,7 +94,7 @@ def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
             "CHATAI_FIRST_HOUR": hours[0],
         }
         _arrive(folder, variables, now)
-        daemon = make_run(folder / "home", folder / "log.txt", variables)
+        daemon = start_make_run(folder / "home", folder / "log.txt", variables)
         try:
             found = Outage(daemon, server, hours)
             daemon.until(found.is_red, RED_WAIT_S, "runs of both streams have failed")

@@ -14,10 +14,10 @@ from chatai_assets.settings import PROJECT, read_settings
 from chatai_assets_tests.support.daemon import (
     Daemon,
     clean_environment,
-    dagster_dev,
-    make_run,
     run_command,
     run_target,
+    start_dagster_dev,
+    start_make_run,
 )
 from chatai_assets_tests.support.files import pdf
 
@@ -70,7 +70,7 @@ def test_ctrl_c_ends_everything_and_the_next_start_continues(daemon: Daemon, sam
     before, rows = daemon.chatai("status"), daemon.work_rows()
     log.info("all processes gone %.1f s after Ctrl-C", daemon.interrupt())
     (daemon.home / "inbox" / "heron.txt").write_text("The heron waits motionless beside the weir.", encoding="utf-8")
-    again = make_run(daemon.home, daemon.home.parent / "again.txt")
+    again = start_make_run(daemon.home, daemon.home.parent / "again.txt")
     try:
         known = len({source for source, _ in rows})
         again.until(lambda: again.is_settled(known + 1), DROP_WAIT_S, "the new file is done")
@@ -92,7 +92,7 @@ def test_bare_dagster_dev_in_the_project_folder_keeps_all_in_the_home(tmp_path: 
     inbox = project / ".chatai" / "inbox"
     inbox.mkdir(parents=True)
     (inbox / "otter.txt").write_text("The otter cracks mussels on a flat stone.", encoding="utf-8")
-    bare = dagster_dev(project, tmp_path / "log.txt")
+    bare = start_dagster_dev(project, tmp_path / "log.txt")
     try:
         bare.until(lambda: bare.is_settled(1), DROP_WAIT_S, "the file is done")
         assert bare.finds("an otter and mussels", "doc/")

@@ -10,7 +10,7 @@ from chatai_assets_tests.scenarios import concurrency as crowd
 from chatai_assets_tests.scenarios import frozen_worker as stopped
 from chatai_assets_tests.scenarios import lost_acks as lossy
 from chatai_assets_tests.support.bad_disk import TracerMissing
-from chatai_assets_tests.support.servers import skipped_without
+from chatai_assets_tests.support.servers import skip_without
 
 
 @pytest.fixture(params=["embedded", "servers"])
@@ -85,7 +85,7 @@ def test_stores_and_providers_that_fail_at_one_call_in_ten_lose_nothing(tmp_path
 def test_a_disk_that_is_full_or_fails_now_and_then_loses_nothing_and_blames_no_item(tmp_path):
     seed = SystemRandom().randrange(10_000)
     print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
-    with skipped_without(TracerMissing):
+    with skip_without(TracerMissing):
         outcome = disk.run_all(tmp_path, items=30, faults=6, seed=seed)
     assert outcome.faults == []
     assert outcome.injected

@@ -11,7 +11,7 @@ from chatai_assets.orchestration.instance import prepare_dagster_home
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.support.daemon import BIN, clean_environment, processes_of
+from chatai_assets_tests.support.daemon import BIN, clean_environment, find_processes
 from chatai_assets_tests.support.hanging import HANGS
 from chatai_assets_tests.support.pipeline import due_hours, ingest_posts, message, process_all, rows, states
 
@@ -81,6 +81,6 @@ def failure(instance: dg.DagsterInstance) -> tuple[str, float]:
 
 def until_nothing_runs(settings: Settings) -> None:
     deadline = time.monotonic() + PATIENCE_S / 4
-    while left := processes_of(settings.home):
+    while left := find_processes(settings.home):
         assert time.monotonic() < deadline, [process.cmdline() for process in left]
         time.sleep(0.1)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.storage.engine import HEAD, MIGRATIONS, open_records
 from chatai_assets.storage.schema.tables import metadata, work
-from chatai_assets_tests.support.arrivals import arrival, bring
+from chatai_assets_tests.support.arrivals import arrival, receive_arrivals
 
 
 def config():
@@ -43,7 +43,7 @@ def test_every_migration_can_be_undone(records):
 
 
 def test_a_graph_of_before_names_were_resolved_is_drawn_again_and_nothing_else_is_done(records):
-    bring(records, arrival())
+    receive_arrivals(records, arrival())
     made = config()
     with records.begin() as connection:
         made.attributes["connection"] = connection
@@ -57,9 +57,9 @@ def test_a_graph_of_before_names_were_resolved_is_drawn_again_and_nothing_else_i
 
 
 def test_a_store_that_is_opened_again_keeps_what_it_has(url, records):
-    bring(records, arrival())
+    receive_arrivals(records, arrival())
     again = open_records(url)
-    assert bring(again, arrival()) == ["unchanged"]
+    assert receive_arrivals(again, arrival()) == ["unchanged"]
     again.close()
 
 

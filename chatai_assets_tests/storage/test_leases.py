@@ -12,7 +12,7 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.inbox import arrival_hour
 from chatai_assets.storage.rate_limits import Caller
 from chatai_assets.storage.schema.tables import posts
-from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, bring
+from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, receive_arrivals
 
 AHEAD_S = 7_200.0
 LEASE_S = 60.0
@@ -32,7 +32,7 @@ def state(records):
 
 @pytest.mark.parametrize("ahead_s", [AHEAD_S, 0.0], ids=["ahead", "right"])
 def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(records, ahead_s):
-    bring(records, arrival(1))
+    receive_arrivals(records, arrival(1))
     claimed(records, "a", now=NOON + ahead_s)
     with records.begin() as connection:
         now = NOON + ahead_s
@@ -44,7 +44,7 @@ def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(record
 
 def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(records):
     future = hour_of(NOON + AHEAD_S)
-    bring(records, arrival(1), now=NOON + AHEAD_S)
+    receive_arrivals(records, arrival(1), now=NOON + AHEAD_S)
     assert state(records)["hour"] == future
     with records.begin() as connection:
         assert leases.clamp_future_hours(connection, NOON, HOUR) == 1
@@ -55,7 +55,7 @@ def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(r
 
 
 def test_what_arrived_before_the_first_partition_belongs_to_the_running_hour(records):
-    bring(records, arrival(1), now=NOON - AHEAD_S)
+    receive_arrivals(records, arrival(1), now=NOON - AHEAD_S)
     with records.begin() as connection:
         assert leases.clamp_future_hours(connection, NOON, HOUR) == 1
     assert state(records)["hour"] == HOUR
@@ -64,7 +64,7 @@ def test_what_arrived_before_the_first_partition_belongs_to_the_running_hour(rec
 def test_a_lease_from_the_future_is_worth_nothing_once_nobody_renews_it(records):
     moments = iter([0.0, 30.0, 60.0, 95.0])
     silence = StalledDetector(lambda: next(moments))
-    bring(records, arrival(1))
+    receive_arrivals(records, arrival(1))
     claimed(records, "another.1/77/1/abc", now=NOON + AHEAD_S)
     assert reclaim_stalled(records, silence, NOON, LEASE_S) == 0
     with records.begin() as connection:

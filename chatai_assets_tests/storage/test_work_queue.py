@@ -13,7 +13,7 @@ from chatai_assets.storage import leases as claims
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.schema.tables import work as rows
-from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, bring
+from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, receive_arrivals
 
 LEASE_S = 60.0
 
@@ -40,14 +40,14 @@ def row(records, number=1, stage="parse"):
 
 
 def test_the_oldest_arrivals_are_taken_first_and_by_one_owner_only(records):
-    bring(records, *(arrival(number) for number in (3, 1, 2)))
+    receive_arrivals(records, *(arrival(number) for number in (3, 1, 2)))
     assert (claim(records, "a", 2), claim(records, "b", 2), claim(records, "c", 2)) == (2, 1, 0)
     assert (numbers(records, "a"), numbers(records, "b")) == ([1, 3], [2])
     assert (row(records)["state"], row(records)["run_id"]) == ("working", "run a")
 
 
 def test_owners_who_ask_at_once_share_the_work_and_no_row(records):
-    bring(records, *(arrival(number) for number in range(200)))
+    receive_arrivals(records, *(arrival(number) for number in range(200)))
     start, taken = Barrier(4), Counter[str]()
 
     def take(name):
@@ -64,20 +64,20 @@ def test_owners_who_ask_at_once_share_the_work_and_no_row(records):
 
 
 def test_tenants_come_in_turn_however_much_one_of_them_has(records):
-    bring(records, *(arrival(number) for number in range(50)))
-    bring(records, *(arrival(number, tenant="u") for number in range(3)))
+    receive_arrivals(records, *(arrival(number) for number in range(50)))
+    receive_arrivals(records, *(arrival(number, tenant="u") for number in range(3)))
     claim(records, "a", 6)
     assert Counter(tenant for tenant, _ in held(records, "a")) == {"t": 3, "u": 3}
 
 
 def test_a_redo_takes_its_item_and_no_other(records):
-    bring(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(1), arrival(2))
     assert claim(records, "a", only=ItemKey("t", "tg/1/2")) == 1
     assert numbers(records, "a") == [2]
 
 
 def test_a_claim_that_is_not_renewed_lapses(records):
-    bring(records, arrival())
+    receive_arrivals(records, arrival())
     claim(records, "slow")
     assert claim(records, "fast", now=NOON + LEASE_S - 1) == 0
     with records.begin() as connection:
@@ -94,13 +94,13 @@ def test_a_claim_that_is_not_renewed_lapses(records):
 
 @pytest.mark.parametrize("taker", ["a newer revision", "a redo"])
 def test_what_was_taken_away_can_no_longer_be_committed(records, taker):
-    bring(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(1), arrival(2))
     claim(records, "slow")
     if taker == "a redo":
         with records.begin() as connection:
             assert work.redo(connection, ItemKey("t", "tg/1/1"), "parse", now=NOON) == HOUR
     else:
-        bring(records, arrival(1, "b", 20))
+        receive_arrivals(records, arrival(1, "b", 20))
     with records.begin() as connection:
         assert claims.still_owned(connection, "slow") == {ItemKey("t", "tg/1/2")}
         work.mark_failed(connection, "slow", [(ItemKey("t", "tg/1/1"), "X")], now=NOON)
@@ -113,7 +113,7 @@ def test_what_was_taken_away_can_no_longer_be_committed(records, taker):
 
 
 def test_giving_back_uses_no_attempt_and_postponing_does(records):
-    bring(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(1), arrival(2))
     claim(records, "a")
     with records.begin() as connection:
         work.reschedule(connection, "a", [(ItemKey("t", "tg/1/1"), "ProviderBusy", NOON + 30)], now=NOON)
@@ -125,7 +125,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
 
 
 def test_a_dead_owner_is_freed_and_a_living_one_is_not(records):
-    bring(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(1), arrival(2))
     command = "from chatai_assets.pipeline.worker_id import new_lease_token; print(new_lease_token())"
     dead = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.strip()
     living = new_lease_token()
@@ -145,7 +145,7 @@ def test_only_processes_of_this_machine_are_known_to_be_gone():
 
 
 def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
-    bring(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(1), arrival(2))
     claim(records, "a", 1)
     with records.begin() as connection:
         work.enqueue(connection, "a", ["tag"], now=NOON)
@@ -160,7 +160,7 @@ def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
 
 
 def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records):
-    bring(records, *map(arrival, (1, 2, 3)))
+    receive_arrivals(records, *map(arrival, (1, 2, 3)))
     claim(records, "a")
     with records.begin() as connection:
         work.enqueue(connection, "a", ["tag"], now=NOON)
@@ -172,7 +172,7 @@ def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records
 
 
 def test_a_redo_begins_anew_from_its_stage_on_and_not_before(records):
-    bring(records, arrival())
+    receive_arrivals(records, arrival())
     claim(records, "a")
     with records.begin() as connection:
         work.enqueue(connection, "a", ["tag", "enrich", "embed"], now=NOON)
@@ -190,8 +190,8 @@ def test_a_redo_begins_anew_from_its_stage_on_and_not_before(records):
 
 
 def test_hours_say_what_is_due_and_what_is_open(records):
-    bring(records, arrival(1), arrival(2))
-    bring(records, arrival(3), now=NOON + 3_600)
+    receive_arrivals(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(3), now=NOON + 3_600)
     claim(records, "a", 1)
     with records.begin() as connection:
         work.reschedule(connection, "a", [(ItemKey("t", "tg/1/1"), "ProviderBusy", NOON + 9_999)], now=NOON)
@@ -239,10 +239,10 @@ def test_the_same_failure_again_is_the_same_letter(records):
 
 
 def test_a_newer_revision_closes_the_letters_of_the_older(records):
-    bring(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(1), arrival(2))
     with records.begin() as connection:
         dead_letters.record(connection, [letter(1), letter(2)], now=NOON)
-    bring(records, arrival(1, "b", 20))
+    receive_arrivals(records, arrival(1, "b", 20))
     assert [found["source"] for found in letters(records)] == ["tg/1/2"]
     closed = letters(records, resolved=None, item=ItemKey("t", "tg/1/1"))
     assert [found["resolution_note"] for found in closed] == ["a newer revision arrived"]
@@ -256,7 +256,7 @@ def test_a_redo_of_a_later_stage_leaves_the_letters_of_earlier_ones(records):
 
 
 def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(records):
-    bring(records, *(arrival(number) for number in range(4)))
+    receive_arrivals(records, *(arrival(number) for number in range(4)))
     claim(records, "a", 3)
     with records.begin() as connection:
         work.mark_failed(connection, "a", [(ItemKey("t", "tg/1/0"), "X")], now=NOON)
@@ -275,7 +275,7 @@ def lose(records):
 
 
 def test_what_was_in_hand_when_a_process_was_lost_comes_last_and_in_ever_smaller_company(records):
-    bring(records, *(arrival(number) for number in range(20)))
+    receive_arrivals(records, *(arrival(number) for number in range(20)))
     assert claim(records, "first", 16) == 16
     lose(records)
     assert claim(records, "others", 16) == 4
@@ -286,7 +286,7 @@ def test_what_was_in_hand_when_a_process_was_lost_comes_last_and_in_ever_smaller
 
 
 def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_does_not(records):
-    bring(records, arrival(1))
+    receive_arrivals(records, arrival(1))
     claim(records, "a")
     with records.begin() as connection:
         claims.release(connection, "a")
@@ -300,7 +300,7 @@ def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_do
 
 
 def test_a_lease_that_a_running_process_let_lapse_is_no_loss(records):
-    bring(records, arrival(1), arrival(2))
+    receive_arrivals(records, arrival(1), arrival(2))
     running, elsewhere = new_lease_token(), "another.1/77/1/abc"
     claim(records, running, 1)
     claim(records, elsewhere, 1)
@@ -311,7 +311,7 @@ def test_a_lease_that_a_running_process_let_lapse_is_no_loss(records):
 
 
 def test_an_item_that_is_opened_again_is_no_suspect(records):
-    bring(records, arrival(1))
+    receive_arrivals(records, arrival(1))
     claim(records, "a")
     lose(records)
     assert row(records)["losses"] == 1

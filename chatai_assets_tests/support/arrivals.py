@@ -24,6 +24,6 @@ def document(content: str, *, key: str = "doc/1", name: str = "a.txt", date: int
     return Arrival("t", "file", "document", key, "file", payload, content, date)
 
 
-def bring(records: Records, *arrivals: Arrival, now: float = NOON) -> Sequence[ArrivalOutcome]:
+def receive_arrivals(records: Records, *arrivals: Arrival, now: float = NOON) -> Sequence[ArrivalOutcome]:
     with records.begin() as connection:
         return receive(connection, arrivals[0].tenant_id, arrivals[0].kind, arrivals, now=now)

@@ -24,13 +24,13 @@ from pathlib import Path
 ATTACH_S = 20.0
 PR_SET_PTRACER = 0x59616D61
 ANYONE = ctypes.c_ulong(-1)
-WRITING = ("write", "pwrite64", "pwritev", "ftruncate", "fallocate")
-NAMING = ("mkdir", "mkdirat", "rename", "renameat", "renameat2")
-KEEPING = ("fsync", "fdatasync", "msync")
-OF_ANY = {*NAMING, *KEEPING, "pwrite64", "pwritev", "ftruncate", "fallocate"}
+WRITE_CALLS = ("write", "pwrite64", "pwritev", "ftruncate", "fallocate")
+NAME_CALLS = ("mkdir", "mkdirat", "rename", "renameat", "renameat2")
+SYNC_CALLS = ("fsync", "fdatasync", "msync")
+CALLS_OF_ANY_FILE = {*NAME_CALLS, *SYNC_CALLS, "pwrite64", "pwritev", "ftruncate", "fallocate"}
 """Calls that are about files only; the others may be about pipes and sockets as well."""
-CALLS = {"ENOSPC": (*WRITING, *NAMING), "EIO": (*WRITING, *KEEPING, "pread64")}
-INJECTED = re.compile(r"(\w+)\((?:\d+<([^>]*)>|\"([^\"]*)\")?.*\(INJECTED\)")
+CALLS = {"ENOSPC": (*WRITE_CALLS, *NAME_CALLS), "EIO": (*WRITE_CALLS, *SYNC_CALLS, "pread64")}
+INJECTED_LINE = re.compile(r"(\w+)\((?:\d+<([^>]*)>|\"([^\"]*)\")?.*\(INJECTED\)")
 
 
 class TracerMissing(Exception):
@@ -55,19 +55,21 @@ class Fault:
 
     def options(self) -> list[str]:
         """Return what strace is told."""
-        calls = [call for call in CALLS[self.error] if call not in self.spared and (self.files or call in OF_ANY)]
+        calls = [
+            call for call in CALLS[self.error] if call not in self.spared and (self.files or call in CALLS_OF_ANY_FILE)
+        ]
         inject = f"inject={','.join(calls)}:error={self.error}:when={self.every}+{self.every}"
         paths = [part for file in self.files for part in ("-P", str(file))]
         return ["-e", f"trace={','.join(calls)}", "-e", "signal=none", "-e", inject, *paths]
 
 
-def be_traceable() -> None:
+def allow_tracing() -> None:
     """Let anybody of the same user trace this process, where the system asks for that."""
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANYONE, 0, 0, 0)
 
 
 @contextmanager
-def failing(process: int, fault: Fault, told: Counter[str], log: Path) -> Iterator[None]:
+def inject_fault(process: int, fault: Fault, told: Counter[str], log: Path) -> Iterator[None]:
     """Let calls of a process and of all that it starts fail until the block ends.
 
     Args:
@@ -89,12 +91,12 @@ def failing(process: int, fault: Fault, told: Counter[str], log: Path) -> Iterat
         finally:
             tracer.send_signal(signal.SIGINT)
             tracer.wait(ATTACH_S)
-    told.update(_injected(log, fault.error))
+    told.update(_read_injected(log, fault.error))
 
 
-def _injected(log: Path, error: str) -> Iterator[str]:
+def _read_injected(log: Path, error: str) -> Iterator[str]:
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if found := INJECTED.search(line):
+        if found := INJECTED_LINE.search(line):
             yield f"{error} {found[1]} {_kind(Path(found[2] or found[3] or '?'))}"
 
 

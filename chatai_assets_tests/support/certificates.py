@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificate_of(name: str) -> tuple[bytes, bytes]:
+def make_certificate(name: str) -> tuple[bytes, bytes]:
     """Return a certificate for one host name and its key, both as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

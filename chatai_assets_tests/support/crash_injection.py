@@ -24,9 +24,9 @@ from chatai_assets.domain.ids import STREAMS
 from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
-from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, scope_of
+from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, stage_run_config
 
-POINTS = (
+CRASH_POINTS = (
     "vectors intended",
     "vectors written",
     "vectors closed",
@@ -39,7 +39,7 @@ ANYWHERE = "anywhere"
 """Instead of a point: all of them."""
 
 
-class Fate:
+class CrashPlan:
     """Kills this process when it passes a point for the n-th time.
 
     Attributes:
@@ -51,31 +51,31 @@ class Fate:
         self.left = passings
         self.stage = ""
 
-    def passes(self, point: str) -> None:
+    def reach(self, point: str) -> None:
         if self.point in (point, ANYWHERE):
             self.left -= 1
             if self.left <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Survey(Fate):
+class CrashPointRecorder(CrashPlan):
     """Kills nobody, and notes which points there are."""
 
     def __init__(self) -> None:
         super().__init__(None)
         self.points: set[str] = set()
 
-    def passes(self, point: str) -> None:
+    def reach(self, point: str) -> None:
         self.points.add(point)
 
 
-class MortalRecords:
+class CrashingRecords:
     """A record store at whose commits a process may die, right before or right after.
 
     A commit has the name of the stage and of the function that opened its transaction.
     """
 
-    def __init__(self, records: Any, fate: Fate) -> None:
+    def __init__(self, records: Any, fate: CrashPlan) -> None:
         self.records = records
         self.fate = fate
 
@@ -83,21 +83,21 @@ class MortalRecords:
         return getattr(self.records, name)
 
     def begin(self) -> AbstractContextManager[Any]:
-        return self._begun(sys._getframe(1).f_code.co_name.strip("_"))  # noqa: SLF001 - nothing else tells it
+        return self._transaction(sys._getframe(1).f_code.co_name.strip("_"))  # noqa: SLF001 - nothing else tells it
 
     @contextmanager
-    def _begun(self, opened_by: str) -> Iterator[Any]:
+    def _transaction(self, opened_by: str) -> Iterator[Any]:
         place = f"{self.fate.stage} {opened_by}"
         with self.records.begin() as connection:
             yield connection
-            self.fate.passes(f"{place}, before its commit")
-        self.fate.passes(f"{place}, after its commit")
+            self.fate.reach(f"{place}, before its commit")
+        self.fate.reach(f"{place}, after its commit")
 
 
-class MortalStore:
+class CrashingStore:
     """A vector index or graph at which a process may die, or dawdle before it writes."""
 
-    def __init__(self, store: Any, name: str, fate: Fate, dawdle_s: float = 0.0) -> None:
+    def __init__(self, store: Any, name: str, fate: CrashPlan, dawdle_s: float = 0.0) -> None:
         self.store = store
         self.name = name
         self.fate = fate
@@ -107,24 +107,24 @@ class MortalStore:
         return getattr(self.store, name)
 
     @contextmanager
-    def writing(self) -> Iterator[MortalWriter]:
+    def writing(self) -> Iterator[CrashingWriter]:
         with self.store.writing() as writer:
-            yield MortalWriter(writer, self)
-        self.fate.passes(f"{self.name} closed")
+            yield CrashingWriter(writer, self)
+        self.fate.reach(f"{self.name} closed")
 
 
-class MortalWriter:
-    """An open ``MortalStore``."""
+class CrashingWriter:
+    """An open ``CrashingStore``."""
 
-    def __init__(self, writer: Any, store: MortalStore) -> None:
+    def __init__(self, writer: Any, store: CrashingStore) -> None:
         self.writer = writer
         self.store = store
 
     def _write(self, write: Any, what: Any) -> None:
-        self.store.fate.passes(f"{self.store.name} intended")
+        self.store.fate.reach(f"{self.store.name} intended")
         time.sleep(self.store.dawdle_s)
         write(what)
-        self.store.fate.passes(f"{self.store.name} written")
+        self.store.fate.reach(f"{self.store.name} written")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.writer, name)
@@ -139,7 +139,7 @@ class MortalWriter:
         self._write(self.writer.apply, change)
 
 
-class Counted:
+class CallLoggingModel:
     """A free model that notes in a file what it is asked, one line a text."""
 
     def __init__(self, model: Any, name: str, file: Path) -> None:
@@ -162,29 +162,29 @@ class Counted:
         return self._asked.extract(questions)
 
     def _note(self, questions: Sequence[ModelInput]) -> None:
-        lines = "".join(f"{asked_line(self._name, text)}\n" for _, text, _ in questions)
+        lines = "".join(f"{call_line(self._name, text)}\n" for _, text, _ in questions)
         with self._file.open("a", encoding="ascii") as file:
             file.write(lines)
 
 
-def asked_line(name: str, text: str) -> str:
+def call_line(name: str, text: str) -> str:
     """Return what stands in a ledger for a text that a model is asked."""
     return f"{name} {sha256(text.encode()).hexdigest()[:16]}"
 
 
-def count_calls(services: Services, file: Path) -> None:
+def log_model_calls(services: Services, file: Path) -> None:
     """Let the models of a process note what they are asked."""
-    services.__dict__["tagger"] = Counted(services.tagger, "tag", file)
-    services.__dict__["embedder"] = Counted(services.embedder, "embed", file)
+    services.__dict__["tagger"] = CallLoggingModel(services.tagger, "tag", file)
+    services.__dict__["embedder"] = CallLoggingModel(services.embedder, "embed", file)
 
 
-def make_mortal(services: Services, fate: Fate, dawdle_s: float = 0.0) -> None:
+def inject_crashes(services: Services, fate: CrashPlan, dawdle_s: float = 0.0) -> None:
     """Let a process die at its stores."""
-    services.__dict__["vectors"] = MortalStore(services.vectors, "vectors", fate, dawdle_s)
-    services.__dict__["graph"] = MortalStore(services.graph, "graph", fate, dawdle_s)
+    services.__dict__["vectors"] = CrashingStore(services.vectors, "vectors", fate, dawdle_s)
+    services.__dict__["graph"] = CrashingStore(services.graph, "graph", fate, dawdle_s)
 
 
-def command(home: Path, servers: Mapping[str, str], *options: str) -> list[str]:
+def worker_command(home: Path, servers: Mapping[str, str], *options: str) -> list[str]:
     """Return the command that runs this module on a home."""
     chosen = [part for name, value in servers.items() for part in ("--server", name, value)]
     return [sys.executable, "-m", __name__, str(home), *chosen, *options]
@@ -192,7 +192,7 @@ def command(home: Path, servers: Mapping[str, str], *options: str) -> list[str]:
 
 @click.command()
 @click.argument("home", type=click.Path(path_type=Path))
-@click.option("--die-at", type=click.Choice(POINTS))
+@click.option("--die-at", type=click.Choice(CRASH_POINTS))
 @click.option("--passings", default=1, help="Which passing of that point is the last.")
 @click.option("--dawdle", default=0.0, help="Seconds to sleep between intention and write.")
 @click.option("--server", "servers", type=(str, str), multiple=True, help="A variable that selects a server.")
@@ -215,9 +215,9 @@ def main(
     configure_logging("ERROR")
     limits = Limits(run_items, batch_items, projection_items)
     with Services(free_settings(home, dict(servers))) as services:
-        make_mortal(services, Fate(die_at, passings), dawdle)
+        inject_crashes(services, CrashPlan(die_at, passings), dawdle)
         if calls:
-            count_calls(services, calls)
+            log_model_calls(services, calls)
         while _round(services, limits):
             pass
 
@@ -228,7 +228,7 @@ def _round(services: Services, limits: Limits) -> bool:
         for stage in ITEM_STAGES:
             click.echo(f"{stream} {stage}")
             sys.stdout.flush()
-            run(stage, scope_of(stream, hour, limits), services)
+            run(stage, stage_run_config(stream, hour, limits), services)
     return bool(due)
 
 

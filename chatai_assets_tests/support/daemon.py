@@ -28,13 +28,13 @@ BIN = Path(sys.executable).parent
 UI_WAIT_S = 90.0
 END_WAIT_S = 30.0
 COMMAND_WAIT_S = 120.0
-HEARING_INTERRUPTS = (
+WITH_DEFAULT_SIGINT = (
     sys.executable,
     "-c",
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])",
 )
 """Undoes what a shell does to jobs in the background, as tests may be: Dagster leaves an ignored signal ignored."""
-OWN_VARIABLES = ("CHATAI_", "DAGSTER_", "DATABASE_URL", "MAKE", "MFLAGS")
+PROJECT_VARIABLES = ("CHATAI_", "DAGSTER_", "DATABASE_URL", "MAKE", "MFLAGS")
 """Beginnings of variables that would lead the program elsewhere than a newcomer's shell does."""
 
 
@@ -110,7 +110,7 @@ class Daemon:
 
     def processes(self) -> list[psutil.Process]:
         """Return what runs in the session of the program or has its home in its environment."""
-        return processes_of(self.home, self.process.pid)
+        return find_processes(self.home, self.process.pid)
 
     def interrupt(self) -> float:
         """Press Ctrl-C, and return the seconds until no process is left."""
@@ -131,7 +131,7 @@ class Daemon:
         self.process.wait(END_WAIT_S)
 
 
-def processes_of(home: Path, session: int | None = None) -> list[psutil.Process]:
+def find_processes(home: Path, session: int | None = None) -> list[psutil.Process]:
     """Return what runs in a session or has a home in its environment."""
     return [process for process in psutil.process_iter() if _belongs(process, home, session)]
 
@@ -145,14 +145,14 @@ def _belongs(process: psutil.Process, home: Path, session: int | None) -> bool:
         return False
 
 
-def make_run(home: Path, log: Path, variables: Mapping[str, str] | None = None) -> Daemon:
+def start_make_run(home: Path, log: Path, variables: Mapping[str, str] | None = None) -> Daemon:
     """Start ``make run`` in the environment of these tests, and wait until its UI answers.
 
     Args:
         variables: settings of the program; without them a newcomer's.
     """
     port = free_port()
-    command = [*HEARING_INTERRUPTS, *run_target(home, port)]
+    command = [*WITH_DEFAULT_SIGINT, *run_target(home, port)]
     return Daemon(home, log, command, port, cwd=PROJECT, env={**clean_environment(), **(variables or {})})
 
 
@@ -162,17 +162,17 @@ def run_target(home: Path, port: int) -> list[str]:
     return ["make", "-o", "setup", "run", f"BIN={BIN}", f"PORT={port}", f"CHATAI_HOME={home}"]
 
 
-def dagster_dev(project: Path, log: Path) -> Daemon:
+def start_dagster_dev(project: Path, log: Path) -> Daemon:
     """Start bare ``dagster dev`` in a copy of the project's folder, without any variable of ours."""
     port = free_port()
-    command = [*HEARING_INTERRUPTS, str(BIN / "dagster"), "dev", "--port", str(port)]
+    command = [*WITH_DEFAULT_SIGINT, str(BIN / "dagster"), "dev", "--port", str(port)]
     environment = clean_environment() | {"PYTHONPATH": str(project)}  # the copy, not what is installed
     return Daemon(project / ".chatai", log, command, port, cwd=project, env=environment)
 
 
 def clean_environment() -> dict[str, str]:
     """Return the environment without what is set for this project."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(PROJECT_VARIABLES)}
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ SECRETS = ("Зюзюкин", "Кржижановград", "quuxbridge", "Ъмч
 """Words of what is forgotten: a person, a place, a word of a link, the name of a file."""
 
 
-def stores(services: Services) -> Stores:
+def erasure_stores(services: Services) -> Stores:
     """Return all that may hold something of an item."""
     return Stores(services.records, services.blobs, services.indexes, services.graph)
 
@@ -38,7 +38,7 @@ def secret_document(folder: Path, name: str = "Ъмчетверг.txt", more: st
     return path
 
 
-def bring_all(services: Services, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
+def ingest_all(services: Services, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
     """Bring in two posts and two documents, process them, and return the key of the document to forget."""
     ingest_posts(services, [secret_post(), message(2, KEPT)], tenant=tenant, now=now)
     other = folder / "b.txt"
@@ -50,15 +50,15 @@ def bring_all(services: Services, folder: Path, *, tenant: str = "default", now:
     return str(next(row["source_key"] for row in found if row["tenant_id"] == tenant))
 
 
-def traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
+def find_traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
     """Return in which files below a folder any of the words stand, in any of the encodings that stores use."""
     needles = {
         word: [
             word.encode(code)
             for code in ("utf-8", "utf-16-le", "utf-16-be", "cp1251", "unicode-escape")
-            if _can(word, code)
+            if _can_encode(word, code)
         ]
-        for word in _forms(words)
+        for word in _word_forms(words)
     }
     found = []
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
@@ -74,27 +74,27 @@ def traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
     return found
 
 
-def traces_in_tables(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
+def find_traces_in_tables(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
     """Return in which columns of the record store any of the words stand, as the store gives them out."""
     found = []
     for table in schema.metadata.sorted_tables:
         for row in rows(services, table):
             text = repr(row)
-            found += [f"{table.name}: {word}" for word in _forms(words) if word in text]
+            found += [f"{table.name}: {word}" for word in _word_forms(words) if word in text]
     return found
 
 
-def traces_in_projections(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
+def find_traces_in_projections(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
     """Return which of the words index and graph give out."""
     told = [
         *map(repr, services.vectors.points()),
         *map(repr, services.graph.nodes()),
         *map(repr, services.graph.edges()),
     ]
-    return [word for word in _forms(words) if any(word in text for text in told)]
+    return [word for word in _word_forms(words) if any(word in text for text in told)]
 
 
-def dump(services: Services) -> dict[str, list[str]]:
+def dump_tables(services: Services) -> dict[str, list[str]]:
     """Return all rows of the record store, table by table."""
     with services.records.reading() as connection:
         return {
@@ -102,11 +102,11 @@ def dump(services: Services) -> dict[str, list[str]]:
         }
 
 
-def _forms(words: Iterable[str]) -> set[str]:
+def _word_forms(words: Iterable[str]) -> set[str]:
     return {form for word in words for form in (word, word.lower())}
 
 
-def _can(word: str, code: str) -> bool:
+def _can_encode(word: str, code: str) -> bool:
     try:
         word.encode(code)
     except UnicodeEncodeError:

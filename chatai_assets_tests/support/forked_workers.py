@@ -20,14 +20,22 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.operations.erasure import finish, forget
 from chatai_assets.operations.expiry import expire
 from chatai_assets.services import Services
-from chatai_assets_tests.support.crash_injection import Counted, Fate, MortalRecords, make_mortal
-from chatai_assets_tests.support.erasure import stores
-from chatai_assets_tests.support.pipeline import NOON, Limits, due_hours, free_settings, ingest_files, run, scope_of
+from chatai_assets_tests.support.crash_injection import CallLoggingModel, CrashingRecords, CrashPlan, inject_crashes
+from chatai_assets_tests.support.erasure import erasure_stores
+from chatai_assets_tests.support.pipeline import (
+    NOON,
+    Limits,
+    due_hours,
+    free_settings,
+    ingest_files,
+    run,
+    stage_run_config,
+)
 
-PATIENCE_S = 300.0
+TIMEOUT_S = 300.0
 ENDED, COMMITTED = "ended", "committed"
 """What stands in a ledger besides texts that models are asked: the end of a process, and of a batch."""
-LOADED = (
+PRELOADED_MODULES = (
     "__main__",
     __name__,
     "chatai_assets.adapters.graph.ladybug",
@@ -42,7 +50,7 @@ LIMITS = Limits(run_items=400, batch_items=100, projection_items=150)
 
 
 @dataclass(frozen=True)
-class Life:
+class WorkerPlan:
     """What a process does: take in what arrives, then all that is due.
 
     Attributes:
@@ -70,7 +78,7 @@ class Life:
 
 
 @dataclass(frozen=True)
-class End:
+class WorkerExit:
     """How a process ended.
 
     Attributes:
@@ -86,42 +94,42 @@ class End:
     stage: str
 
 
-class Lives:
+class WorkerForks:
     """Where worker processes are forked."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([*LOADED])
+        self._context.set_forkserver_preload([*PRELOADED_MODULES])
 
-    def live(self, life: Life, kill_after_s: float | None = None) -> End:
+    def live(self, life: WorkerPlan, kill_after_s: float | None = None) -> WorkerExit:
         """Let a process live until it is killed or has nothing left to do.
 
         Raises:
             RuntimeError: it ended by itself with an error, or does not end.
         """
         ours, its = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_live, args=(life, its), daemon=False)
+        process = self._context.Process(target=_run_worker, args=(life, its), daemon=False)
         started = time.monotonic()
         process.start()
         its.close()
         with ours:
-            said = _heard(ours, process, started, kill_after_s)
-        process.join(PATIENCE_S)
+            said = _collect_messages(ours, process, started, kill_after_s)
+        process.join(TIMEOUT_S)
         if process.exitcode not in (0, -9):
             process.kill()
             raise RuntimeError(f"A worker ended with {process.exitcode} after {[*said]}.")
         stages = [line for line in said if " " in line]
-        return End(process.exitcode == -9, "taken in" in said, said.get("claimed"), stages[-1] if stages else "")
+        return WorkerExit(process.exitcode == -9, "taken in" in said, said.get("claimed"), stages[-1] if stages else "")
 
 
-def _heard(
+def _collect_messages(
     ours: Connection, process: ForkServerProcess, started: float, kill_after_s: float | None
 ) -> dict[str, float]:
     """Return what a process says and when first, in seconds from its start; kill it when its time has come."""
     said: dict[str, float] = {}
     begun: float | None = None
-    while time.monotonic() - started < PATIENCE_S:
-        wait_s = PATIENCE_S if begun is None or kill_after_s is None else begun + kill_after_s - time.monotonic()
+    while time.monotonic() - started < TIMEOUT_S:
+        wait_s = TIMEOUT_S if begun is None or kill_after_s is None else begun + kill_after_s - time.monotonic()
         if not ours.poll(max(0.0, wait_s)):
             process.kill()
             kill_after_s = None
@@ -135,49 +143,51 @@ def _heard(
     raise RuntimeError(f"A worker does not end; it said {[*said]}.")
 
 
-def _live(life: Life, says: Connection) -> None:
+def _run_worker(life: WorkerPlan, says: Connection) -> None:
     configure_logging("ERROR")
     says.send("born")
     with Services(free_settings(life.home, life.servers)) as services:
-        fate = _Telling(life.point, life.passings, life.ledger, says)
-        equip(services, fate, life.ledger)
+        fate = _ReportingCrashPlan(life.point, life.passings, life.ledger, says)
+        instrument(services, fate, life.ledger)
         fate.stage = "ingest"
         ingest_files(services, life.arrivals, now=life.now)
         for key in life.forgotten:
-            forget(stores(services), key)
+            forget(erasure_stores(services), key)
         says.send("taken in")
         _sweep(services, fate, life.sweeps_at)
-        while do_round(services, fate, life.streams):
+        while process_round(services, fate, life.streams):
             pass
 
 
-def _sweep(services: Services, fate: Fate, until: float | None) -> None:
+def _sweep(services: Services, fate: CrashPlan, until: float | None) -> None:
     if until is not None:
         fate.stage = "expiry"
-        while expire(stores(services), clock=lambda: until).until < until:
+        while expire(erasure_stores(services), clock=lambda: until).until < until:
             pass  # that was the end of a sweep which had been stopped
-        finish(stores(services), clock=lambda: until)
+        finish(erasure_stores(services), clock=lambda: until)
 
 
-def equip(services: Services, fate: Fate, ledger: Path) -> None:
+def instrument(services: Services, fate: CrashPlan, ledger: Path) -> None:
     """Let a process die at its stores and note in a ledger what its models are asked."""
-    services.__dict__["records"] = MortalRecords(services.records, fate)
-    make_mortal(services, fate)
+    services.__dict__["records"] = CrashingRecords(services.records, fate)
+    inject_crashes(services, fate)
     for name, model in (("tag", "tagger"), ("embed", "embedder"), ("extract", "extractor")):
-        services.__dict__[model] = Counted(getattr(services, model), name, ledger)
+        services.__dict__[model] = CallLoggingModel(getattr(services, model), name, ledger)
 
 
-def do_round(services: Services, fate: Fate, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS) -> bool:
+def process_round(
+    services: Services, fate: CrashPlan, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS
+) -> bool:
     """Do one run of every due hour; return whether there was one."""
     due = [(stream, hour) for stream in streams for hour in due_hours(services, stream)]
     for stream, hour in due:
         for stage in ITEM_STAGES:
             fate.stage = f"{stream} {stage}"
-            run(stage, scope_of(stream, hour, limits), services)
+            run(stage, stage_run_config(stream, hour, limits), services)
     return bool(due)
 
 
-class _Telling(Fate):
+class _ReportingCrashPlan(CrashPlan):
     """Tells the parent how far this process is, and the ledger which batches are committed."""
 
     def __init__(self, point: str | None, passings: int, ledger: Path, says: Connection) -> None:
@@ -186,24 +196,24 @@ class _Telling(Fate):
         self._says = says
         self._stage = ""
 
-    def passes(self, point: str) -> None:
+    def reach(self, point: str) -> None:
         if self.stage != self._stage:
             self._stage = self.stage
             self._says.send(self.stage)
         if point.endswith("claimed, after its commit"):
             self._says.send("claimed")
         if point.endswith(" commit, after its commit"):
-            note(self._ledger, COMMITTED)
-        super().passes(point)
+            append_line(self._ledger, COMMITTED)
+        super().reach(point)
 
 
-def note(ledger: Path, line: str) -> None:
+def append_line(ledger: Path, line: str) -> None:
     """Add a line to a ledger."""
     with ledger.open("a", encoding="ascii") as file:
         file.write(f"{line}\n")
 
 
-def calls_in(ledger: Sequence[str]) -> tuple[Counter[str], int]:
+def count_calls(ledger: Sequence[str]) -> tuple[Counter[str], int]:
     """Return what models were asked, how often, and how many answers were not committed when a process died."""
     asked, in_flight, open_calls = Counter[str](), 0, 0
     for line in ledger:

@@ -17,7 +17,7 @@ from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.graph.changes import GraphChange, build_change, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Edge, Facts, Node, Subgraph, build_subgraph
 from chatai_assets.domain.projection_plan import LedgerEntry, plan_index
-from chatai_assets_tests.support.bad_disk import be_traceable
+from chatai_assets_tests.support.bad_disk import allow_tracing
 
 ITEMS = 150
 VERSIONS = 8
@@ -54,12 +54,12 @@ def changes(first: int = 0, items: int = ITEMS) -> Iterator[tuple[int, GraphChan
         before = said
 
 
-def latest(number: int, items: int = ITEMS) -> dict[str, Node | Edge]:
-    """Return what a graph holds after a change, as ``held`` does."""
+def expected_parts(number: int, items: int = ITEMS) -> dict[str, Node | Edge]:
+    """Return what a graph holds after a change, as ``read_parts`` does."""
     return {key: part for item in range(items) for key, part in version(item, number).parts.items()}
 
 
-def held(graph: GraphStore) -> dict[str, Node | Edge]:
+def read_parts(graph: GraphStore) -> dict[str, Node | Edge]:
     """Return what a graph holds, by label or type and id."""
     nodes: dict[str, Node | Edge] = {f"{node.label} {node.id}": node for node in graph.nodes()}
     return nodes | {f"{edge.type} {edge.id}": edge for edge in graph.edges()}
@@ -72,7 +72,7 @@ def held(graph: GraphStore) -> dict[str, Node | Edge]:
 @click.option("--versions", default=VERSIONS, help="After how many to stop.")
 def main(folder: Path, first: int, items: int, versions: int) -> None:
     """Apply the changes, each in a turn of its own."""
-    be_traceable()
+    allow_tracing()
     graph = LadybugGraph(folder)
     for number, change in changes(first, items):
         if number >= versions:

@@ -19,7 +19,7 @@ from chatai_assets.adapters.crawler.limits import CrawlLimits
 from chatai_assets.adapters.crawler.ssrf import PORTS, IPAddress, is_public
 from chatai_assets.adapters.crawler.transport import NetworkPolicy
 
-TIGHT = CrawlLimits(
+TIGHT_LIMITS = CrawlLimits(
     wire_bytes=256 << 10, body_bytes=512 << 10, connect_s=3.0, silence_s=2.0, page_s=4.0, link_s=10.0, crawl_delay_s=0.0
 )
 SITE, INNER = "127.0.0.1", "127.0.0.2"
@@ -28,11 +28,11 @@ PARAGRAPH = "<p>Кратер на Луне весит больше, чем ка�
 ARTICLE = f"<html><head><title>Луна</title></head><body><article>{PARAGRAPH * 5}</article></body></html>".encode()
 MEGABYTE = b" " * (1 << 20)
 
-Handler = Callable[[Any, "Asked"], Awaitable[None]]
+Handler = Callable[[Any, "ReceivedRequest"], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request: path with query, and headers with names in lower case."""
 
     path: str
@@ -53,7 +53,7 @@ class Server:
     port: int = 0
     connections: int = 0
     sent: int = 0
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ReceivedRequest] = field(default_factory=list)
     listening: asyncio.Server | None = None
 
     async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -64,9 +64,9 @@ class Server:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            asked = request_in(await reader.readuntil(b"\r\n\r\n"))
+            asked = parse_request(await reader.readuntil(b"\r\n\r\n"))
             self.asked.append(asked)
-            await self.handler(Counting(writer, self), asked)
+            await self.handler(CountingWriter(writer, self), asked)
             writer.close()
             await writer.wait_closed()
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -75,14 +75,14 @@ class Server:
             writer.transport.abort()
 
 
-def request_in(raw: bytes) -> Asked:
+def parse_request(raw: bytes) -> ReceivedRequest:
     """Return what the head of a request asks for."""
     lines = raw.decode("latin-1").split("\r\n")
     pairs = (line.partition(":") for line in lines[1:] if line)
-    return Asked(lines[0].split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs})
+    return ReceivedRequest(lines[0].split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs})
 
 
-class Counting:
+class CountingWriter:
     """A writer that counts."""
 
     def __init__(self, writer: asyncio.StreamWriter, server: Server) -> None:
@@ -169,7 +169,7 @@ ANSWERS: dict[str, bytes] = {
 """First word of the path -> what is sent; placeholders of the port are filled in."""
 
 
-async def answer(writer: Any, asked: Asked) -> None:
+async def answer(writer: Any, asked: ReceivedRequest) -> None:
     """Behave as the first word of the path says, or of the host for ``/robots.txt``."""
     word, _, rest = asked.path.partition("?")[0].strip("/").partition("/")
     if asked.path == "/robots.txt":
@@ -187,7 +187,7 @@ async def answer(writer: Any, asked: Asked) -> None:
         await DRIPS[word](writer)
 
 
-async def robots(writer: Any, asked: Asked, word: str, what: str) -> None:
+async def robots(writer: Any, asked: ReceivedRequest, word: str, what: str) -> None:
     """Answer as a site with an unusual robots.txt."""
     if what != "robots":
         await writer.send(page())
@@ -325,7 +325,7 @@ sys.addaudithook(_watch)
 
 
 @contextmanager
-def internet() -> Iterator[Internet]:
+def run_internet() -> Iterator[Internet]:
     """Run both servers and watch what this process connects to."""
     net = Internet(Server(SITE, answer), Server(INNER, answer))
     with _loop() as run:
@@ -340,7 +340,7 @@ def internet() -> Iterator[Internet]:
 
 
 @contextmanager
-def serving(tls: ssl.SSLContext) -> Iterator[int]:
+def run_site(tls: ssl.SSLContext) -> Iterator[int]:
     """Run a site that has only articles, over TLS; yields its port."""
     server = Server(SITE, lambda writer, _asked: writer.send(ANSWERS["article"]))
     with _loop() as run:

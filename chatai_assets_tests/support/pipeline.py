@@ -33,7 +33,7 @@ from chatai_assets.storage.schema import tables as schema
 NOON = 1_790_000_000.0
 """A moment for arrivals; with a fixed one, payloads of two homes are equal."""
 CHAT = -1_000_000_000_123
-OF_A_RUN = {"seq", "hour", "received_at", "owner", "lease_until", "run_id", "changed_at", "written_at"}
+RUN_COLUMNS = {"seq", "hour", "received_at", "owner", "lease_until", "run_id", "changed_at", "written_at"}
 """Columns that tell when and by whom something was done, not what came of it."""
 
 
@@ -103,7 +103,7 @@ class Limits:
     lease_s: float = 60.0
 
 
-def scope_of(
+def stage_run_config(
     stream: Stream, hour: str, limits: Limits = Limits(), *, now: float | None = None, only: ItemKey | None = None
 ) -> StageRunConfig:
     """Return what a run works on, at a fixed moment or by the clock."""
@@ -132,7 +132,7 @@ def process_all(
     reports = []
     for stream in STREAMS:
         for hour in due_hours(services, stream, now):
-            reports += [run(stage, scope_of(stream, hour, limits, now=now), services) for stage in stages]
+            reports += [run(stage, stage_run_config(stream, hour, limits, now=now), services) for stage in stages]
     return reports
 
 
@@ -153,7 +153,7 @@ def states(services: Services, source_key: str) -> dict[str, str]:
     return {row["stage"]: row["state"] for row in rows(services, schema.work, schema.work.c.source_key == source_key)}
 
 
-def found_by(services: Services, question: str, limit: int = 10) -> list[Found]:
+def find_chunks(services: Services, question: str, limit: int = 10) -> list[Found]:
     """Return what a question finds of the default tenant, best first."""
     return search(
         question,
@@ -166,7 +166,7 @@ def found_by(services: Services, question: str, limit: int = 10) -> list[Found]:
     )
 
 
-def hits_of(services: Services, source_key: str) -> list[dict[str, Any]]:
+def load_payloads(services: Services, source_key: str) -> list[dict[str, Any]]:
     """Return the payloads of the points of one item."""
     return [dict(payload) for _, payload in services.vectors.points() if payload["source"] == source_key]
 
@@ -179,11 +179,11 @@ def contents(services: Services) -> dict[str, Any]:
         for edge_ in services.graph.edges()
     }
     letters = rows(services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False))
-    tags, ledger = _keyed(services, schema.post_enrichment), _keyed(services, schema.index_ledger)
-    stages = _stages(services)
+    tags, ledger = _rows_by_key(services, schema.post_enrichment), _rows_by_key(services, schema.index_ledger)
+    stages = _stage_states(services)
     return {
-        **{table.name: _keyed(services, table) for table in (schema.posts, schema.documents, schema.chunks)},
-        **{table.name: _keyed(services, table) for table in (schema.entities, schema.relations)},
+        **{table.name: _rows_by_key(services, table) for table in (schema.posts, schema.documents, schema.chunks)},
+        **{table.name: _rows_by_key(services, table) for table in (schema.entities, schema.relations)},
         "index_ledger": {key: row for key, row in ledger.items() if row["intended"] or row["confirmed"]},
         "work": {f"{item} {stage}": state for item, found in stages.items() for stage, state in found.items()},
         "tags": {key: row["value"]["tags"] for key, row in tags.items() if row["value"].get("tags")},
@@ -197,7 +197,7 @@ def contents(services: Services) -> dict[str, Any]:
     }
 
 
-def _stages(services: Services) -> dict[str, dict[str, str]]:
+def _stage_states(services: Services) -> dict[str, dict[str, str]]:
     """Return item -> stage -> state; of an item that cannot be parsed only that, whatever was withdrawn after."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for row in rows(services, schema.work):
@@ -205,10 +205,10 @@ def _stages(services: Services) -> dict[str, dict[str, str]]:
     return {item: {"parse": "failed"} if seen["parse"] == "failed" else seen for item, seen in found.items()}
 
 
-def _keyed(services: Services, table: Table) -> dict[str, dict[str, Any]]:
+def _rows_by_key(services: Services, table: Table) -> dict[str, dict[str, Any]]:
     names = [column.name for column in table.primary_key.columns]
     return {
-        "|".join(str(row[name]) for name in names): {name: row[name] for name in row if name not in OF_A_RUN}
+        "|".join(str(row[name]) for name in names): {name: row[name] for name in row if name not in RUN_COLUMNS}
         for row in rows(services, table)
     }
 
@@ -219,17 +219,19 @@ def _vectors(services: Services) -> Iterator[Any]:
     if server:
         with closing(QdrantClient(url=server.url, check_compatibility=False)) as client:
             if client.get_aliases().aliases:
-                yield from _each(lambda offset: client.scroll(ALIAS, limit=1_000, offset=offset, with_vectors=True))
+                yield from _scroll_all(
+                    lambda offset: client.scroll(ALIAS, limit=1_000, offset=offset, with_vectors=True)
+                )
         return
     folder = current(services.settings.home / "vectors")
     if folder is not None:
         with collections.opened(folder) as shard:
-            yield from _each(
+            yield from _scroll_all(
                 lambda offset: shard.scroll(edge.ScrollRequest(offset=offset, limit=1_000, with_vector=True))
             )
 
 
-def _each(scroll: Callable[[Any], tuple[Sequence[Any], Any]]) -> Iterator[Any]:
+def _scroll_all(scroll: Callable[[Any], tuple[Sequence[Any], Any]]) -> Iterator[Any]:
     page, offset = scroll(None)
     yield from page
     while offset is not None:
@@ -237,7 +239,7 @@ def _each(scroll: Callable[[Any], tuple[Sequence[Any], Any]]) -> Iterator[Any]:
         yield from page
 
 
-def loose_ends(found: dict[str, Any]) -> list[str]:
+def find_inconsistencies(found: dict[str, Any]) -> list[str]:
     """Return what does not fit together in the contents of the stores; empty when all is well."""
     held = {name: set[str]() for name in ("vectors", "graph")}
     for entry in found["index_ledger"].values():
@@ -259,11 +261,13 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
             found += [f"{store}: {key}" for key in {*one} ^ {*other}]
         else:
             keys = one.keys() | other.keys()
-            found += [f"{store}: {key}{_changed(one, other, key)}" for key in keys if one.get(key) != other.get(key)]
+            found += [
+                f"{store}: {key}{_describe_change(one, other, key)}" for key in keys if one.get(key) != other.get(key)
+            ]
     return sorted(found)
 
 
-def _changed(one: dict[str, Any], other: dict[str, Any], key: str) -> str:
+def _describe_change(one: dict[str, Any], other: dict[str, Any], key: str) -> str:
     if key not in one or key not in other:
         return f" only in the {'first' if key in one else 'second'}"
     if isinstance(one[key], dict):

@@ -70,28 +70,28 @@ class Model:
 
 
 @cache
-def tags_of(text: str) -> tuple[str, ...]:
+def expected_tags(text: str) -> tuple[str, ...]:
     """Return the tags of a text."""
     return tuple(FirstWordsTagger().tag([ModelInput("", text)])[0]) if text else ()
 
 
 @cache
-def chunks_of(text: str) -> tuple[str, ...]:
+def expected_chunks(text: str) -> tuple[str, ...]:
     """Return the chunks of a text."""
     return tuple(chunk.text for chunk in chunk_text(text)) if text else ()
 
 
-def points_of(key: tuple[str, str], text: str) -> frozenset[str]:
+def expected_points(key: tuple[str, str], text: str) -> frozenset[str]:
     """Return the ids of the points of a post."""
-    return frozenset(str(point_id(*key, BODY, ordinal)) for ordinal in range(len(chunks_of(text))))
+    return frozenset(str(point_id(*key, BODY, ordinal)) for ordinal in range(len(expected_chunks(text))))
 
 
 @cache
-def parts_of(key: tuple[str, str], text: str, *, tagged: bool) -> frozenset[str]:
+def expected_parts(key: tuple[str, str], text: str, *, tagged: bool) -> frozenset[str]:
     """Return the names of the nodes and edges of a post."""
     if not text:
         return frozenset()
-    questions = [ModelInput("", chunk) for chunk in chunks_of(text)]
+    questions = [ModelInput("", chunk) for chunk in expected_chunks(text)]
     facts = Facts(
         tenant_id=key[0],
         source_key=key[1],
@@ -100,7 +100,7 @@ def parts_of(key: tuple[str, str], text: str, *, tagged: bool) -> frozenset[str]
         published_at=0,
         channel=Channel(CHAT, "", None),
         format=None,
-        tags=tags_of(text) if tagged else (),
+        tags=expected_tags(text) if tagged else (),
         extractions=dict(enumerate(CapitalisedExtractor().extract(questions))),
     )
     return frozenset(build_subgraph(facts).parts)

@@ -25,7 +25,7 @@ from qdrant_client import grpc as wire
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
 
-class Served:
+class QdrantStandIn:
     """The local client behind both doors, one request at a time.
 
     Attributes:
@@ -52,9 +52,9 @@ class Served:
 
 
 @contextmanager
-def qdrant_wire() -> Iterator[Served]:
+def run_qdrant_stand_in() -> Iterator[QdrantStandIn]:
     """Serve an empty Qdrant on two free ports of loopback until the block ends."""
-    served = Served()
+    served = QdrantStandIn()
     rest = ThreadingHTTPServer(("127.0.0.1", 0), type("Rest", (_Rest,), {"served": served}))
     rest.daemon_threads = True
     served.rest_port = rest.server_address[1]
@@ -76,61 +76,61 @@ def qdrant_wire() -> Iterator[Served]:
             served.client.close()
 
 
-def _get_aliases(served: Served, _name: str, _body: Any) -> Any:
+def _get_aliases(served: QdrantStandIn, _name: str, _body: Any) -> Any:
     return served.client.get_aliases()
 
 
-def _exists(served: Served, name: str, _body: Any) -> Any:
+def _exists(served: QdrantStandIn, name: str, _body: Any) -> Any:
     return models.CollectionExistence(exists=served.client.collection_exists(name))
 
 
-def _create(served: Served, name: str, body: Any) -> Any:
+def _create(served: QdrantStandIn, name: str, body: Any) -> Any:
     wanted = models.CreateCollection.model_validate(body)
     return served.client.create_collection(
         name, vectors_config=wanted.vectors, sparse_vectors_config=wanted.sparse_vectors
     )
 
 
-def _info(served: Served, name: str, _body: Any) -> Any:
+def _info(served: QdrantStandIn, name: str, _body: Any) -> Any:
     return served.client.get_collection(name)
 
 
-def _update(served: Served, name: str, body: Any) -> Any:
+def _update(served: QdrantStandIn, name: str, body: Any) -> Any:
     return served.client.update_collection(name, metadata=models.UpdateCollection.model_validate(body).metadata)
 
 
-def _change_aliases(served: Served, _name: str, body: Any) -> Any:
+def _change_aliases(served: QdrantStandIn, _name: str, body: Any) -> Any:
     return served.client.update_collection_aliases(models.ChangeAliasesOperation.model_validate(body).actions)
 
 
-def _drop(served: Served, name: str, _body: Any) -> Any:
+def _drop(served: QdrantStandIn, name: str, _body: Any) -> Any:
     return served.client.delete_collection(name)
 
 
-def _index(served: Served, name: str, body: Any) -> Any:
+def _index(served: QdrantStandIn, name: str, body: Any) -> Any:
     wanted = models.CreateFieldIndex.model_validate(body)
     served.indexes[name, wanted.field_name] = wanted.field_schema
     return _done()
 
 
-def _upsert(served: Served, name: str, body: Any) -> Any:
+def _upsert(served: QdrantStandIn, name: str, body: Any) -> Any:
     return served.client.upsert(name, models.PointsList.model_validate(body).points)
 
 
-def _delete(served: Served, name: str, body: Any) -> Any:
+def _delete(served: QdrantStandIn, name: str, body: Any) -> Any:
     return served.client.delete(name, TypeAdapter(models.PointsSelector).validate_python(body))
 
 
-def _query_batch(served: Served, name: str, body: Any) -> Any:
+def _query_batch(served: QdrantStandIn, name: str, body: Any) -> Any:
     return served.client.query_batch_points(name, models.QueryRequestBatch.model_validate(body).searches)
 
 
-def _count(served: Served, name: str, body: Any) -> Any:
+def _count(served: QdrantStandIn, name: str, body: Any) -> Any:
     wanted = models.CountRequest.model_validate(body)
     return served.client.count(name, count_filter=wanted.filter, exact=bool(wanted.exact))
 
 
-def _scroll(served: Served, name: str, body: Any) -> Any:
+def _scroll(served: QdrantStandIn, name: str, body: Any) -> Any:
     wanted = models.ScrollRequest.model_validate(body)
     page, after = served.client.scroll(
         name,
@@ -147,7 +147,7 @@ def _done() -> models.UpdateResult:
     return models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
 
 
-Operation = Callable[[Served, str, Any], Any]
+Operation = Callable[[QdrantStandIn, str, Any], Any]
 ROUTES: tuple[tuple[str, str, Operation], ...] = (
     ("GET", r"/aliases", _get_aliases),
     ("POST", r"/collections/aliases", _change_aliases),
@@ -166,7 +166,7 @@ ROUTES: tuple[tuple[str, str, Operation], ...] = (
 
 
 class _Rest(BaseHTTPRequestHandler):
-    served: Served
+    served: QdrantStandIn
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -228,7 +228,9 @@ def _json(result: Any) -> Any:
 
 
 @contextmanager
-def _entered(served: Served, name: str, request: Any, context: grpc.ServicerContext) -> Iterator[QdrantClient]:
+def _handle_errors(
+    served: QdrantStandIn, name: str, request: Any, context: grpc.ServicerContext
+) -> Iterator[QdrantClient]:
     """Give the client for one gRPC request; what local mode raises becomes a status."""
     served.calls[f"grpc {name}{' wait' if getattr(request, 'wait', False) else ''}"] += 1
     if served.status:
@@ -241,40 +243,40 @@ def _entered(served: Served, name: str, request: Any, context: grpc.ServicerCont
 
 
 class _Points(wire.points_service_pb2_grpc.PointsServicer):
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: QdrantStandIn) -> None:
         self.served = served
 
     def Upsert(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "upsert", request, context) as client:
+        with _handle_errors(self.served, "upsert", request, context) as client:
             client.upsert(request.collection_name, [GrpcToRest.convert_point_struct(each) for each in request.points])
         return wire.PointsOperationResponse(result=RestToGrpc.convert_update_result(_done()))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "delete", request, context) as client:
+        with _handle_errors(self.served, "delete", request, context) as client:
             client.delete(request.collection_name, GrpcToRest.convert_points_selector(request.points))
         return wire.PointsOperationResponse(result=RestToGrpc.convert_update_result(_done()))
 
     def CreateFieldIndex(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "index", request, context):
+        with _handle_errors(self.served, "index", request, context):
             schema = GrpcToRest.convert_payload_schema_params(request.field_index_params)
             self.served.indexes[request.collection_name, request.field_name] = schema
         return wire.PointsOperationResponse(result=RestToGrpc.convert_update_result(_done()))
 
     def QueryBatch(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "query_batch", request, context) as client:
+        with _handle_errors(self.served, "query_batch", request, context) as client:
             wanted = [_query_request(each) for each in request.query_points]
             answers = client.query_batch_points(request.collection_name, wanted)
         found = [[RestToGrpc.convert_scored_point(point) for point in answer.points] for answer in answers]
         return wire.QueryBatchResponse(result=[wire.BatchResult(result=points) for points in found])
 
     def Count(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "count", request, context) as client:
+        with _handle_errors(self.served, "count", request, context) as client:
             chosen = GrpcToRest.convert_filter(request.filter) if request.HasField("filter") else None
             count = client.count(request.collection_name, count_filter=chosen).count
         return wire.CountResponse(result=wire.CountResult(count=count))
 
     def Scroll(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "scroll", request, context) as client:
+        with _handle_errors(self.served, "scroll", request, context) as client:
             offset = GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None
             page, after = client.scroll(request.collection_name, limit=request.limit, offset=offset)
         next_page = None if after is None else RestToGrpc.convert_extended_point_id(after)
@@ -283,21 +285,21 @@ class _Points(wire.points_service_pb2_grpc.PointsServicer):
 
 
 class _Collections(wire.collections_service_pb2_grpc.CollectionsServicer):
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: QdrantStandIn) -> None:
         self.served = served
 
     def ListAliases(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "get_aliases", request, context) as client:
+        with _handle_errors(self.served, "get_aliases", request, context) as client:
             found = client.get_aliases().aliases
         return wire.ListAliasesResponse(aliases=[RestToGrpc.convert_alias_description(each) for each in found])
 
     def CollectionExists(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "exists", request, context) as client:
+        with _handle_errors(self.served, "exists", request, context) as client:
             exists = client.collection_exists(request.collection_name)
         return wire.CollectionExistsResponse(result=wire.CollectionExists(exists=exists))
 
     def Create(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "create", request, context) as client:
+        with _handle_errors(self.served, "create", request, context) as client:
             client.create_collection(
                 request.collection_name,
                 vectors_config=GrpcToRest.convert_vectors_config(request.vectors_config),
@@ -306,23 +308,23 @@ class _Collections(wire.collections_service_pb2_grpc.CollectionsServicer):
         return wire.CollectionOperationResponse(result=True)
 
     def Get(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "info", request, context) as client:
+        with _handle_errors(self.served, "info", request, context) as client:
             found = client.get_collection(request.collection_name)
         return wire.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(found))
 
     def Update(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "update", request, context) as client:
+        with _handle_errors(self.served, "update", request, context) as client:
             client.update_collection(
                 request.collection_name, metadata=GrpcToRest.convert_payload(dict(request.metadata))
             )
         return wire.CollectionOperationResponse(result=True)
 
     def Delete(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "drop", request, context) as client:
+        with _handle_errors(self.served, "drop", request, context) as client:
             return wire.CollectionOperationResponse(result=client.delete_collection(request.collection_name))
 
     def UpdateAliases(self, request: Any, context: Any) -> Any:
-        with _entered(self.served, "change_aliases", request, context) as client:
+        with _handle_errors(self.served, "change_aliases", request, context) as client:
             client.update_collection_aliases([GrpcToRest.convert_alias_operations(each) for each in request.actions])
         return wire.CollectionOperationResponse(result=True)
 

@@ -20,46 +20,50 @@ from chatai_assets.operations.reindexing import (
 )
 from chatai_assets.operations.relevance import EvalQuery, sample_queries
 from chatai_assets.services import Services
-from chatai_assets_tests.support.pipeline import Limits, scope_of
+from chatai_assets_tests.support.pipeline import Limits, stage_run_config
 
 
-def means_of(services: Services, ends: float = float("inf")) -> ReindexContext:
+def reindex_context(services: Services, ends: float = float("inf")) -> ReindexContext:
     """Return what filling needs."""
     return ReindexContext(
-        services.records, services.indexes, services.stems, lambda stream, hour: scope_of(stream, hour, Limits()), ends
+        services.records,
+        services.indexes,
+        services.stems,
+        lambda stream, hour: stage_run_config(stream, hour, Limits()),
+        ends,
     )
 
 
-def filled(services: Services, to: str, *, begun: bool = False, ends: float = float("inf")) -> BuildProgress:
+def build_index(services: Services, to: str, *, begun: bool = False, ends: float = float("inf")) -> BuildProgress:
     """Fill an index, and let it serve not."""
-    means, found = means_of(services, time.monotonic() + ends), BuildProgress()
+    means, found = reindex_context(services, time.monotonic() + ends), BuildProgress()
     index = services.indexes.of("filling") if begun else start(means, *services.resolve_embedder(to))
     assert index
     build(means, index, found)
     return found
 
 
-def reindexed(
+def run_reindex(
     services: Services, to: str, *, asked: Callable[[], Sequence[EvalQuery]] | None = None, **options: Any
 ) -> ReindexResult:
     """Let another embedder serve, if it is good enough."""
-    means = means_of(services)
+    means = reindex_context(services)
     index = start(means, *services.resolve_embedder(to))
     return reindex(means, index, asked or (lambda: sample_queries(services.records, 1, 30)), **options)
 
 
-def back(services: Services) -> ReindexResult:
+def run_rollback(services: Services) -> ReindexResult:
     """Let the index serve that did before."""
-    means = means_of(services)
+    means = reindex_context(services)
     return reindex(means, start_rollback(means), None)
 
 
-def served(services: Services) -> dict[str, Any]:
+def active_points(services: Services) -> dict[str, Any]:
     """Return the payloads of the points of the index that serves."""
     return dict(services.indexes.serving().vectors.points())
 
 
-class Broken(HashedEmbedder):
+class UnreachableEmbedder(HashedEmbedder):
     """An embedder whose provider is down."""
 
     def embed(self, _questions: Sequence[ModelInput]) -> list[Any]:

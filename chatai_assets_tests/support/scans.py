@@ -27,7 +27,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
         raise MissingFont(f"{FONT} is not installed; on Debian: apt-get install fonts-dejavu-core") from error
 
 
-def drawn(text: str, width: int = WIDTH, height: int | None = None) -> Image.Image:
+def draw_text(text: str, width: int = WIDTH, height: int | None = None) -> Image.Image:
     """Return a page with a text on it, as high as the text unless told."""
     letters, lines = font(SIZE), [""]
     for word in text.split():
@@ -41,7 +41,7 @@ def drawn(text: str, width: int = WIDTH, height: int | None = None) -> Image.Ima
     return page
 
 
-def shapes() -> Image.Image:
+def draw_shapes() -> Image.Image:
     """Return a picture on which nothing is written."""
     picture = Image.new("L", (800, 600), 230)
     for number in range(40):
@@ -51,7 +51,7 @@ def shapes() -> Image.Image:
     return picture
 
 
-def scanned(path: Path, pages: Sequence[Image.Image | Path]) -> Path:
+def write_scan(path: Path, pages: Sequence[Image.Image | Path]) -> Path:
     """Write a PDF of images, each as wide as A4, and of pages that another PDF begins with."""
     writer = PdfWriter()
     for page in pages:

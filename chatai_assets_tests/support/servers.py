@@ -21,7 +21,7 @@ from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.adapters.ocr.tesseract import Tesseract, TesseractNotFound, find_tesseract
 from chatai_assets.files.locks import CheckLock
-from chatai_assets_tests.support.qdrant_wire import Served, qdrant_wire
+from chatai_assets_tests.support.qdrant_wire import QdrantStandIn, run_qdrant_stand_in
 from chatai_assets_tests.support.scans import MissingFont, font
 from chatai_assets_tests.support.server_processes import IN_CI, SESSION, Reach, ServerMissing, shared_server
 
@@ -31,7 +31,7 @@ class BrowserMissing(Exception):
 
 
 @contextmanager
-def skipped_without(*missing: type[Exception]) -> Iterator[None]:
+def skip_without(*missing: type[Exception]) -> Iterator[None]:
     """Skip a test that finds something missing on this machine, with the reason; in CI fail it."""
     try:
         yield
@@ -64,7 +64,7 @@ def neo4j_server(servers_folder: Path) -> Reach:
 
 
 def _shared(name: str, folder: Path) -> Reach:
-    with skipped_without(ServerMissing):
+    with skip_without(ServerMissing):
         return shared_server(name, folder)
 
 
@@ -90,24 +90,24 @@ def database_url(postgresql_server: Reach) -> Iterator[str]:
         yield url
 
 
-def auth_of(server: Reach) -> tuple[str, str]:
+def neo4j_auth(server: Reach) -> tuple[str, str]:
     """Return user and password of a Neo4j."""
     return server["NEO4J_USER"], server["NEO4J_PASSWORD"]
 
 
 def empty_graph(server: Reach) -> None:
     """Remove all that a Neo4j holds; its Community edition has one database only, so tests take turns at it."""
-    with GraphDatabase.driver(server["NEO4J_URI"], auth=auth_of(server)) as driver:
+    with GraphDatabase.driver(server["NEO4J_URI"], auth=neo4j_auth(server)) as driver:
         driver.execute_query("MATCH (n) DETACH DELETE n")
 
 
 def open_neo4j(server: Reach) -> Neo4jGraph:
     """Return the graph of a Neo4j; nobody else writes to it."""
-    return Neo4jGraph(server["NEO4J_URI"], auth_of(server), undisturbed)
+    return Neo4jGraph(server["NEO4J_URI"], neo4j_auth(server), always_locked)
 
 
 @contextmanager
-def undisturbed() -> Iterator[CheckLock]:
+def always_locked() -> Iterator[CheckLock]:
     """Give a turn that nobody takes away, to tests of one writer."""
     yield lambda: None
 
@@ -122,7 +122,7 @@ def empty_neo4j(neo4j_server: Reach) -> Reach:
 @pytest.fixture(scope="session")
 def tesseract() -> Tesseract:
     """The tesseract of this machine, and a font to write what it reads."""
-    with skipped_without(TesseractNotFound, MissingFont):
+    with skip_without(TesseractNotFound, MissingFont):
         font(12)
         return find_tesseract()
 
@@ -130,7 +130,7 @@ def tesseract() -> Tesseract:
 @pytest.fixture(scope="session")
 def browser() -> None:
     """The extra that shows pages, and a Chromium."""
-    with skipped_without(BrowserMissing):
+    with skip_without(BrowserMissing):
         if find_spec("crawl4ai") is None:
             raise BrowserMissing("crawl4ai is not installed: make browser.")
         if find_chromium() is None:
@@ -138,13 +138,13 @@ def browser() -> None:
 
 
 @pytest.fixture
-def qdrant() -> Iterator[Served]:
+def qdrant() -> Iterator[QdrantStandIn]:
     """The stand-in for Qdrant, empty."""
-    with qdrant_wire() as served:
+    with run_qdrant_stand_in() as served:
         yield served
 
 
 @pytest.fixture
-def servers(database_url: str, empty_neo4j: Reach, qdrant: Served) -> Reach:
+def servers(database_url: str, empty_neo4j: Reach, qdrant: QdrantStandIn) -> Reach:
     """The variables that select a server for every store, all empty."""
     return {"DATABASE_URL": database_url, "QDRANT_URL": qdrant.url, **empty_neo4j}

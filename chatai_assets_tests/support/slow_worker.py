@@ -20,13 +20,13 @@ from chatai_assets.domain.ids import STREAMS
 from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
-from chatai_assets_tests.support.crash_injection import Fate, make_mortal
-from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, scope_of
+from chatai_assets_tests.support.crash_injection import CrashPlan, inject_crashes
+from chatai_assets_tests.support.pipeline import Limits, due_hours, free_settings, run, stage_run_config
 
-DAWDLE_S = 0.15
+LONGEST_DELAY_S = 0.15
 
 
-class Slow:
+class SlowModel:
     """A free model that takes its time before it answers, or after."""
 
     def __init__(self, model: Any) -> None:
@@ -36,9 +36,9 @@ class Slow:
         return getattr(self._asked, name)
 
     def _slowly(self, ask: Any, questions: Sequence[ModelInput]) -> Any:
-        time.sleep(random.uniform(0, DAWDLE_S))
+        time.sleep(random.uniform(0, LONGEST_DELAY_S))
         answer = ask(questions)
-        time.sleep(random.uniform(0, DAWDLE_S))
+        time.sleep(random.uniform(0, LONGEST_DELAY_S))
         return answer
 
     def embed(self, questions: Sequence[ModelInput]) -> Any:
@@ -51,7 +51,7 @@ class Slow:
         return self._slowly(self._asked.extract, questions)
 
 
-def command(home: Path, servers: Sequence[tuple[str, str]], lease_s: float) -> list[str]:
+def worker_command(home: Path, servers: Sequence[tuple[str, str]], lease_s: float) -> list[str]:
     """Return the command that runs this module on a home."""
     chosen = [part for name, value in servers for part in ("--server", name, value)]
     return [sys.executable, "-m", __name__, str(home), "--lease", str(lease_s), *chosen]
@@ -65,25 +65,25 @@ def main(home: Path, servers: tuple[tuple[str, str], ...], lease: float) -> None
     """Work round by round."""
     configure_logging("ERROR")
     with Services(free_settings(home, dict(servers))) as services:
-        make_mortal(services, Fate(None, 1), DAWDLE_S)
+        inject_crashes(services, CrashPlan(None, 1), LONGEST_DELAY_S)
         for name in ("tagger", "embedder", "extractor"):
-            services.__dict__[name] = Slow(getattr(services, name))
-        _say("idle")
+            services.__dict__[name] = SlowModel(getattr(services, name))
+        _report("idle")
         for _ in sys.stdin:
             _round(services, Limits(batch_items=40, projection_items=40, lease_s=lease))
-            _say("idle")
+            _report("idle")
 
 
 def _round(services: Services, limits: Limits) -> None:
     while due := [(stream, hour) for stream in STREAMS for hour in due_hours(services, stream)]:
         for stream, hour in due:
             for stage in ITEM_STAGES:
-                _say(f"stage {stream} {stage}")
-                if lost := run(stage, scope_of(stream, hour, limits), services).lost:
-                    _say(f"lost {stream} {stage} {lost}")
+                _report(f"stage {stream} {stage}")
+                if lost := run(stage, stage_run_config(stream, hour, limits), services).lost:
+                    _report(f"lost {stream} {stage} {lost}")
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

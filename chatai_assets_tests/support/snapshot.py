@@ -16,8 +16,8 @@ from chatai_assets.operations import status as overview
 from chatai_assets.services import Services
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.support.crash_injection import POINTS, Fate, MortalRecords, make_mortal
-from chatai_assets_tests.support.forked_workers import Life, Lives
+from chatai_assets_tests.support.crash_injection import CRASH_POINTS, CrashingRecords, CrashPlan, inject_crashes
+from chatai_assets_tests.support.forked_workers import WorkerForks, WorkerPlan
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
@@ -27,15 +27,22 @@ from chatai_assets_tests.support.pipeline import (
     message,
     rows,
     run,
-    scope_of,
+    stage_run_config,
 )
-from chatai_assets_tests.support.pipeline_model import POISON, Model, chunks_of, parts_of, points_of, tags_of
+from chatai_assets_tests.support.pipeline_model import (
+    POISON,
+    Model,
+    expected_chunks,
+    expected_parts,
+    expected_points,
+    expected_tags,
+)
 
-BASE = 1_700_000_000
-ROUNDS = 30
+BASE_DATE = 1_700_000_000
+MAX_ROUNDS = 30
 """Runs after which nothing may be due any more."""
-KILLED_AT = (
-    *POINTS,
+KILL_POINTS = (
+    *CRASH_POINTS,
     *(
         f"posts {stage} {step}, {when} its commit"
         for stage in ITEM_STAGES
@@ -46,38 +53,38 @@ KILLED_AT = (
 """Where processes of their own are killed."""
 
 
-class Crash(BaseException):
+class SimulatedCrash(BaseException):
     """Stands for the end of a process: from its moment on nothing of it is committed."""
 
 
-class Crashing(Fate):
-    """Raises ``Crash`` at the n-th point that is passed, and ever after."""
+class RaisingCrashPlan(CrashPlan):
+    """Raises ``SimulatedCrash`` at the n-th point that is passed, and ever after."""
 
     def __init__(self) -> None:
         super().__init__(None)
         self.until: int | None = None
 
-    def passes(self, point: str) -> None:  # noqa: ARG002 - any point will do
+    def reach(self, point: str) -> None:  # noqa: ARG002 - any point will do
         if self.until is not None:
             self.until -= 1
             if self.until < 0:
-                raise Crash
+                raise SimulatedCrash
 
 
-class CrashingRecords(MortalRecords):
+class RaisingRecords(CrashingRecords):
     """A record store at whose commits a crash may happen, and which does nothing after one."""
 
-    def __init__(self, records: Any, fate: Crashing) -> None:
+    def __init__(self, records: Any, fate: RaisingCrashPlan) -> None:
         super().__init__(records, fate)
         self._crashing = fate
 
     def begin(self) -> AbstractContextManager[Any]:
         if self._crashing.until is not None and self._crashing.until < 0:
-            raise Crash
-        return self._begun("transaction")
+            raise SimulatedCrash
+        return self._transaction("transaction")
 
 
-class Moody:
+class RefusingTagger:
     """A tagger that refuses some texts while it is in the mood for it."""
 
     def __init__(self, tagger: Any, refuses: Callable[[str], bool]) -> None:
@@ -94,7 +101,7 @@ class Moody:
         ]
 
 
-class World:
+class SimulatedHome:
     """A home under test; every method leaves it as a user would find it.
 
     Attributes:
@@ -103,7 +110,7 @@ class World:
         poisoned: whether texts with poison are refused.
     """
 
-    def __init__(self, home: Path, lives: Lives) -> None:
+    def __init__(self, home: Path, lives: WorkerForks) -> None:
         self.model = Model()
         self.now = NOON
         self.poisoned = False
@@ -113,10 +120,10 @@ class World:
 
     def _open(self) -> None:
         self._services = Services(free_settings(self._home))
-        self._fate = Crashing()
-        self._services.__dict__["records"] = CrashingRecords(self._services.records, self._fate)
-        make_mortal(self._services, self._fate)
-        moody = Moody(self._services.tagger, lambda text: self.poisoned and POISON in text)
+        self._fate = RaisingCrashPlan()
+        self._services.__dict__["records"] = RaisingRecords(self._services.records, self._fate)
+        inject_crashes(self._services, self._fate)
+        moody = RefusingTagger(self._services.tagger, lambda text: self.poisoned and POISON in text)
         self._services.__dict__["tagger"] = moody
 
     def close(self) -> None:
@@ -125,11 +132,11 @@ class World:
 
     def arrive(self, tenant: str, number: int, text: str, date: int, crash: int | None) -> None:
         """Take a revision in; who crashes at it, before or after the commit, tries again."""
-        update = message(number, text, date=BASE, edited=BASE + 1 + date)
+        update = message(number, text, date=BASE_DATE, edited=BASE_DATE + 1 + date)
         self._fate.until = crash
         try:
             ingest_posts(self._services, [update], tenant=tenant, now=self.now)
-        except Crash:
+        except SimulatedCrash:
             self._begin_again(by_lease=False)
             ingest_posts(self._services, [update], tenant=tenant, now=self.now)
         self._fate.until = None
@@ -139,18 +146,18 @@ class World:
         """Do what is due of one stage, hour by hour."""
         wanted: Stage = next(known for known in ITEM_STAGES if known == stage)
         for hour in due_hours(self._services, "posts", self.now):
-            run(wanted, scope_of("posts", hour, now=self.now), self._services)
+            run(wanted, stage_run_config("posts", hour, now=self.now), self._services)
 
     def process(self) -> None:
         """Do one run of all that is due."""
         for hour in due_hours(self._services, "posts", self.now):
             for stage in ITEM_STAGES:
-                run(stage, scope_of("posts", hour, now=self.now), self._services)
+                run(stage, stage_run_config("posts", hour, now=self.now), self._services)
 
     def crash(self, moment: int, *, by_lease: bool) -> None:
         """Process until the n-th point; claims go when their owner is found gone, or when their lease is over."""
         self._fate.until = moment
-        with suppress(Crash):
+        with suppress(SimulatedCrash):
             self.process()
         self._begin_again(by_lease=by_lease)
 
@@ -169,7 +176,7 @@ class World:
     def restart(self, point: str | None) -> None:
         """Start anew; before that, let a process of its own work until it is killed at a point."""
         if point:
-            life = Life(self._home, {}, [], ("posts",), point, self._home / "ledger.txt")
+            life = WorkerPlan(self._home, {}, [], ("posts",), point, self._home / "ledger.txt")
             self._lives.live(life)
         self._begin_again(by_lease=False)
 
@@ -189,11 +196,11 @@ class World:
     def settle(self) -> None:
         """Work until nothing is due."""
         self._free_claims()
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             if not due_hours(self._services, "posts", self.now):
                 return
             self.process()
-        raise AssertionError(f"After {ROUNDS} runs something is still due.")
+        raise AssertionError(f"After {MAX_ROUNDS} runs something is still due.")
 
     def differences(self) -> list[str]:
         """Return where the record store differs from the model, whatever is under way."""
@@ -205,7 +212,7 @@ class World:
             row = held.pop(key, None)
             if row is None:
                 yield f"lost: {key}"
-            elif (row["revised_at"], row["hour"]) != (BASE + 1 + item.date, item.hour):
+            elif (row["revised_at"], row["hour"]) != (BASE_DATE + 1 + item.date, item.hour):
                 yield f"of another revision or hour: {key}"
         yield from (f"from nowhere: {key}" for key in held)
 
@@ -225,10 +232,10 @@ class World:
             if "parse" in done and texts[key] != text:
                 yield f"text: {key}"
             vectors, graph = ledger[key].get("vectors"), ledger[key].get("graph")
-            if {"parse", "embed", "index"} <= done and _held(vectors) != points_of(key, text):
+            if {"parse", "embed", "index"} <= done and _held(vectors) != expected_points(key, text):
                 yield f"points of the ledger: {key}"
             tagged = stages.get("tag") == "done"
-            if {*ITEM_STAGES} <= done | {"index"} and _held(graph) != parts_of(key, text, tagged=tagged):
+            if {*ITEM_STAGES} <= done | {"index"} and _held(graph) != expected_parts(key, text, tagged=tagged):
                 yield f"graph of the ledger: {key}"
 
     def _said_of_other_words(self) -> Iterator[str]:
@@ -280,21 +287,21 @@ class World:
         stages, held = self._stages(), dict(self._services.vectors.points())
         for key, item in self.model.known.items():
             text = item.text or ""
-            tags = [*tags_of(text)] if stages[key].get("tag") == "done" else []
-            for point in points_of(key, text):
+            tags = [*expected_tags(text)] if stages[key].get("tag") == "done" else []
+            for point in expected_points(key, text):
                 payload = held.pop(point, None)
                 if payload is None or (payload["title"], payload["tags"]) != (text.partition("\n")[0], tags):
                     yield f"point: {key} {payload and payload['tags']}"
         yield from (f"stale point: {point}" for point in held)
         chunks = rows(self._services, schema.chunks)
-        if len(chunks) != sum(len(chunks_of(item.text or "")) for item in self.model.known.values()):
+        if len(chunks) != sum(len(expected_chunks(item.text or "")) for item in self.model.known.values()):
             yield "chunks"
 
     def _wrong_graph(self) -> Iterator[str]:
         stages = self._stages()
         expected = set[str]()
         for key, item in self.model.known.items():
-            expected |= parts_of(key, item.text or "", tagged=stages[key].get("tag") == "done")
+            expected |= expected_parts(key, item.text or "", tagged=stages[key].get("tag") == "done")
         nodes = [f"{node.label} {node.id}" for node in self._services.graph.nodes()]
         edges = [f"{edge.type} {edge.id}" for edge in self._services.graph.edges()]
         if len(nodes) + len(edges) != len({*nodes, *edges}):

@@ -20,7 +20,7 @@ from chatai_assets.adapters.crawler.exchange import WebResponse
 from chatai_assets.adapters.crawler.fetcher import Fetcher
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.web_pages import WebLink, page_links
-from chatai_assets_tests.support.hostile_web import ANSWERS, TIGHT, Internet, head
+from chatai_assets_tests.support.hostile_web import ANSWERS, TIGHT_LIMITS, Internet, head
 
 CORPUS = os.environ.get("CHATAI_CORPUS")
 
@@ -38,7 +38,7 @@ def test_plain_text_is_a_page(net: Internet, pages: Crawler):
 
 
 def test_a_long_text_is_cut(net: Internet, page_parser: ParserPool):
-    with Crawler(page_parser, replace(TIGHT, text_chars=10), net.world) as pages:
+    with Crawler(page_parser, replace(TIGHT_LIMITS, text_chars=10), net.world) as pages:
         assert pages.read([WebLink(net.url("article"))])[0].text == "Кратер на "
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_told_of_who_asks(net: Internet, pages: Crawler, monkeypatch:
 
 
 def test_a_host_is_asked_once_at_a_time_with_a_pause(net: Internet, page_parser: ParserPool):
-    with Crawler(page_parser, replace(TIGHT, crawl_delay_s=0.2), net.world) as pages:
+    with Crawler(page_parser, replace(TIGHT_LIMITS, crawl_delay_s=0.2), net.world) as pages:
         started = time.monotonic()
         assert [page.error_code for page in pages.read([WebLink(net.url(f"article?{n}")) for n in range(4)])] == [
             None
@@ -81,7 +81,7 @@ def test_a_host_is_asked_once_at_a_time_with_a_pause(net: Internet, page_parser:
 def test_tls_is_checked_for_the_name(net: Internet, page_parser: ParserPool, tls_site: tuple[int, ssl.SSLContext]):
     port, roots = tls_site
     world = replace(net.world, ports=frozenset({port}), permits=lambda _address, _port: True, tls=roots)
-    with Crawler(page_parser, TIGHT, world) as pages:
+    with Crawler(page_parser, TIGHT_LIMITS, world) as pages:
         right, wrong = pages.read(
             [WebLink(f"https://site.example:{port}/"), WebLink(f"https://other.site.example:{port}/")]
         )
@@ -127,7 +127,7 @@ def test_a_page_that_is_given_up_anywhere_holds_up_no_other(net: Internet):
         return answer.body
 
     async def go() -> None:
-        fetching = Fetcher(net.world, replace(TIGHT, answers=1, crawl_delay_s=0.0))
+        fetching = Fetcher(net.world, replace(TIGHT_LIMITS, answers=1, crawl_delay_s=0.0))
         for turn in range(150):
             given_up = asyncio.create_task(fetching.fetch(url, {}, body))
             await asyncio.sleep(turn * 3e-5)

@@ -13,7 +13,7 @@ import pytest
 from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.web_pages import FAULTS, WebLink
-from chatai_assets_tests.support.hostile_web import ANSWERS, INNER, TIGHT, Internet
+from chatai_assets_tests.support.hostile_web import ANSWERS, INNER, TIGHT_LIMITS, Internet
 
 SLACK_S = 5.0
 IN_FLIGHT = 8 << 20
@@ -88,7 +88,7 @@ def fault_of(pages: Crawler, url: str) -> str | None:
     """Read one link within its time and return what was wrong."""
     started = time.monotonic()
     (page,) = pages.read([WebLink(url)])
-    assert time.monotonic() - started < TIGHT.link_s + SLACK_S
+    assert time.monotonic() - started < TIGHT_LIMITS.link_s + SLACK_S
     assert page.error_code is None or page.error_code in FAULTS
     assert (page.text == "") == (page.error_code is not None)
     return page.error_code
@@ -134,7 +134,7 @@ def test_no_redirect_leads_inside(calm: Internet, pages: Crawler, status: int, t
 @pytest.mark.parametrize("behaviour", [name for name, fault in BEHAVIOURS.items() if fault])
 def test_every_answer_ends_within_its_limits(calm: Internet, pages: Crawler, behaviour: str):
     assert fault_of(pages, calm.url(behaviour)) == BEHAVIOURS[behaviour]
-    assert calm.site.sent < TIGHT.wire_bytes + IN_FLIGHT
+    assert calm.site.sent < TIGHT_LIMITS.wire_bytes + IN_FLIGHT
 
 
 @pytest.mark.parametrize("behaviour", sorted(STRANGE))
@@ -157,7 +157,7 @@ def test_a_name_with_one_inner_address_is_refused_whole(calm: Internet, pages: C
 def test_a_proxy_of_the_environment_is_not_used(calm: Internet, page_parser: ParserPool, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://{INNER}:{calm.site.port}")
-    with Crawler(page_parser, TIGHT, calm.world) as pages:
+    with Crawler(page_parser, TIGHT_LIMITS, calm.world) as pages:
         assert fault_of(pages, calm.url("article")) is None
 
 
@@ -189,7 +189,7 @@ def test_a_bomb_takes_no_memory(calm: Internet, pages: Crawler):
 
 
 def test_a_slow_host_holds_up_no_other(calm: Internet, page_parser: ParserPool):
-    limits = replace(TIGHT, silence_s=4.0)  # three of the slow pages take all the time there is
+    limits = replace(TIGHT_LIMITS, silence_s=4.0)  # three of the slow pages take all the time there is
     slow = [WebLink(calm.url(f"silent/{n}", "slow.site.example")) for n in range(40)]
     quick = [WebLink(calm.url("article", f"quick{n}.site.example")) for n in range(40)]
     with Crawler(page_parser, limits, calm.world) as pages:

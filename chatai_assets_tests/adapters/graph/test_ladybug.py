@@ -20,9 +20,9 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.extraction import Entity, Extraction
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Facts, Node, build_subgraph
-from chatai_assets_tests.support.bad_disk import Fault, TracerMissing, failing
-from chatai_assets_tests.support.graph_writes import VERSIONS, changes, held, latest
-from chatai_assets_tests.support.servers import skipped_without
+from chatai_assets_tests.support.bad_disk import Fault, TracerMissing, inject_fault
+from chatai_assets_tests.support.graph_writes import VERSIONS, changes, expected_parts, read_parts
+from chatai_assets_tests.support.servers import skip_without
 
 KILLS = 6
 RUBBISH = b"something else" * 1000
@@ -57,21 +57,21 @@ def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
     for _, change in islice(changes(first), VERSIONS - first):
         with graph.writing() as writer:
             writer.apply(change)
-    assert held(graph) == latest(VERSIONS - 1)
+    assert read_parts(graph) == expected_parts(VERSIONS - 1)
 
 
 @pytest.mark.parametrize(("error", "advice"), [("ENOSPC", "free space"), ("EIO", "check that disk")])
 def test_a_writer_whose_disk_is_full_or_fails_says_so_and_its_process_lives(tmp_path, error, advice):
-    with skipped_without(TracerMissing), writer_from(tmp_path / "graph", 0, "--versions", "100") as writer:
+    with skip_without(TracerMissing), writer_from(tmp_path / "graph", 0, "--versions", "100") as writer:
         assert any(line.startswith("signed 1") for line in writer.stdout)
         log = Fault(error, [tmp_path / "graph" / f"{GRAPH}.wal"], spared=("pread64",))
-        with failing(writer.pid, log, Counter(), tmp_path / "strace.txt"):
+        with inject_fault(writer.pid, log, Counter(), tmp_path / "strace.txt"):
             said, complaints = writer.communicate(timeout=60)
     assert writer.returncode == 1
     sentence = rf"StoreUnavailable: the graph cannot be \w+: {os.strerror(getattr(errno, error))}; {advice}"
     assert re.search(sentence, complaints)
     last = max(int(line.removeprefix("applied ")) for line in ["applied 1", *said.splitlines()] if "applied" in line)
-    assert held(LadybugGraph(tmp_path / "graph")) in (latest(last), latest(last + 1))
+    assert read_parts(LadybugGraph(tmp_path / "graph")) in (expected_parts(last), expected_parts(last + 1))
 
 
 def test_a_graph_may_be_larger_than_the_memory_that_reading_needs(tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_readers_see_whole_changes_while_another_process_writes(tmp_path):
     graph = LadybugGraph(tmp_path)
     whole = {GraphCounts(0, 0)}
     for number in range(VERSIONS):
-        parts = latest(number).values()
+        parts = expected_parts(number).values()
         whole.add(
             GraphCounts(sum(isinstance(part, Node) for part in parts), sum(isinstance(part, Edge) for part in parts))
         )
@@ -235,7 +235,7 @@ def test_a_log_that_breaks_off_is_cut_and_the_mark_tells_what_is_gone(tmp_path, 
     with graph.writing() as writer:
         mark = writer.generation
     assert mark == graph.generation()
-    assert held(graph) == (latest(int(mark)) if mark else {})
+    assert read_parts(graph) == (expected_parts(int(mark)) if mark else {})
     assert (mark == "1") == (cut == 1.0)
 
 
@@ -265,7 +265,7 @@ def test_a_graph_that_does_not_go_through_the_pool_at_once_is_read(tmp_path, mon
     monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
     monkeypatch.setattr(ladybug_walk, "PORTION", 4_000)
     monkeypatch.setattr(ladybug_walk, "SIZE", 1_000)
-    assert held(graph).keys() == parts.keys() - {f"{each.type} {each.id}" for each in edges[:3_000]}
+    assert read_parts(graph).keys() == parts.keys() - {f"{each.type} {each.id}" for each in edges[:3_000]}
 
 
 def test_a_writer_killed_while_it_made_the_file_is_no_hindrance(tmp_path):

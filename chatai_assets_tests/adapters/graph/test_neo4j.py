@@ -10,8 +10,8 @@ from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph.changes import GraphChange
 from chatai_assets.domain.graph.subgraph import Facts, Node, build_subgraph
-from chatai_assets_tests.support.graph_writes import VERSIONS, changes, held, latest
-from chatai_assets_tests.support.servers import auth_of, open_neo4j, undisturbed
+from chatai_assets_tests.support.graph_writes import VERSIONS, changes, expected_parts, read_parts
+from chatai_assets_tests.support.servers import always_locked, neo4j_auth, open_neo4j
 
 DOCUMENT = build_subgraph(Facts("t", "doc/1", title="a secret", tags=("a",)))
 ALL = GraphChange(nodes=DOCUMENT.nodes, edges=DOCUMENT.edges)
@@ -27,7 +27,7 @@ def test_a_history_ends_with_its_last_version(graph):
     for _, change in islice(changes(), VERSIONS):
         with graph.writing() as writer:
             writer.apply(change)
-    assert held(graph) == latest(VERSIONS - 1)
+    assert read_parts(graph) == expected_parts(VERSIONS - 1)
 
 
 def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(graph):
@@ -49,14 +49,14 @@ def test_who_loses_the_turn_while_writing_leaves_nothing(empty_neo4j):
     def soon_lost():
         yield lost
 
-    with closing(Neo4jGraph(empty_neo4j["NEO4J_URI"], auth_of(empty_neo4j), soon_lost)) as graph:
+    with closing(Neo4jGraph(empty_neo4j["NEO4J_URI"], neo4j_auth(empty_neo4j), soon_lost)) as graph:
         with graph.writing() as writer, pytest.raises(StoreUnavailable, match="turn was lost"):
             writer.apply(ALL)
         assert graph.count() == GraphCounts(0, 0)
 
 
 def test_a_server_that_is_not_there_is_an_outage():
-    with closing(Neo4jGraph("bolt://127.0.0.1:1", ("neo4j", "x"), undisturbed, retry_s=0.5)) as graph:
+    with closing(Neo4jGraph("bolt://127.0.0.1:1", ("neo4j", "x"), always_locked, retry_s=0.5)) as graph:
         with pytest.raises(StoreUnavailable, match="the graph cannot be read: ServiceUnavailable"):
             graph.count()
         with pytest.raises(StoreUnavailable, match="the graph cannot be prepared"), graph.writing():
@@ -64,7 +64,7 @@ def test_a_server_that_is_not_there_is_an_outage():
 
 
 def test_a_wrong_password_is_an_outage_that_names_the_settings_and_no_secret(neo4j_server):
-    with closing(Neo4jGraph(neo4j_server["NEO4J_URI"], ("neo4j", "wrong-secret"), undisturbed)) as graph:
+    with closing(Neo4jGraph(neo4j_server["NEO4J_URI"], ("neo4j", "wrong-secret"), always_locked)) as graph:
         with pytest.raises(StoreUnavailable, match="check NEO4J_USER and NEO4J_PASSWORD") as caught:
             graph.count()
         assert "wrong-secret" not in str(caught.value)
@@ -85,7 +85,7 @@ def test_everything_is_found_by_an_index(graph, empty_neo4j, statement):
     with graph.writing() as writer:
         writer.apply(ALL)
     parameters = {"ids": [], "rows": [], "after": "", "limit": 1}
-    with GraphDatabase.driver(empty_neo4j["NEO4J_URI"], auth=auth_of(empty_neo4j)) as driver:
+    with GraphDatabase.driver(empty_neo4j["NEO4J_URI"], auth=neo4j_auth(empty_neo4j)) as driver:
         plan = driver.execute_query(f"EXPLAIN {statement}", parameters).summary.plan
     assert operators(plan) & {"AllNodesScan", "NodeByLabelScan", "DirectedRelationshipTypeScan", "Sort", "Top"} == set()
 

@@ -15,11 +15,11 @@ from chatai_assets_tests.benchmarks.edits import (
     HUNDRED_PAGES,
     KINDS,
     PLACES,
-    as_it_was,
-    by_rank,
     chunks_of,
-    edited,
+    edit,
+    order_by_rank,
     paragraphs,
+    previous_chunks,
     sentence,
     slope,
     word,
@@ -32,25 +32,25 @@ def test_an_edit_in_a_hundred_pages_changes_at_most_three_chunks(kind: str, plac
     dice = random.Random(f"{kind} {place}")
     for _ in range(2):
         document = paragraphs(dice, HUNDRED_PAGES, headings=place == "in a heading" or dice.random() < 0.5)
-        before = as_it_was(document, chunks_of(document))
+        before = previous_chunks(document, chunks_of(document))
         for _ in range(8):
-            other = edited(document, kind, place, dice)
+            other = edit(document, kind, place, dice)
             chunks = chunks_of(other, before)
             assert 0 < before.count_new(chunks) <= MAX_NEW_CHUNKS
-            after = as_it_was(other, chunks)
+            after = previous_chunks(other, chunks)
             assert after.count_new(chunks_of(document, after)) <= MAX_NEW_CHUNKS
 
 
 def test_an_edit_changes_no_more_chunks_where_every_sentence_outranks_the_next():
     dice = random.Random(7)
     document = slope(dice, HUNDRED_PAGES)
-    earlier = as_it_was(document, chunks_of(document))
+    earlier = previous_chunks(document, chunks_of(document))
     for kind in KINDS * 4:
-        document = edited(document, kind, "anywhere", dice)
+        document = edit(document, kind, "anywhere", dice)
         chunks = chunks_of(document, earlier)
         assert 0 < earlier.count_new(chunks) <= MAX_NEW_CHUNKS
         assert all(count_words(chunk.text) <= 600 for chunk in chunks)
-        earlier = as_it_was(document, chunks)
+        earlier = previous_chunks(document, chunks)
     assert earlier.count_new(chunks_of(document)) > 20  # by its content alone it would be cut otherwise
 
 
@@ -72,7 +72,7 @@ def test_edits_of_a_text_that_is_hard_to_cut_change_at_most_three_chunks_each(lo
     dice = random.Random(seed)
     lengths = [dice.randint(1, longest) for _ in range(800 // longest)]
     pool = [" ".join(word(dice) for _ in range(length)).capitalize() + "." for length in lengths]
-    sentences = by_rank(pool)[::step]
+    sentences = order_by_rank(pool)[::step]
     text = " ".join(sentences)
     chunks = chunk_text(text, limits=limits)
     for _ in range(10):

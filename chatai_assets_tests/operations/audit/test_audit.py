@@ -17,7 +17,14 @@ from chatai_assets.storage.embeddings import vectors_of_chunks
 from chatai_assets.storage.items import ChunkKey
 from chatai_assets_tests.scenarios import tampering
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.pipeline import contents, differences, ingest_posts, loose_ends, message, process_all
+from chatai_assets_tests.support.pipeline import (
+    contents,
+    differences,
+    find_inconsistencies,
+    ingest_posts,
+    message,
+    process_all,
+)
 
 
 @pytest.fixture
@@ -140,7 +147,7 @@ def test_a_graph_that_was_tampered_with_is_found_and_mended(filled, seed):
     process_all(filled)
     assert told(filled) == [{}, {}]
     assert differences(before, contents(filled)) == []
-    assert loose_ends(contents(filled)) == []
+    assert find_inconsistencies(contents(filled)) == []
 
 
 def test_what_was_written_while_it_looked_is_no_difference(filled):

@@ -5,7 +5,7 @@ import dagster as dg
 from chatai_assets.operations.reindexing import start
 from chatai_assets.orchestration.jobs.streams import QUIET
 from chatai_assets_tests.orchestration.assets.test_audit import PRIVATE
-from chatai_assets_tests.support.reindexing import means_of
+from chatai_assets_tests.support.reindexing import reindex_context
 
 
 def run_reindex(home, **config):
@@ -58,7 +58,7 @@ def test_a_sensor_has_what_was_begun_gone_on_with(home):
         return sensor(dg.build_sensor_context(instance=home.instance))
 
     assert isinstance(tick(), dg.SkipReason)
-    means = means_of(home.services)
+    means = reindex_context(home.services)
     start(means, *home.services.named("free:512"))
     assert isinstance(tick(), dg.RunRequest)
     assert run_reindex(home) == (True, "")

@@ -4,7 +4,7 @@ from sqlalchemy import select
 from chatai_assets.operations.erasure import erase_from_store
 from chatai_assets.storage.schema.tables import posts
 from chatai_assets_tests.orchestration.jobs.test_redo import failure
-from chatai_assets_tests.support.erasure import stores
+from chatai_assets_tests.support.erasure import erasure_stores
 
 
 def forget(home, **config):
@@ -34,7 +34,7 @@ def test_a_sensor_asks_for_a_run_that_finishes_what_was_begun(home):
     assert sensor.evaluate_tick(context).skip_message == "Nothing is leaving."
     with home.records.reading() as connection:
         source = connection.execute(select(posts.c.source_key)).scalar_one()
-    erase_from_store(stores(home.services), source)
+    erase_from_store(erasure_stores(home.services), source)
     assert len(sensor.evaluate_tick(context).run_requests) == 1
     job = home.defs.resolve_job_def("finish_forgetting")
     assert job.execute_in_process(instance=home.instance).success

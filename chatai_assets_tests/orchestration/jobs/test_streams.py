@@ -17,7 +17,7 @@ from chatai_assets.settings import StreamLimits
 from chatai_assets.settings.stages import StageLimits
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
-from chatai_assets_tests.support.hostile_web import TIGHT, internet
+from chatai_assets_tests.support.hostile_web import TIGHT_LIMITS, run_internet
 
 PRIVATE = "Слонопотам"
 WORDS = f"Сегодня вечером в городе обещают большой дождь с ветром, сообщает {PRIVATE}"  # tags are the first words
@@ -193,7 +193,7 @@ def test_the_arrows_are_those_of_the_data(home, stream):
 
 
 def test_posts_are_found_in_a_run_and_their_pages_in_the_next(home):
-    with internet() as net, Crawler(home.services.parser, TIGHT, net.world) as pages:
+    with run_internet() as net, Crawler(home.services.parser, TIGHT_LIMITS, net.world) as pages:
         home.services.__dict__["pages"] = pages
         home.posts(range(1, 2), words=f"Смотрите {net.url('article')}")
         assert home.run("posts", home.hour()).failure is None

@@ -16,10 +16,10 @@ from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
+    find_inconsistencies,
     free_settings,
     ingest_files,
     ingest_posts,
-    loose_ends,
     message,
     process_all,
     rows,
@@ -106,7 +106,7 @@ def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(q
         found = finished(services)
         assert status(services.records, services.indexes, services.graph)["lost"] == []
     assert differences(quiet[2], found) == []
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
 
 
 @pytest.mark.parametrize("name", ["graph", "vectors"])
@@ -115,7 +115,7 @@ def test_a_store_of_the_day_before_is_brought_up_to_date_and_nothing_stale_stays
     with Services(free_settings(home)) as services:
         found = finished(services)
     assert differences(quiet[2], found) == []
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
 
 
 def test_a_record_store_of_the_day_before_takes_its_newer_stores_back(quiet, home):
@@ -154,7 +154,7 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
             status(services.records, services.indexes, services.graph)
         found = finished(services)
     assert differences(quiet[2], found) == []
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
 
 
 @pytest.mark.parametrize("day", ["empty", "first day"])
@@ -172,7 +172,7 @@ def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name,
     with Services(free_settings(home)) as services:
         found = finished(services)
     assert differences(quiet[2], found) == []
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
 
 
 def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, home):
@@ -198,7 +198,7 @@ def test_a_store_lost_between_look_and_write_is_recovered_by_the_run_itself(quie
         while process_all(services):
             pass
         found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert found["nodes"].keys() > quiet[2]["nodes"].keys()
 
 
@@ -219,7 +219,7 @@ def test_servers_that_lost_everything_are_filled_again(tmp_path, servers, quiet,
         assert [said.split()[1] for said in ProjectionMonitor().check(services)] == ["vectors", "graph"]
         found = finished(services)
     assert differences(quiet[1], found) == []
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
 
 
 def test_servers_are_looked_at_once_a_minute(tmp_path, servers, qdrant):

@@ -14,21 +14,21 @@ from chatai_assets.domain.web_pages import WebLink
 from chatai_assets.orchestration.assets.stages import FACTS
 from chatai_assets.pipeline.stages.crawl import FRESH_S, PATIENCE_S
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.support.hostile_web import ANSWERS, TIGHT, head, internet, page
+from chatai_assets_tests.support.hostile_web import ANSWERS, TIGHT_LIMITS, head, page, run_internet
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
     Limits,
     contents,
-    found_by,
-    hits_of,
+    find_chunks,
+    find_inconsistencies,
     ingest_posts,
-    loose_ends,
+    load_payloads,
     message,
     process_all,
     rows,
     run,
-    scope_of,
+    stage_run_config,
     states,
 )
 
@@ -40,11 +40,11 @@ DONE = dict.fromkeys(PIPELINE_STAGES, "done")
 
 @pytest.fixture
 def net():
-    with internet() as made:
+    with run_internet() as made:
         yield made
 
 
-PATIENT = replace(TIGHT, connect_s=5.0, silence_s=5.0, page_s=10.0, link_s=20.0)
+PATIENT = replace(TIGHT_LIMITS, connect_s=5.0, silence_s=5.0, page_s=10.0, link_s=20.0)
 """The server of the tests shares the machine with everything else."""
 
 
@@ -68,7 +68,7 @@ def small(embedded, net):
 
 def crawl(services, now=NOON, **limits):
     """Read pages, and do what follows from them."""
-    report = run("crawl", scope_of("posts", HOUR, Limits(**limits), now=now), services)
+    report = run("crawl", stage_run_config("posts", HOUR, Limits(**limits), now=now), services)
     process_all(services, stages=["embed", "index"], limits=Limits(**limits), now=now)
     return report
 
@@ -78,7 +78,7 @@ def post(net, *paths, number=1, edited=None, words="Смотрите"):
 
 
 def parts_of(services, source=POST):
-    return {hit["part"] for hit in hits_of(services, source)}
+    return {hit["part"] for hit in load_payloads(services, source)}
 
 
 def test_a_post_is_found_before_its_page_and_by_its_page_after(home, net):
@@ -89,10 +89,10 @@ def test_a_post_is_found_before_its_page_and_by_its_page_after(home, net):
     report = crawl(home)
     assert (report.done, report.counts["pages_read"]) == (1, 1)
     assert states(home, POST) == DONE
-    found = found_by(home, "кратер на луне весит", limit=1)
+    found = find_chunks(home, "кратер на луне весит", limit=1)
     assert [(hit.source, hit.title, hit.url) for hit in found] == [(POST, "Луна", net.url("article"))]
     assert found[0].text.startswith("Кратер на Луне весит больше")
-    assert loose_ends(contents(home)) == []
+    assert find_inconsistencies(contents(home)) == []
 
 
 def test_an_edit_that_removes_the_link_removes_the_page(home, net):
@@ -105,7 +105,7 @@ def test_an_edit_that_removes_the_link_removes_the_page(home, net):
     crawl(home)
     assert parts_of(home) == {"body"}
     assert rows(home, schema.post_enrichment, schema.post_enrichment.c.kind == "crawl")[0]["value"] == {"pages": []}
-    assert loose_ends(contents(home)) == []
+    assert find_inconsistencies(contents(home)) == []
 
 
 def test_an_edit_that_keeps_the_link_costs_no_visit_and_no_embedding(small, net):
@@ -142,7 +142,7 @@ def test_links_to_the_same_text_are_one_part_and_embedded_once(small, net):
     process_all(small, now=NOON)
     vectors = len(rows(small, schema.vectors))
     crawl(small)
-    assert len(hits_of(small, POST)) == 2
+    assert len(load_payloads(small, POST)) == 2
     assert parts_of(small) == parts_of(small, f"tg/{CHAT}/2")
     assert len(rows(small, schema.vectors)) == vectors + 1
 
@@ -180,7 +180,7 @@ def test_a_page_that_was_read_stays_while_its_site_is_down(small, net, monkeypat
 
 
 def test_a_page_whose_turn_does_not_come_uses_no_attempt_and_is_waited_for_a_day(embedded, net):
-    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT, crawl_delay_s=9.0, link_s=5.0))
+    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT_LIMITS, crawl_delay_s=9.0, link_s=5.0))
     crawling(embedded, net).read([WebLink(net.url("article"))])  # a parser child takes its time to start
     ingest_posts(embedded, [post(net, f"article?{n}", number=n) for n in range(1, 4)])
     process_all(embedded, now=NOON)
@@ -188,7 +188,7 @@ def test_a_page_whose_turn_does_not_come_uses_no_attempt_and_is_waited_for_a_day
     assert (report.done, report.retried) == (1, {"NotAsked": 2})
     waiting = [row for row in rows(embedded, schema.work) if row["stage"] == "crawl" and row["state"] == "pending"]
     assert [row["attempts"] for row in waiting] == [0, 0]
-    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT, link_s=0.01))
+    embedded.__dict__["pages"] = crawling(embedded, net, replace(TIGHT_LIMITS, link_s=0.01))
     assert crawl(embedded, now=NOON + PATIENCE_S + 1, max_attempts=1).done == 2
 
 
@@ -219,7 +219,7 @@ def test_names_are_those_of_the_post_alone(small, net):
     process_all(small, now=NOON)
     crawl(small)
     before = rows(small, schema.entities)
-    run("enrich", scope_of("posts", HOUR, now=NOON, only=ItemKey("default", POST)), small)
+    run("enrich", stage_run_config("posts", HOUR, now=NOON, only=ItemKey("default", POST)), small)
     assert rows(small, schema.entities) == before
 
 

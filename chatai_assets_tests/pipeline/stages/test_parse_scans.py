@@ -9,10 +9,10 @@ from chatai_assets.operations.erasure import forget
 from chatai_assets.operations.status import describe_item, redo
 from chatai_assets.services import Services
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.support.erasure import stores
+from chatai_assets_tests.support.erasure import erasure_stores
 from chatai_assets_tests.support.files import pdf
-from chatai_assets_tests.support.pipeline import free_settings, hits_of, ingest_files, process_all, rows
-from chatai_assets_tests.support.scans import drawn, scanned
+from chatai_assets_tests.support.pipeline import free_settings, ingest_files, load_payloads, process_all, rows
+from chatai_assets_tests.support.scans import draw_text, write_scan
 
 TEXT = "The harbour office is open from nine to five."
 OCR = schema.post_enrichment.c.kind == "ocr"
@@ -22,13 +22,13 @@ OCR = schema.post_enrichment.c.kind == "ocr"
 def scan(tmp_path: Path, embedded: Services, tesseract) -> str:
     """The source key of a scan that was processed; its first page has a text layer, its second is read."""
     layer = pdf(tmp_path / "layer.pdf", ["First comes the text layer"])
-    ingest_files(embedded, [scanned(tmp_path / "scan.pdf", [layer, drawn(TEXT)])])
+    ingest_files(embedded, [write_scan(tmp_path / "scan.pdf", [layer, draw_text(TEXT)])])
     process_all(embedded)
     return str(rows(embedded, schema.documents)[0]["source_key"])
 
 
 def test_a_scan_is_found_by_its_words_and_says_how_they_came_about(embedded, scan, tesseract):
-    (chunk,), (hit,) = rows(embedded, schema.chunks), hits_of(embedded, scan)
+    (chunk,), (hit,) = rows(embedded, schema.chunks), load_payloads(embedded, scan)
     assert (chunk["text"], chunk["page"]) == (f"First comes the text layer\n\n{TEXT}", 1)
     assert (hit["start"], hit["end"]) == (chunk["start"], chunk["end"])
     assert rows(embedded, schema.documents)[0]["pages"] == [[1, 0, 26], [2, 28, 28 + len(TEXT)]]
@@ -47,7 +47,7 @@ def test_done_again_it_is_not_recognised_again(embedded, scan):
 
 def test_forgotten_it_leaves_nothing_of_what_was_recognised(embedded, scan):
     assert TEXT in rows(embedded, schema.provider_results)[0]["answer"]["text"]
-    forget(stores(embedded), scan, tenant_id=None)
+    forget(erasure_stores(embedded), scan, tenant_id=None)
     for table in (schema.provider_results, schema.provider_result_uses, schema.post_enrichment):
         assert rows(embedded, table) == []
 
@@ -62,8 +62,8 @@ def test_pages_that_a_batch_had_no_time_for_are_read_by_the_next(tmp_path, tesse
     """The second page is not tried in the first batch, which costs no attempt."""
     settings = free_settings(tmp_path / "home", {"CHATAI_OCR_PATIENCE_S": "1"})
     with Services(settings) as services:
-        slow = drawn(" ".join([TEXT] * 30))
-        ingest_files(services, [scanned(tmp_path / "long.pdf", [slow, drawn(TEXT)])])
+        slow = draw_text(" ".join([TEXT] * 30))
+        ingest_files(services, [write_scan(tmp_path / "long.pdf", [slow, draw_text(TEXT)])])
         first, *_ = (
             report
             for report in process_all(services, stages=["parse"], now=time.time())

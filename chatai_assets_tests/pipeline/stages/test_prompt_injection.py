@@ -10,7 +10,7 @@ import pytest
 from chatai_assets.domain.errors import MassFailure
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import Limits, ingest_posts, message, process_all, rows
-from chatai_assets_tests.support.providers.home import services_at
+from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.server import provider_server
 
 ORDERS = [
@@ -47,7 +47,7 @@ def obeyed(tmp_path_factory):
         for mood, shares in (("obeying", {"obey": 1.0}), ("upright", {})):
             server.behave(shares=shares)
             home = tmp_path_factory.mktemp(mood)
-            with services_at(server, home, CHATAI_EMBEDDER="free") as services:
+            with open_services_at(server, home, CHATAI_EMBEDDER="free") as services:
                 ingest_posts(services, [message(number, text) for number, text in texts])
                 process_all(services, stages=("parse", "tag", "enrich"), limits=Limits(batch_items=1_000))
                 found[mood] = {table.name: rows(services, table) for table in schema.metadata.sorted_tables}
@@ -117,7 +117,7 @@ def tagged_and_enriched(services, **tenants):
 
 @pytest.mark.parametrize("kind", ["obey", "taboo"])
 def test_one_tenant_that_a_model_obeys_or_refuses_stops_no_other(tmp_path, kind):
-    with provider_server() as server, services_at(server, tmp_path, CHATAI_EMBEDDER="free") as services:
+    with provider_server() as server, open_services_at(server, tmp_path, CHATAI_EMBEDDER="free") as services:
         server.behave(shares={kind: 1.0})
         found = tagged_and_enriched(services, honest=HONEST, hostile=injections())
         assert {stage: dict(found["honest"][stage]) for stage in ("tag", "enrich")} == {
@@ -131,7 +131,7 @@ def test_one_tenant_that_a_model_obeys_or_refuses_stops_no_other(tmp_path, kind)
 
 @pytest.mark.parametrize("kind", ["not_json", "blacklist"])
 def test_a_model_that_answers_rubbish_to_everybody_is_an_outage_before_much_is_paid(tmp_path, kind):
-    with provider_server() as server, services_at(server, tmp_path, CHATAI_EMBEDDER="free") as services:
+    with provider_server() as server, open_services_at(server, tmp_path, CHATAI_EMBEDDER="free") as services:
         server.behave(shares={kind: 1.0}, latency_s=0.01)
         with pytest.raises(MassFailure, match="even where it is asked about plain texts"):
             tagged_and_enriched(services, honest=HONEST * 5, hostile=injections())

@@ -8,16 +8,16 @@ import pytest
 from chatai_assets.domain.text.chunking import MAX_NEW_CHUNKS
 from chatai_assets.operations.status import describe_item, redo, status
 from chatai_assets.storage.schema import tables as schema
-from chatai_assets_tests.benchmarks.edits import edited, laid_out, slope, word
+from chatai_assets_tests.benchmarks.edits import edit, lay_out, slope, word
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
     contents,
     differences,
-    hits_of,
+    find_inconsistencies,
     ingest_files,
     ingest_posts,
-    loose_ends,
+    load_payloads,
     message,
     process_all,
     rows,
@@ -56,7 +56,7 @@ def test_a_post_and_a_document_end_in_all_stores(services, tmp_path):
     assert only_document(services)["status"] == "processing"
     process_all(services)
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert (
         len(found["points"]) == len(found["chunks"]) == sum(row["chunks_count"] for row in found["posts"].values()) + 1
     )
@@ -78,15 +78,15 @@ def test_a_post_and_a_document_end_in_all_stores(services, tmp_path):
 def test_a_shorter_edit_leaves_nothing_of_the_longer_text(services):
     ingest_posts(services, [message(1, LONG), message(2, "Вчера Мария видела Байкал.")])
     process_all(services)
-    assert len(hits_of(services, POST)) > 2
+    assert len(load_payloads(services, POST)) > 2
     ingest_posts(services, [message(1, "Вчера Иван видел Париж.", edited=1_700_000_100)])
     assert totals(process_all(services)) == {
         ("posts", stage): (1, 0) for stage in ("parse", "tag", "enrich", "embed", "index", "link")
     }
-    (payload,) = hits_of(services, POST)
+    (payload,) = load_payloads(services, POST)
     assert payload["tags"] == ["Вчера", "Иван", "видел"]
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert not [node for node in found["nodes"] if "москва" in node]
 
 
@@ -95,12 +95,12 @@ def test_before_models_answer_for_an_edit_nothing_is_shown_that_it_does_not_say(
     process_all(services)
     ingest_posts(services, [message(1, "Вчера Иван увидел Байкал.", edited=1_700_000_100)])
     process_all(services, stages=["parse", "embed", "index"])
-    assert [payload["tags"] for payload in hits_of(services, POST)] == [["Вчера"]]
+    assert [payload["tags"] for payload in load_payloads(services, POST)] == [["Вчера"]]
     process_all(services, stages=["tag", "link"])
     assert not [node for node in contents(services)["nodes"] if node.startswith("Entity ")]
     process_all(services)
-    assert [payload["tags"] for payload in hits_of(services, POST)] == [["Вчера", "Иван", "увидел"]]
-    assert loose_ends(contents(services)) == []
+    assert [payload["tags"] for payload in load_payloads(services, POST)] == [["Вчера", "Иван", "увидел"]]
+    assert find_inconsistencies(contents(services)) == []
 
 
 def test_facts_of_chunks_that_an_edit_leaves_as_they_are_move_with_them(services):
@@ -133,12 +133,12 @@ def test_an_edit_of_a_long_document_embeds_at_most_three_chunks_again(services, 
     long = slope(dice, 6_000)
     assert embedded_again(services, tmp_path, long) > 8
     for kind, place in EDITS:
-        long = edited(long, kind, place, dice)
+        long = edit(long, kind, place, dice)
         assert 1 <= embedded_again(services, tmp_path, long) <= MAX_NEW_CHUNKS
         redo(services.records, only_document(services)["source_key"])
         assert texts_embedded(process_all(services)) == 0
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert len(found["points"]) == len(found["chunks"]) == only_document(services)["chunks_count"] > 8
 
 
@@ -148,11 +148,11 @@ def test_chunks_that_other_code_cut_do_not_stay(services, tmp_path):
     embedded_again(services, tmp_path, long)
     with services.records.begin() as connection:
         connection.execute(schema.documents.update().values(parsed_by="what was before"))
-    assert embedded_again(services, tmp_path, edited(long, *EDITS[0], dice)) > 8
+    assert embedded_again(services, tmp_path, edit(long, *EDITS[0], dice)) > 8
 
 
 def embedded_again(services, folder, paragraphs):
-    ingest_files(services, [document(folder / "in", laid_out(paragraphs)[0])])
+    ingest_files(services, [document(folder / "in", lay_out(paragraphs)[0])])
     return texts_embedded(process_all(services))
 
 
@@ -162,10 +162,10 @@ def test_an_edit_that_takes_all_words_away_withdraws_a_post(services):
     ingest_posts(services, [message(1, "", edited=1_700_000_100)])
     process_all(services)
     found = contents(services)
-    assert hits_of(services, POST) == []
+    assert load_payloads(services, POST) == []
     assert not [node for node in found["nodes"] if POST in node]
     assert found["posts"][f"default|{POST}"]["chunks_count"] == 0
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
 
 
 def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(services, tmp_path):
@@ -186,9 +186,9 @@ def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(services, 
     russian, english = failed["error"].split(" / ")
     assert russian.startswith("Файл повреждён")
     assert english.startswith("The file is damaged")
-    assert hits_of(services, failed["source_key"]) == []
+    assert load_payloads(services, failed["source_key"]) == []
     found = contents(services)
-    assert loose_ends(found) == []
+    assert find_inconsistencies(found) == []
     assert not [
         key
         for store in ("chunks", "entities", "tags", "nodes", "edges")
@@ -263,7 +263,7 @@ def test_the_old_words_again_are_a_revision_like_any_other(services, chunked):
         ingest_posts(services, batch)
         process_all(services)
     assert rows(services, schema.posts)[0]["text"] == "Вчера Париж."
-    assert loose_ends(contents(services)) == []
+    assert find_inconsistencies(contents(services)) == []
 
 
 def test_the_same_posts_through_two_doors_and_formats_are_the_same(services, tmp_path):

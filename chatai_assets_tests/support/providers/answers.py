@@ -13,8 +13,8 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
-MARKED = re.compile(r"<text-([0-9a-f]+)>\n(.*)\n</text-\1>", re.DOTALL)
-ORDER = re.compile(r"(?:ignore|forget|disregard|игнорируй|забудь|системн|system)", re.IGNORECASE)
+MARKED_TEXT = re.compile(r"<text-([0-9a-f]+)>\n(.*)\n</text-\1>", re.DOTALL)
+INSTRUCTION = re.compile(r"(?:ignore|forget|disregard|игнорируй|забудь|системн|system)", re.IGNORECASE)
 QUOTED = re.compile(r"[\"«“']([^\"»”']{2,80})[\"»”']")
 WORD = re.compile(r"[^\W\d_]{3,}")
 CAPITAL = re.compile(r"(?<=\w )[A-ZА-ЯЁ][a-zа-яё]{2,}")
@@ -22,19 +22,19 @@ CAPITAL = re.compile(r"(?<=\w )[A-ZА-ЯЁ][a-zа-яё]{2,}")
 
 def text_of(messages: list[dict[str, str]]) -> str:
     """Return what stands between the marks of a conversation."""
-    found = MARKED.search("\n".join(message["content"] for message in messages if message["role"] == "user"))
+    found = MARKED_TEXT.search("\n".join(message["content"] for message in messages if message["role"] == "user"))
     return found[2] if found else ""
 
 
-def gives_orders(messages: list[dict[str, str]]) -> bool:
+def contains_instructions(messages: list[dict[str, str]]) -> bool:
     """Return whether the text of a conversation orders the model to do something."""
-    return bool(ORDER.search(text_of(messages)))
+    return bool(INSTRUCTION.search(text_of(messages)))
 
 
 def chat_content(messages: list[dict[str, str]], *, obey: bool = False) -> str:
     """Return what the model says."""
     text, wants_entities = text_of(messages), '"entities"' in messages[0]["content"]
-    if obey and ORDER.search(text):
+    if obey and INSTRUCTION.search(text):
         return _obedient(text, wants_entities=wants_entities)
     return json.dumps(_extraction(text) if wants_entities else {"tags": _tags(text)}, ensure_ascii=False, indent=2)
 

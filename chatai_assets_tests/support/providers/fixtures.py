@@ -9,7 +9,7 @@ import pytest
 
 from chatai_assets.domain import retry as retries
 from chatai_assets.services import Services
-from chatai_assets_tests.support.providers.home import services_at
+from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.server import ProviderServer, provider_server
 
 
@@ -29,5 +29,5 @@ def server(running_server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.fixture
 def services(server: ProviderServer, tmp_path: Path) -> Iterator[Services]:
-    with services_at(server, tmp_path / "home") as opened:
+    with open_services_at(server, tmp_path / "home") as opened:
         yield opened

@@ -9,10 +9,10 @@ from chatai_assets.services import Services
 from chatai_assets.settings import read_settings
 from chatai_assets_tests.support.providers.server import ProviderServer
 
-AMPLE = {"CHATAI_QUOTA_MINUTE": "1000000", "CHATAI_QUOTA_HOUR": "1000000", "CHATAI_QUOTA_DAY": "1000000"}
+AMPLE_QUOTAS = {"CHATAI_QUOTA_MINUTE": "1000000", "CHATAI_QUOTA_HOUR": "1000000", "CHATAI_QUOTA_DAY": "1000000"}
 
 
-def services_at(server: ProviderServer, home: Path, **variables: str) -> Services:
+def open_services_at(server: ProviderServer, home: Path, **variables: str) -> Services:
     """Return the parts of a home that asks this server."""
     usual = {
         "CHATAI_HOME": str(home),
@@ -21,9 +21,9 @@ def services_at(server: ProviderServer, home: Path, **variables: str) -> Service
         "CHATAI_EMBEDDER": "gigachat",
         "CHATAI_EXTRACTOR": "openrouter",
     }
-    return Services(read_settings(usual | AMPLE | server.environment() | variables))
+    return Services(read_settings(usual | AMPLE_QUOTAS | server.environment() | variables))
 
 
-def asked(*texts: str, tenant: str = "t") -> list[ModelInput]:
+def model_inputs(*texts: str, tenant: str = "t") -> list[ModelInput]:
     """Return questions of one tenant."""
     return [ModelInput(tenant, text) for text in texts]

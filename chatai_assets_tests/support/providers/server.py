@@ -26,7 +26,7 @@ from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 from uuid import UUID
 
-from chatai_assets_tests.support.providers.answers import chat_content, embedding, gives_orders
+from chatai_assets_tests.support.providers.answers import chat_content, contains_instructions, embedding
 from chatai_assets_tests.support.providers.http_server import Request, Response, serve, serving
 
 REFUSALS = ("401", "402", "403", "404", "413", "422", "429", "429_retry_after", "500", "502", "503", "529", "cut")
@@ -244,7 +244,7 @@ class ProviderServer:
     def _chat(self, asked: Any, kind: str) -> Any:
         if kind == "no_choices":
             return {"choices": [], "object": "chat.completions"}
-        if kind == "taboo" and gives_orders(asked["messages"]):
+        if kind == "taboo" and contains_instructions(asked["messages"]):
             kind = "blacklist"
         said = {"empty": "", "not_json": "Вот теги: море, солнце", "blacklist": "Не люблю менять тему разговора"}
         content = said.get(kind)

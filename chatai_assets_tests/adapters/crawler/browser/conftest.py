@@ -9,11 +9,11 @@ import pytest
 from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
 from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.adapters.sandbox.pool import ParserPool
-from chatai_assets_tests.support.hostile_web import TIGHT, Internet
+from chatai_assets_tests.support.hostile_web import TIGHT_LIMITS, Internet
 
 PATIENT = BrowserLimits(page_s=30.0, end_s=5.0)
 """On a machine that is busy with other things."""
-LIMITS = replace(TIGHT, link_s=90.0)
+LIMITS = replace(TIGHT_LIMITS, link_s=90.0)
 
 Shown = Callable[[BrowserLimits], AbstractContextManager[Crawler]]
 
