@@ -9,10 +9,10 @@ from typing import Literal
 
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import Stage
-from chatai_assets.pipeline.engine import DONE_NOTE
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.batch_commit import DONE_NOTE
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records, StoredRow, Transaction
 

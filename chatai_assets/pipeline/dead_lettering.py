@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from chatai_assets.domain.errors import ChatAIError, MassFailure, ProcessKilled
-from chatai_assets.domain.ids import ItemKey, Stream
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import Stage
-from chatai_assets.domain.telegram.post import post_url_from_key
 from chatai_assets.observability import DEAD_LETTER, log
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
+from chatai_assets.storage.engine import Records
 from chatai_assets.storage.leases import POISON_AFTER
 
 SHOWN_FINGERPRINT = 12
@@ -34,43 +32,11 @@ def _release() -> str:
         return "0"
 
 
-def build_dead_letters(
-    connection: Transaction,
-    stream: Stream,
-    stage: Stage,
-    run_id: str,
-    code: str,
-    failed: Mapping[ItemKey, tuple[StoredRow, ChatAIError, str | None]],
-) -> list[dict[str, Any]]:
-    """Return dead letters as ``dead_letters.bury`` takes them.
-
-    Args:
-        code: see ``code_version``.
-        failed: item -> its row of work, its error, and where in our code it happened.
-    """
-    labels = content.content_hashes_and_urls(connection, stream, failed.keys())
-    return [
-        {
-            "tenant_id": key.tenant_id,
-            "queue_name": stream,
-            "job_name": stage,
-            "job_id": f"{key.source_key}@{row['seq']}",
-            "job_data": {"source": key.source_key, "seq": row["seq"], "hour": row["hour"], "run_id": run_id},
-            "source_key": key.source_key,
-            "error_class": error.failure_class,
-            "error_message": str(error),
-            "error_stack": stack,
-            "attempts": max(row["attempts"] + 1, row["losses"]),
-            "input_fingerprint": labels[key][0] if key in labels else None,
-            "code_version": code,
-            "url": (labels[key][1] if key in labels else None) or post_url_from_key(key.source_key),
-        }
-        for key, (row, error, stack) in failed.items()
-    ]
-
-
 def not_yet_recorded(records: Records, stage: Stage, failures: Mapping[ItemKey, ChatAIError]) -> list[ChatAIError]:
-    """Return the failures that no open letter tells of: a replay that fails again is no flood."""
+    """Return failures that have no open dead letter yet.
+
+    Replays that fail again must not count towards a mass failure.
+    """
     if not failures:
         return []
     with records.reading() as connection:

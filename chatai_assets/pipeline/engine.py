@@ -21,23 +21,21 @@ from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
 from chatai_assets.pipeline import budgets
 from chatai_assets.pipeline.dead_lettering import (
-    build_dead_letters,
     code_version,
     log_failures,
     not_yet_recorded,
     poison_items,
 )
 from chatai_assets.pipeline.worker_id import is_dead, is_running, new_lease_token
-from chatai_assets.storage import costs, dead_letters, work_queue
+from chatai_assets.storage import costs
 from chatai_assets.storage import items as content
 from chatai_assets.storage import leases as claims
-from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records, Transaction
+from chatai_assets.storage.batch_commit import BatchOutcome, PermanentFailure, Retry, commit
+from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.heartbeat import heartbeat
 
 PREVIEW_ROWS = 10
-DONE_NOTE = "the stage succeeded later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,113 +253,72 @@ def _commit(
     report: StageReport,
     started: float,
 ) -> None:
-    """Write results, state, follow-up work and stats in one transaction, for what is still the owner's."""
+    """Write results, states, follow-up work and stats in one transaction, for the items that are still the owner's."""
     now = scope.clock()
     with records.begin() as connection:
         held = claims.still_owned(connection, owner)
         work_rows = content.claimed_work(connection, owner) if result.failures else ()
         rows = {ItemKey.of(row): row for row in work_rows}
-        failed, retried = _sort_failures(scope, result, held, rows)
-        _reschedule(connection, owner, result, retried, now)
-        result.write(connection, held - result.failures.keys())
-        stage_work.on_permanent_failure(connection, failed)
-        _invalidate_projections(connection, owner, stage_work, failed, now)
-        work.mark_failed(connection, owner, [(key, error.code) for key, error in failed.items()], now=now)
-        why = {key: (rows[key], error, result.tracebacks.get(key)) for key, error in failed.items()}
-        code = code_version(stage_work.fingerprint)
-        letters = build_dead_letters(connection, scope.stream, stage_work.stage, scope.run_id, code, why)
-        dead_letters.record(connection, letters, now=now)
-        work.enqueue(connection, owner, result.enqueue, now=now)
-        whole = None if result.failures else owner
-        for stage, keys in result.requeue.items():
-            mine = [key for key in keys if key in held and key not in retried]
-            work.requeue(connection, stage, mine, now=now, owner=whole)
-        dead_letters.resolve_done(connection, owner, stage_work.stage, DONE_NOTE)
-        done = work.mark_done(connection, owner, fingerprint=stage_work.fingerprint, now=now)
-        work_queue.add_stats(
-            connection,
-            _stats_row(scope, stage_work.stage, done, result, failed, retried, now, time.monotonic() - started),
+        failed, retried = _sort_failures(scope, result, held, rows, now)
+
+        def write(transaction: Transaction) -> None:
+            result.write(transaction, held - result.failures.keys())
+            stage_work.on_permanent_failure(transaction, failed)
+
+        outcome = BatchOutcome(
+            stream=scope.stream,
+            stage=stage_work.stage,
+            hour=scope.hour,
+            run_id=scope.run_id,
+            now=now,
+            started=started,
+            fingerprint=stage_work.fingerprint,
+            code_version=code_version(stage_work.fingerprint),
+            write=write,
+            retried=retried,
+            failed={key: _permanent(rows[key], error, result.tracebacks.get(key)) for key, error in failed.items()},
+            continues_without=stage_work.continues_without,
+            invalidates=stage_work.invalidates_on_failure,
+            enqueue=result.enqueue,
+            requeue={
+                stage: [key for key in keys if key in held and key not in retried]
+                for stage, keys in result.requeue.items()
+            },
+            unchanged=result.unchanged,
         )
+        done = commit(connection, owner, outcome)
     _add_to(report, size - len(held), done, result, failed, retried)
     log_failures(stage_work.stage, scope.run_id, failed)
 
 
-def _reschedule(
-    connection: Transaction, owner: str, result: BatchResult, retried: Mapping[ItemKey, tuple[str, float]], now: float
-) -> None:
-    """Leave items to a later batch; those that were not even tried have used up no attempt."""
-    later = {key: (key, name, now + delay) for key, (name, delay) in retried.items()}
-    untried = {key for key in later if not _counts_as_attempt(result.failures[key])}
-    work.reschedule(connection, owner, [row for key, row in later.items() if key not in untried], now=now)
-    work.defer(connection, owner, [row for key, row in later.items() if key in untried], now=now)
-
-
-def _counts_as_attempt(error: ChatAIError) -> bool:
-    return not isinstance(error, TransientError) or error.counts_as_attempt
-
-
-def _invalidate_projections(
-    connection: Transaction, owner: str, stage_work: StageHandler, failed: Mapping[ItemKey, ChatAIError], now: float
-) -> None:
-    """Have the projections let go of what a failed item does not say now, whichever revision they hold of it."""
-    if not failed:
-        return
-    for stage in stage_work.continues_without:
-        _requeue_stage(connection, owner, stage, list(failed), now)
-    if stage_work.invalidates_on_failure:
-        stale = [key for key in ledger.projected(connection, owner) if key in failed]
-        for stage in stage_work.invalidates_on_failure:
-            _requeue_stage(connection, owner, stage, stale, now)
-
-
-def _requeue_stage(connection: Transaction, owner: str, stage: Stage, keys: Sequence[ItemKey], now: float) -> None:
-    work.enqueue(connection, owner, (stage,), now=now, keys=keys)
-    work.requeue(connection, stage, keys, now=now)
+def _permanent(work_row: StoredRow, error: ChatAIError, stack: str | None) -> PermanentFailure:
+    return PermanentFailure(work_row, error.code, error.failure_class, str(error), stack)
 
 
 def _sort_failures(
-    scope: StageRunConfig, result: BatchResult, held: set[ItemKey], rows: Mapping[ItemKey, Any]
-) -> tuple[dict[ItemKey, ChatAIError], dict[ItemKey, tuple[str, float]]]:
-    """Return the items that failed for good, and those to try again with class and delay."""
+    scope: StageRunConfig, result: BatchResult, held: set[ItemKey], rows: Mapping[ItemKey, StoredRow], now: float
+) -> tuple[dict[ItemKey, ChatAIError], dict[ItemKey, Retry]]:
+    """Return the items that failed permanently, and those to try again.
+
+    Args:
+        rows: the rows of work of the claim.
+        now: epoch seconds.
+    """
     failed: dict[ItemKey, ChatAIError] = {}
-    retried: dict[ItemKey, tuple[str, float]] = {}
+    retried: dict[ItemKey, Retry] = {}
     for key, error in result.failures.items():
         if key not in held:
             continue
         attempts = rows[key]["attempts"] + 1
         if isinstance(error, TransientError) and not error.counts_as_attempt:
-            retried[key] = (error.code, error.retry_after or 0.0)
+            retried[key] = Retry(error.code, now + (error.retry_after or 0.0), counts_as_attempt=False)
         elif isinstance(error, TransientError) and attempts < min(
             scope.max_attempts, error.max_attempts or scope.max_attempts
         ):
-            retried[key] = (error.code, item_backoff_s(attempts, error.retry_after))
+            retried[key] = Retry(error.code, now + item_backoff_s(attempts, error.retry_after), counts_as_attempt=True)
         else:
             failed[key] = error
     return failed, retried
-
-
-def _stats_row(
-    scope: StageRunConfig,
-    stage: Stage,
-    done: int,
-    result: BatchResult,
-    failed: Mapping[ItemKey, ChatAIError],
-    retried: Mapping[ItemKey, Any],
-    now: float,
-    seconds: float,
-) -> dict[str, Any]:
-    return {
-        "run_id": scope.run_id,
-        "stream": scope.stream,
-        "stage": stage,
-        "hour": scope.hour,
-        "at": now,
-        "done": done,
-        "unchanged": result.unchanged,
-        "failed": len(failed),
-        "retried": len(retried),
-        "seconds": seconds,
-    }
 
 
 def _add_to(
@@ -370,12 +327,12 @@ def _add_to(
     done: int,
     result: BatchResult,
     failed: Mapping[ItemKey, ChatAIError],
-    retried: Mapping[ItemKey, tuple[str, float]],
+    retried: Mapping[ItemKey, Retry],
 ) -> None:
     report.done += done
     report.unchanged += result.unchanged
     report.failed.update(error.failure_class for error in failed.values())
-    report.retried.update(name for name, _ in retried.values())
+    report.retried.update(retry.error_class for retry in retried.values())
     report.lost += lost
     report.paused |= {
         key.tenant_id: str(error) for key, error in result.failures.items() if isinstance(error, BudgetExceeded)
