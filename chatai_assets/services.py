@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # these modules load libraries that take seconds; whoever doe
     from chatai_assets.adapters.sandbox.pool import ParserPool
     from chatai_assets.adapters.vectors.base import VectorStore
     from chatai_assets.llm.client import LLMClient
-    from chatai_assets.operations.audit.audit import Audited
+    from chatai_assets.operations.audit.audit import AuditTarget
     from chatai_assets.pipeline.document_reader import DocumentReader
     from chatai_assets.pipeline.projections.recovery import ProjectionProbe
     from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
@@ -347,11 +347,11 @@ class Services:
         return LadybugGraph(self.settings.home / "graph")
 
     @property
-    def audited(self) -> Sequence[Audited]:
+    def audited(self) -> Sequence[AuditTarget]:
         """The vector index that serves and the graph, to be compared with the record store."""
-        from chatai_assets.operations.audit.audit import audited_graph, audited_vectors
+        from chatai_assets.operations.audit.audit import graph_target, vectors_target
 
-        return audited_vectors(self.records, self.indexes.serving()), audited_graph(self.graph)
+        return vectors_target(self.records, self.indexes.serving()), graph_target(self.graph)
 
     @property
     def projections(self) -> Sequence[ProjectionProbe]:

@@ -22,7 +22,7 @@ from chatai_assets.storage.dead_letters import DeadLetterFilter
 DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
-def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose letters."""
     options = (
         click.option("--tenant", "tenant_id", help="Only of this organization."),
@@ -36,7 +36,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def choice_of(
+def build_filter(
     tenant_id: str | None,
     stream: Stream | None,
     stage: Stage | None,
@@ -52,12 +52,12 @@ def choice_of(
 
 
 @click.group("dead-letters")
-def letters_group() -> None:
+def dead_letters_group() -> None:
     """What failed for good, and why."""
 
 
-@letters_group.command("list")
-@filters
+@dead_letters_group.command("list")
+@filter_options
 @click.option("--all", "include_resolved", is_flag=True, help="Resolved ones too.")
 @click.option("--resolved", "only_resolved", is_flag=True, help="Only resolved ones.")
 @click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Rows at most.")
@@ -69,18 +69,24 @@ def list_command(
     """List dead letters, the newest failure first."""
     resolved = True if only_resolved else None if include_resolved else False
     with services.records.reading() as connection:
-        rows = dead_letters.list_letters(connection, choice_of(**chosen, resolved=resolved), limit=limit)
+        rows = dead_letters.list_letters(connection, build_filter(**chosen, resolved=resolved), limit=limit)
     if as_json:
         print_json([dict(row) for row in rows])
         return
     table = Table("id", "stage", "source", "class", "what happened", "last failed")
     for row in rows:
-        cells = (row["stage"], row["source"], row["error_class"], row["error_message"], _moment(row["last_failed_at"]))
+        cells = (
+            row["stage"],
+            row["source"],
+            row["error_class"],
+            row["error_message"],
+            _format_time(row["last_failed_at"]),
+        )
         table.add_row(str(row["id"]), *cells)
     Console().print(table)
 
 
-@letters_group.command("show")
+@dead_letters_group.command("show")
 @click.argument("letter_id", metavar="ID", type=int)
 @as_json
 @click.pass_obj
@@ -94,13 +100,13 @@ def show_command(services: Services, letter_id: int, as_json: bool) -> None:
         print_json(dict(found))
         return
     for name, value in found.items():
-        shown = _moment(value) if name.endswith("_at") else "" if value is None else value
+        shown = _format_time(value) if name.endswith("_at") else "" if value is None else value
         click.echo(f"{name}: {shown}")
 
 
-@letters_group.command("replay")
+@dead_letters_group.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=int)
-@filters
+@filter_options
 @click.option("--all", "everything", is_flag=True, help="All open ones that the other options leave.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @as_json
@@ -111,7 +117,7 @@ def replay_command(
     """Make the items of open dead letters pending again; the next run does them."""
     if not (ids or everything or chosen["error_class"]):
         raise click.UsageError("Name ids, a --class, or --all.")
-    report = replay(services.records, choice_of(**chosen, ids=ids), dry_run=dry_run)
+    report = replay(services.records, build_filter(**chosen, ids=ids), dry_run=dry_run)
     if as_json:
         print_json(asdict(report))
         return
@@ -122,7 +128,7 @@ def replay_command(
     )
 
 
-@letters_group.command("resolve")
+@dead_letters_group.command("resolve")
 @click.argument("letter_id", metavar="ID", type=int)
 @click.option("--note", required=True, help="What was done about it.")
 @as_json
@@ -136,8 +142,8 @@ def resolve_command(services: Services, letter_id: int, note: str, as_json: bool
         click.echo(f"Closed {letter_id}." if resolved else f"{letter_id} was closed before; its note stays.")
 
 
-def _moment(epoch_s: float) -> str:
+def _format_time(epoch_s: float) -> str:
     return f"{datetime.fromtimestamp(epoch_s, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-COMMANDS = (letters_group,)
+COMMANDS = (dead_letters_group,)

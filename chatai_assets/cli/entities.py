@@ -52,7 +52,9 @@ def show_command(services: Services, name: str, tenant: str | None, as_json: boo
 @click.pass_obj
 def split_command(services: Services, form: str, kind: str, note: str, tenant: str | None, as_json: bool) -> None:
     """Let a form be an entity of its own."""
-    _set(services, tenant, as_json, lambda tenant_id: split(services.records, tenant_id, kind, form, note=note))
+    _change_override(
+        services, tenant, as_json, lambda tenant_id: split(services.records, tenant_id, kind, form, note=note)
+    )
 
 
 @entities_group.command("merge")
@@ -67,7 +69,9 @@ def merge_command(
     services: Services, form: str, into: str, kind: str, note: str, tenant: str | None, as_json: bool
 ) -> None:
     """Let a form mean what another form means."""
-    _set(services, tenant, as_json, lambda tenant_id: merge(services.records, tenant_id, kind, form, into, note=note))
+    _change_override(
+        services, tenant, as_json, lambda tenant_id: merge(services.records, tenant_id, kind, form, into, note=note)
+    )
 
 
 @entities_group.command("undo")
@@ -78,10 +82,12 @@ def merge_command(
 @click.pass_obj
 def undo_command(services: Services, form: str, kind: str, tenant: str | None, as_json: bool) -> None:
     """Take back what was set for a form: the rules decide again."""
-    _set(services, tenant, as_json, lambda tenant_id: reset_override(services.records, tenant_id, kind, form))
+    _change_override(
+        services, tenant, as_json, lambda tenant_id: reset_override(services.records, tenant_id, kind, form)
+    )
 
 
-def _set(services: Services, tenant: str | None, as_json: bool, change: Callable[[str], Any]) -> None:
+def _change_override(services: Services, tenant: str | None, as_json: bool, change: Callable[[str], Any]) -> None:
     items = change(tenant or services.settings.tenant_id)
     if as_json:
         print_json({"items": items})

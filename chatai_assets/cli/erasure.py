@@ -31,7 +31,7 @@ def forget_command(
     """Erase one post or document from all stores, for good; a tombstone keeps the same content from coming back."""
     from chatai_assets.operations.erasure import forget
 
-    forgotten = forget(_stores(services), _named(source, kind), tenant_id=tenant)
+    forgotten = forget(_erasure_stores(services), _source_key(source, kind), tenant_id=tenant)
     services.forget_answers(forgotten.key.tenant_id)
     told: dict[str, Any] = {
         "source": forgotten.key.source_key,
@@ -43,7 +43,7 @@ def forget_command(
     if as_json and not also_vacuum:
         print_json(told)
     elif not as_json:
-        click.echo(_sentence(told))
+        click.echo(_summary(told))
     if forgotten.waiting:
         raise click.ClickException(
             f"{forgotten.key.source_key} is erased from the record store, but not from all stores yet: "
@@ -61,19 +61,19 @@ def vacuum_command(services: Services, as_json: bool) -> None:
     _vacuum(services, {}, as_json=as_json)
 
 
-def _named(source: str, kind: Kind | None) -> str:
+def _source_key(source: str, kind: Kind | None) -> str:
     if kind is None or source.startswith(("tg/", "doc/")):
         return source
     return document_key(source) if kind == "document" else f"tg/{source}"
 
 
-def _stores(services: Services) -> Stores:
+def _erasure_stores(services: Services) -> Stores:
     from chatai_assets.operations.erasure import Stores
 
     return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
-def _sentence(told: dict[str, Any]) -> str:
+def _summary(told: dict[str, Any]) -> str:
     if told["again"]:
         return f"{told['source']} was forgotten or had expired before; only its tombstone is left."
     erased = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in told["erased"].items() if count)
@@ -83,7 +83,7 @@ def _sentence(told: dict[str, Any]) -> str:
 def _vacuum(services: Services, told: dict[str, Any], *, as_json: bool) -> None:
     from chatai_assets.operations.vacuum import vacuum
 
-    done = vacuum(_stores(services), services.settings.inbox_folder, services.settings.tenant_id)
+    done = vacuum(_erasure_stores(services), services.settings.inbox_folder, services.settings.tenant_id)
     if as_json:
         vacuumed = {**asdict(done), "erased": dict(done.erased)}
         print_json({**told, "vacuumed": vacuumed} if told else vacuumed)

@@ -31,7 +31,7 @@ def ingest_command(services: Services, paths: tuple[Path, ...], tenant: str | No
     else:
         click.echo(
             f"{report.posts} posts, {report.documents} documents, {report.duplicates} duplicates, "
-            f"{report.skipped} skipped, {len(report.rejected)} rejected{_deleted(report.deleted)}."
+            f"{report.skipped} skipped, {len(report.rejected)} rejected{_deleted_note(report.deleted)}."
         )
         for rejected in report.rejected:
             click.echo(f"  {rejected.path}: {rejected.reason}", err=True)
@@ -39,7 +39,7 @@ def ingest_command(services: Services, paths: tuple[Path, ...], tenant: str | No
         raise click.exceptions.Exit(1)
 
 
-def _deleted(posts: int) -> str:
+def _deleted_note(posts: int) -> str:
     return f", {posts} posts deleted" if posts else ""
 
 

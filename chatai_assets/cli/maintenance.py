@@ -26,30 +26,32 @@ def audit_command(services: Services, repair: bool, as_json: bool) -> None:
     gc.freeze()  # what modules hold stays: it need not be looked through each time that rows are
     with progress("Auditing") as tell:
         reports = [
-            audit(services.records, each, repair=repair, on_progress=tell or _silent) for each in services.audited
+            audit(services.records, each, repair=repair, on_progress=tell or _ignore) for each in services.audited
         ]
         after = (
-            _mended(services, tell or _silent) if repair and not all(report.agrees for report in reports) else reports
+            _repair_now(services, tell or _ignore)
+            if repair and not all(report.agrees for report in reports)
+            else reports
         )
     if as_json:
-        print_json([_told(report, last) for report, last in zip(reports, after, strict=True)])
+        print_json([_report_as_json(report, last) for report, last in zip(reports, after, strict=True)])
     else:
-        _print(reports)
+        _print_reports(reports)
     if differing := [report.projection for report in after if not report.agrees]:
         advice = "it differs again: is somebody else writing to it?" if repair else "`chatai audit --repair` mends it."
         raise click.ClickException(f"Not as the record store has it: {' and '.join(differing)}; {advice}")
 
 
-def _told(report: AuditReport, after: AuditReport) -> dict[str, Any]:
+def _report_as_json(report: AuditReport, after: AuditReport) -> dict[str, Any]:
     # ``asdict`` makes nonsense of a Counter.
     return {**asdict(report), "differences": report.differences, "agrees": after.agrees}
 
 
-def _silent(_text: str) -> None:
+def _ignore(_text: str) -> None:
     """Tell nobody."""
 
 
-def _mended(services: Services, on_progress: Callable[[str], None]) -> list[AuditReport]:
+def _repair_now(services: Services, on_progress: Callable[[str], None]) -> list[AuditReport]:
     """Write what is pending again now, as the next runs would, and look once more."""
     from chatai_assets.orchestration.build import build_defs
     from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
@@ -65,7 +67,7 @@ def _mended(services: Services, on_progress: Callable[[str], None]) -> list[Audi
     return [audit(services.records, each, on_progress=on_progress) for each in services.audited]
 
 
-def _print(reports: list[AuditReport]) -> None:
+def _print_reports(reports: list[AuditReport]) -> None:
     table = Table("", "expected", "found", "missing", "extra", "changed", "seconds")
     for report in reports:
         kinds = (str(report.differences[kind]) for kind in ("missing", "extra", "changed"))
@@ -84,14 +86,14 @@ def _print(reports: list[AuditReport]) -> None:
 def cleanup_command(services: Services, as_json: bool) -> None:
     """Remove what has expired from all stores, and roll up or drop what is kept for a while only."""
     from chatai_assets.operations.expiry import expire
-    from chatai_assets.operations.retention import retain
+    from chatai_assets.operations.retention import apply_retention
     from chatai_assets.orchestration.instance import home_instance
-    from chatai_assets.orchestration.jobs.erasure import stores_of
+    from chatai_assets.orchestration.jobs.erasure import erasure_stores
     from chatai_assets.orchestration.run_retention import delete_old_runs
 
     with progress("Cleaning up"):
-        sweep = expire(stores_of(services))
-        gone = retain(services.records, services.settings.retention)
+        sweep = expire(erasure_stores(services))
+        gone = apply_retention(services.records, services.settings.retention)
         if services.settings.retention.runs_s is not None:
             with home_instance(services.settings) as instance:
                 gone["dagster_runs"] = delete_old_runs(instance, time.time() - services.settings.retention.runs_s)

@@ -36,7 +36,7 @@ def reindex_command(services: Services, /, as_json: bool, questions: str | None,
 
     Killed or stopped, `chatai reindex` goes on. Exit code 1: it does not serve.
     """
-    from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, figures_of, sentence_of
+    from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, outcome_sentence, result_figures
     from chatai_assets.storage.vector_indexes import Index
 
     with progress("Reindexing") as tell:
@@ -50,16 +50,16 @@ def reindex_command(services: Services, /, as_json: bool, questions: str | None,
             click.echo(f"The index of {done.embedder} is dropped.")
         return
     if as_json:
-        print_json(figures_of(done))
+        print_json(result_figures(done))
     else:
-        _print(figures_of(done))
+        _print_figures(result_figures(done))
     if not done.serves:
-        raise click.ClickException(sentence_of(done))
+        raise click.ClickException(outcome_sentence(done))
     if not as_json:
-        click.echo(sentence_of(done))
+        click.echo(outcome_sentence(done))
 
 
-def _print(figures: dict[str, Any]) -> None:
+def _print_figures(figures: dict[str, Any]) -> None:
     click.echo(
         "{items} items, {texts_embedded} texts embedded, {points_written} points written, {points_deleted} deleted, "
         "{seconds:.1f} s.".format(**figures)

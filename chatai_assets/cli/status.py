@@ -36,7 +36,7 @@ def status_command(services: Services, as_json: bool) -> None:
         click.echo(f"Vector index {index['number']}, by {index['embedder']}: {index['state']}.")
     today = figures["costs_today"]
     if today["calls"]:
-        click.echo(f"Today: {_paid(today)}. `chatai costs` says for what.")
+        click.echo(f"Today: {_format_costs(today)}. `chatai costs` says for what.")
     if figures["lost"]:
         click.echo(f"Lost or replaced: {', '.join(figures['lost'])}. `chatai process` writes it again.")
     for down in figures["outages"]:
@@ -49,7 +49,7 @@ def status_command(services: Services, as_json: bool) -> None:
         click.echo(f"Behind: {behind}. `{figures['catch_up']}` catches up, or a backfill of them in the UI.")
 
 
-def _paid(row: dict[str, Any]) -> str:
+def _format_costs(row: dict[str, Any]) -> str:
     money = "price unknown" if row["money"] is None else f"{row['money']:,.4f} in money"
     return f"{row['calls']:,} calls, {row['tokens']:,} tokens, {money}"
 
@@ -70,7 +70,7 @@ def costs_command(services: Services, days: int, tenant: str | None, as_json: bo
     for row in found["costs"]:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
     Console().print(table)
-    click.echo(f"Together: {_paid(found['total'])}; {found['kept_answers']:,} answers are kept.")
+    click.echo(f"Together: {_format_costs(found['total'])}; {found['kept_answers']:,} answers are kept.")
 
 
 @click.command("doctor")
@@ -78,10 +78,10 @@ def costs_command(services: Services, days: int, tenant: str | None, as_json: bo
 @click.pass_obj
 def doctor_command(services: Services, as_json: bool) -> None:
     """Say of each part which implementation is in use, whether it answers, and what to do if not."""
-    from chatai_assets.orchestration.doctor import examine
+    from chatai_assets.orchestration.doctor import diagnose
 
     logging.disable(logging.WARNING)  # Dagster tells each of its own retries
-    findings = examine(services.settings)
+    findings = diagnose(services.settings)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -16,9 +16,9 @@ from chatai_assets.storage.batch_commit import DONE_NOTE
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records, StoredRow, Transaction
 
-LETTERS_A_TRANSACTION = 500
-SUPERSEDED = "a newer revision took the place of this one"
-GONE = "the item is no longer there, or an earlier stage does it again"
+BATCH_LETTERS = 500
+SUPERSEDED_NOTE = "a newer revision took the place of this one"
+NOT_PENDING_NOTE = "the item is no longer there, or an earlier stage does it again"
 Outcome = Literal["replayed", "waiting", "closed"]
 
 
@@ -73,8 +73,8 @@ def replay(
         _check_ids(connection, choice.ids)
         ids = dead_letters.ids_of(connection, choice)
     report = ReplayResult(dry_run=dry_run)
-    for start in range(0, len(ids), LETTERS_A_TRANSACTION):
-        some = DeadLetterFilter(ids=ids[start : start + LETTERS_A_TRANSACTION])
+    for start in range(0, len(ids), BATCH_LETTERS):
+        some = DeadLetterFilter(ids=ids[start : start + BATCH_LETTERS])
         with records.reading() if dry_run else records.begin() as connection:
             _replay_some(connection, dead_letters.list_letters(connection, some), report, clock())
     return report
@@ -102,11 +102,11 @@ def _replay_some(connection: Transaction, letters: Sequence[StoredRow], report: 
     for stage in sorted({letter["stage"] for letter in letters}):
         mine = [letter for letter in letters if letter["stage"] == stage]
         rows = work.rows_of(connection, stage, [_item(letter) for letter in mine])
-        verdicts = [(letter, *_verdict(letter, rows.get(_item(letter)))) for letter in mine]
+        verdicts = [(letter, *_decide(letter, rows.get(_item(letter)))) for letter in mine]
         for letter, outcome, _ in verdicts:
             report.note(letter["error_class"], outcome)
         if not report.dry_run:
-            _open_again(connection, stage, [letter for letter, outcome, _ in verdicts if outcome == "replayed"], now)
+            _requeue(connection, stage, [letter for letter, outcome, _ in verdicts if outcome == "replayed"], now)
             for letter, _, note in verdicts:
                 if note:
                     dead_letters.resolve(connection, [letter["id"]], note)
@@ -116,18 +116,18 @@ def _item(letter: StoredRow) -> ItemKey:
     return ItemKey(letter["tenant_id"], letter["source"])
 
 
-def _verdict(letter: StoredRow, row: StoredRow | None) -> tuple[Outcome, str | None]:
+def _decide(letter: StoredRow, row: StoredRow | None) -> tuple[Outcome, str | None]:
     """Return what becomes of a letter, given its item's row of work, and the note it is closed with."""
     if row is None:
-        return "closed", GONE
+        return "closed", NOT_PENDING_NOTE
     if row["seq"] != letter["seq"]:
-        return "closed", SUPERSEDED
+        return "closed", SUPERSEDED_NOTE
     if row["state"] == "done":
         return "closed", DONE_NOTE
     return ("replayed", None) if row["state"] == "failed" else ("waiting", None)
 
 
-def _open_again(connection: Transaction, stage: Stage, letters: Sequence[StoredRow], now: float) -> None:
+def _requeue(connection: Transaction, stage: Stage, letters: Sequence[StoredRow], now: float) -> None:
     keys = [_item(letter) for letter in letters]
     work.requeue(connection, stage, keys, now=now)
     content.reset_failed(connection, keys)

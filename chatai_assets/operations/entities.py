@@ -20,7 +20,7 @@ from chatai_assets.storage import entity_overrides as overrides
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records, Transaction
 
-ITEMS_AT_ONCE = 1_000
+BATCH_ITEMS = 1_000
 
 
 class EntityNotFound(LookupError):
@@ -64,7 +64,7 @@ def split(
         UnknownName: no item mentions it.
     """
     with records.begin() as connection:
-        form = _mentioned(connection, tenant_id, kind, name)
+        form = _require_mentioned(connection, tenant_id, kind, name)
         named = (kind, form)
         overrides.set_override(connection, tenant_id, named, separate_entity_key(kind, form), note=note, now=clock())
     return propagate_overrides(records, clock)
@@ -86,7 +86,7 @@ def merge(
         UnknownName: no item mentions the one or the other.
     """
     with records.begin() as connection:
-        form, other = (_mentioned(connection, tenant_id, kind, each) for each in (name, into))
+        form, other = (_require_mentioned(connection, tenant_id, kind, each) for each in (name, into))
         means = resolve_with_overrides(kind, other, overrides.overrides_of(connection, tenant_id))[:2]
         overrides.set_override(connection, tenant_id, (kind, form), means, note=note, now=clock())
     return propagate_overrides(records, clock)
@@ -129,13 +129,13 @@ def _propagate_some(records: Records, now: float) -> int | None:
         if override is None:
             return None
         tenant_id, named = override["tenant_id"], (override["kind"], override["form"])
-        keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"], ITEMS_AT_ONCE)
+        keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"], BATCH_ITEMS)
         work.requeue(connection, "link", [ItemKey(tenant_id, key) for key in keys], now=now)
-        overrides.told(connection, override, keys[-1] if len(keys) == ITEMS_AT_ONCE else None)
+        overrides.told(connection, override, keys[-1] if len(keys) == BATCH_ITEMS else None)
     return len(keys)
 
 
-def _mentioned(connection: Transaction, tenant_id: str, kind: str, name: str) -> str:
+def _require_mentioned(connection: Transaction, tenant_id: str, kind: str, name: str) -> str:
     form = plain_form(name)
     if not overrides.items_mentioning(connection, tenant_id, (kind, form), "", 1):
         raise EntityNotFound(

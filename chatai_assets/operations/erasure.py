@@ -30,7 +30,7 @@ from chatai_assets.storage.erasure import Erased, erase
 from chatai_assets.storage.projection_ledger import Projection, confirm_generation
 from chatai_assets.storage.tombstones import PendingErasures
 
-ITEMS = 1_000
+BATCH_ITEMS = 1_000
 """Items of one transaction."""
 
 
@@ -75,7 +75,7 @@ def erase_from_store(
     Raises:
         UnknownItem: there is no such item, or the tenant must be named.
     """
-    key = _item(stores.records, source_key, tenant_id)
+    key = _resolve_erased_item(stores.records, source_key, tenant_id)
     with stores.records.begin() as connection:
         there = tombstones.mark_for_erasure(
             connection, stream_of(source_key), [key], "forgotten", now=clock(), until=None
@@ -105,7 +105,7 @@ def finish(
     while True:
         with stores.records.reading() as connection:
             some = (
-                tombstones.pending_erasures(connection, ITEMS)
+                tombstones.pending_erasures(connection, BATCH_ITEMS)
                 if keys is None
                 else tombstones.pending_erasure_of(connection, keys)
             )
@@ -120,7 +120,7 @@ def has_pending_erasures(records: Records) -> bool:
         return bool(tombstones.pending_erasures(connection, 1))
 
 
-def _item(records: Records, source_key: str, tenant_id: str | None) -> ItemKey:
+def _resolve_erased_item(records: Records, source_key: str, tenant_id: str | None) -> ItemKey:
     """Return the key of an item that is there, or of one that was."""
     try:
         return resolve_item(records, source_key, tenant_id)[1]
@@ -162,25 +162,25 @@ def erase_from_projections(
     records = stores.records
     made: dict[Projection, PendingWrites] = {}
     for index in stores.indexes.all():
-        leave = partial(_leave_vectors, stores, index, items)
+        leave = partial(_delete_points, stores, index, items)
         made[index.projection] = with_rebuild(leave, records, probe_vectors(index))
     points = sum(changes.deleted for changes in made.values())
-    parts = with_rebuild(lambda: _leave_graph(stores, items), records, probe_graph(stores.graph))
+    parts = with_rebuild(lambda: _delete_from_graph(stores, items), records, probe_graph(stores.graph))
     made["graph"] = parts
     with records.begin() as connection:
         erased = erase(connection, items, now=now)
         for projection, changes in made.items():
             if changes.generation:
                 confirm_generation(connection, projection, changes.generation)
-        erased.counts.update(points=points, edges=_edges(parts))
+        erased.counts.update(points=points, edges=_count_edges(parts))
         for digest in erased.blobs:
             stores.blobs.remove(digest)
         then(connection, erased)
     return erased
 
 
-def _leave_vectors(stores: Stores, index: OpenIndex, items: PendingErasures) -> PendingWrites:
-    if not _holds(stores.records, index.projection, items):
+def _delete_points(stores: Stores, index: OpenIndex, items: PendingErasures) -> PendingWrites:
+    if not _may_hold(stores.records, index.projection, items):
         return PendingWrites({})
     with index.vectors.writing() as writer:
         changes = record_delete_intent(stores.records, index.projection, items, writer.generation)
@@ -190,8 +190,8 @@ def _leave_vectors(stores: Stores, index: OpenIndex, items: PendingErasures) -> 
     return changes
 
 
-def _leave_graph(stores: Stores, items: PendingErasures) -> PendingWrites:
-    if not _holds(stores.records, "graph", items):
+def _delete_from_graph(stores: Stores, items: PendingErasures) -> PendingWrites:
+    if not _may_hold(stores.records, "graph", items):
         return PendingWrites({})
     with stores.graph.writing() as writer:
         changes = record_delete_intent(stores.records, "graph", items, writer.generation)
@@ -199,11 +199,11 @@ def _leave_graph(stores: Stores, items: PendingErasures) -> PendingWrites:
     return changes
 
 
-def _holds(records: Records, projection: Projection, items: PendingErasures) -> bool:
+def _may_hold(records: Records, projection: Projection, items: PendingErasures) -> bool:
     """Return whether a projection may hold anything of items; opening it for nothing would cost a second."""
     with records.reading() as connection:
         return ledger.holds_any(connection, list(items), projection)
 
 
-def _edges(changes: PendingWrites) -> int:
+def _count_edges(changes: PendingWrites) -> int:
     return sum(part.partition(" ")[0] in EDGE_TYPES for plan in changes.plans.values() for part in plan.deletes)

@@ -26,7 +26,7 @@ BATCH_ITEMS = 2_000
 
 
 @dataclass(slots=True)
-class Sweep:
+class ExpirySweep:
     """What went in a sweep.
 
     Attributes:
@@ -70,7 +70,7 @@ def expire(
     batch_items: int = BATCH_ITEMS,
     budget_s: float = float("inf"),
     clock: Callable[[], float] = time.time,
-) -> Sweep:
+) -> ExpirySweep:
     """Remove what has expired from all stores, and what other processes condemned and did not come to erase.
 
     Args:
@@ -81,14 +81,14 @@ def expire(
         StoreUnavailable: a store cannot be written; nothing is lost, the next sweep goes on.
     """
     started = time.monotonic()
-    sweep = _begun(stores, clock())
+    sweep = _load_or_start(stores, clock())
     while time.monotonic() - started < budget_s:
         batch = _next_batch(stores, sweep, batch_items, clock())
         if not batch:
             sweep.complete = True
             break
         erase_from_projections(
-            stores, batch, now=clock(), then=lambda connection, erased: _note(connection, sweep, erased)
+            stores, batch, now=clock(), then=lambda connection, erased: _save_progress(connection, sweep, erased)
         )
     if sweep.complete:
         with stores.records.begin() as connection:
@@ -97,16 +97,16 @@ def expire(
     return sweep
 
 
-def _begun(stores: Stores, now: float) -> Sweep:
+def _load_or_start(stores: Stores, now: float) -> ExpirySweep:
     """Return the sweep that was stopped, or a new one."""
     with stores.records.reading() as connection:
         told = get_value(connection, CHECKPOINT)
     if not told:
-        return Sweep(now)
-    return Sweep(told["until"], Counter(told["counts"]), Counter(told["tenants"]), told["resumed"] + 1)
+        return ExpirySweep(now)
+    return ExpirySweep(told["until"], Counter(told["counts"]), Counter(told["tenants"]), told["resumed"] + 1)
 
 
-def _next_batch(stores: Stores, sweep: Sweep, limit: int, now: float) -> PendingErasures:
+def _next_batch(stores: Stores, sweep: ExpirySweep, limit: int, now: float) -> PendingErasures:
     """Return what is condemned and not erased; where there is nothing, condemn what is next."""
     with stores.records.begin() as connection:
         batch = tombstones.pending_erasures(connection, limit)
@@ -118,6 +118,6 @@ def _next_batch(stores: Stores, sweep: Sweep, limit: int, now: float) -> Pending
     return batch
 
 
-def _note(connection: Transaction, sweep: Sweep, erased: Erased) -> None:
+def _save_progress(connection: Transaction, sweep: ExpirySweep, erased: Erased) -> None:
     sweep.add(erased)
     put_value(connection, CHECKPOINT, sweep.checkpoint)

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatai_assets.adapters.notifier import Notifier
 from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, clock_time, first_probe, lasted, name_of
-from chatai_assets.operations.outages import capitalized, sentence_of, waiting_for
+from chatai_assets.operations.outages import capitalized, count_waiting, outage_sentence
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import notifications as announcements
 from chatai_assets.storage.engine import Records, StoredRow
@@ -23,13 +23,13 @@ def notify_outages(records: Records, announcer: Notifier, now: float, longest_s:
         downs = outages.unsettled(connection)
     told = []
     for down in downs:
-        title, body = began(down, waiting_for(records, down), longest_s)
+        title, body = outage_notification(down, count_waiting(records, down), longest_s)
         told += [title] if notify_once(records, announcer, f"outage/{down.id}/began", title, body, now) else []
         if down.closed_at is not None and not now - SETTLED_S < down.closed_at <= now:
-            title, body = ended(down)
+            title, body = recovery_notification(down)
             name = f"outage/{down.id}/ended"
             told += [title] if notify_once(records, announcer, name, title, body, now) else []
-            _settle_if_told(records, down)
+            _close_if_notified(records, down)
     return told
 
 
@@ -51,13 +51,13 @@ def notify_once(records: Records, announcer: Notifier, name: str, title: str, bo
     return True
 
 
-def began(down: OpenBreaker, waits: Mapping[str, int], longest_s: float) -> tuple[str, str]:
+def outage_notification(down: OpenBreaker, waits: Mapping[str, int], longest_s: float) -> tuple[str, str]:
     """Return title and text of the announcement of an outage."""
     title = f"chatai_assets: {name_of(down.part)} is down"
-    return title, sentence_of(down, waits, first_probe(down, longest_s) if down.closed_at is None else None)
+    return title, outage_sentence(down, waits, first_probe(down, longest_s) if down.closed_at is None else None)
 
 
-def ended(down: OpenBreaker) -> tuple[str, str]:
+def recovery_notification(down: OpenBreaker) -> tuple[str, str]:
     """Return title and text of the announcement that an outage is over."""
     end = down.closed_at or down.since
     counts = sorted(((stream, count) for stream, count in down.delayed.items() if count), reverse=True)
@@ -70,18 +70,18 @@ def ended(down: OpenBreaker) -> tuple[str, str]:
     return f"chatai_assets: {name_of(down.part)} works again", body
 
 
-def _settle_if_told(records: Records, down: OpenBreaker) -> None:
+def _close_if_notified(records: Records, down: OpenBreaker) -> None:
     with records.begin() as connection:
         if all(announcements.is_done(connection, f"outage/{down.id}/{what}") for what in ("began", "ended")):
             outages.settle(connection, down.id)
 
 
-TOLD = "dead letters told"
-PAUSE_S = 600
+LAST_SUMMARY = "dead letters told"
+SUMMARY_INTERVAL_S = 600
 """Between two summaries: an import of ten thousand bad files is told of in a few."""
-GIVE_UP_S = 3_600
+RETRY_CHANNELS_S = 3_600
 """A channel that does not take a summary is asked again for so long."""
-LETTERS_A_SUMMARY = 10_000
+MAX_SUMMARIZED = 10_000
 GROUPS_SHOWN = 10
 NEWEST_SHOWN = 5
 
@@ -95,26 +95,26 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
         now: epoch seconds.
     """
     with records.reading() as connection:
-        last: dict[str, Any] = get_value(connection, TOLD) or {"at": 0.0, "left": []}
-    if last["left"] and now < last["at"] + GIVE_UP_S:
+        last: dict[str, Any] = get_value(connection, LAST_SUMMARY) or {"at": 0.0, "left": []}
+    if last["left"] and now < last["at"] + RETRY_CHANNELS_S:
         last["left"] = list(announcer.announce(last["title"], last["body"], only=last["left"]))
         with records.begin() as connection:
-            put_value(connection, TOLD, last)
-    if last["at"] <= now < last["at"] + PAUSE_S:  # a clock that was ahead must not silence us
+            put_value(connection, LAST_SUMMARY, last)
+    if last["at"] <= now < last["at"] + SUMMARY_INTERVAL_S:  # a clock that was ahead must not silence us
         return None
     with records.reading() as connection:
-        fresh = dead_letters.unannounced(connection, LETTERS_A_SUMMARY)
+        fresh = dead_letters.unannounced(connection, MAX_SUMMARIZED)
     if not fresh:
         return None
-    title, body = summary(fresh)
+    title, body = dead_letter_summary(fresh)
     left = announcer.announce(title, body)
     with records.begin() as connection:
         dead_letters.mark_announced(connection, fresh)
-        put_value(connection, TOLD, {"at": now, "left": list(left), "title": title, "body": body})
+        put_value(connection, LAST_SUMMARY, {"at": now, "left": list(left), "title": title, "body": body})
     return body
 
 
-def summary(letters: Sequence[StoredRow]) -> tuple[str, str]:
+def dead_letter_summary(letters: Sequence[StoredRow]) -> tuple[str, str]:
     """Return title and text for some letters, the newest first: counts by class and stage, and a few source keys."""
     groups = Counter((letter["error_class"], letter["stage"], letter["stream"]) for letter in letters)
     told = [

@@ -76,7 +76,7 @@ def record_success(
         late: stream -> items that waited for the part before any got on.
     """
     with records.begin() as connection:
-        idle = [each for each in down.affected if not _waits(connection, each)]
+        idle = [each for each in down.affected if not _has_waiting(connection, each)]
         closed = outages.leave(connection, down.part, {place(stream, stage), *idle}, now, late)
     if closed:
         log.warning(BREAKER_CLOSED, part=down.part, seconds=round(now - down.since))
@@ -86,7 +86,7 @@ def close_idle(records: Records, now: float) -> None:
     """Close the breakers for which nothing waits any more, as when all of it was done or withdrawn by hand."""
     with records.begin() as connection:
         for down in outages.open_outages(connection):
-            if not any(_waits(connection, each) for each in down.affected):
+            if not any(_has_waiting(connection, each) for each in down.affected):
                 outages.leave(connection, down.part, down.affected, now, {})
 
 
@@ -96,13 +96,13 @@ def record_probe(records: Records, downs: Sequence[OpenBreaker], stream: Stream,
         outages.ask_probe(connection, downs, stream, now)
 
 
-def waiting_for(records: Records, down: OpenBreaker) -> dict[str, int]:
+def count_waiting(records: Records, down: OpenBreaker) -> dict[str, int]:
     """Return stream -> items that wait for a part."""
     with records.reading() as connection:
-        return {stream: work.waiting(connection, stream, down.stages(stream)) for stream in _streams(down)}
+        return {stream: work.waiting(connection, stream, down.stages(stream)) for stream in _affected_streams(down)}
 
 
-def sentence_of(down: OpenBreaker, waits: Mapping[str, int], probe_at: float | None = None) -> str:
+def outage_sentence(down: OpenBreaker, waits: Mapping[str, int], probe_at: float | None = None) -> str:
     """Return what is down, since when, what waits and when somebody tries again."""
     who = " and ".join(f"{count:,} {stream}" for stream, count in waits.items()) or "nothing"
     probe = "" if probe_at is None else f" The next probe is at {clock_time(probe_at)} UTC."
@@ -114,7 +114,7 @@ def down_since(down: OpenBreaker) -> str:
     return f"{capitalized(name_of(down.part))} is down since {clock_time(down.since)} UTC"
 
 
-def told_outages(records: Records, longest_s: float) -> list[dict[str, Any]]:
+def outages_as_json(records: Records, longest_s: float) -> list[dict[str, Any]]:
     """Return the open breakers as ``chatai status`` tells them."""
     with records.reading() as connection:
         downs = outages.open_outages(connection)
@@ -123,14 +123,16 @@ def told_outages(records: Records, longest_s: float) -> list[dict[str, Any]]:
             "part": down.part,
             "since": clock_time(down.since),
             "reason": down.reason,
-            "waiting": sum(waiting_for(records, down).values()),
+            "waiting": sum(count_waiting(records, down).values()),
             "next_probe": clock_time(first_probe(down, longest_s)),
         }
         for down in downs
     ]
 
 
-def down_for(records: Records, downs: Sequence[OpenBreaker], stream: Stream, longest_s: float | None = None) -> str:
+def describe_outages(
+    records: Records, downs: Sequence[OpenBreaker], stream: Stream, longest_s: float | None = None
+) -> str:
     """Return in a few sentences what a stream waits for; "" where nothing is down for it.
 
     Args:
@@ -142,7 +144,7 @@ def down_for(records: Records, downs: Sequence[OpenBreaker], stream: Stream, lon
         with records.reading() as connection:
             count = work.waiting(connection, stream, down.stages(stream))
         probe_at = None if longest_s is None else next_probe(down, stream, longest_s)
-        said.append(sentence_of(down, {stream: count}, probe_at))
+        said.append(outage_sentence(down, {stream: count}, probe_at))
     return " ".join(said)
 
 
@@ -151,11 +153,11 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _streams(down: OpenBreaker) -> list[Stream]:
+def _affected_streams(down: OpenBreaker) -> list[Stream]:
     return [stream for stream in STREAMS if down.stages(stream)]
 
 
-def _waits(connection: Any, where: str) -> bool:
+def _has_waiting(connection: Any, where: str) -> bool:
     for stream in STREAMS:
         prefix = f"{stream}/"
         if where.startswith(prefix):

@@ -14,7 +14,7 @@ from chatai_assets.storage import leases
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.engine import Records
 
-CERTAINLY_FAR = 2
+FAR_LEASES = 2
 """Leases ahead: no clock that is right says so."""
 
 
@@ -79,7 +79,7 @@ def fix_clock_skew(records: Records, now: float, first_hour: str) -> int:
 def reclaim_stalled(records: Records, silence: StalledDetector, now: float, lease_s: float) -> int:
     """Give back claims whose lease was written by a clock that was ahead, and that nobody has renewed for a lease."""
     with records.begin() as connection:
-        far = claims.leases_beyond(connection, now + CERTAINLY_FAR * lease_s)
+        far = claims.leases_beyond(connection, now + FAR_LEASES * lease_s)
         freed = claims.reclaim_stalled(connection, silence.stalled(far, lease_s))
     if freed:
         log.warning(CLAIMS_FREED, silent=freed)

@@ -25,12 +25,12 @@ from chatai_assets.pipeline.stages.embed import Stems
 from chatai_assets.storage import reindexing
 from chatai_assets.storage.engine import Records
 
-DRAWN = 100
-WORDS = 9
+SAMPLE_SIZE = 100
+QUERY_WORDS = 9
 """Of a drawn question."""
-DEEP = 4
+HITS_PER_PLACE = 4
 """Chunks looked at per place: several may be of one source."""
-AT_ONCE = 20
+BATCH_QUERIES = 20
 """Questions that an embedded index is opened for; nobody can write to it meanwhile."""
 MODES = ("meaning and words", "meaning alone")
 
@@ -73,10 +73,10 @@ def read_questions(file: Path, tenant_id: str) -> list[EvalQuery]:
         BadRecord: a line is no such question; says which.
     """
     lines = file.read_text(encoding="utf-8").splitlines()
-    return [_read(number, line, tenant_id) for number, line in enumerate(lines, 1) if line.strip()]
+    return [_parse_question(number, line, tenant_id) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _read(number: int, line: str, tenant_id: str) -> EvalQuery:
+def _parse_question(number: int, line: str, tenant_id: str) -> EvalQuery:
     try:
         told: Any = json.loads(line)
         asked = EvalQuery(told.get("tenant") or tenant_id, told["question"], told["source"])
@@ -87,18 +87,18 @@ def _read(number: int, line: str, tenant_id: str) -> EvalQuery:
     raise BadRecord(f'Line {number} of the questions is not like {{"question": "...", "source": "tg/1/2"}}.')
 
 
-def sample_queries(records: Records, seed: int, count: int = DRAWN) -> list[EvalQuery]:
+def sample_queries(records: Records, seed: int, count: int = SAMPLE_SIZE) -> list[EvalQuery]:
     """Return questions drawn from chunks of items that are indexed, always the same ones of the same home."""
     dice = Random(seed)  # noqa: S311 - chance, not secrecy
     with records.reading() as connection:
         chunks = reindexing.sample_chunks(connection, [f"{dice.getrandbits(32):08x}" for _ in range(count)])
-    return [EvalQuery(tenant_id, _run_of_words(dice, text), source) for tenant_id, source, text in chunks]
+    return [EvalQuery(tenant_id, _random_phrase(dice, text), source) for tenant_id, source, text in chunks]
 
 
-def _run_of_words(dice: Random, text: str) -> str:
+def _random_phrase(dice: Random, text: str) -> str:
     words = text.split()
-    start = dice.randint(0, max(0, len(words) - WORDS))
-    return " ".join(words[start : start + WORDS])
+    start = dice.randint(0, max(0, len(words) - QUERY_WORDS))
+    return " ".join(words[start : start + QUERY_WORDS])
 
 
 def compare(
@@ -110,21 +110,21 @@ def compare(
         ChatAIError: a question cannot be embedded, or an index not be searched.
     """
     on_progress(f"Asking both indexes {len(asked)} questions")
-    return RelevanceComparison(len(asked), _figures(asked, serving, stems), _figures(asked, other, stems))
+    return RelevanceComparison(len(asked), _measure(asked, serving, stems), _measure(asked, other, stems))
 
 
-def _figures(asked: Sequence[EvalQuery], index: OpenIndex, stems: Stems) -> dict[str, Figures]:
+def _measure(asked: Sequence[EvalQuery], index: OpenIndex, stems: Stems) -> dict[str, Figures]:
     places: dict[str, list[int | None]] = {way: [] for way in MODES}
-    for start in range(0, len(asked), AT_ONCE):
-        some = asked[start : start + AT_ONCE]
+    for start in range(0, len(asked), BATCH_QUERIES):
+        some = asked[start : start + BATCH_QUERIES]
         dense = meanings(index, [(each.tenant_id, each.question) for each in some])
         for way in MODES:
-            hits = index.vectors.search_all([*map(partial(_query, way, stems), some, dense)])
+            hits = index.vectors.search_all([*map(partial(_build_query, way, stems), some, dense)])
             for each, ranking in zip(some, hits, strict=True):
                 places[way].append(find_rank(each.source, [hit.payload["source"] for hit in ranking]))
     return {way: compute_figures(found) for way, found in places.items()}
 
 
-def _query(way: str, stems: Stems, asked: EvalQuery, dense: Vector) -> Query:
+def _build_query(way: str, stems: Stems, asked: EvalQuery, dense: Vector) -> Query:
     words = Sparse(*query_terms(stems(asked.question))) if way == MODES[0] else Sparse((), ())
-    return Query(dense, words, TOP_K * DEEP, {"tenant_id": asked.tenant_id})
+    return Query(dense, words, TOP_K * HITS_PER_PLACE, {"tenant_id": asked.tenant_id})

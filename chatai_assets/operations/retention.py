@@ -14,11 +14,11 @@ from chatai_assets.storage import retention
 from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.retention import BEGINNING, After
 
-Share = Callable[[Transaction], int]
-Walk = Callable[[Transaction, After], tuple[int, After]]
+DeleteSome = Callable[[Transaction], int]
+ScanSome = Callable[[Transaction, After], tuple[int, After]]
 
 
-def retain(
+def apply_retention(
     records: Records,
     settings: RetentionSettings,
     *,
@@ -37,16 +37,16 @@ def retain(
     """
     ends = time.monotonic() + budget_s
     gone: Counter[str] = Counter()
-    for kind, share in _shares(settings, clock()):
-        while time.monotonic() < ends and (rows := _done(records, share)):
+    for kind, share in _repeated_steps(settings, clock()):
+        while time.monotonic() < ends and (rows := _run_step(records, share)):
             gone[kind] += rows
-    for kind, walk in _walks(settings, clock()):
-        gone[kind] += _walked(records, walk, ends)
+    for kind, walk in _table_scans(settings, clock()):
+        gone[kind] += _run_scan(records, walk, ends)
     log.info(RETAINED, **gone)
     return gone
 
 
-def _shares(settings: RetentionSettings, now: float) -> Iterator[tuple[str, Share]]:
+def _repeated_steps(settings: RetentionSettings, now: float) -> Iterator[tuple[str, DeleteSome]]:
     """Yield what is done again until nothing is left of it."""
     if settings.stats_s is not None:
         yield "stage_stats", partial(retention.roll_up_stats, until=now - settings.stats_s)
@@ -61,7 +61,7 @@ def _shares(settings: RetentionSettings, now: float) -> Iterator[tuple[str, Shar
     yield "pulses", partial(retention.drop_pulses, until=now - DAY_S)
 
 
-def _walks(settings: RetentionSettings, now: float) -> Iterator[tuple[str, Walk]]:
+def _table_scans(settings: RetentionSettings, now: float) -> Iterator[tuple[str, ScanSome]]:
     """Yield what goes through a table once, since most rows stay."""
     if settings.answers_s is not None:
         until = now - settings.answers_s
@@ -69,12 +69,12 @@ def _walks(settings: RetentionSettings, now: float) -> Iterator[tuple[str, Walk]
     yield "vectors", retention.drop_vectors
 
 
-def _done(records: Records, share: Share) -> int:
+def _run_step(records: Records, share: DeleteSome) -> int:
     with records.begin() as connection:
         return share(connection)
 
 
-def _walked(records: Records, walk: Walk, ends: float) -> int:
+def _run_scan(records: Records, walk: ScanSome, ends: float) -> int:
     gone, after = 0, BEGINNING
     while time.monotonic() < ends:
         with records.begin() as connection:

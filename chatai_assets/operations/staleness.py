@@ -21,7 +21,7 @@ from chatai_assets.storage import staleness as stale
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records, Transaction
 
-ITEMS = 500
+BATCH_ITEMS = 500
 """Items of one transaction."""
 
 
@@ -54,7 +54,7 @@ class ActiveVersions:
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
+class StaleStage:
     """What of a stage is stale.
 
     Attributes:
@@ -74,25 +74,27 @@ class Stale:
         return self.posts + self.documents
 
 
-def find_stale(records: Records, in_use: ActiveVersions, tariff: Tariff) -> list[Stale]:
+def find_stale(records: Records, in_use: ActiveVersions, tariff: Tariff) -> list[StaleStage]:
     """Return what is stale, stage by stage, also where that is nothing."""
     with records.reading() as connection:
-        return [_stale(connection, stage, in_use, tariff) for stage in PIPELINE_STAGES]
+        return [_stage_staleness(connection, stage, in_use, tariff) for stage in PIPELINE_STAGES]
 
 
-def _stale(connection: Transaction, stage: Stage, in_use: ActiveVersions, tariff: Tariff) -> Stale:
+def _stage_staleness(connection: Transaction, stage: Stage, in_use: ActiveVersions, tariff: Tariff) -> StaleStage:
     current = {stream: in_use.fingerprint(stream, stage) for stream in STREAMS}
     posts, documents = (stale.count_stale(connection, stream, stage, current[stream]) for stream in STREAMS)
     model = in_use.priced_models.get(stage)
     if model is None or not posts + documents:
-        return Stale(stage, posts, documents, 0, 0.0)
-    usages = [_usage(connection, stream, stage, current[stream], in_use) for stream in STREAMS]
+        return StaleStage(stage, posts, documents, 0, 0.0)
+    usages = [_estimate_usage(connection, stream, stage, current[stream], in_use) for stream in STREAMS]
     usage = Usage(sum(each.prompt for each in usages), 0, sum(each.embedding for each in usages))
     nano = tariff.money_nano(model, usage) if usage.tokens else 0
-    return Stale(stage, posts, documents, usage.tokens, None if nano is None else nano / NANO)
+    return StaleStage(stage, posts, documents, usage.tokens, None if nano is None else nano / NANO)
 
 
-def _usage(connection: Transaction, stream: Stream, stage: Stage, current: str, in_use: ActiveVersions) -> Usage:
+def _estimate_usage(
+    connection: Transaction, stream: Stream, stage: Stage, current: str, in_use: ActiveVersions
+) -> Usage:
     if stage == "embed":
         chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
         return Usage(embedding=chars // CHARS_PER_TOKEN)
@@ -119,7 +121,7 @@ def redo_stale(
         current = in_use.fingerprint(stream, stage)
         while done < limit:
             with records.begin() as connection:
-                keys = stale.some_stale(connection, stream, stage, current, min(ITEMS, limit - done))
+                keys = stale.some_stale(connection, stream, stage, current, min(BATCH_ITEMS, limit - done))
                 for key in keys:
                     work.redo(connection, key, stage, now=clock())
                     dead_letters.resolve_items(connection, key.tenant_id, [key.source_key], REDO_NOTE, stages=again)

@@ -12,7 +12,7 @@ from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, hour_of, stream_of
 from chatai_assets.domain.stages import Stage
-from chatai_assets.operations.outages import told_outages
+from chatai_assets.operations.outages import outages_as_json
 from chatai_assets.pipeline.projections.recovery import is_lost, probe_graph, probe_vectors
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
 from chatai_assets.storage import costs, dead_letters, enrichment, tombstones
@@ -59,18 +59,18 @@ def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval
     return {
         **streams,
         "vectors": {"points": points},
-        "indexes": [_told(index.about) for index in opened],
+        "indexes": [_index_as_json(index.about) for index in opened],
         "graph": {"nodes": size and size.nodes, "relationships": size and size.relationships},
         "dead_letters": {"open": letters},
-        "costs_today": total(paid),
+        "costs_today": sum_costs(paid),
         "hours_behind": behind,
         "lost": lost,
         "catch_up": CATCH_UP if behind else None,
-        "outages": told_outages(records, probe_interval_s),
+        "outages": outages_as_json(records, probe_interval_s),
     }
 
 
-def _told(index: Index) -> dict[str, Any]:
+def _index_as_json(index: Index) -> dict[str, Any]:
     return {"number": index.number, "embedder": index.embedder, "model": index.model, "state": index.state}
 
 
@@ -81,7 +81,7 @@ def _or_none(count: Callable[[], T]) -> T | None:
         return None
 
 
-def total(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def sum_costs(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return calls, tokens and money of rows of costs together; money is None where no price is known."""
     rows = list(rows)
     money = [row["money"] for row in rows if row["money"] is not None]
@@ -103,7 +103,7 @@ def cost_report(records: Records, days: int, tenant_id: str | None, now: float) 
         rows = costs.costs_since(connection, day_of(now - (days - 1) * DAY_S))
         kept = costs.count_kept(connection)
     rows = [row for row in rows if tenant_id in {None, row["tenant_id"]}]
-    return {"costs": rows, "total": total(rows), "kept_answers": kept}
+    return {"costs": rows, "total": sum_costs(rows), "kept_answers": kept}
 
 
 def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tuple[Stream, ItemKey]:
@@ -125,13 +125,13 @@ def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tu
         raise ItemNotFound(f"{source_key} belongs to {len(tenants)} tenants: name one with --tenant.")
     tenant_id = tenant_id or next(iter(tenants), None)
     if tenant_id is None or tenant_id not in tenants:
-        if gone := _gone(records, source_key, tenant_id):
+        if gone := _erasure_note(records, source_key, tenant_id):
             raise ItemNotFound(f"{source_key} {gone}: nothing is left of it but a tombstone.")
         raise ItemNotFound(f"There is no {source_key}: `chatai status` shows what there is.")
     return stream, ItemKey(tenant_id, source_key)
 
 
-def _gone(records: Records, source_key: str, tenant_id: str | None) -> str:
+def _erasure_note(records: Records, source_key: str, tenant_id: str | None) -> str:
     """Return how an item left, "" if it never came."""
     with records.reading() as connection:
         for tenant in [tenant_id] if tenant_id else tombstones.tenants_of_tombstones(connection, source_key):
@@ -149,7 +149,7 @@ def describe_item(records: Records, source_key: str, tenant_id: str | None) -> d
         holdings = ledger.holdings_of_item(connection, key)
         found: dict[str, Any] = {
             **(dict(item) if item else {}),
-            "stages": {name: _stage(row) for name, row in stages.items()},
+            "stages": {name: _stage_as_json(row) for name, row in stages.items()},
             "tags": list(enrichment.tags_of_item(connection, key)),
             "recognised": enrichment.recognition_of_item(connection, key),
             "linked_pages": pages.pages_of_item(connection, key),
@@ -162,7 +162,7 @@ def describe_item(records: Records, source_key: str, tenant_id: str | None) -> d
     return found
 
 
-def _stage(row: dict[str, Any]) -> dict[str, Any]:
+def _stage_as_json(row: dict[str, Any]) -> dict[str, Any]:
     names = ("state", "attempts", "next_attempt_at", "error_class", "run_id", "changed_at", "hour")
     return {name: row[name] for name in names}
 

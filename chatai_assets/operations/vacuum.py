@@ -22,11 +22,11 @@ from chatai_assets.storage.erasure import erase_orphans, has_bytes
 from chatai_assets.storage.leases import is_idle
 from chatai_assets.storage.vacuum import vacuum as vacuum_records
 
-HALF_WRITTEN_S = 86_400.0
+UNFINISHED_UPLOAD_S = 86_400.0
 
 
 @dataclass(slots=True)
-class Vacuumed:
+class VacuumResult:
     """What was done.
 
     Attributes:
@@ -42,7 +42,7 @@ class Vacuumed:
     left_to_servers: list[str] = field(default_factory=list)
 
 
-def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> Vacuumed:
+def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> VacuumResult:
     """Have the stores let go of all that is leaving, erase what nobody has, and write the files of all stores anew.
 
     Args:
@@ -51,10 +51,10 @@ def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> Vacuumed:
     Raises:
         StoreUnavailable: a store cannot be reached, or others do not let go of it.
     """
-    done = Vacuumed(erased=finish(stores))
+    done = VacuumResult(erased=finish(stores))
     done.busy = not _erase_orphans(stores.records, done.erased)
     done.erased["blobs"] += delete_all_unreferenced(stores.records, stores.blobs)
-    stores.blobs.clear_incoming(HALF_WRITTEN_S)
+    stores.blobs.clear_incoming(UNFINISHED_UPLOAD_S)
     done.erased["originals"] = delete_originals(stores.records, inbox_folder, tenant_id)
     vacuum_records(stores.records)
     done.rewritten.append("records")
@@ -73,7 +73,7 @@ def _erase_orphans(records: Records, erased: Counter[str]) -> bool:
     return idle
 
 
-POSTS_AT_ONCE = 500
+BATCH_POSTS = 500
 
 
 def delete_originals(records: Records, folder: Path, tenant_id: str) -> int:
@@ -100,15 +100,15 @@ def _holds_forgotten(records: Records, file: Path, tenant_id: str) -> bool:
 
 
 def _export_holds_forgotten(records: Records, file: Path, tenant_id: str) -> bool:
-    keys = _posts_of(file)
-    while some := list(islice(keys, POSTS_AT_ONCE)):
+    keys = _post_keys(file)
+    while some := list(islice(keys, BATCH_POSTS)):
         with records.reading() as connection:
             if tombstones.any_forgotten(connection, tenant_id, some):
                 return True
     return False
 
 
-def _posts_of(file: Path) -> Iterator[str]:
+def _post_keys(file: Path) -> Iterator[str]:
     for record in read_export(file):
         if isinstance(record, ExportRecord):
             try:

@@ -13,7 +13,7 @@ from chatai_assets.orchestration.assets.reindexing import reindexed
 from chatai_assets.orchestration.assets.streams import document_assets
 from chatai_assets.orchestration.checks import checks
 from chatai_assets.orchestration.jobs.dead_letters import replay_job
-from chatai_assets.orchestration.jobs.erasure import forgetting_jobs
+from chatai_assets.orchestration.jobs.erasure import erasure_jobs
 from chatai_assets.orchestration.jobs.redo import redo_job
 from chatai_assets.orchestration.jobs.streams import stream_jobs
 from chatai_assets.orchestration.partitions import arrival_hours
@@ -49,7 +49,7 @@ def build_defs(
             *stream_jobs(settings),
             redo_job(settings),
             replay_job(settings),
-            *forgetting_jobs(settings),
+            *erasure_jobs(settings),
             *upkeep_jobs(settings),
         ],
         schedules=schedules(),

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from chatai_assets.domain.ids import STREAMS, Stream
-from chatai_assets.operations.outages import down_for
+from chatai_assets.operations.outages import describe_outages
 from chatai_assets.orchestration.assets.stages import asset_key
-from chatai_assets.orchestration.metadata import LISTED, hours_table, letters_table
+from chatai_assets.orchestration.metadata import LISTED, dead_letters_table, hours_table
 from chatai_assets.orchestration.resources import Lazy
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import work_queue as work
@@ -42,12 +42,12 @@ def hour_complete(stream: Stream) -> dg.AssetChecksDefinition:
         store = records()
         with store.reading() as connection:
             open_hours, downs = work.open_hours(connection, stream), outages.open_outages(connection)
-        return open_work(open_hours, stream, down_for(store, downs, stream))
+        return hour_complete_result(open_hours, stream, describe_outages(store, downs, stream))
 
     return check
 
 
-def open_work(open_hours: dict[str, int], stream: Stream, down: str = "") -> dg.AssetCheckResult:
+def hour_complete_result(open_hours: dict[str, int], stream: Stream, down: str = "") -> dg.AssetCheckResult:
     """Return the result for ``hour -> items that are not finished``.
 
     Args:
@@ -78,12 +78,12 @@ def no_dead_letters(stream: Stream) -> dg.AssetChecksDefinition:
         op_tags=AFTER_ALL_STAGES,
     )
     def check(records: dg.ResourceParam[Lazy[Records]]) -> dg.AssetCheckResult:
-        return given_up(records(), stream)
+        return dead_letters_result(records(), stream)
 
     return check
 
 
-def given_up(records: Records, stream: Stream) -> dg.AssetCheckResult:
+def dead_letters_result(records: Records, stream: Stream) -> dg.AssetCheckResult:
     """Return the result for the open dead letters of a stream."""
     with records.reading() as connection:
         classes = dead_letters.open_classes(connection, stream)
@@ -101,7 +101,7 @@ def given_up(records: Records, stream: Stream) -> dg.AssetCheckResult:
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{count:,} of the {stream} were given up ({causes}), the first on {oldest:%Y-%m-%d %H:%M} UTC, "
-        f"{age(time.time() - oldest.timestamp())} ago. The newest: {names}. Once the cause is mended, "
+        f"{format_age(time.time() - oldest.timestamp())} ago. The newest: {names}. Once the cause is mended, "
         f"`{REPLAY} --stream {stream} --all` or the job replay_dead_letters does them again.",
         metadata={
             "dead_letters": count,
@@ -110,12 +110,12 @@ def given_up(records: Records, stream: Stream) -> dg.AssetCheckResult:
             "oldest_age_s": round(time.time() - oldest.timestamp()),
             "replay": f"{REPLAY} --stream {stream} --all",
             "oldest": dg.MetadataValue.timestamp(oldest),
-            "newest": letters_table(newest),
+            "newest": dead_letters_table(newest),
         },
     )
 
 
-def age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """Return a length of time in the largest unit that it has two of: ``"3 days"``, ``"90 minutes"``."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:

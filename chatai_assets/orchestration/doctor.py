@@ -63,7 +63,7 @@ class _Check:
     needed: bool = True
 
 
-def examine(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
+def diagnose(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
     """Ask every part of a home, each for as long as it may take: those with migrations first, then all at once.
 
     Alembic keeps what it works on in its module: two migrations at once in one process get into each other.
@@ -73,8 +73,8 @@ def examine(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
     """
     checks = [*_stores(settings), *_models(settings), _dagster(settings), *_ocr(settings), *_browser(settings)]
 
-    def ask(check: _Check) -> _Answer:
-        return _Answer(check, settings, LOAD_S if check.is_loaded else answer_s)
+    def ask(check: _Check) -> _RunningCheck:
+        return _RunningCheck(check, settings, LOAD_S if check.is_loaded else answer_s)
 
     found = {check.part: ask(check).wait() for check in checks if check.part in MIGRATED}
     answers = [ask(check) for check in checks if check.part not in MIGRATED]
@@ -82,7 +82,7 @@ def examine(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
     return [found[check.part] for check in checks]
 
 
-class _Answer:
+class _RunningCheck:
     """What comes of a check, in a thread and with parts of its own: one that hangs holds up no other."""
 
     def __init__(self, check: _Check, settings: Settings, patience_s: float) -> None:
@@ -132,19 +132,19 @@ def _stores(settings: Settings) -> Sequence[_Check]:
     return [
         _Check(
             "records",
-            f"PostgreSQL at {place_of(settings.database_url)}" if served else "SQLite in the home",
+            f"PostgreSQL at {host_and_port(settings.database_url)}" if served else "SQLite in the home",
             lambda services: services.records.check(),
             "Look whether PostgreSQL runs there and takes the user of DATABASE_URL." if served else home,
         ),
         _Check(
             "vectors",
-            f"Qdrant at {place_of(qdrant.url)}" if qdrant else "Qdrant Edge in the home",
+            f"Qdrant at {host_and_port(qdrant.url)}" if qdrant else "Qdrant Edge in the home",
             _ask_vectors,
             "Look whether Qdrant runs there and takes QDRANT_API_KEY." if qdrant else home,
         ),
         _Check(
             "graph",
-            f"Neo4j at {place_of(neo4j.uri)}" if neo4j else "ladybug in the home",
+            f"Neo4j at {host_and_port(neo4j.uri)}" if neo4j else "ladybug in the home",
             lambda services: services.graph.count(),
             "Look whether Neo4j runs there and takes NEO4J_USER and NEO4J_PASSWORD." if neo4j else home,
         ),
@@ -212,7 +212,7 @@ def _dagster(settings: Settings) -> _Check:
     url = settings.dagster_database_url
     if url:
         advice = "Look whether PostgreSQL runs there and takes the user of DAGSTER_DATABASE_URL."
-        return _Check("dagster", f"PostgreSQL at {place_of(url)}", ask, advice)
+        return _Check("dagster", f"PostgreSQL at {host_and_port(url)}", ask, advice)
     advice = "Look at the space and the rights of CHATAI_HOME/dagster."
     return _Check("dagster", "SQLite in the home", ask, advice, is_loaded=True)
 
@@ -248,7 +248,7 @@ def _start_browser(_services: Services) -> None:
         raise ProviderMisconfigured(f"{str(reason).capitalize()}.") from reason
 
 
-def place_of(url: str) -> str:
+def host_and_port(url: str) -> str:
     """Return host and port of an address, and nothing of who may enter there."""
     try:
         host, port = urlsplit(url).hostname, urlsplit(url).port

@@ -12,9 +12,9 @@ import dagster as dg
 from chatai_assets.domain.circuit_breaker import OpenBreaker, is_blocked, state_of
 from chatai_assets.domain.ids import Stream, hour_of
 from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
-from chatai_assets.operations.outages import down_for, record_probe
+from chatai_assets.operations.outages import describe_outages, record_probe
 from chatai_assets.orchestration.assets.stages import asset_keys
-from chatai_assets.orchestration.metadata import quiet_metadata
+from chatai_assets.orchestration.metadata import empty_hour_metadata
 from chatai_assets.orchestration.runs import TRIGGER_TAG, Backoff, backoffs, materialized_hours, open_hours_of_runs
 from chatai_assets.storage import outages
 from chatai_assets.storage import work_queue as work
@@ -72,7 +72,7 @@ def due_now(
         going: list[Stage] = [stage for stage in PIPELINE_STAGES if stage not in stopped]
         due = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=going)]
         held = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=list(stopped))]
-    found = _to_run(stream, instance, hours, due, now)
+    found = _select_hours(stream, instance, hours, due, now)
     mine = [down for down in downs if down.stages(stream)]
     if not any(state_of(down, stream, now, probe_interval_s) == "half-open" for down in mine):
         return replace(found, downs=mine)
@@ -87,7 +87,7 @@ def _hour_to_probe(
     return next((hour for hour in held if hour not in busy and hours.has_partition_key(hour)), None)
 
 
-def _to_run(
+def _select_hours(
     stream: Stream,
     instance: dg.DagsterInstance,
     hours: dg.PartitionsDefinition[str],
@@ -119,7 +119,7 @@ def run_requests(due: DueHours, now: float) -> list[dg.RunRequest]:
     ]
 
 
-def take_probe(due: DueHours, stream: Stream, records: Records, now: float) -> None:
+def record_due_probe(due: DueHours, stream: Stream, records: Records, now: float) -> None:
     """Note that the probe is asked for; one run tries all that is down for the stream."""
     if due.probe:
         record_probe(records, due.downs, stream, now)
@@ -127,14 +127,14 @@ def take_probe(due: DueHours, stream: Stream, records: Records, now: float) -> N
 
 def outage_summary(due: DueHours, stream: Stream, records: Records, probe_interval_s: float) -> str:
     """Return in a few sentences what is down for a stream, what waits and when somebody tries again."""
-    return down_for(records, due.downs, stream, probe_interval_s)
+    return describe_outages(records, due.downs, stream, probe_interval_s)
 
 
-def explanation(due: DueHours, stream: Stream) -> str:
+def explain(due: DueHours, stream: Stream) -> str:
     """Return in a few sentences what keeps hours with due work from being asked for; "" when nothing does."""
     said = []
     if due.running:
-        said.append(f"A run is open for {_list(due.running)}.")
+        said.append(f"A run is open for {_join_hours(due.running)}.")
     for hour, backoff in list(due.waiting.items())[:3]:
         until = datetime.fromtimestamp(backoff.until, UTC)
         runs = "run" if backoff.failures == 1 else "runs"
@@ -142,13 +142,15 @@ def explanation(due: DueHours, stream: Stream) -> str:
     if len(due.waiting) > 3:
         said.append(f"{len(due.waiting) - 3} more hours are left alone after failed runs.")
     if due.unknown:
-        said.append(f"These hours have due {stream} but are no partitions, and were dropped: {_list(due.unknown)}.")
+        said.append(
+            f"These hours have due {stream} but are no partitions, and were dropped: {_join_hours(due.unknown)}."
+        )
     if due.later:
         said.append(f"{due.later} more hours are asked for at the next ticks.")
     return " ".join(said)
 
 
-def _list(hours: Sequence[str]) -> str:
+def _join_hours(hours: Sequence[str]) -> str:
     more = f" and {len(hours) - 5} more" if len(hours) > 5 else ""
     return ", ".join(hours[:5]) + more
 
@@ -184,7 +186,7 @@ class EmptyHours:
         self._settled = max((hour for hour in closed if not missing or hour < missing[0]), default=self._settled)
         quiet = [hour for hour in missing if hour not in open_hours][:EMPTY_HOURS_A_TICK]
         return [
-            dg.AssetMaterialization(key, partition=hour, metadata=quiet_metadata(stage))
+            dg.AssetMaterialization(key, partition=hour, metadata=empty_hour_metadata(stage))
             for hour in quiet
             for stage, key in asset_keys(self._stream).items()
             if hour not in materialized[key]

@@ -35,7 +35,7 @@ def home_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 @contextmanager
-def keeping_history() -> Iterator[None]:
+def translate_history_errors() -> Iterator[None]:
     """Turn what Dagster raises where it cannot read or write its history into ``StoreUnavailable``."""
     try:
         with translate_errors("Dagster's history", part=""):
@@ -53,13 +53,13 @@ def prepare_dagster_home(settings: Settings) -> Path:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     file = home / INSTANCE_FILE
-    wanted = _wanted_file(settings)
+    wanted = _config_text(settings)
     if not file.exists() or file.read_text(encoding="utf-8") != wanted:
         file.write_text(wanted, encoding="utf-8")
     return home
 
 
-def _wanted_file(settings: Settings) -> str:
+def _config_text(settings: Settings) -> str:
     if settings.dagster_database_url:
         return (PROJECT / SERVED_FILE).read_text(encoding="utf-8")
     text = (PROJECT / INSTANCE_FILE).read_text(encoding="utf-8")

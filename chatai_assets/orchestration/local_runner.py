@@ -17,8 +17,8 @@ from chatai_assets.domain.stages import ITEM_STAGES, PIPELINE_STAGES, downstream
 from chatai_assets.operations.entities import propagate_overrides
 from chatai_assets.operations.erasure import finish, has_pending_erasures
 from chatai_assets.operations.recovery import fix_clock_skew, reclaim_abandoned
-from chatai_assets.orchestration.instance import home_instance, keeping_history
-from chatai_assets.orchestration.jobs.erasure import stores_of
+from chatai_assets.orchestration.instance import home_instance, translate_history_errors
+from chatai_assets.orchestration.jobs.erasure import erasure_stores
 from chatai_assets.orchestration.jobs.streams import run_hour_here
 from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.orchestration.runs import TRIGGER_TAG, end_lost_runs
@@ -84,20 +84,20 @@ def run_pending(
     for stream in STREAMS:
         resume_deferred(services.records, stream, services.settings.costs.budget, time.time())
     ProjectionMonitor().check(services)
-    open_before, letters_before = _open_items(services.records), _letters(services.records)
-    if _due(services.records):
+    open_before, letters_before = _count_open(services.records), _count_dead_letters(services.records)
+    if _find_due(services.records):
         definitions = define()
         freeze_gc()
         reports = _progress_reports(services.records, on_progress) if on_progress else nullcontext()
-        with keeping_history(), home_instance(services.settings) as instance, reports, watchdog().hearing():
+        with translate_history_errors(), home_instance(services.settings) as instance, reports, watchdog().hearing():
             end_lost_runs(instance, services.records)
             runs, failures = _run_all(services.records, definitions, instance)
     failures += _finish_erasures(services)
-    pending = _open_items(services.records)
+    pending = _count_open(services.records)
     figures = {
         "runs": runs,
         "processed": max(open_before - pending, 0),
-        "failed": _letters(services.records) - letters_before,
+        "failed": _count_dead_letters(services.records) - letters_before,
         "pending": pending,
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -109,7 +109,7 @@ def _finish_erasures(services: Services) -> list[str]:
     if not has_pending_erasures(services.records):
         return []
     try:
-        finish(stores_of(services))
+        finish(erasure_stores(services))
     except Outage as error:
         return [str(error)]
     return []
@@ -134,41 +134,41 @@ def freeze_gc() -> None:
 
 def _run_all(records: Records, definitions: dg.Definitions, instance: dg.DagsterInstance) -> tuple[int, list[str]]:
     runs, failures, stuck = 0, dict[tuple[Stream, str], str](), set[tuple[Stream, str]]()
-    while due := [place for place in _due(records) if place not in stuck]:
+    while due := [place for place in _find_due(records) if place not in stuck]:
         for stream, hour in due:
-            before = _finished_items(records, stream, hour)
+            before = _count_finished(records, stream, hour)
             # The first run that fails has tried what is down; the others do what needs none of it.
             tags = {TRIGGER_TAG: "due"} if failures else {}
             outcome = run_hour_here(definitions, stream, hour, instance, tags)
-            if watchdog().told_to_stop:  # in a run Dagster takes the signal, fails the run and goes on
+            if watchdog().stop_requested:  # in a run Dagster takes the signal, fails the run and goes on
                 raise KeyboardInterrupt
             runs += 1
             if outcome.failure:
                 failures[stream, hour] = outcome.failure
-            if outcome.failure or _finished_items(records, stream, hour) <= before:
+            if outcome.failure or _count_finished(records, stream, hour) <= before:
                 stuck.add((stream, hour))
     return runs, list(failures.values())
 
 
-def _due(records: Records) -> list[tuple[Stream, str]]:
+def _find_due(records: Records) -> list[tuple[Stream, str]]:
     now = time.time()
     with records.reading() as connection:
         return [(stream, hour) for stream in STREAMS for hour, _ in work.due_hours(connection, stream, now=now)]
 
 
-def _finished_items(records: Records, stream: Stream, hour: str) -> int:
+def _count_finished(records: Records, stream: Stream, hour: str) -> int:
     """Return what grows when a run makes headway: the rows of an hour on which nothing is left to do."""
     with records.reading() as connection:
         states = [work.hour_states(connection, stream, stage, hour) for stage in PIPELINE_STAGES]
     return sum(state.get("done", 0) + state.get("failed", 0) for state in states)
 
 
-def _open_items(records: Records) -> int:
+def _count_open(records: Records) -> int:
     with records.reading() as connection:
         return sum(sum(work.open_hours(connection, stream).values()) for stream in STREAMS)
 
 
-def _letters(records: Records) -> int:
+def _count_dead_letters(records: Records) -> int:
     with records.reading() as connection:
         return dead_letters.count_open(connection)
 
@@ -184,4 +184,4 @@ def remaining_work(records: Records) -> RemainingWork:
     with records.reading() as connection:
         rows = work.open_rows(connection)
     steps = sum(count * len({stage, *downstream_of(stage)}.intersection(ITEM_STAGES)) for stage, count in rows.items())
-    return RemainingWork(_open_items(records), steps)
+    return RemainingWork(_count_open(records), steps)

@@ -94,7 +94,7 @@ def materialization_metadata(report: StageReport, run_id: str, letters: Sequence
     if report.preview:
         shown["preview"] = _preview(report, run_id)
     if letters:
-        shown["dead_letters"] = letters_table(letters)
+        shown["dead_letters"] = dead_letters_table(letters)
     return shown
 
 
@@ -105,12 +105,12 @@ def crawl_metadata(report: StageReport) -> dict[str, int]:
     return {"run_posts_with_links": report.taken} | {f"run_{name}": count for name, count in report.counts.items()}
 
 
-def quiet_metadata(stage: Stage) -> dict[str, Any]:
+def empty_hour_metadata(stage: Stage) -> dict[str, Any]:
     """Return the metadata of an hour in which nothing arrived."""
     return {"stage": stage, "run_done": 0, "hour_total": 0, "hour_done": 0, "hour_open": 0, "hour_failed": 0}
 
 
-def letters_table(letters: Sequence[StoredRow]) -> dg.TableMetadataValue:
+def dead_letters_table(letters: Sequence[StoredRow]) -> dg.TableMetadataValue:
     """Return the first dead letters as a table."""
     rows = [
         {

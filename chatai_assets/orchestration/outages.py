@@ -12,7 +12,7 @@ from chatai_assets.adapters.notifier import Notifier
 from chatai_assets.domain.circuit_breaker import RECORDS, clock_time, lasted, name_of
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.operations.notifications import LOST_NOTHING, notify_outages
-from chatai_assets.operations.outages import close_idle, sentence_of, waiting_for
+from chatai_assets.operations.outages import close_idle, count_waiting, outage_sentence
 from chatai_assets.orchestration.resources import Clock
 from chatai_assets.services import Services
 from chatai_assets.storage import notifications as announcements
@@ -21,9 +21,9 @@ from chatai_assets.storage.engine import Records
 from chatai_assets.storage.key_values import put_value
 
 INTERVAL_S = 30
-SURE_AFTER_S = 45.0
+NOTIFY_AFTER_S = 45.0
 """A record store that is busy for one tick is not down."""
-LOOKED_AT = "looked_at"
+LAST_CHECK = "looked_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StoreDown:
 
 def outage_sensor(opened: Callable[[], Services], clock: Clock) -> dg.SensorDefinition:
     """Return the sensor that announces outages and their end."""
-    watch = StoreWatch()
+    watch = StoreMonitor()
 
     @dg.sensor(
         name="outages",
@@ -67,7 +67,7 @@ def outage_sensor(opened: Callable[[], Services], clock: Clock) -> dg.SensorDefi
     return sensor
 
 
-class StoreWatch:
+class StoreMonitor:
     """Looks whether the record store can be written, and tells when it cannot and when it can again.
 
     What it knows outlives this process in the cursor. Where the cursor cannot be kept either, as on a full disk,
@@ -81,30 +81,30 @@ class StoreWatch:
         self, opened: Callable[[], Records], announcer: Notifier, cursor: str | None, now: float
     ) -> tuple[str, str]:
         """Return what to say, and the new cursor: "" while the store works."""
-        down = self._down or _read(cursor)
+        down = self._down or _parse_cursor(cursor)
         try:
             with opened().begin() as connection:
-                put_value(connection, LOOKED_AT, now)
+                put_value(connection, LAST_CHECK, now)
             close_idle(opened(), now)
         except StoreUnavailable as error:
-            self._down = _told_down(down or StoreDown(now), str(error), announcer, now)
+            self._down = _notify_down(down or StoreDown(now), str(error), announcer, now)
             return f"{error} Down since {clock_time(self._down.since)} UTC.", json.dumps(asdict(self._down))
         if down and down.told:
-            _tell_up(down, announcer, now)
+            _notify_up(down, announcer, now)
         self._down = None
-        return _told(opened()), ""
+        return _describe_outages(opened()), ""
 
 
-def _read(cursor: str | None) -> StoreDown | None:
+def _parse_cursor(cursor: str | None) -> StoreDown | None:
     if not cursor:
         return None
     kept = json.loads(cursor)
     return StoreDown(kept["since"], kept["told"], tuple(kept["left"]), kept["tries"])
 
 
-def _told_down(down: StoreDown, reason: str, announcer: Notifier, now: float) -> StoreDown:
+def _notify_down(down: StoreDown, reason: str, announcer: Notifier, now: float) -> StoreDown:
     """Announce that the record store is down, once it is sure, and to channels that did not take it some more times."""
-    if now - down.since < SURE_AFTER_S or down.tries >= announcements.TRIES or (down.told and not down.left):
+    if now - down.since < NOTIFY_AFTER_S or down.tries >= announcements.TRIES or (down.told and not down.left):
         return down
     body = (
         f"The record store is down since {clock_time(down.since)} UTC: {reason.rstrip('.')}. Nobody works until it is "
@@ -115,7 +115,7 @@ def _told_down(down: StoreDown, reason: str, announcer: Notifier, now: float) ->
     return replace(down, told=True, left=tuple(left), tries=down.tries + 1)
 
 
-def _tell_up(down: StoreDown, announcer: Notifier, now: float) -> None:
+def _notify_up(down: StoreDown, announcer: Notifier, now: float) -> None:
     body = (
         f"The record store works again after {lasted(now - down.since)} ({clock_time(down.since)} to {clock_time(now)} "
         f"UTC). Whatever was due in this time was late and is asked for by itself. {LOST_NOTHING}"
@@ -123,9 +123,9 @@ def _tell_up(down: StoreDown, announcer: Notifier, now: float) -> None:
     announcer.announce(f"chatai_assets: {name_of(RECORDS)} works again", body)
 
 
-def _told(records: Records) -> str:
+def _describe_outages(records: Records) -> str:
     """Return what is down now, in a sentence each."""
     with records.reading() as connection:
         downs = outages.open_outages(connection)
-    said = [f"{sentence_of(down, waiting_for(records, down))}" for down in downs]
+    said = [f"{outage_sentence(down, count_waiting(records, down))}" for down in downs]
     return " ".join(said) or "Nothing is down."

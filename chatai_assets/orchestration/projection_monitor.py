@@ -31,14 +31,14 @@ class ProjectionMonitor:
         if any(servers.values()) and not skipped:
             self._server_at = now
         told = [
-            _told(services, projected)
+            _rebuild_if_lost(services, projected)
             for projected in services.projections
             if projected.name.partition("/")[0] not in skipped
         ]
         return list(filter(None, told))
 
 
-def _told(services: Services, projected: ProjectionProbe) -> str:
+def _rebuild_if_lost(services: Services, projected: ProjectionProbe) -> str:
     with suppress(StoreUnavailable):  # whoever writes to it will say so
         if items := rebuild(services.records, projected):
             return f"The {projected.name} were lost or replaced: {items} items are written again."

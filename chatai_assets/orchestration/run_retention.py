@@ -20,13 +20,13 @@ RANGE_TAG = "dagster/asset_partition_range_start"
 FINISHED = (dg.DagsterRunStatus.SUCCESS, *FAILED)
 PAGE = 500
 """Runs read at a time."""
-AT_MOST = 2_000
+MAX_DELETED_RUNS = 2_000
 """Runs of one go, the oldest first."""
 AssetPartition = tuple[dg.AssetKey, str | None]
 """An asset, and one of its partitions if it has any."""
 
 
-def delete_old_runs(instance: dg.DagsterInstance, before: float, *, at_most: int = AT_MOST) -> int:
+def delete_old_runs(instance: dg.DagsterInstance, before: float, *, at_most: int = MAX_DELETED_RUNS) -> int:
     """Delete finished runs that were begun before a moment and that nothing rests on; return how many.
 
     Args:
@@ -46,7 +46,7 @@ def _deletable(instance: dg.DagsterInstance, before: float) -> Iterator[str]:
     materialized: set[AssetPartition] = set()
     for record in _newest_first(instance):
         run = record.dagster_run
-        places = _places(run)
+        places = _materialized_by(run)
         is_needed = RANGE_TAG in run.tags or not places <= materialized
         if run.status is dg.DagsterRunStatus.SUCCESS and RANGE_TAG not in run.tags:
             materialized |= places
@@ -61,7 +61,7 @@ def _newest_first(instance: dg.DagsterInstance) -> Iterator[dg.RunRecord]:
         cursor = page[-1].dagster_run.run_id
 
 
-def _places(run: dg.DagsterRun) -> set[AssetPartition]:
+def _materialized_by(run: dg.DagsterRun) -> set[AssetPartition]:
     """Return what a run materializes if it is good; nothing for a run that does single items."""
     picked = set(run.asset_selection or ())
     if not picked:

@@ -86,7 +86,7 @@ def trigger_of(tags: Mapping[str, str]) -> Trigger:
     return "probe" if asked == "probe" else "due"
 
 
-def note_outage_of(instance: dg.DagsterInstance, run_id: str, part: str) -> None:
+def tag_outage(instance: dg.DagsterInstance, run_id: str, part: str) -> None:
     """Write on a run what was down: its breaker says when to ask again, and its hour needs no backoff."""
     instance.add_run_tags(run_id, {OUTAGE_TAG: part})
 
@@ -102,7 +102,7 @@ def end_lost_runs(
         silence: who was heard of before, for machines whose clock was ahead when they were lost.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    elsewhere = {run.run_id: alive_until(records, run.run_id) for run in started if _is_elsewhere(run)}
+    elsewhere = {run.run_id: alive_until(records, run.run_id) for run in started if _is_remote(run)}
     silent = silence.stalled(elsewhere, lease_s) if silence else {}
     lost = [run for run in started if run.run_id in silent or _is_lost(run, records)]
     for run in lost:
@@ -117,7 +117,7 @@ def _is_lost(run: dg.DagsterRun, records: Records) -> bool:
     return not is_alive(records, run.run_id) if is_remote(owner) else is_dead(owner)
 
 
-def _is_elsewhere(run: dg.DagsterRun) -> bool:
+def _is_remote(run: dg.DagsterRun) -> bool:
     owner = _worker_of(run)
     return bool(owner) and is_remote(owner)
 

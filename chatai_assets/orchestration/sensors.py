@@ -16,15 +16,15 @@ from chatai_assets.operations.recovery import StalledDetector, fix_clock_skew, r
 from chatai_assets.orchestration.due_hours import (
     EmptyHours,
     due_now,
-    explanation,
+    explain,
     outage_summary,
+    record_due_probe,
     run_requests,
-    take_probe,
 )
-from chatai_assets.orchestration.jobs.dead_letters import letters_sensor
-from chatai_assets.orchestration.jobs.erasure import forgetting_sensor
+from chatai_assets.orchestration.jobs.dead_letters import dead_letters_sensor
+from chatai_assets.orchestration.jobs.erasure import erasure_sensor
 from chatai_assets.orchestration.jobs.reindexing import reindex_sensor
-from chatai_assets.orchestration.outages import LOOKED_AT, outage_sensor
+from chatai_assets.orchestration.outages import LAST_CHECK, outage_sensor
 from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.orchestration.resources import Clock
 from chatai_assets.orchestration.runs import end_lost_runs
@@ -60,8 +60,8 @@ def sensors(
 
     lookout, budget = ProjectionMonitor(), settings.costs.budget
     due = (due_sensor(stream, hours, budget, opened, lookout, clock) for stream in STREAMS)
-    others = (outage_sensor(opened, clock), letters_sensor(opened), upkeep_sensor(opened, clock))
-    return [*due, folder_sensor(settings, opened), forgetting_sensor(opened), reindex_sensor(opened), *others]
+    others = (outage_sensor(opened, clock), dead_letters_sensor(opened), upkeep_sensor(opened, clock))
+    return [*due, folder_sensor(settings, opened), erasure_sensor(opened), reindex_sensor(opened), *others]
 
 
 def due_sensor(
@@ -88,7 +88,7 @@ def due_sensor(
         try:
             records = services.records
             with records.begin() as connection:
-                put_value(connection, f"{LOOKED_AT}/{stream}", now)  # a full disk lets itself be read
+                put_value(connection, f"{LAST_CHECK}/{stream}", now)  # a full disk lets itself be read
         except StoreUnavailable as error:
             return dg.SensorResult(skip_reason=f"{error} Nothing is asked for until it works again.")
         paused = resume_deferred(records, stream, budget, now)
@@ -96,9 +96,9 @@ def due_sensor(
             context.log.warning(loss)
         interval_s = services.settings.probe_interval_s
         due = due_now(stream, records, context.instance, hours, now, interval_s)
-        take_probe(due, stream, records, now)
+        record_due_probe(due, stream, records, now)
         requests = run_requests(due, now)
-        said = (outage_summary(due, stream, records, interval_s), explanation(due, stream), told_paused(paused))
+        said = (outage_summary(due, stream, records, interval_s), explain(due, stream), paused_summary(paused))
         reason = " ".join(filter(None, said))
         if requests and reason:
             context.log.info(reason)
@@ -111,7 +111,7 @@ def due_sensor(
     return sensor
 
 
-def told_paused(paused: Mapping[str, int]) -> str:
+def paused_summary(paused: Mapping[str, int]) -> str:
     """Return in one sentence who waits for the budget of the next day; "" when nobody does."""
     if not paused:
         return ""
@@ -156,12 +156,12 @@ def folder_sensor(settings: Settings, opened: Opened) -> dg.SensorDefinition:
         "done/ or rejected/, with a sentence why. Starts no run: the other sensors see what arrived.",
     )
     def sensor(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        return dg.SkipReason(taking.poll(lambda: take_arrivals(settings, opened()), FOLDER_WAIT_S))
+        return dg.SkipReason(taking.poll(lambda: ingest_arrivals(settings, opened()), FOLDER_WAIT_S))
 
     return sensor
 
 
-def take_arrivals(settings: Settings, services: Services) -> str:
+def ingest_arrivals(settings: Settings, services: Services) -> str:
     """Take in samples and files; return in one sentence what was done."""
     intake = Intake(
         records=services.records,
@@ -173,10 +173,10 @@ def take_arrivals(settings: Settings, services: Services) -> str:
     samples = take_samples(SAMPLES, intake) if settings.samples else None
     report = take_folder(settings.inbox_folder, intake)
     begun = f"Took {samples.posts} sample posts and {samples.documents} sample documents. " if samples else ""
-    return begun + told(report, settings.inbox_folder)
+    return begun + folder_summary(report, settings.inbox_folder)
 
 
-def told(report: FolderReport, folder: Path) -> str:
+def folder_summary(report: FolderReport, folder: Path) -> str:
     """Return in one sentence what became of the files in the folder."""
     if not (report.taken or report.rejected or report.unfinished):
         return f"Nothing new in {folder}."

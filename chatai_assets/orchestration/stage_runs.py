@@ -13,12 +13,18 @@ from chatai_assets.domain.errors import Outage, StoreUnavailable, error_code
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
-from chatai_assets.operations.outages import dependency_of, open_breaker, open_breaker_for, record_success, waiting_for
+from chatai_assets.operations.outages import (
+    count_waiting,
+    dependency_of,
+    open_breaker,
+    open_breaker_for,
+    record_success,
+)
 from chatai_assets.orchestration.failures import FailureContext, failure_of, is_ours_to_explain, is_tried_again
 from chatai_assets.orchestration.metadata import LISTED, materialization_metadata
 from chatai_assets.orchestration.resources import Clock, Lazy
-from chatai_assets.orchestration.runs import Trigger, note_outage_of, tag_worker, trigger_of
-from chatai_assets.orchestration.watchdog.client import expect_end, watchdog
+from chatai_assets.orchestration.runs import Trigger, tag_outage, tag_worker, trigger_of
+from chatai_assets.orchestration.watchdog.client import ensure_exit, watchdog
 from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded, deadline
 from chatai_assets.orchestration.watchdog.heartbeat import run_heartbeat
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
@@ -66,7 +72,7 @@ class StageRun:
         """Look whether what the stage needs is down; a probe then takes a few items only."""
         self.down = open_breaker_for(self.records(), self.scope.stream, self.stage)
         if self.down:
-            self.delayed = waiting_for(self.records(), self.down)
+            self.delayed = count_waiting(self.records(), self.down)
             few = PROBE_ITEMS if self.asked == "probe" else self.scope.run_items
             self.scope = replace(self.scope, probing=True, run_items=min(few, self.scope.run_items))
 
@@ -118,7 +124,7 @@ def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -
         dagster.RetryRequested: a store could not be reached; the step is tried again.
     """
     limit_s, name = settings.stages[run.stage].deadline_s, f"the stage {run.stage!r} of {run.scope.stream}"
-    if watchdog().told_to_stop:  # between two steps Dagster may take a signal and forget it
+    if watchdog().stop_requested:  # between two steps Dagster may take a signal and forget it
         raise dg.DagsterExecutionInterruptedError
     try:
         with deadline(limit_s, name, context.run_id, watchdog(), grace_s=settings.grace_s):
@@ -131,7 +137,7 @@ def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -
         if not is_ours_to_explain(error):
             raise
         if isinstance(error, DeadlineExceeded):
-            expect_end(context.run_id)
+            ensure_exit(context.run_id)
         _log_failed(run, error)
         down = None if is_tried_again(error, context.retry_number) else _open_breaker(context, run, error)
         place = FailureContext(run.scope.stream, run.stage, run.scope.hour, _waiting(run), context.retry_number, down)
@@ -164,7 +170,7 @@ def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: BaseExce
         return None
     down = open_breaker(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock())
     if down:
-        note_outage_of(context.instance, context.run_id, down.part)
+        tag_outage(context.instance, context.run_id, down.part)
     return down
 
 

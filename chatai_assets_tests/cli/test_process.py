@@ -28,7 +28,7 @@ def home(tmp_path):
 def pseudo_terminal():
     """Yield a terminal to write to, and a list that holds what was written to it once the block has ended."""
     master, slave = os.openpty()
-    written, shown = bytearray(), []
+    written, shown = bytearray(), list[str]()
 
     def read():
         try:

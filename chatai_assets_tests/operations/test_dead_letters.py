@@ -3,7 +3,14 @@
 import pytest
 
 from chatai_assets.domain.errors import InvalidModelResponse, ProviderBusy
-from chatai_assets.operations.dead_letters import GONE, SUPERSEDED, DeadLetterNotFound, ReplayResult, replay, resolve
+from chatai_assets.operations.dead_letters import (
+    NOT_PENDING_NOTE,
+    SUPERSEDED_NOTE,
+    DeadLetterNotFound,
+    ReplayResult,
+    replay,
+    resolve,
+)
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.schema import tables as schema
@@ -123,7 +130,7 @@ def test_a_letter_of_an_older_revision_is_closed_with_that_reason(services, fail
     with services.records.begin() as connection:
         connection.execute(schema.work.update().values(seq=schema.work.c.seq + 1_000))
     assert figures(replay(services.records, ALL)) == (0, 0, 1)
-    assert letters(services)[0]["resolution_note"] == SUPERSEDED
+    assert letters(services)[0]["resolution_note"] == SUPERSEDED_NOTE
     assert states(services, key(2))["tag"] == "failed"
     assert letter["resolved"] is False
 
@@ -132,7 +139,7 @@ def test_a_letter_whose_item_is_gone_is_closed_with_that_reason(services, failed
     with services.records.begin() as connection:
         connection.execute(schema.work.delete().where(schema.work.c.stage == "tag"))
     assert figures(replay(services.records, ALL)) == (0, 0, 1)
-    assert letters(services)[0]["resolution_note"] == GONE
+    assert letters(services)[0]["resolution_note"] == NOT_PENDING_NOTE
 
 
 def test_a_letter_that_was_resolved_keeps_its_note(services, failed):

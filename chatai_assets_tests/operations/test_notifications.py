@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatai_assets.operations.notifications import PAUSE_S, notify_dead_letters
+from chatai_assets.operations.notifications import SUMMARY_INTERVAL_S, notify_dead_letters
 from chatai_assets.storage import dead_letters
 from chatai_assets_tests.support.pipeline import NOON
 
@@ -64,7 +64,7 @@ def test_many_letters_are_one_message_that_counts_them_and_names_a_few(services,
 def test_what_was_told_is_not_told_again(services, channel):
     bury(services, letter(1))
     assert notify_dead_letters(services.records, channel, NOON)
-    assert notify_dead_letters(services.records, channel, NOON + PAUSE_S) is None
+    assert notify_dead_letters(services.records, channel, NOON + SUMMARY_INTERVAL_S) is None
     assert len(channel.told) == 1
 
 
@@ -87,7 +87,7 @@ def test_what_fails_again_after_a_replay_is_told_again(services, channel):
     bury(services, letter(1))
     notify_dead_letters(services.records, channel, NOON)
     bury(services, letter(1), now=NOON + 10)
-    assert notify_dead_letters(services.records, channel, NOON + PAUSE_S)
+    assert notify_dead_letters(services.records, channel, NOON + SUMMARY_INTERVAL_S)
 
 
 def test_a_channel_that_was_closed_is_told_later(services, channel):

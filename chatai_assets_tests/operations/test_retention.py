@@ -8,7 +8,7 @@ from sqlalchemy import insert, update
 
 from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.ids import ItemKey
-from chatai_assets.operations.retention import retain
+from chatai_assets.operations.retention import apply_retention
 from chatai_assets.settings import read_settings
 from chatai_assets.storage import costs, retention
 from chatai_assets.storage.llm_responses import keep_results, link_results
@@ -52,9 +52,9 @@ def test_what_batches_did_is_summed_up_by_hour_once(full):
     process_all(full, now=NOON)
     before = sums(full)
     assert len(rows(full, schema.stage_stats)) == 12
-    assert retain(full.records, KEPT, clock=lambda: NOON + 29 * DAY_S)["stage_stats"] == 0
-    assert retain(full.records, KEPT, clock=lambda: AFTER)["stage_stats"] == 6
-    assert retain(full.records, KEPT, clock=lambda: AFTER)["stage_stats"] == 0
+    assert apply_retention(full.records, KEPT, clock=lambda: NOON + 29 * DAY_S)["stage_stats"] == 0
+    assert apply_retention(full.records, KEPT, clock=lambda: AFTER)["stage_stats"] == 6
+    assert apply_retention(full.records, KEPT, clock=lambda: AFTER)["stage_stats"] == 0
     assert len(rows(full, schema.stage_stats)) == 6
     after = sums(full)
     assert after.keys() == before.keys()
@@ -70,7 +70,7 @@ def test_costs_of_old_hours_become_those_of_their_day(full):
         )
     with full.records.reading() as connection:
         before = costs.costs_since(connection, day_of(NOON))
-    assert retain(full.records, KEPT, clock=lambda: AFTER)["costs"] == 2
+    assert apply_retention(full.records, KEPT, clock=lambda: AFTER)["costs"] == 2
     assert [(row["hour"], row["calls"]) for row in rows(full, schema.provider_costs)] == [("", 6)]
     with full.records.reading() as connection:
         assert costs.costs_since(connection, day_of(NOON)) == before
@@ -91,7 +91,7 @@ def test_resolved_dead_letters_go_and_open_ones_stay(full):
             insert(schema.worker_dlq),
             [{**letter, "job_id": name, "last_failed_at": at, "resolved": over} for name, at, over in made],
         )
-    assert retain(full.records, KEPT, clock=lambda: AFTER)["dead_letters"] == 1
+    assert apply_retention(full.records, KEPT, clock=lambda: AFTER)["dead_letters"] == 1
     assert [row["job_id"] for row in rows(full, schema.worker_dlq)] == ["open", "new"]
 
 
@@ -102,7 +102,7 @@ def test_answers_that_no_item_uses_go_when_they_are_old(full, monkeypatch):
     with full.records.begin() as connection:
         keep_results(connection, [{**about, "fingerprint": name, "written_at": at} for name, at in made])
         link_results(connection, [(POST, "used")])
-    assert retain(full.records, KEPT, clock=lambda: AFTER)["answers"] == 3
+    assert apply_retention(full.records, KEPT, clock=lambda: AFTER)["answers"] == 3
     assert sorted(row["fingerprint"] for row in rows(full, schema.provider_results)) == ["new", "used"]
 
 
@@ -112,7 +112,7 @@ def test_vectors_of_words_that_an_edit_took_away_go(full, monkeypatch):
     process_all(full, now=NOON)
     before = contents(full)
     assert len(rows(full, schema.vectors)) == 3
-    assert retain(full.records, NOTHING_ELSE, clock=lambda: NOON)["vectors"] == 1
+    assert apply_retention(full.records, NOTHING_ELSE, clock=lambda: NOON)["vectors"] == 1
     used = {row["text_hash"] for row in rows(full, schema.chunks)}
     assert {row["text_hash"] for row in rows(full, schema.vectors)} == used
     assert differences(before, contents(full)) == []
@@ -131,13 +131,13 @@ def test_pages_pulses_and_tombstones_go_in_their_time(full):
             {**stone, "source_key": f"tg/1/{n}", "reason": why} for n, why in enumerate(("expired", "forgotten"))
         ]
         connection.execute(insert(schema.tombstones), reasons)
-    gone = retain(full.records, KEPT, clock=lambda: AFTER)
+    gone = apply_retention(full.records, KEPT, clock=lambda: AFTER)
     assert (gone["pages"], gone["pulses"], gone["tombstones"]) == (1, 1, 0)
-    assert retain(full.records, KEPT, clock=lambda: NOON + 366 * DAY_S)["tombstones"] == 1
+    assert apply_retention(full.records, KEPT, clock=lambda: NOON + 366 * DAY_S)["tombstones"] == 1
     assert [row["reason"] for row in rows(full, schema.tombstones)] == ["forgotten"]
 
 
 def test_a_retention_out_of_time_begins_nothing(full):
     with full.records.begin() as connection:
         connection.execute(update(schema.stage_stats).values(at=0.0))
-    assert retain(full.records, KEPT, budget_s=0.0, clock=lambda: AFTER).total() == 0
+    assert apply_retention(full.records, KEPT, budget_s=0.0, clock=lambda: AFTER).total() == 0

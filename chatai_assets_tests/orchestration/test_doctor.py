@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.orchestration.doctor import examine, place_of
+from chatai_assets.orchestration.doctor import diagnose, host_and_port
 from chatai_assets.settings import read_settings
 from chatai_assets_tests.support.daemon import BIN, clean_environment, run_command
 from chatai_assets_tests.support.providers.server import provider_server
@@ -37,14 +37,14 @@ def silent(findings):
 
 
 def test_all_parts_of_a_new_home_answer(tmp_path, tesseract):
-    findings = examine(read_settings(free(tmp_path)))
+    findings = diagnose(read_settings(free(tmp_path)))
     assert [found.part for found in findings] == PARTS
     assert silent(findings) == {}
     assert findings[0].implementation == "SQLite in the home"
 
 
 def test_servers_answer(tmp_path, servers):
-    findings = examine(read_settings(free(tmp_path, CHATAI_OCR="off", **servers)))
+    findings = diagnose(read_settings(free(tmp_path, CHATAI_OCR="off", **servers)))
     assert [found.part for found in findings] == PARTS[:-1]
     assert silent(findings) == {}
     assert [found.implementation.split(" at ")[0] for found in findings[:3]] == ["PostgreSQL", "Qdrant", "Neo4j"]
@@ -53,7 +53,7 @@ def test_servers_answer(tmp_path, servers):
 def test_providers_are_asked_without_paying(tmp_path, tesseract):
     with provider_server() as server:
         variables = server.environment() | {"CHATAI_EXTRACTOR": "openrouter"}
-        findings = examine(read_settings({"CHATAI_HOME": str(tmp_path), **variables}))
+        findings = diagnose(read_settings({"CHATAI_HOME": str(tmp_path), **variables}))
         assert silent(findings) == {}
         assert [found.implementation for found in findings[4:7]] == ["gigachat", "openrouter", "gigachat"]
         assert server.counts()["paid"] == 0
@@ -62,7 +62,7 @@ def test_providers_are_asked_without_paying(tmp_path, tesseract):
 def test_a_key_that_is_refused_is_told_with_its_name(tmp_path, tesseract):
     with provider_server() as server:
         wrong = server.environment() | {"GIGACHAT_AUTH_URL": f"{server.url}/nowhere"}
-        found = silent(examine(read_settings(free(tmp_path, CHATAI_TAGGER="gigachat", **wrong))))
+        found = silent(diagnose(read_settings(free(tmp_path, CHATAI_TAGGER="gigachat", **wrong))))
     assert [*found] == ["tagger"]
     assert "GIGACHAT_API_KEY" in found["tagger"].advice
 
@@ -70,7 +70,7 @@ def test_a_key_that_is_refused_is_told_with_its_name(tmp_path, tesseract):
 def test_what_never_answers_is_given_up_in_time(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         variables = free(tmp_path, QDRANT_URL=f"http://127.0.0.1:{deaf.getsockname()[1]}")
-        found = silent(examine(read_settings(variables), answer_s=1.5))
+        found = silent(diagnose(read_settings(variables), answer_s=1.5))
     assert found["vectors"].seconds < 15
     assert "QDRANT_API_KEY" in found["vectors"].advice
 
@@ -88,7 +88,7 @@ def test_no_secret_is_told_and_silence_ends_in_exit_code_1(tmp_path):
 
 def test_a_missing_tesseract_is_told_with_how_to_get_it_and_is_not_needed(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = silent(examine(read_settings(free(tmp_path))))
+    found = silent(diagnose(read_settings(free(tmp_path))))
     assert [*found] == ["ocr"]
     assert found["ocr"].said == "Tesseract is not installed."
     assert "tesseract-ocr-rus" in found["ocr"].advice
@@ -96,14 +96,14 @@ def test_a_missing_tesseract_is_told_with_how_to_get_it_and_is_not_needed(tmp_pa
 
 
 def test_a_browser_that_shows_pages_is_started(tmp_path, tesseract, browser):
-    findings = examine(read_settings(free(tmp_path, CHATAI_CRAWL="browser")))
+    findings = diagnose(read_settings(free(tmp_path, CHATAI_CRAWL="browser")))
     assert [found.part for found in findings] == [*PARTS, "browser"]
     assert silent(findings) == {}
 
 
 def test_a_missing_chromium_is_told_and_is_not_needed(tmp_path, tesseract, browser, monkeypatch):
     monkeypatch.setattr("chatai_assets.adapters.crawler.browser.process.PROGRAMS", ())
-    found = silent(examine(read_settings(free(tmp_path, CHATAI_CRAWL="browser"))))
+    found = silent(diagnose(read_settings(free(tmp_path, CHATAI_CRAWL="browser"))))
     assert [*found] == ["browser"]
     assert found["browser"].said == "The browser does not start."
     assert "apt-get install chromium" in found["browser"].advice
@@ -120,12 +120,12 @@ def test_a_missing_chromium_is_told_and_is_not_needed(tmp_path, tesseract, brows
     ],
 )
 def test_a_place_is_told_without_who_may_enter(url, place):
-    assert place_of(url) == place
+    assert host_and_port(url) == place
 
 
 def test_settings_that_name_another_embedder_than_serves_are_told(tmp_path):
-    examine(read_settings(free(tmp_path)))
-    found = {each.part: each for each in examine(read_settings(free(tmp_path, CHATAI_EMBEDDER="offline")))}
+    diagnose(read_settings(free(tmp_path)))
+    found = {each.part: each for each in diagnose(read_settings(free(tmp_path, CHATAI_EMBEDDER="offline")))}
     assert found["vectors"].answers
     assert found["vectors"].said == (
         "The settings say offline, but free embeds what is searched: `chatai reindex --to offline` changes that."

@@ -11,9 +11,9 @@ from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
 from chatai_assets.operations.outages import open_breaker
 from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.orchestration.checks import open_work
+from chatai_assets.orchestration.checks import hour_complete_result
 from chatai_assets.orchestration.jobs.streams import run_hour_here
-from chatai_assets.orchestration.outages import SURE_AFTER_S, StoreWatch
+from chatai_assets.orchestration.outages import NOTIFY_AFTER_S, StoreMonitor
 from chatai_assets.orchestration.partitions import arrival_hours
 from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.orchestration.runs import trigger_of
@@ -117,7 +117,7 @@ def test_status_and_the_check_say_what_is_down_and_what_catches_up(home, moment)
     assert told["catch_up"] == "chatai process"
     (down,) = told["outages"]
     assert (down["part"], down["reason"]) == ("free", "Nobody answers.")
-    check = open_work({home.hour(ago=2): 3}, "posts", "The free model is down.")
+    check = hour_complete_result({home.hour(ago=2): 3}, "posts", "The free model is down.")
     assert str(check.description).endswith("The free model is down.")
 
 
@@ -140,7 +140,7 @@ def test_a_record_store_that_is_down_stops_no_sensor_and_asks_for_no_run(setting
 
 
 def test_the_record_stores_own_outage_is_told_once_and_its_end_once_without_it(home):
-    town, watch, cursor = Town(), StoreWatch(), ""
+    town, watch, cursor = Town(), StoreMonitor(), ""
 
     def gone():
         raise StoreUnavailable("The record store cannot be used: connection refused.", "records")
@@ -148,9 +148,9 @@ def test_the_record_stores_own_outage_is_told_once_and_its_end_once_without_it(h
     for seconds in (0, 30, 60, 90):
         said, cursor = watch.check(gone, town, cursor, 1_000.0 + seconds)
         assert "connection refused" in said
-    assert SURE_AFTER_S < 60
+    assert NOTIFY_AFTER_S < 60
     assert town.titles == ["chatai_assets: the record store is down"]
-    restarted = StoreWatch()
+    restarted = StoreMonitor()
     _, cursor = restarted.check(gone, town, cursor, 1_120.0)
     assert len(town.titles) == 1
     _, cursor = restarted.check(lambda: home.records, town, cursor, 2_000.0)

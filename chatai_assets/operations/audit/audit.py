@@ -33,20 +33,20 @@ from chatai_assets.storage.engine import Records
 from chatai_assets.storage.items import ChunkKey
 from chatai_assets.storage.projection_ledger import Projection
 
-ITEMS = 1_000
-POINTS = 500
-SAME = 1e-4
+BATCH_ITEMS = 1_000
+BATCH_POINTS = 500
+VECTOR_TOLERANCE = 1e-4
 """How far a number of a vector may be off, for whoever normalises it rounds differently."""
 ALTERED = "altered"
 """The content of what a store shows otherwise than its own id or its text would have it; no fingerprint is that."""
-EXAMPLES = 20
+MAX_EXAMPLES = 20
 ORDINALS = range(1 << 31)
 
 OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditTarget:
     """A projection as far as an audit goes.
 
     Attributes:
@@ -88,29 +88,29 @@ class AuditReport:
         return not self.differences
 
 
-def audited_vectors(records: Records, index: OpenIndex) -> Audited:
+def vectors_target(records: Records, index: OpenIndex) -> AuditTarget:
     """Return a vector index as something to audit."""
 
     def remove(extra: Sequence[Difference]) -> None:
         with index.vectors.writing() as writer:
             writer.delete([difference.part for difference in extra])
 
-    return Audited(index.projection, lambda: _found_points(records, index.vectors, index.model), remove)
+    return AuditTarget(index.projection, lambda: _found_points(records, index.vectors, index.model), remove)
 
 
-def audited_graph(graph: GraphStore) -> Audited:
+def graph_target(graph: GraphStore) -> AuditTarget:
     """Return the graph as something to audit."""
 
     def remove(extra: Sequence[Difference]) -> None:
         with graph.writing() as writer:
-            writer.apply(_removal(extra))
+            writer.apply(_build_removal(extra))
 
-    return Audited("graph", lambda: _found_parts(graph), remove)
+    return AuditTarget("graph", lambda: _found_parts(graph), remove)
 
 
 def audit(
     records: Records,
-    audited: Audited,
+    audited: AuditTarget,
     *,
     repair: bool = False,
     on_progress: OnProgress = lambda _: None,
@@ -128,28 +128,28 @@ def audit(
     """
     started, report = time.monotonic(), AuditReport(audited.name.partition("/")[0])
     with comparison() as first:
-        first.expect(_expected(records, audited.name))
+        first.expect(_iter_expected(records, audited.name))
         report.expected = first.expected()
         on_progress(f"{audited.name}: {report.expected:,} expected")
         report.found = first.find(audited.found())
         suspected = first.differing()
     if len(suspected):
         on_progress(f"{audited.name}: {len(suspected):,} looked at again")
-        for batch in _confirmed(records, audited, suspected):
+        for batch in _confirm_differences(records, audited, suspected):
             report.differences.update(difference.kind for difference in batch)
-            report.examples += map(_example, batch[: EXAMPLES - len(report.examples)])
+            report.examples += map(_example, batch[: MAX_EXAMPLES - len(report.examples)])
             for difference in batch:
                 each(difference)
             if repair:
-                _mend(records, audited, batch, report)
+                _repair(records, audited, batch, report)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _confirmed(records: Records, audited: Audited, suspected: Numbers) -> Iterator[list[Difference]]:
+def _confirm_differences(records: Records, audited: AuditTarget, suspected: Numbers) -> Iterator[list[Difference]]:
     """Look again; yield what differs as before, in batches."""
     with comparison(suspected) as second:
-        second.expect(_expected(records, audited.name))
+        second.expect(_iter_expected(records, audited.name))
         second.find(audited.found())
         yield from second.differences()
 
@@ -164,7 +164,7 @@ def _example(difference: Difference) -> dict[str, str]:
     }
 
 
-def _mend(records: Records, audited: Audited, batch: Sequence[Difference], report: AuditReport) -> None:
+def _repair(records: Records, audited: AuditTarget, batch: Sequence[Difference], report: AuditReport) -> None:
     """Have the items written again to which something belongs; take out what belongs to none."""
     parts: defaultdict[ItemKey, list[str]] = defaultdict(list)
     for difference in batch:
@@ -184,19 +184,19 @@ def _mend(records: Records, audited: Audited, batch: Sequence[Difference], repor
     report.removed += len(nobodys)
 
 
-def _expected(records: Records, name: Projection) -> Iterator[Expected]:
+def _iter_expected(records: Records, name: Projection) -> Iterator[Expected]:
     after: ItemKey | None = None
     while True:
         with records.reading() as connection:
-            page = ledger.entries(connection, name, after, ITEMS)
+            page = ledger.entries(connection, name, after, BATCH_ITEMS)
         for key, recorded in page:
-            yield from _expected_of(key, recorded)
-        if len(page) < ITEMS:
+            yield from _expected_parts(key, recorded)
+        if len(page) < BATCH_ITEMS:
             return
         after = page[-1][0]
 
 
-def _expected_of(key: ItemKey, recorded: LedgerEntry) -> Iterator[Expected]:
+def _expected_parts(key: ItemKey, recorded: LedgerEntry) -> Iterator[Expected]:
     """Yield what an item surely has; while it is being written it may have what it had, or have it changed, or not."""
     if recorded.intended:
         yield from (Expected(part, *key, None) for part in recorded.intended.keys() | recorded.confirmed.keys())
@@ -208,14 +208,14 @@ def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterato
     page: list[Point] = []
     for point in vectors.points_with_vectors():
         page.append(point)
-        if len(page) == POINTS:
+        if len(page) == BATCH_POINTS:
             yield from _found_page(records, page, model)
             page = []
     yield from _found_page(records, page, model)
 
 
 def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator[Found]:
-    places = {point.id: place for point in page if (place := _place(point))}
+    places = {point.id: place for point in page if (place := _chunk_key(point))}
     with records.reading() as connection:
         kept = vectors_of_chunks(connection, list(places.values()), model)
     for point in page:
@@ -226,7 +226,7 @@ def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator
         yield Found(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
 
 
-def _place(point: Point) -> ChunkKey | None:
+def _chunk_key(point: Point) -> ChunkKey | None:
     """Return the chunk that a payload tells of, if it is one that the record store can be asked for."""
     tenant, source, part, ordinal = map(point.payload.get, ("tenant_id", "source", "part", "ordinal"))
     if not (isinstance(tenant, str) and isinstance(source, str) and isinstance(part, str)):
@@ -246,27 +246,29 @@ def _is_same(point: Point, kept: Any) -> bool:
 
 
 def _is_close(found: Vector, kept: Vector) -> bool:
-    return found.shape == kept.shape and bool(np.abs(found - kept).max(initial=0.0) <= SAME)
+    return found.shape == kept.shape and bool(np.abs(found - kept).max(initial=0.0) <= VECTOR_TOLERANCE)
 
 
 def _found_parts(graph: GraphStore) -> Iterator[Found]:
     for node in graph.nodes():
         told = node.properties
-        yield Found(f"{node.label} {node.id}", str(told["tenant_id"]), str(told.get("source") or ""), _content(node))
+        yield Found(
+            f"{node.label} {node.id}", str(told["tenant_id"]), str(told.get("source") or ""), _part_content(node)
+        )
     for edge in graph.edges():
         yield Found(
             f"{edge.type} {edge.id}",
             *parse_edge_source(edge.source),
-            _content(edge),
+            _part_content(edge),
             *map(" ".join, (edge.start, edge.end)),
         )
 
 
-def _content(part: Node | Edge) -> str:
+def _part_content(part: Node | Edge) -> str:
     return content_fingerprint(part) if matches_id(part) else ALTERED
 
 
-def _removal(extra: Sequence[Difference]) -> GraphChange:
+def _build_removal(extra: Sequence[Difference]) -> GraphChange:
     edges, nodes = [], []
     for difference in extra:
         label, _, part_id = difference.part.partition(" ")

@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Literal, NamedTuple, TypeVar
 
-from chatai_assets.operations.audit.digests import Digests, Numbers, among, differing, digests, same_rows
+from chatai_assets.operations.audit.digests import Digests, Numbers, differing, digests, is_member, same_rows
 
-AT_ONCE = 1_000
+BATCH_ROWS = 1_000
 """Rows that are looked at together."""
 
 Kind = Literal["missing", "extra", "changed"]
@@ -152,26 +152,26 @@ class Comparison:
         if self._texts is None:
             raise TypeError("a first comparison has no texts")
         confirmed = same_rows(self.differing(), self._texts.suspected)
-        for page in _pages(self._texts.differences()):
-            if same := [*compress(page, among(digests(row.part for row in page), confirmed[:, 0]))]:
+        for page in _batches(self._texts.differences()):
+            if same := [*compress(page, is_member(digests(row.part for row in page), confirmed[:, 0]))]:
                 yield same
 
     def _take(self, side: Digests, rows: Iterable[Row], keep: Callable[[Iterable[Row]], None] | None) -> int:
         count = 0
-        for page in _pages(rows):
+        for page in _batches(rows):
             count += len(page)
             parts, contents = digests(row.part for row in page), digests(row.content for row in page)
             if self._texts and keep:
-                mine = among(parts, self._texts.suspected[:, 0])
+                mine = is_member(parts, self._texts.suspected[:, 0])
                 keep(compress(page, mine))
                 parts, contents = parts[mine], contents[mine]
             side.add(parts, contents)
         return count
 
 
-def _pages(rows: Iterable[T]) -> Iterator[list[T]]:
+def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
     each = iter(rows)
-    while page := list(islice(each, AT_ONCE)):
+    while page := list(islice(each, BATCH_ROWS)):
         yield page
 
 
@@ -184,12 +184,12 @@ def comparison(suspected: Numbers | None = None) -> Iterator[Comparison]:
     """
     with ExitStack() as stack:
         expected, found = (Digests(stack.enter_context(TemporaryFile(prefix="chatai-audit-"))) for _ in range(2))
-        texts = None if suspected is None else Texts(stack.enter_context(_file_of_texts()), suspected)
+        texts = None if suspected is None else Texts(stack.enter_context(_temporary_database()), suspected)
         yield Comparison(expected, found, texts)
 
 
 @contextmanager
-def _file_of_texts() -> Iterator[sqlite3.Connection]:
+def _temporary_database() -> Iterator[sqlite3.Connection]:
     with TemporaryDirectory(prefix="chatai-audit-") as folder:
         connection = sqlite3.connect(Path(folder) / "comparison.sqlite", isolation_level=None)
         with closing(connection):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 PORTIONS = 64
 """The first bits of a part's number tell its portion: of 100 million pairs one has 25 MB."""
-BLOCK = 1 << 16
+BUFFERED_PAIRS = 1 << 16
 """Pairs that are held until they are written, in the order of portions."""
 PAIR_BYTES = 16
 ANYTHING = None
@@ -31,7 +31,7 @@ def digests(texts: Iterable[str | None]) -> Numbers:
     return np.fromiter(map(hash, texts), np.int64).view(np.uint64)
 
 
-def among(numbers: Numbers, ordered: Numbers) -> NDArray[np.bool_]:
+def is_member(numbers: Numbers, ordered: Numbers) -> NDArray[np.bool_]:
     """Return of each number whether it is one of others, which ascend."""
     if not len(ordered):
         return np.zeros(len(numbers), np.bool_)
@@ -57,7 +57,7 @@ class Digests:
         """Take pairs."""
         self._held.append(np.column_stack((parts, contents)))
         self._holds += len(parts)
-        if self._holds >= BLOCK:
+        if self._holds >= BUFFERED_PAIRS:
             self._write()
 
     def portion(self, number: int) -> Numbers:
@@ -97,27 +97,29 @@ def differing(expected: Digests, found: Digests) -> Numbers:
 
 def same_rows(some: Numbers, others: Numbers) -> Numbers:
     """Return the rows of two columns that stand in both; all ascend by the first, which names a row once."""
-    both: Numbers = some[among(some[:, 0], others[:, 0])]
+    both: Numbers = some[is_member(some[:, 0], others[:, 0])]
     same: Numbers = both[both[:, 1] == others[np.searchsorted(others[:, 0], both[:, 0]), 1]]
     return same
 
 
 def _differing(expected: Numbers, found: Numbers) -> Numbers:
-    strange = found[~among(_as_one(found), np.sort(_as_one(expected))), 0]
-    missing = expected[~among(expected[:, 0], np.sort(found[:, 0])), 0]
+    strange = found[~is_member(_pair_hashes(found), np.sort(_pair_hashes(expected))), 0]
+    missing = expected[~is_member(expected[:, 0], np.sort(found[:, 0])), 0]
     free = expected[expected[:, 1] == digests([ANYTHING]), 0]
     parts = np.unique(np.concatenate((strange, missing)))
-    parts = parts[~among(parts, np.sort(free))]
-    return np.column_stack((parts, _told(parts, expected) * _OF_EXPECTED + _told(parts, found) * _OF_FOUND))
+    parts = parts[~is_member(parts, np.sort(free))]
+    return np.column_stack(
+        (parts, _sum_contents(parts, expected) * _OF_EXPECTED + _sum_contents(parts, found) * _OF_FOUND)
+    )
 
 
-def _told(parts: Numbers, pairs: Numbers) -> Numbers:
+def _sum_contents(parts: Numbers, pairs: Numbers) -> Numbers:
     """Return the sum of the different contents of each part."""
-    mine = np.unique(pairs[among(pairs[:, 0], parts)], axis=0)
+    mine = np.unique(pairs[is_member(pairs[:, 0], parts)], axis=0)
     told = np.zeros(len(parts), np.uint64)
     np.add.at(told, np.searchsorted(parts, mine[:, 0]), mine[:, 1])
     return told
 
 
-def _as_one(pairs: Numbers) -> Numbers:
+def _pair_hashes(pairs: Numbers) -> Numbers:
     return pairs[:, 0] * _OF_EXPECTED + pairs[:, 1]

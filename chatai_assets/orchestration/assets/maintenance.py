@@ -11,16 +11,16 @@ from pydantic import Field
 
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.files.blobs import Blobs
-from chatai_assets.operations.audit.audit import Audited, AuditReport, audit
+from chatai_assets.operations.audit.audit import AuditReport, AuditTarget, audit
 from chatai_assets.operations.erasure import Stores
-from chatai_assets.operations.expiry import Sweep, expire
-from chatai_assets.operations.retention import retain
+from chatai_assets.operations.expiry import ExpirySweep, expire
+from chatai_assets.operations.retention import apply_retention
 from chatai_assets.orchestration.assets.stages import OWNERS
 from chatai_assets.orchestration.failures import failure_of_upkeep, is_ours_to_explain
 from chatai_assets.orchestration.resources import Clock, Lazy
 from chatai_assets.orchestration.run_retention import delete_old_runs
 from chatai_assets.orchestration.runs import UPKEEP_JOBS, tag_worker
-from chatai_assets.orchestration.watchdog.client import expect_end, watchdog
+from chatai_assets.orchestration.watchdog.client import ensure_exit, watchdog
 from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded, deadline
 from chatai_assets.orchestration.watchdog.heartbeat import run_heartbeat
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
@@ -63,7 +63,7 @@ def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, records: L
         if not is_ours_to_explain(error):
             raise
         if isinstance(error, DeadlineExceeded):
-            expect_end(context.run.run_id)
+            ensure_exit(context.run.run_id)
         raise failure_of_upkeep(error, context.op_execution_context.retry_number) from None
 
 
@@ -112,13 +112,13 @@ def retained(
 ) -> dg.MaterializeResult[None]:
     """Drop and roll up what is old."""
     with upkeep_run(context, settings, records) as budget_s:
-        gone = retain(records(), settings.retention, budget_s=budget_s, clock=clock)
+        gone = apply_retention(records(), settings.retention, budget_s=budget_s, clock=clock)
         if settings.retention.runs_s is not None:
             gone["dagster_runs"] = delete_old_runs(context.instance, clock() - settings.retention.runs_s)
     return dg.MaterializeResult(metadata={**figures(gone), "gone": gone_table(gone)})
 
 
-def sweep_metadata(sweep: Sweep) -> dict[str, Any]:
+def sweep_metadata(sweep: ExpirySweep) -> dict[str, Any]:
     """Return what went in a sweep, as numbers that plot and tables; no text."""
     rows = [dg.TableRecord({"tenant": tenant, "items": items}) for tenant, items in sweep.tenants.most_common(LISTED)]
     return {
@@ -170,7 +170,7 @@ def audited(
     config: AuditConfig,
     settings: dg.ResourceParam[Settings],
     records: dg.ResourceParam[Lazy[Records]],
-    audited: dg.ResourceParam[Lazy[Sequence[Audited]]],
+    audited: dg.ResourceParam[Lazy[Sequence[AuditTarget]]],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Compare the stores."""
     with upkeep_run(context, settings, records):

@@ -8,7 +8,7 @@ from pydantic import Field
 from chatai_assets.operations.reindexing import CannotReindex, ReindexResult
 from chatai_assets.orchestration.assets.maintenance import UPKEEP, upkeep_run
 from chatai_assets.orchestration.assets.stages import OWNERS
-from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, figures_of, sentence_of
+from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, outcome_sentence, result_figures
 from chatai_assets.orchestration.resources import Lazy
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
 from chatai_assets.services import Services
@@ -66,15 +66,15 @@ def reindexed(
             raise dg.Failure(str(error), allow_retries=False) from None
     if isinstance(done, Index):
         return dg.MaterializeResult(metadata={"dropped": done.embedder, "index": done.number})
-    context.log.info(sentence_of(done))
+    context.log.info(outcome_sentence(done))
     if done.refused and config.to:  # who asked for it; what goes on by itself says so in its metadata
-        raise dg.Failure(sentence_of(done), metadata_of(done), allow_retries=False)
+        raise dg.Failure(outcome_sentence(done), metadata_of(done), allow_retries=False)
     return dg.MaterializeResult(metadata=metadata_of(done))
 
 
 def metadata_of(done: ReindexResult) -> dict[str, Any]:
     """Return the figures of a reindexing, as numbers that plot and as a table."""
-    figures = figures_of(done)
+    figures = result_figures(done)
     retrieval = figures.pop("retrieval") or {}
     rows = [
         dg.TableRecord({"index": index, "by": way, **found})
@@ -87,4 +87,4 @@ def metadata_of(done: ReindexResult) -> dict[str, Any]:
         for way, found in ways.items()
         for name, value in found.items()
     }
-    return {**figures, **plotted, "outcome": sentence_of(done), "retrieval": dg.MetadataValue.table(rows, COLUMNS)}
+    return {**figures, **plotted, "outcome": outcome_sentence(done), "retrieval": dg.MetadataValue.table(rows, COLUMNS)}

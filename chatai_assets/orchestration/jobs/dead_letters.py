@@ -20,7 +20,7 @@ from chatai_assets.storage.dead_letters import DeadLetterFilter
 INTERVAL_S = 60
 
 
-def letters_sensor(opened: Callable[[], Services], clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
+def dead_letters_sensor(opened: Callable[[], Services], clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
     """Return the sensor that tells of new dead letters."""
 
     @dg.sensor(
@@ -78,7 +78,7 @@ def replay_job(settings: Settings) -> dg.JobDefinition:
 def replay_letters(context: dg.OpExecutionContext, config: ReplayConfig, parts: dg.ResourceParam[Services]) -> None:
     """Replay dead letters."""
     try:
-        report = replay(parts.records, chosen(config))
+        report = replay(parts.records, build_filter(config))
     except (DeadLetterNotFound, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.add_output_metadata(
@@ -92,7 +92,7 @@ def replay_letters(context: dg.OpExecutionContext, config: ReplayConfig, parts: 
     context.log.info("%d items are pending again; the sensors ask for their runs.", report.replayed)
 
 
-def chosen(config: ReplayConfig) -> DeadLetterFilter:
+def build_filter(config: ReplayConfig) -> DeadLetterFilter:
     """Return what the launchpad chooses.
 
     Raises:

@@ -19,7 +19,7 @@ AGAIN_S = 300.0
 FINISHING = "finish_forgetting"
 
 
-def forgetting_jobs(settings: Settings) -> list[dg.JobDefinition]:
+def erasure_jobs(settings: Settings) -> list[dg.JobDefinition]:
     """Return the job ``forget``, whose launchpad asks for ``source`` and offers ``tenant``, and the one to finish."""
     limits = {"dagster/max_runtime": str(settings.run_deadline_s)}
 
@@ -52,7 +52,7 @@ def forgetting_jobs(settings: Settings) -> list[dg.JobDefinition]:
     return [one, rest]
 
 
-def stores_of(services: Services) -> Stores:
+def erasure_stores(services: Services) -> Stores:
     """Return all that may hold something of an item."""
     return Stores(services.records, services.blobs, services.indexes, services.graph)
 
@@ -62,7 +62,7 @@ def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.Resou
     """Forget one item."""
     source = config.source.strip()
     try:
-        forgotten = forget(stores_of(parts), source, tenant_id=config.tenant or None)
+        forgotten = forget(erasure_stores(parts), source, tenant_id=config.tenant or None)
     except (ItemNotFound, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     parts.forget_answers(forgotten.key.tenant_id)
@@ -78,13 +78,13 @@ def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.Resou
 def let_go_of_rest(context: dg.OpExecutionContext, parts: dg.ResourceParam[Services]) -> None:
     """Finish what was begun elsewhere."""
     try:
-        gone = finish(stores_of(parts))
+        gone = finish(erasure_stores(parts))
     except ChatAIError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.add_output_metadata({f"gone_{kind}": count for kind, count in gone.items()})
 
 
-def forgetting_sensor(opened: Callable[[], Services]) -> dg.SensorDefinition:
+def erasure_sensor(opened: Callable[[], Services]) -> dg.SensorDefinition:
     """Return the sensor that asks for a run where index and graph still hold what was erased."""
 
     @dg.sensor(

@@ -80,20 +80,20 @@ def execute(
     """
     if sum(map(bool, (wish.to, wish.back, wish.drop_old, wish.give_up))) > 1:
         raise CannotReindex("Ask for one thing: another model, the way back, to drop the old index, or to give up.")
-    ends, scope = time.monotonic() + budget_s, partial(_scope, services.settings, run_id)
+    ends, scope = time.monotonic() + budget_s, partial(_stage_config, services.settings, run_id)
     means = ReindexContext(services.records, services.indexes, services.stems, scope, ends, on_progress)
     if wish.drop_old or wish.give_up:
         return drop_old(means) if wish.drop_old else abort(means)
     if wish.questions:  # what is wrong with them is said before all else
         read_questions(Path(wish.questions), services.settings.tenant_id)
-    index, wish = _begun(services, means, wish)
-    return reindex(means, index, _questions(services, wish), even_if_worse=wish.even_if_worse)
+    index, wish = _start_or_resume(services, means, wish)
+    return reindex(means, index, _eval_queries(services, wish), even_if_worse=wish.even_if_worse)
 
 
-def _begun(services: Services, means: ReindexContext, wish: ReindexRequest) -> tuple[Index, ReindexRequest]:
+def _start_or_resume(services: Services, means: ReindexContext, wish: ReindexRequest) -> tuple[Index, ReindexRequest]:
     """Begin what is asked for, and note what that was; or return what was begun."""
     if wish.to or wish.back:
-        index = start(means, *_named(services, wish.to)) if wish.to else start_rollback(means)
+        index = start(means, *_resolve_embedder(services, wish.to)) if wish.to else start_rollback(means)
         with services.records.begin() as connection:
             put_value(connection, CHECKPOINT, asdict(wish))
         return index, wish
@@ -106,7 +106,7 @@ def _begun(services: Services, means: ReindexContext, wish: ReindexRequest) -> t
     return begun, replace(before, even_if_worse=even, questions=wish.questions or before.questions)
 
 
-def _named(services: Services, name: str) -> tuple[str, Embedder]:
+def _resolve_embedder(services: Services, name: str) -> tuple[str, Embedder]:
     try:
         named = services.resolve_embedder(name)
     except ValueError as error:
@@ -121,7 +121,7 @@ def _named(services: Services, name: str) -> tuple[str, Embedder]:
     return named
 
 
-def _questions(services: Services, wish: ReindexRequest) -> Callable[[], Sequence[EvalQuery]] | None:
+def _eval_queries(services: Services, wish: ReindexRequest) -> Callable[[], Sequence[EvalQuery]] | None:
     """Return what gives the questions; None for the way back, which nobody asks to be better."""
     if wish.back:
         return None
@@ -130,12 +130,12 @@ def _questions(services: Services, wish: ReindexRequest) -> Callable[[], Sequenc
     return partial(sample_queries, services.records, wish.seed)
 
 
-def _scope(settings: Settings, run_id: str, stream: Stream, hour: str) -> StageRunConfig:
+def _stage_config(settings: Settings, run_id: str, stream: Stream, hour: str) -> StageRunConfig:
     """Return what filling works on at a time, within the limits and attempts of the stage ``embed``."""
     return scope_of(settings, stream, "embed", hour, run_id)
 
 
-def sentence_of(done: ReindexResult) -> str:
+def outcome_sentence(done: ReindexResult) -> str:
     """Return in a sentence what came of it, and what to do if the index does not serve."""
     name, filled = done.index.embedder, done.filled
     if done.serves:
@@ -146,7 +146,7 @@ def sentence_of(done: ReindexResult) -> str:
     return f"{name} does not serve yet: {filled.left:,} items are left{until}. `chatai reindex` goes on."
 
 
-def figures_of(done: ReindexResult) -> dict[str, Any]:
+def result_figures(done: ReindexResult) -> dict[str, Any]:
     """Return the figures of a reindexing, as JSON knows them."""
     compared = done.comparison
     retrieval = (

@@ -65,10 +65,10 @@ def run_hour_here(
     result = job.execute_in_process(
         partition_key=hour, instance=instance, raise_on_error=False, run_config=QUIET, tags=dict(tags or {})
     )
-    return RunOutcome(result.run_id, None if result.success else _sentence(result))
+    return RunOutcome(result.run_id, None if result.success else _failure_sentence(result))
 
 
-def _sentence(result: dg.ExecuteInProcessResult) -> str:
+def _failure_sentence(result: dg.ExecuteInProcessResult) -> str:
     """Return why the first failed step failed."""
     for event in result.all_events:
         if event.is_step_failure:

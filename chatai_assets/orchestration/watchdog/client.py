@@ -25,10 +25,10 @@ from chatai_assets.domain.errors import Outage
 
 STOP_S = 25.0
 """Seconds from SIGTERM or Ctrl-C until a process in a run is ended; it needs one or two for itself."""
-MARK = "CHATAI_WATCHED"
+WATCHED_VARIABLE = "CHATAI_WATCHED"
 """Variable that names the watched process to its children, by which they are found when it is gone."""
 _SCRIPT = Path(__file__).with_name("process.py")
-_LAST_WORDS = (sys.executable, "-m", "chatai_assets.orchestration.watchdog.crash_reporter")
+_CRASH_REPORTER = (sys.executable, "-m", "chatai_assets.orchestration.watchdog.crash_reporter")
 
 
 class Watchdog:
@@ -45,7 +45,7 @@ class Watchdog:
         signals, self._signals = os.pipe()
         os.set_blocking(self._signals, False)
         self._token = uuid4().hex
-        self._process = _started(signals, self._token, stop_s)
+        self._process = _start_process(signals, self._token, stop_s)
         os.close(signals)
 
         self._stopping = False
@@ -57,7 +57,7 @@ class Watchdog:
             with suppress(OSError):
                 self._process.stdin.close()
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(CLOSING_S)
+                self._process.wait(CLOSE_WAIT_S)
             if self._process.stdout:
                 self._process.stdout.close()
 
@@ -67,7 +67,7 @@ class Watchdog:
         return self._pid == os.getpid() and self._process.poll() is None
 
     @property
-    def told_to_stop(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether this process received SIGTERM or Ctrl-C while ``hearing``, whoever handled it."""
         out = self._process.stdout
         self._stopping = self._stopping or bool(out and select.select([out], [], [], 0)[0] and os.read(out.fileno(), 9))
@@ -76,7 +76,7 @@ class Watchdog:
     @contextmanager
     def hearing(self) -> Iterator[None]:
         """Notice signals within the block, and be ended if that does not happen soon after one to stop."""
-        with _signals_told(self._signals):
+        with _forward_signals(self._signals):
             yield
 
     def _tell(self, **message: object) -> None:
@@ -94,12 +94,12 @@ class Watchdog:
             words: first lines for ``last_words``.
         """
         self._tell(attend=run_id, words=list(words))
-        os.environ[MARK] = self._token
+        os.environ[WATCHED_VARIABLE] = self._token
         with self.hearing():
             try:
                 yield
             finally:
-                os.environ.pop(MARK, None)
+                os.environ.pop(WATCHED_VARIABLE, None)
                 self._tell(leave=run_id)
 
     @contextmanager
@@ -112,15 +112,15 @@ class Watchdog:
         finally:
             self._tell(disarm=number)
 
-    def arm_for_good(self, in_s: float, run_id: str, why: str) -> None:
+    def start_kill_timer(self, in_s: float, run_id: str, why: str) -> None:
         """Be ended unless this process has ended by itself until then."""
         self._tell(arm=next(self._numbers), in_s=in_s, run=run_id, why=why)
 
 
-def _started(signals: int, token: str, stop_s: float) -> subprocess.Popen[bytes]:
+def _start_process(signals: int, token: str, stop_s: float) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and script
-            [sys.executable, "-B", "-I", str(_SCRIPT), str(signals), token, str(stop_s), *_LAST_WORDS],
+            [sys.executable, "-B", "-I", str(_SCRIPT), str(signals), token, str(stop_s), *_CRASH_REPORTER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(signals,),
@@ -131,7 +131,7 @@ def _started(signals: int, token: str, stop_s: float) -> subprocess.Popen[bytes]
 
 
 @contextmanager
-def _signals_told(line: int) -> Iterator[None]:
+def _forward_signals(line: int) -> Iterator[None]:
     """Have the numbers of signals written to a pipe, in C, before any handler in Python gets its turn."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -143,8 +143,8 @@ def _signals_told(line: int) -> Iterator[None]:
         signal.set_wakeup_fd(before)
 
 
-CLOSING_S = 5.0
-END_S = 10.0
+CLOSE_WAIT_S = 5.0
+EXIT_WAIT_S = 10.0
 """Seconds a run worker has to end after a stage was stopped: a thread that still hangs would keep it."""
 _watchdogs: list[Watchdog] = []
 
@@ -156,7 +156,7 @@ def watchdog() -> Watchdog:
     return _watchdogs[-1]
 
 
-def expect_end(run_id: str) -> None:
+def ensure_exit(run_id: str) -> None:
     """Be ended soon unless this process ends by itself, if it is one that lives for one run only."""
     if multiprocessing.parent_process() is not None or "execute_run" in sys.argv:
-        watchdog().arm_for_good(END_S, run_id, "Its process did not end after it was stopped, and was ended.")
+        watchdog().start_kill_timer(EXIT_WAIT_S, run_id, "Its process did not end after it was stopped, and was ended.")

@@ -37,18 +37,18 @@ def main() -> None:
     if not place or not heard:
         return
     try:
-        with _instance(place["instance"]) as instance:
+        with _open_instance(place["instance"]) as instance:
             if instance:
-                fail(instance, place["run"], heard.strip())
+                fail_run(instance, place["run"], heard.strip())
     finally:
         sys.stdout.write("said\n")
         sys.stdout.flush()
         if sys.stdin.readline():
-            free(place["database"])
+            release_claims(place["database"])
 
 
 @contextmanager
-def _instance(serialized: str | None) -> Iterator[dg.DagsterInstance | None]:
+def _open_instance(serialized: str | None) -> Iterator[dg.DagsterInstance | None]:
     if serialized is None:
         yield None
         return
@@ -56,7 +56,7 @@ def _instance(serialized: str | None) -> Iterator[dg.DagsterInstance | None]:
         yield instance
 
 
-def fail(instance: dg.DagsterInstance, run_id: str, sentence: str) -> None:
+def fail_run(instance: dg.DagsterInstance, run_id: str, sentence: str) -> None:
     """Fail a run; one that somebody failed already gets the sentence as an event."""
     run = instance.get_run_by_id(run_id)
     if run is None:
@@ -67,7 +67,7 @@ def fail(instance: dg.DagsterInstance, run_id: str, sentence: str) -> None:
         instance.report_engine_event(sentence, run)
 
 
-def free(database_url: str) -> None:
+def release_claims(database_url: str) -> None:
     """Give back what processes held that are gone; a store that was removed meanwhile is not created again."""
     if not store_exists(database_url):
         return

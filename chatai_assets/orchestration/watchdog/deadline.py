@@ -43,20 +43,20 @@ def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grac
         DeadlineExceeded: the block took longer; raised again each second in case it is swallowed.
     """
     said = f"It is over the deadline of {name}, {seconds:g} s, and was stopped."
-    with watchdog.armed(seconds + grace_s, run_id, f"It is over the deadline of {name}, {seconds:g} s. {ENDED}"):
+    with watchdog.armed(seconds + grace_s, run_id, f"It is over the deadline of {name}, {seconds:g} s. {KILLED}"):
         in_main = threading.current_thread() is threading.main_thread()
         try:
-            with _alarm(seconds) if in_main else _exception_in_thread(seconds):
+            with _raise_in_main_thread(seconds) if in_main else _raise_in_this_thread(seconds):
                 yield
         except DeadlineExceeded:
             raise DeadlineExceeded(said) from None
 
 
-ENDED = "Nothing could stop it, so the watchdog ended its process."
+KILLED = "Nothing could stop it, so the watchdog ended its process."
 
 
 @contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
+def _raise_in_main_thread(seconds: float) -> Iterator[None]:
     """Raise in the main thread, also out of a call that waits."""
 
     def expire(_signal: int, _frame: FrameType | None) -> None:
@@ -70,10 +70,10 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler_before)
-        _resume(timer_before, time.monotonic() - started)
+        _restore_timer(timer_before, time.monotonic() - started)
 
 
-def _resume(timer: tuple[float, float], elapsed_s: float) -> None:
+def _restore_timer(timer: tuple[float, float], elapsed_s: float) -> None:
     """Give the timer of whoever had it before the time that is left to it."""
     left_s, interval_s = timer
     if left_s:
@@ -81,7 +81,7 @@ def _resume(timer: tuple[float, float], elapsed_s: float) -> None:
 
 
 @contextmanager
-def _exception_in_thread(seconds: float) -> Iterator[None]:
+def _raise_in_this_thread(seconds: float) -> Iterator[None]:
     """Raise in the calling thread, where no signal arrives, as soon as it runs Python; a call that waits goes on."""
     thread, over, raising = threading.get_ident(), threading.Event(), threading.Lock()
 
@@ -91,7 +91,7 @@ def _exception_in_thread(seconds: float) -> Iterator[None]:
             wait_s = REARM_S
             with raising:
                 if not over.is_set():
-                    _raise_in(thread, DeadlineExceeded)
+                    _set_async_exception(thread, DeadlineExceeded)
 
     threading.Thread(target=expire, name="deadline", daemon=True).start()
     try:
@@ -99,10 +99,10 @@ def _exception_in_thread(seconds: float) -> Iterator[None]:
     finally:
         with raising:
             over.set()
-            _raise_in(thread, None)
+            _set_async_exception(thread, None)
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+def _set_async_exception(thread: int, error: type[BaseException] | None) -> None:
     """Raise in a thread; None takes back what it has not noticed yet."""
     raised = None if error is None else ctypes.py_object(error)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)

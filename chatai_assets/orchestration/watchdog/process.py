@@ -26,19 +26,19 @@ from typing import Any
 
 import psutil
 
-LOOK_S = 1.0
+PARENT_CHECK_S = 1.0
 """Between looks at whether the watched process still is our parent."""
-WORDS_AHEAD_S = 2.0
+REPORTER_START_S = 2.0
 """Before the hard end the last words are prepared: Dagster takes about two seconds to load."""
-SPEECH_S = 2.0
+REPORT_WAIT_S = 2.0
 """How long the last words may take while the process still lives; it is ended then in any case."""
-WORDS_S = 60.0
-DYING_S = 10.0
+REPORTER_TIMEOUT_S = 60.0
+KILL_WAIT_S = 10.0
 """A killed process is gone as soon as the system finds time for it."""
-LEAVING_S = 2.5
+ORPHAN_GRACE_S = 2.5
 """Children that see for themselves that their parent is gone look once a second."""
-STOPPING = {signal.SIGTERM, signal.SIGINT}
-DAGSTER = {"dagster", "dagster-daemon", "dagster._daemon"}
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+LAUNCHER_PROGRAMS = {"dagster", "dagster-daemon", "dagster._daemon"}
 """Programs that start runs, by the words of their command lines."""
 
 
@@ -67,7 +67,7 @@ class Reporter:
         """Let it give back what was claimed, now that the process is gone."""
         self._write("gone")
         try:
-            self._process.communicate(timeout=WORDS_S)
+            self._process.communicate(timeout=REPORTER_TIMEOUT_S)
         except (subprocess.TimeoutExpired, ValueError, OSError):
             self._process.kill()
             self._process.wait()
@@ -78,7 +78,7 @@ class Reporter:
         self._process.communicate()
 
 
-class Watch:
+class WatchedProcess:
     """What is known of the watched process.
 
     Attributes:
@@ -91,7 +91,7 @@ class Watch:
         self.token = token
         self.stop_s = stop_s
         self.command = command
-        self.above = starters(self.parent)
+        self.above = find_launchers(self.parent)
         self.runs: dict[str, list[str]] = {}
         self.ends: dict[int, tuple[float, str, str]] = {}
         self.words: tuple[str, Reporter] | None = None
@@ -109,14 +109,14 @@ class Watch:
 
     def handle_signals(self, numbers: bytes) -> None:
         """Take signals that the watched process received."""
-        if STOPPING.intersection(numbers) and 0 not in self.ends:
+        if STOP_SIGNALS.intersection(numbers) and 0 not in self.ends:
             with suppress(OSError):
                 os.write(1, b"stop")
             self.expect_stop()
 
     def check_parent(self) -> None:
         """Tell a run to stop whose starters have left: nobody would watch it or could cancel it any more."""
-        if 0 not in self.ends and not all(map(_runs, self.above)):
+        if 0 not in self.ends and not all(map(_is_running, self.above)):
             self.expect_stop()
             with suppress(ProcessLookupError):
                 os.kill(self.parent, signal.SIGTERM)
@@ -138,8 +138,8 @@ class Watch:
         if time.monotonic() < at:
             return False
         if self.words:
-            self.words[1].report(why, SPEECH_S)
-        end(self.parent, self.token)
+            self.words[1].report(why, REPORT_WAIT_S)
+        kill_tree(self.parent, self.token)
         if self.words:
             self.words[1].finish()
             self.runs.pop(self.words[0], None)
@@ -147,24 +147,24 @@ class Watch:
 
     def next_s(self) -> float:
         """Return how long there is nothing to do."""
-        at = min((at for at, _, _ in self.ends.values()), default=time.monotonic() + LOOK_S)
-        return min(LOOK_S, max(0.0, at - self._ahead_s - time.monotonic()))
+        at = min((at for at, _, _ in self.ends.values()), default=time.monotonic() + PARENT_CHECK_S)
+        return min(PARENT_CHECK_S, max(0.0, at - self._ahead_s - time.monotonic()))
 
     @property
     def _ahead_s(self) -> float:
         """How long before the next end its words are prepared; 0 where they are, or there are none."""
         run = min(self.ends.values())[1] if self.ends else ""
-        return WORDS_AHEAD_S if run in self.runs and self.words is None else 0.0
+        return REPORTER_START_S if run in self.runs and self.words is None else 0.0
 
     def clean_up(self) -> None:
         """End what the watched process left behind, and speak for it if it ended in mid-run."""
         self._unsay()
-        if any(started_by(self.token)):
-            time.sleep(LEAVING_S)
-            kill(started_by(self.token))
+        if any(find_started(self.token)):
+            time.sleep(ORPHAN_GRACE_S)
+            kill_all(find_started(self.token))
         for head in self.runs.values():
             words = Reporter(self.command, head)
-            words.report("", WORDS_S)
+            words.report("", REPORTER_TIMEOUT_S)
             words.finish()
 
     def _unsay(self) -> None:
@@ -173,33 +173,37 @@ class Watch:
             self.words = None
 
 
-def starters(pid: int) -> list[psutil.Process]:
+def find_launchers(pid: int) -> list[psutil.Process]:
     """Return the programs of Dagster above a process: the code server, and who started that."""
     with suppress(psutil.Error):
-        return [process for process in psutil.Process(pid).parents() if DAGSTER.intersection(_words(process))]
+        return [
+            process
+            for process in psutil.Process(pid).parents()
+            if LAUNCHER_PROGRAMS.intersection(_program_names(process))
+        ]
     return []
 
 
-def _runs(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
-def _lives(pid: int) -> bool:
+def _is_pid_running(pid: int) -> bool:
     with suppress(psutil.Error):
-        return _runs(psutil.Process(pid))
+        return _is_running(psutil.Process(pid))
     return False
 
 
-def _words(process: psutil.Process) -> set[str]:
+def _program_names(process: psutil.Process) -> set[str]:
     """Return the program and the first arguments of a command line, without folders."""
     with suppress(psutil.Error):
         return {Path(word).name for word in process.cmdline()[:4]}
     return set()
 
 
-def started_by(token: str) -> Iterator[psutil.Process]:
+def find_started(token: str) -> Iterator[psutil.Process]:
     """Yield the processes whose environment carries the token, whoever their parent is by now."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -207,24 +211,24 @@ def started_by(token: str) -> Iterator[psutil.Process]:
                 yield process
 
 
-def kill(processes: Iterator[psutil.Process]) -> None:
+def kill_all(processes: Iterator[psutil.Process]) -> None:
     """End processes at once."""
     for process in processes:
         with suppress(psutil.Error):
             process.kill()
 
 
-def end(pid: int, token: str) -> None:
+def kill_tree(pid: int, token: str) -> None:
     """End a process and all that it has started, and wait until it is gone: only then it is known to hold nothing."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    kill(started_by(token))
-    until = time.monotonic() + DYING_S
-    while _lives(pid) and time.monotonic() < until:
+    kill_all(find_started(token))
+    until = time.monotonic() + KILL_WAIT_S
+    while _is_pid_running(pid) and time.monotonic() < until:
         time.sleep(0.02)
 
 
-def watch(state: Watch, signals: int) -> None:
+def run(state: WatchedProcess, signals: int) -> None:
     """Watch until the process is gone."""
     unread = b""
     while os.getppid() == state.parent and not state.poll():
@@ -243,4 +247,4 @@ def watch(state: Watch, signals: int) -> None:
 
 
 if __name__ == "__main__":
-    watch(Watch(sys.argv[2], float(sys.argv[3]), sys.argv[4:]), int(sys.argv[1]))
+    run(WatchedProcess(sys.argv[2], float(sys.argv[3]), sys.argv[4:]), int(sys.argv[1]))

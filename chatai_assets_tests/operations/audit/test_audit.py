@@ -12,7 +12,7 @@ from chatai_assets.adapters.vectors.base import Point, Sparse
 from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Node
 from chatai_assets.domain.ids import point_id
-from chatai_assets.operations.audit.audit import POINTS, audit
+from chatai_assets.operations.audit.audit import BATCH_POINTS, audit
 from chatai_assets.storage.embeddings import vectors_of_chunks
 from chatai_assets.storage.items import ChunkKey
 from chatai_assets_tests.scenarios import tampering
@@ -54,7 +54,9 @@ def test_no_table_is_read_as_a_whole_for_a_page_of_points(embedded):
     asked = []
     with embedded.records.reading() as connection:
         event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
-        vectors_of_chunks(connection, [ChunkKey("t", f"tg/1/{number}", "body", 0) for number in range(POINTS)], "model")
+        vectors_of_chunks(
+            connection, [ChunkKey("t", f"tg/1/{number}", "body", 0) for number in range(BATCH_POINTS)], "model"
+        )
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]).all()
     assert [row[3] for row in plan if "SCAN" in row[3]] == ["SCAN listed VIRTUAL TABLE INDEX 1:"]
 

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from chatai_assets.orchestration.checks import age, given_up
+from chatai_assets.orchestration.checks import dead_letters_result, format_age
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 
@@ -28,7 +28,7 @@ def replay(home, **config):
 
 
 def test_the_check_says_how_many_how_old_which_and_what_to_do(bad):
-    result = given_up(bad.records, "documents")
+    result = dead_letters_result(bad.records, "documents")
     assert not result.passed
     assert result.description
     assert result.severity == dg.AssetCheckSeverity.WARN
@@ -37,14 +37,14 @@ def test_the_check_says_how_many_how_old_which_and_what_to_do(bad):
     assert "chatai dead-letters replay --stream documents --all" in result.description
     assert result.metadata["by_stage"].value == {"parse": 2}
     assert result.metadata["oldest_age_s"].value in range(300)
-    assert given_up(bad.records, "posts").passed
+    assert dead_letters_result(bad.records, "posts").passed
 
 
 @pytest.mark.parametrize(
     ("seconds", "told"), [(5, "5 s"), (119, "119 s"), (120, "2 minutes"), (7_300, "2 hours"), (200_000, "2 days")]
 )
 def test_an_age_is_told_in_the_largest_fitting_unit(seconds, told):
-    assert age(seconds) == told
+    assert format_age(seconds) == told
 
 
 def test_the_sensor_tells_of_new_letters_once(bad):
