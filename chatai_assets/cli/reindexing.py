@@ -84,8 +84,7 @@ def stale_command(services: Services, stage: Stage | None, limit: int, as_json: 
 
     None of it is done by itself. With --redo items are pending again, and the next runs do them.
     """
-    from chatai_assets.operations.staleness import find_stale, redo_stale
-    from chatai_assets.orchestration.jobs.staleness import active_versions
+    from chatai_assets.operations.staleness import active_versions, find_stale, redo_stale
 
     if stage:
         count = redo_stale(services.records, active_versions(services), stage, limit)

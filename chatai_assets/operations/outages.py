@@ -17,7 +17,7 @@ from chatai_assets.domain.circuit_breaker import (
 )
 from chatai_assets.domain.errors import AllBudgetsExceeded, Outage, StoreUnavailable, error_code
 from chatai_assets.domain.ids import STREAMS, Stream
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import STAGES, Stage
 from chatai_assets.observability import BREAKER_CLOSED, BREAKER_OPEN, log
 from chatai_assets.settings.models import ModelSettings
 from chatai_assets.storage import outages
@@ -26,18 +26,10 @@ from chatai_assets.storage.engine import Records
 
 
 def dependency_of(stage: Stage, models: ModelSettings) -> str:
-    """Return what a stage needs besides the record store."""
-    needed: dict[Stage, str] = {
-        "parse": "parser",
-        "tag": models.tagger,
-        "enrich": models.extractor,
-        "embed": models.embedder,
-        "index": "vectors",
-        "link": "graph",
-        "crawl": "web",
-        "reindex": "vectors",
-    }
-    return needed[stage]
+    """Return what a stage needs besides the record store: a store, or the provider of the model it asks."""
+    dependency = STAGES[stage].dependency
+    providers = {"tagger": models.tagger, "extractor": models.extractor, "embedder": models.embedder}
+    return providers.get(dependency, dependency)
 
 
 def open_breaker_for(records: Records, stream: Stream, stage: Stage) -> OpenBreaker | None:

@@ -17,14 +17,13 @@ from functools import partial
 from chatai_assets.adapters.models.base import Embedder
 from chatai_assets.domain.errors import IndexSuperseded, OperationRefused
 from chatai_assets.domain.ids import STREAMS, Stream
+from chatai_assets.domain.stages import ITEM_STAGES, STAGES
 from chatai_assets.observability import INDEX_SERVES, log
 from chatai_assets.operations.relevance import EvalQuery, RelevanceComparison, compare
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
 from chatai_assets.pipeline.stages.embed import Stems
-from chatai_assets.pipeline.stages.embed import fingerprint_of as embedded_by
-from chatai_assets.pipeline.stages.index import fingerprint_of as indexed_by
-from chatai_assets.pipeline.stages.reindex import reindex_hour
+from chatai_assets.pipeline.stages.reindex import fill_hour
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import reindexing as filling
 from chatai_assets.storage import vector_indexes as indexes
@@ -178,7 +177,7 @@ def build(means: ReindexContext, index: Index, filled: BuildProgress) -> None:
         due = _due(means)
         for stream, hour in due:
             scope = means.scope(stream, hour)
-            filled.add(reindex_hour(scope, records=means.records, indexes=means.indexes, stems=means.stems))
+            filled.add(fill_hour(scope, means.records, means.indexes, means.stems))
             if time.monotonic() >= means.ends:
                 break
             if time.monotonic() >= told + TELL_EVERY_S:
@@ -326,8 +325,12 @@ def _clear_some(connection: Transaction) -> int:
     serving, before = known["serving"], known.get("kept")
     if before is None or filling.opened_for(connection) != serving.number:
         return filling.clear_some(connection, {})
-    of_embed, of_index = ((by(before.model), by(serving.model)) for by in (embedded_by, indexed_by))
-    return filling.clear_some(connection, {"embed": of_embed, "index": of_index})
+    made_by = {
+        stage: (STAGES[stage].fingerprint(before.model), STAGES[stage].fingerprint(serving.model))
+        for stage in ITEM_STAGES
+        if STAGES[stage].model == "embedder"
+    }
+    return filling.clear_some(connection, made_by)
 
 
 def abort(means: ReindexContext) -> Index:

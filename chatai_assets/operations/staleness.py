@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from chatai_assets.domain.costs import CHARS_PER_TOKEN, NANO, Tariff, Usage
+from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.ids import STREAMS, Stream
-from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
+from chatai_assets.domain.stages import PAID_STAGES, PIPELINE_STAGES, STAGES, ModelRole, Stage, downstream_of
 from chatai_assets.domain.tagging import TAGGED_CHARS
 from chatai_assets.llm.models import TOKENS_OF_PROMPT
 from chatai_assets.operations.status import REDO_NOTE
-from chatai_assets.pipeline.stages import crawl, embed, enrich, index, link, parse, tag
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import staleness as stale
 from chatai_assets.storage import work_queue as work
@@ -40,17 +41,28 @@ class ActiveVersions:
     priced_models: Mapping[Stage, str]
 
     def fingerprint(self, stream: Stream, stage: Stage) -> str:
-        """Return with what a stage computes now."""
-        fingerprints: dict[Stage, str] = {
-            "parse": parse.FINGERPRINTS[stream],
-            "tag": tag.fingerprint_of(self.tagger),
-            "enrich": enrich.fingerprint_of(self.extractor),
-            "embed": embed.fingerprint_of(self.embedder),
-            "index": index.fingerprint_of(self.embedder),
-            "link": link.FINGERPRINT,
-            "crawl": crawl.FINGERPRINT,
-        }
-        return fingerprints[stage]
+        """Return the fingerprint of a stage's results as they are computed now."""
+        spec = STAGES[stage]
+        if spec.fingerprint_by_stream:
+            return spec.fingerprint(stream)
+        return spec.fingerprint(*([self._models()[spec.model]] if spec.model else []))
+
+    def _models(self) -> dict[ModelRole, str]:
+        return {"tagger": self.tagger, "extractor": self.extractor, "embedder": self.embedder}
+
+
+def active_versions(services: StageServices) -> ActiveVersions:
+    """Return the models a home computes with, and under which names the tariff knows those that cost something."""
+    settings, index = services.settings, services.indexes.serving_now()
+    chat = {name: access.chat_model for name, access in settings.providers.items()}
+    models: dict[ModelRole, str | None] = {
+        "tagger": chat.get(settings.models.tagger),
+        "extractor": chat.get(settings.models.extractor),
+        "embedder": parse_embedding_model(index.embedder).model or None,
+    }
+    paid = [(stage, STAGES[stage].model) for stage in PAID_STAGES]
+    priced = {stage: model for stage, role in paid if role and (model := models[role])}
+    return ActiveVersions(services.tagger.model, services.extractor.model, index.model, priced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,7 @@ def redo_stale(
     Args:
         limit: items at most.
     """
-    again = (stage, *work.DOWNSTREAM[stage])
+    again = (stage, *downstream_of(stage))
     done = 0
     for stream in STREAMS:
         current = in_use.fingerprint(stream, stage)

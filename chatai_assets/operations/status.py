@@ -11,7 +11,7 @@ from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, hour_of, stream_of
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import Stage, downstream_of
 from chatai_assets.operations.outages import outages_as_json
 from chatai_assets.pipeline.projections.recovery import is_lost, probe_graph, probe_vectors
 from chatai_assets.pipeline.projections.vector_indexes import Indexes
@@ -185,6 +185,6 @@ def redo(
         hour = work.redo(connection, key, stage, now=clock())
         if hour is None:
             raise ItemNotFound(f"{source_key} has not come to the stage {stage!r} yet: redo it from an earlier one.")
-        again = (stage, *work.DOWNSTREAM[stage])
+        again = (stage, *downstream_of(stage))
         dead_letters.resolve_items(connection, key.tenant_id, [source_key], REDO_NOTE, stages=again)
     return stream, key, hour

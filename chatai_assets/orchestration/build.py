@@ -6,11 +6,11 @@ import time
 
 import dagster as dg
 
+from chatai_assets.domain.ids import STREAMS
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.assets.maintenance import audited, upkeep_assets
-from chatai_assets.orchestration.assets.posts import post_assets
 from chatai_assets.orchestration.assets.reindexing import reindexed
-from chatai_assets.orchestration.assets.streams import document_assets
+from chatai_assets.orchestration.assets.streams import stream_assets
 from chatai_assets.orchestration.checks import checks
 from chatai_assets.orchestration.jobs.dead_letters import replay_job
 from chatai_assets.orchestration.jobs.erasure import erasure_jobs
@@ -43,7 +43,12 @@ def build_defs(
     hours = arrival_hours(first_hour(services) if services else _first_hour_of_home(settings))
     configure_logging(log_level or settings.log_level)
     return dg.Definitions(
-        assets=[*post_assets(settings, hours), *document_assets(settings, hours), *upkeep_assets(), audited, reindexed],
+        assets=[
+            *(asset for stream in STREAMS for asset in stream_assets(stream, settings, hours)),
+            *upkeep_assets(),
+            audited,
+            reindexed,
+        ],
         asset_checks=checks(),
         jobs=[
             *stream_jobs(settings),

@@ -10,9 +10,9 @@ import dagster as dg
 
 from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.operations.outages import describe_outages
-from chatai_assets.orchestration.assets.stages import asset_key
+from chatai_assets.orchestration.assets.streams import asset_key
 from chatai_assets.orchestration.metadata import LISTED, dead_letters_table, hours_table
-from chatai_assets.orchestration.resources import Lazy
+from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
@@ -38,11 +38,10 @@ def hour_complete(stream: Stream) -> dg.AssetChecksDefinition:
         "its hour; the sensor asks for the rest.",
         op_tags=AFTER_ALL_STAGES,
     )
-    def check(records: dg.ResourceParam[Lazy[Records]]) -> dg.AssetCheckResult:
-        store = records()
-        with store.reading() as connection:
+    def check(parts: dg.ResourceParam[Services]) -> dg.AssetCheckResult:
+        with parts.records.reading() as connection:
             open_hours, downs = work.open_hours(connection, stream), outages.open_outages(connection)
-        return hour_complete_result(open_hours, stream, describe_outages(store, downs, stream))
+        return hour_complete_result(open_hours, stream, describe_outages(parts.records, downs, stream))
 
     return check
 
@@ -77,8 +76,8 @@ def no_dead_letters(stream: Stream) -> dg.AssetChecksDefinition:
         "`chatai dead-letters list` shows them all, `chatai dead-letters replay` does them again.",
         op_tags=AFTER_ALL_STAGES,
     )
-    def check(records: dg.ResourceParam[Lazy[Records]]) -> dg.AssetCheckResult:
-        return dead_letters_result(records(), stream)
+    def check(parts: dg.ResourceParam[Services]) -> dg.AssetCheckResult:
+        return dead_letters_result(parts.records, stream)
 
     return check
 

@@ -13,7 +13,7 @@ from chatai_assets.domain.circuit_breaker import OpenBreaker, is_blocked, state_
 from chatai_assets.domain.ids import Stream, hour_of
 from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.operations.outages import describe_outages, record_probe
-from chatai_assets.orchestration.assets.stages import asset_keys
+from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.metadata import empty_hour_metadata
 from chatai_assets.orchestration.runs import TRIGGER_TAG, Backoff, backoffs, materialized_hours, open_hours_of_runs
 from chatai_assets.storage import outages

@@ -8,60 +8,9 @@ from typing import Any
 import dagster as dg
 
 from chatai_assets.domain.costs import NANO
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import STAGES, Stage, StageSpec
 from chatai_assets.pipeline.engine import StageReport
 from chatai_assets.storage.engine import StoredRow
-
-PREVIEW_COLUMNS: dict[Stage, dg.TableSchema] = {
-    "parse": dg.TableSchema(
-        [
-            dg.TableColumn("source", "string", "source key: tg/<chat>/<message> or doc/<id>"),
-            dg.TableColumn("language", "string", "ru, en, ..."),
-            dg.TableColumn("characters", "int", "length of the parsed text"),
-            dg.TableColumn("chunks", "int", "pieces of at most 600 words that are searched"),
-        ]
-    ),
-    "tag": dg.TableSchema(
-        [
-            dg.TableColumn("source", "string", "source key"),
-            dg.TableColumn("tags", "int", "1-8 topics; `chatai show` names them, for they are words of the text"),
-        ]
-    ),
-    "enrich": dg.TableSchema(
-        [
-            dg.TableColumn("source", "string", "source key"),
-            dg.TableColumn("entities", "int", "names of people, places and organizations found in it"),
-        ]
-    ),
-    "embed": dg.TableSchema(
-        [
-            dg.TableColumn("source", "string", "source key"),
-            dg.TableColumn("embedded", "bool", "whether it had a text that was never embedded before"),
-        ]
-    ),
-    "index": dg.TableSchema(
-        [
-            dg.TableColumn("source", "string", "source key"),
-            dg.TableColumn("points", "int", "points the vector index holds of it, one per chunk"),
-            dg.TableColumn("written", "bool", "whether any of them had changed"),
-        ]
-    ),
-    "link": dg.TableSchema(
-        [
-            dg.TableColumn("source", "string", "source key"),
-            dg.TableColumn("nodes_and_edges", "int", "what the graph holds on its word"),
-            dg.TableColumn("written", "bool", "whether any of it had changed"),
-        ]
-    ),
-    "crawl": dg.TableSchema(
-        [
-            dg.TableColumn("source", "string", "source key"),
-            dg.TableColumn("links", "int", "pages it links to"),
-            dg.TableColumn("page_chunks", "int", "pieces of their text that are found as the post's"),
-        ]
-    ),
-}
-"""Stage -> columns of its preview."""
 
 LETTER_COLUMNS = dg.TableSchema(
     [
@@ -98,11 +47,18 @@ def materialization_metadata(report: StageReport, run_id: str, letters: Sequence
     return shown
 
 
-def crawl_metadata(report: StageReport) -> dict[str, int]:
-    """Return what reading pages adds to the metadata of a materialization; nothing where no post had links."""
+def sharing_stage_metadata(report: StageReport) -> dict[str, int]:
+    """Return what a stage that shares the asset of another one adds to its metadata; nothing if it had no items."""
     if not report.taken:
         return {}
-    return {"run_posts_with_links": report.taken} | {f"run_{name}": count for name, count in report.counts.items()}
+    figures = {STAGES[report.stage].taken_metric: report.taken, **report.counts}
+    return {f"run_{name}": count for name, count in figures.items()}
+
+
+def preview_schema(spec: StageSpec, *more: dg.TableColumn) -> dg.TableSchema:
+    """Return the columns of the table that shows a few items of a stage."""
+    columns = [dg.TableColumn(column.name, column.type, column.description) for column in spec.preview]
+    return dg.TableSchema([*columns, *more])
 
 
 def empty_hour_metadata(stage: Stage) -> dict[str, Any]:
@@ -136,7 +92,7 @@ def hours_table(open_hours: Mapping[str, int]) -> dg.TableMetadataValue:
 def _run_figures(report: StageReport) -> dict[str, Any]:
     rate = report.taken / report.seconds if report.seconds > 0 else 0.0
     figures: dict[str, Any] = {
-        "run_in": report.taken,
+        f"run_{STAGES[report.stage].taken_metric}": report.taken,
         "run_done": report.done,
         "run_unchanged": report.unchanged,
         "run_failed": report.failed.total(),
@@ -170,8 +126,7 @@ def _hour_figures(report: StageReport) -> dict[str, Any]:
 
 
 def _preview(report: StageReport, run_id: str) -> dg.TableMetadataValue:
-    columns = PREVIEW_COLUMNS[report.stage].columns
-    schema = dg.TableSchema([*columns, dg.TableColumn("run", "string", "the run that did it")])
+    schema = preview_schema(STAGES[report.stage], dg.TableColumn("run", "string", "the run that did it"))
     return _table([{**row, "run": run_id[:8]} for row in report.preview], schema)
 
 

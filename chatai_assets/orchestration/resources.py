@@ -25,20 +25,6 @@ sentence of its own, and not the start of the run."""
 Clock = Callable[[], float]
 """Tells epoch seconds."""
 
-NAMES = (
-    "records",
-    "blobs",
-    "reader",
-    "pages",
-    "tagger",
-    "extractor",
-    "indexes",
-    "stems",
-    "graph",
-    "audited",
-)
-"""The parts of ``Services`` that assets may name."""
-
 
 def resources_of(settings: Settings, services: Services | None, clock: Clock) -> dict[str, Any]:
     """Return the resources of all assets, by name.
@@ -46,8 +32,7 @@ def resources_of(settings: Settings, services: Services | None, clock: Clock) ->
     Args:
         services: parts that are already open and stay so; without them each run opens and closes its own.
     """
-    resources: dict[str, Any] = {"settings": settings, "clock": clock, "parts": _services(settings, services)}
-    return resources | {name: _on_call(name) for name in NAMES}
+    return {"settings": settings, "clock": clock, "parts": _services(settings, services)}
 
 
 def _services(settings: Settings, given: Services | None) -> dg.ResourceDefinition:
@@ -79,12 +64,3 @@ def release_run(services: Services, context: dg.InitResourceContext) -> None:
     with suppress(StoreUnavailable):  # then the sensor ``upkeep`` does it, once the store is there again
         end_heartbeat(services.records, context.run.run_id)
         reset_idle_documents(services.records)
-
-
-def _on_call(name: str) -> dg.ResourceDefinition:
-    def part(context: dg.InitResourceContext) -> Lazy[Any]:
-        services: Services = context.resources.parts
-        return lambda: getattr(services, name)
-
-    description = (getattr(Services, name).__doc__ or name).strip()
-    return dg.ResourceDefinition(part, required_resource_keys={"parts"}, description=description)

@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from chatai_assets.orchestration.assets.stages import asset_keys
+from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.runs import FAILED, PARTITION_TAG, UPKEEP_JOBS, streams_of
 
 RANGE_TAG = "dagster/asset_partition_range_start"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import dagster as dg
 
@@ -90,11 +91,10 @@ class StageRun:
         return self.done
 
     @property
-    def result(self) -> dg.MaterializeResult[None]:
-        """What the step returns, once the stage has reported."""
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the materialization, once the stage has reported."""
         letters = _letters_of_run(self) if self.report.failed else ()
-        metadata = materialization_metadata(self.report, self.scope.run_id, letters)
-        return dg.MaterializeResult(metadata=metadata | self._held_back())
+        return materialization_metadata(self.report, self.scope.run_id, letters) | self._held_back()
 
     def _held_back(self) -> dict[str, str]:
         if not self.down or self.asked != "due":

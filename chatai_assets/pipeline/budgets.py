@@ -5,12 +5,11 @@ from __future__ import annotations
 from chatai_assets.domain.costs import Budget, day_of
 from chatai_assets.domain.errors import AllBudgetsExceeded, BudgetExceeded
 from chatai_assets.domain.ids import Stream
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import PAID_STAGES, Stage
 from chatai_assets.storage import costs
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records, Transaction
 
-PAID_STAGES: tuple[Stage, ...] = ("tag", "enrich", "embed")
 NAMED = 3
 _NAME = BudgetExceeded.code
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, TransientError
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.retry import check_mass_failure, item_backoff_s
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import STAGES, Stage, StageSpec, enqueued_after
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
 from chatai_assets.pipeline import budgets
 from chatai_assets.pipeline.dead_lettering import (
@@ -117,16 +117,15 @@ class BatchResult:
 
     Attributes:
         write: writes the results of the items that are still held and did not fail, in the committing transaction.
-        failures: item -> what befell it.
-        follow: stages that become pending for every finished item that has not seen them.
-        reopen: stage -> items for which it becomes pending again.
+        failures: item -> its error.
+        tracebacks: item -> where in our code an unforeseen exception was raised.
+        requeue: stage -> items for which it becomes pending again.
         unchanged: items whose result was already there.
     """
 
     write: Callable[[Transaction, set[ItemKey]], None]
     failures: dict[ItemKey, ChatAIError] = field(default_factory=dict)
     tracebacks: dict[ItemKey, str] = field(default_factory=dict)
-    enqueue: Sequence[Stage] = ()
     requeue: dict[Stage, list[ItemKey]] = field(default_factory=dict)
     unchanged: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -137,7 +136,7 @@ class StageHandler(Protocol):
     """One stage's own part."""
 
     @property
-    def stage(self) -> Stage:
+    def spec(self) -> StageSpec:
         """Which stage this is."""
         ...
 
@@ -146,85 +145,77 @@ class StageHandler(Protocol):
         """With what the stage computes: model, prompt and code versions."""
         ...
 
-    @property
-    def invalidates_on_failure(self) -> Sequence[Stage]:
-        """Stages that must look again at an item that fails here for good, if a projection holds some of it."""
-        ...
-
-    @property
-    def continues_without(self) -> Sequence[Stage]:
-        """Stages that are done, or done again, for an item without what failed here for good."""
-        ...
-
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Write what failing for good means to the items themselves (a document's status, what an earlier one said)."""
         ...
 
-    def compute(self, owner: str) -> BatchResult:
-        """Work on the items of a claim; raises ``Outage`` when none of them can go on."""
+    def process_batch(self, owner: str) -> BatchResult:
+        """Compute the items of a claim, outside any transaction; raise ``Outage`` if none of them can be done."""
         ...
 
 
-def run_stage(
-    scope: StageRunConfig, records: Records, stage_work: StageHandler, *, batch_items: int | None = None
+def run_batches(
+    config: StageRunConfig, records: Records, handler: StageHandler, *, batch_items: int | None = None
 ) -> StageReport:
-    """Do what is due of one stage in one hour, at most ``scope.run_items`` items.
+    """Do what is due of one stage in one hour, at most ``config.run_items`` items.
 
     Raises:
         Outage: something all items need is down; what was claimed is given back, no attempt is used up.
         BudgetSpent: all that waits is over its tenant's budget, and no run of this hour has said so today.
     """
-    report = StageReport(stage_work.stage, scope.stream, scope.hour)
+    report = StageReport(handler.spec.name, config.stream, config.hour)
     started = time.monotonic()
     reclaim_dead_leases(records)
     with records.reading() as connection:
-        known = budgets.pause_already_reported(connection, scope.stream, stage_work.stage, scope.hour, scope.clock())
-    while report.taken < scope.run_items and time.monotonic() - started < scope.budget_s:
-        limit = min(batch_items or scope.batch_items, scope.run_items - report.taken)
-        if not _run_batch(scope, records, stage_work, limit, report):
+        already_reported = budgets.pause_already_reported(
+            connection, config.stream, handler.spec.name, config.hour, config.clock()
+        )
+    while report.taken < config.run_items and time.monotonic() - started < config.budget_s:
+        limit = min(batch_items or config.batch_items, config.run_items - report.taken)
+        if not _run_batch(config, records, handler, limit, report):
             break
     report.seconds = time.monotonic() - started
-    if report.is_paused and not known:
+    if report.is_paused and not already_reported:
         raise budgets.all_budgets_exceeded(report.paused)
     with records.reading() as connection:
-        report.hour_states = work.hour_states(connection, scope.stream, stage_work.stage, scope.hour)
-        report.hour_costs = costs.costs_of_hour(connection, scope.stream, stage_work.stage, scope.hour)
+        report.hour_states = work.hour_states(connection, config.stream, handler.spec.name, config.hour)
+        report.hour_costs = costs.costs_of_hour(connection, config.stream, handler.spec.name, config.hour)
     return report
 
 
 def _run_batch(
-    scope: StageRunConfig, records: Records, stage_work: StageHandler, limit: int, report: StageReport
+    config: StageRunConfig, records: Records, handler: StageHandler, limit: int, report: StageReport
 ) -> bool:
     started = time.monotonic()
-    with _claim(scope, records, stage_work.stage, limit) as (owner, size):
+    with _claim(config, records, handler.spec.name, limit) as (owner, size):
         if not size:
             return False
-        result = _process(scope, records, stage_work, owner, size)
-        _commit(scope, records, stage_work, owner, size, result, report, started)
+        result = _process(config, records, handler, owner, size)
+        _commit(config, records, handler, owner, size, result, report, started)
     return True
 
 
-def _process(scope: StageRunConfig, records: Records, stage_work: StageHandler, owner: str, size: int) -> BatchResult:
-    # What may be a killer is claimed alone.
-    killers = poison_items(records, owner, stage_work.stage, scope.clock()) if size == 1 else {}
-    if killers:
-        return BatchResult(write=lambda _connection, _keys: None, failures=dict(killers))
-    result = stage_work.compute(owner)
-    fresh = not_yet_recorded(records, stage_work.stage, result.failures)
-    check_mass_failure(fresh, size, probing=scope.probing)
+def _process(config: StageRunConfig, records: Records, handler: StageHandler, owner: str, size: int) -> BatchResult:
+    # An item that may be poison is claimed alone.
+    poison = poison_items(records, owner, handler.spec.name, config.clock()) if size == 1 else {}
+    if poison:
+        return BatchResult(write=lambda _connection, _keys: None, failures=dict(poison))
+    result = handler.process_batch(owner)
+    fresh = not_yet_recorded(records, handler.spec.name, result.failures)
+    check_mass_failure(fresh, size, probing=config.probing)
     return result
 
 
 @contextmanager
-def _claim(scope: StageRunConfig, records: Records, stage: Stage, limit: int) -> Iterator[tuple[str, int]]:
+def _claim(config: StageRunConfig, records: Records, stage: Stage, limit: int) -> Iterator[tuple[str, int]]:
     """Claim a batch, keep the claim alive, and give back whatever is still held at the end."""
-    owner, now = new_lease_token(), scope.clock()
+    owner, now = new_lease_token(), config.clock()
     wanted = claims.Claim(
-        owner, scope.stream, stage, scope.hour, limit, now, now + scope.lease_s, scope.run_id, scope.only
+        owner, config.stream, stage, config.hour, limit, now, now + config.lease_s, config.run_id, config.only
     )
     with records.begin() as connection:
         size = claims.claim(connection, wanted, is_running)
-        if size and scope.stream == "documents" and stage != "reindex":
+        if size and config.stream == "documents" and STAGES[stage].role != "rebuild":
             content.mark_processing(connection, owner)
     if not size:
         yield owner, 0
@@ -232,9 +223,9 @@ def _claim(scope: StageRunConfig, records: Records, stage: Stage, limit: int) ->
 
     def renew() -> None:  # if none comes in time, the lease lapses and the commit finds out
         with records.begin() as connection:
-            claims.renew(connection, owner, scope.clock() + scope.lease_s)
+            claims.renew(connection, owner, config.clock() + config.lease_s)
 
-    with heartbeat(renew, scope.lease_s / 4, "lease heartbeat"):
+    with heartbeat(renew, config.lease_s / 4, "lease heartbeat"):
         try:
             yield owner, size
         except BaseException:
@@ -244,9 +235,9 @@ def _claim(scope: StageRunConfig, records: Records, stage: Stage, limit: int) ->
 
 
 def _commit(
-    scope: StageRunConfig,
+    config: StageRunConfig,
     records: Records,
-    stage_work: StageHandler,
+    handler: StageHandler,
     owner: str,
     size: int,
     result: BatchResult,
@@ -254,32 +245,32 @@ def _commit(
     started: float,
 ) -> None:
     """Write results, states, follow-up work and stats in one transaction, for the items that are still the owner's."""
-    now = scope.clock()
+    now = config.clock()
     with records.begin() as connection:
         held = claims.still_owned(connection, owner)
         work_rows = content.claimed_work(connection, owner) if result.failures else ()
         rows = {ItemKey.of(row): row for row in work_rows}
-        failed, retried = _sort_failures(scope, result, held, rows, now)
+        failed, retried = _sort_failures(config, handler.spec, result, held, rows, now)
 
         def write(transaction: Transaction) -> None:
             result.write(transaction, held - result.failures.keys())
-            stage_work.on_permanent_failure(transaction, failed)
+            handler.on_permanent_failure(transaction, failed)
 
         outcome = BatchOutcome(
-            stream=scope.stream,
-            stage=stage_work.stage,
-            hour=scope.hour,
-            run_id=scope.run_id,
+            stream=config.stream,
+            stage=handler.spec.name,
+            hour=config.hour,
+            run_id=config.run_id,
             now=now,
             started=started,
-            fingerprint=stage_work.fingerprint,
-            code_version=code_version(stage_work.fingerprint),
+            fingerprint=handler.fingerprint,
+            code_version=code_version(handler.fingerprint),
             write=write,
             retried=retried,
             failed={key: _permanent(rows[key], error, result.tracebacks.get(key)) for key, error in failed.items()},
-            continues_without=stage_work.continues_without,
-            invalidates=stage_work.invalidates_on_failure,
-            enqueue=result.enqueue,
+            continues_without=handler.spec.continues_without,
+            invalidates=handler.spec.invalidates_on_failure,
+            enqueue=enqueued_after(handler.spec.name),
             requeue={
                 stage: [key for key in keys if key in held and key not in retried]
                 for stage, keys in result.requeue.items()
@@ -288,7 +279,7 @@ def _commit(
         )
         done = commit(connection, owner, outcome)
     _add_to(report, size - len(held), done, result, failed, retried)
-    log_failures(stage_work.stage, scope.run_id, failed)
+    log_failures(handler.spec.name, config.run_id, failed)
 
 
 def _permanent(work_row: StoredRow, error: ChatAIError, stack: str | None) -> PermanentFailure:
@@ -296,7 +287,12 @@ def _permanent(work_row: StoredRow, error: ChatAIError, stack: str | None) -> Pe
 
 
 def _sort_failures(
-    scope: StageRunConfig, result: BatchResult, held: set[ItemKey], rows: Mapping[ItemKey, StoredRow], now: float
+    config: StageRunConfig,
+    spec: StageSpec,
+    result: BatchResult,
+    held: set[ItemKey],
+    rows: Mapping[ItemKey, StoredRow],
+    now: float,
 ) -> tuple[dict[ItemKey, ChatAIError], dict[ItemKey, Retry]]:
     """Return the items that failed permanently, and those to try again.
 
@@ -313,9 +309,11 @@ def _sort_failures(
         if isinstance(error, TransientError) and not error.counts_as_attempt:
             retried[key] = Retry(error.code, now + (error.retry_after or 0.0), counts_as_attempt=False)
         elif isinstance(error, TransientError) and attempts < min(
-            scope.max_attempts, error.max_attempts or scope.max_attempts
+            config.max_attempts, error.max_attempts or config.max_attempts
         ):
-            retried[key] = Retry(error.code, now + item_backoff_s(attempts, error.retry_after), counts_as_attempt=True)
+            retried[key] = Retry(
+                error.code, now + item_backoff_s(attempts, error.retry_after, spec.backoff), counts_as_attempt=True
+            )
         else:
             failed[key] = error
     return failed, retried

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from chatai_assets.domain.ids import DEFAULT_TENANT, Stream
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import STAGES, Stage
 from chatai_assets.settings.costs import CostSettings, read_costs
 from chatai_assets.settings.models import (
     ModelSettings,
@@ -168,8 +168,8 @@ class Settings:
     def deadline_tags(self, stage: Stage) -> dict[str, str]:
         """Return how long a stage may take, and an item of it where it has a limit of its own, in seconds."""
         tags = {"chatai/deadline_s": f"{self.stages[stage].deadline_s:g}"}
-        of_an_item = self.parser.wall_s if stage == "parse" else self.item_deadline_s
-        return tags | ({} if stage in {"index", "link"} else {"chatai/item_deadline_s": f"{of_an_item:g}"})
+        of_an_item = self.parser.wall_s if STAGES[stage].dependency == "parser" else self.item_deadline_s
+        return tags | ({"chatai/item_deadline_s": f"{of_an_item:g}"} if STAGES[stage].has_item_deadline else {})
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
+from chatai_assets.domain.stages import PIPELINE_STAGES, STAGES, Stage, StageSpec
 from chatai_assets.settings.values import number
 
 DEFAULT_DEADLINE_S = 600
@@ -28,15 +28,16 @@ class StageLimits:
 
 def read_stages(env: Mapping[str, str]) -> dict[Stage, StageLimits]:
     """Return the limits of each stage: its own (``CHATAI_MAX_ATTEMPTS_TAG``), else those of all."""
-    deadline_s = number(env, "CHATAI_STAGE_DEADLINE_S", DEFAULT_DEADLINE_S)
-    attempts = number(env, "CHATAI_MAX_ATTEMPTS", DEFAULT_ATTEMPTS)
-    return {
-        stage: StageLimits(
-            number(env, f"CHATAI_STAGE_DEADLINE_S_{stage.upper()}", deadline_s),
-            number(env, f"CHATAI_MAX_ATTEMPTS_{stage.upper()}", attempts),
-        )
-        for stage in PIPELINE_STAGES
-    }
+    return {stage: _limits(env, STAGES[stage]) for stage in PIPELINE_STAGES}
+
+
+def _limits(env: Mapping[str, str], spec: StageSpec) -> StageLimits:
+    deadline_s = number(env, "CHATAI_STAGE_DEADLINE_S", spec.deadline_s or DEFAULT_DEADLINE_S)
+    attempts = number(env, "CHATAI_MAX_ATTEMPTS", spec.max_attempts or DEFAULT_ATTEMPTS)
+    return StageLimits(
+        number(env, f"CHATAI_STAGE_DEADLINE_S_{spec.name.upper()}", deadline_s),
+        number(env, f"CHATAI_MAX_ATTEMPTS_{spec.name.upper()}", attempts),
+    )
 
 
 def usual_stages() -> dict[Stage, StageLimits]:

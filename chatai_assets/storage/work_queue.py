@@ -23,20 +23,10 @@ from sqlalchemy import (
 )
 
 from chatai_assets.domain.ids import ItemKey, Stream
-from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
+from chatai_assets.domain.stages import PIPELINE_STAGES, SEARCH_STAGES, Stage, downstream_of
 from chatai_assets.storage.schema.tables import stage_stats, tombstones, work
 from chatai_assets.storage.sql import insert_into, lock_rows
 
-DOWNSTREAM: dict[Stage, tuple[Stage, ...]] = {
-    "parse": ("tag", "enrich", "embed", "index", "link", "crawl"),
-    "tag": ("link",),
-    "enrich": ("link",),
-    "embed": ("index",),
-    "index": (),
-    "link": (),
-    "crawl": (),
-    "reindex": (),
-}
 FREE = {"owner": None, "lease_until": None}
 """What a row of nobody says."""
 
@@ -236,7 +226,7 @@ def redo(connection: Connection, key: ItemKey, stage: Stage, *, now: float) -> s
         return None
     requeue(connection, stage, [key], now=now)
     connection.execute(update(work).where(mine, work.c.stage == stage).values(fingerprint=None))
-    connection.execute(delete(work).where(mine, work.c.stage.in_(DOWNSTREAM[stage])))
+    connection.execute(delete(work).where(mine, work.c.stage.in_(downstream_of(stage))))
     return str(hour)
 
 
@@ -302,7 +292,7 @@ def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
     An item is failed when a stage that search depends on failed for good, searchable when its latest
     revision is indexed, else pending.
     """
-    failed = func.max(case((and_(work.c.state == "failed", work.c.stage.in_(("parse", "embed", "index"))), 1), else_=0))
+    failed = func.max(case((and_(work.c.state == "failed", work.c.stage.in_(SEARCH_STAGES)), 1), else_=0))
     indexed = func.max(case((and_(work.c.state == "done", work.c.stage == "index"), 1), else_=0))
     items = (
         select(case((failed == 1, "failed"), (indexed == 1, "searchable"), else_="pending").label("state"))

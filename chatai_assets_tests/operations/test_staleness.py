@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chatai_assets.domain.costs import Price, Tariff
-from chatai_assets.operations.staleness import ActiveVersions, find_stale, redo_stale
-from chatai_assets.orchestration.jobs.staleness import active_versions
+from chatai_assets.operations.staleness import ActiveVersions, active_versions, find_stale, redo_stale
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.cli.test_reindexing import chatai
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message, process_all, rows

@@ -7,7 +7,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from sqlalchemy import update
 
 from chatai_assets.domain.ids import hour_of
-from chatai_assets.orchestration.assets.stages import asset_keys
+from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.due_hours import EMPTY_HOURS_A_TICK, RUNS_A_TICK, EmptyHours
 from chatai_assets.orchestration.runs import backoffs
 from chatai_assets.storage.schema.tables import work as work_table

@@ -21,9 +21,9 @@ from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.qdrant import ALIAS
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
-from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.ingest import IngestReport, Intake, ingest
+from chatai_assets.pipeline.runner import run_stage
 from chatai_assets.pipeline.search import Found, search
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
@@ -122,7 +122,7 @@ def stage_run_config(
     )
 
 
-run = do_stage
+run = run_stage
 
 
 def process_all(

@@ -9,23 +9,20 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from chatai_assets.adapters.graph.base import GraphStore
-from chatai_assets.files.blobs import Blobs
-from chatai_assets.operations.audit.audit import AuditReport, AuditTarget, audit
+from chatai_assets.operations.audit.audit import AuditReport, audit
 from chatai_assets.operations.erasure import Stores
 from chatai_assets.operations.expiry import ExpirySweep, expire
 from chatai_assets.operations.retention import apply_retention
-from chatai_assets.orchestration.assets.stages import OWNERS
+from chatai_assets.orchestration.assets.streams import OWNERS
 from chatai_assets.orchestration.failures import failure_of_upkeep, is_ours_to_explain
-from chatai_assets.orchestration.resources import Clock, Lazy
+from chatai_assets.orchestration.resources import Clock
 from chatai_assets.orchestration.run_retention import delete_old_runs
 from chatai_assets.orchestration.runs import UPKEEP_JOBS, tag_worker
 from chatai_assets.orchestration.watchdog.client import ensure_exit, watchdog
 from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded, deadline
 from chatai_assets.orchestration.watchdog.heartbeat import run_heartbeat
-from chatai_assets.pipeline.projections.vector_indexes import Indexes
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets.storage.engine import Records
 
 UPKEEP = "upkeep"
 BUDGET_SHARE = 4
@@ -46,7 +43,7 @@ def upkeep_assets() -> list[dg.AssetsDefinition]:
 
 
 @contextmanager
-def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, records: Lazy[Records]) -> Iterator[float]:
+def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, services: Services) -> Iterator[float]:
     """Let an asset run for as long as a run may, and tell Dagster what its failure means; give its budget in seconds.
 
     Raises:
@@ -57,7 +54,7 @@ def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, records: L
     try:
         with deadline(settings.run_deadline_s, name, context.run.run_id, watchdog(), grace_s=settings.grace_s):
             tag_worker(context.instance, context.run.run_id)
-            with run_heartbeat(records(), context.run.run_id, settings.lease_s):
+            with run_heartbeat(services.records, context.run.run_id, settings.lease_s):
                 yield settings.run_deadline_s / BUDGET_SHARE
     except BaseException as error:
         if not is_ours_to_explain(error):
@@ -82,14 +79,11 @@ def expired(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Lazy[Records]],
-    blobs: dg.ResourceParam[Lazy[Blobs]],
-    indexes: dg.ResourceParam[Lazy[Indexes]],
-    graph: dg.ResourceParam[Lazy[GraphStore]],
+    parts: dg.ResourceParam[Services],
 ) -> dg.MaterializeResult[None]:
     """Remove what has expired."""
-    with upkeep_run(context, settings, records) as budget_s:
-        stores = Stores(records(), blobs(), indexes(), graph())
+    with upkeep_run(context, settings, parts) as budget_s:
+        stores = Stores(parts.records, parts.blobs, parts.indexes, parts.graph)
         sweep = expire(stores, budget_s=budget_s, clock=clock)
     return dg.MaterializeResult(metadata=sweep_metadata(sweep))
 
@@ -108,11 +102,11 @@ def retained(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Lazy[Records]],
+    parts: dg.ResourceParam[Services],
 ) -> dg.MaterializeResult[None]:
     """Drop and roll up what is old."""
-    with upkeep_run(context, settings, records) as budget_s:
-        gone = apply_retention(records(), settings.retention, budget_s=budget_s, clock=clock)
+    with upkeep_run(context, settings, parts) as budget_s:
+        gone = apply_retention(parts.records, settings.retention, budget_s=budget_s, clock=clock)
         if settings.retention.runs_s is not None:
             gone["dagster_runs"] = delete_old_runs(context.instance, clock() - settings.retention.runs_s)
     return dg.MaterializeResult(metadata={**figures(gone), "gone": gone_table(gone)})
@@ -169,12 +163,13 @@ def audited(
     context: dg.AssetExecutionContext,
     config: AuditConfig,
     settings: dg.ResourceParam[Settings],
-    records: dg.ResourceParam[Lazy[Records]],
-    audited: dg.ResourceParam[Lazy[Sequence[AuditTarget]]],
+    parts: dg.ResourceParam[Services],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Compare the stores."""
-    with upkeep_run(context, settings, records):
-        reports = [audit(records(), each, repair=config.repair, on_progress=context.log.info) for each in audited()]
+    with upkeep_run(context, settings, parts):
+        reports = [
+            audit(parts.records, each, repair=config.repair, on_progress=context.log.info) for each in parts.audited
+        ]
     yield dg.MaterializeResult(metadata=audit_metadata(reports))
     yield agreement(reports)
 

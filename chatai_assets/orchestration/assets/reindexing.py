@@ -7,13 +7,11 @@ from pydantic import Field
 
 from chatai_assets.operations.reindexing import CannotReindex, ReindexResult
 from chatai_assets.orchestration.assets.maintenance import UPKEEP, upkeep_run
-from chatai_assets.orchestration.assets.stages import OWNERS
+from chatai_assets.orchestration.assets.streams import OWNERS
 from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, outcome_sentence, result_figures
-from chatai_assets.orchestration.resources import Lazy
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets.storage.engine import Records
 from chatai_assets.storage.vector_indexes import Index
 
 COLUMNS = dg.TableSchema(
@@ -54,12 +52,11 @@ def reindexed(
     context: dg.AssetExecutionContext,
     config: ReindexConfig,
     settings: dg.ResourceParam[Settings],
-    records: dg.ResourceParam[Lazy[Records]],
     parts: dg.ResourceParam[Services],
 ) -> dg.MaterializeResult[None]:
     """Let another model serve."""
     wish = ReindexRequest(**config.model_dump())
-    with upkeep_run(context, settings, records) as budget_s:
+    with upkeep_run(context, settings, parts) as budget_s:
         try:
             done = execute(parts, wish, context.run.run_id, budget_s=budget_s, on_progress=context.log.info)
         except CannotReindex as error:

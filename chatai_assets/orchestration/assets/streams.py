@@ -1,57 +1,72 @@
-"""The six assets of uploaded documents."""
+"""The assets of both streams, made from the table of stages: ``posts/parsed`` to ``documents/linked``."""
+
+from functools import partial
+from typing import Any
 
 import dagster as dg
 
-from chatai_assets.domain.stages import Stage
-from chatai_assets.files.blobs import Blobs
-from chatai_assets.orchestration.assets.stages import stage_assets
-from chatai_assets.orchestration.resources import Clock, Lazy
+from chatai_assets.domain.ids import Stream
+from chatai_assets.domain.stages import ITEM_STAGES, STAGES, Stage, StageSpec, stages_of_asset
+from chatai_assets.orchestration.metadata import preview_schema, sharing_stage_metadata
+from chatai_assets.orchestration.resources import Clock
 from chatai_assets.orchestration.stage_runs import stage_run
-from chatai_assets.pipeline.document_reader import DocumentReader
-from chatai_assets.pipeline.stages.parse import parse_documents
+from chatai_assets.pipeline.runner import run_stage
+from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets.storage.engine import Records
 
-DESCRIPTIONS: dict[Stage, str] = {
-    "parse": """Text, pages and sections of the files that arrived in one hour: PDF, DOCX, XLSX, CSV, HTML, MD, TXT.
-
-Each file is read in a **child process** with a memory limit and a deadline, by what it contains and not by its name.
-Pages without a text layer and images (PNG, JPEG, TIFF, WEBP) are recognised where **tesseract** is installed. A file
-that cannot be read becomes a dead letter with a sentence a person understands; a PDF without text is such a failure,
-never an empty success. What can be read is cut into **chunks** of at most 600 words.""",
-    "tag": """One to eight topics of each document, judged by its beginning.
-
-Every tag is a **substring of the document**; that is checked by code, whoever proposed the tag.""",
-    "enrich": """Who and what the documents speak of: names in Russian and English, and how they belong together.
-
-Each entity and relation remembers the chunk it comes from, so that a fact can be traced and later removed.""",
-    "embed": """The meaning of each chunk as a dense vector, its words as a sparse one.
-
-A text that was embedded once is **never embedded again**: an edit of one page costs the chunks around it.""",
-    "index": """The documents as search finds them: one point per chunk in Qdrant, with its page.
-
-Only now does a document show as `completed` on the upload page: **completed means that search finds it**.""",
-    "link": """The documents in the knowledge graph: documents, tags and entities, and what connects them.
-
-Every edge carries its source. What an earlier revision said and the latest one does not is removed.""",
-}
+OWNERS = ["team:chatai"]
 
 
-def parsed(
-    context: dg.AssetExecutionContext,
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
-    records: dg.ResourceParam[Lazy[Records]],
-    blobs: dg.ResourceParam[Lazy[Blobs]],
-    reader: dg.ResourceParam[Lazy[DocumentReader]],
-) -> dg.MaterializeResult[None]:
-    """Parse the documents of one hour."""
-    with stage_run(context, "parse", settings, records, clock) as run:
-        kept = settings.retention.documents
-        run.do(lambda scope: parse_documents(scope, records=records(), blobs=blobs(), reader=reader(), lifetime=kept))
-    return run.result
+def asset_key(stream: Stream, stage: Stage) -> dg.AssetKey:
+    """Return the asset of a stage: ``posts/parsed``, ``documents/linked``."""
+    return dg.AssetKey([stream, STAGES[stage].asset])
 
 
-def document_assets(settings: Settings, hours: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
-    """Return ``documents/parsed`` to ``documents/linked``."""
-    return stage_assets("documents", parsed, DESCRIPTIONS, settings, hours)
+def asset_keys(stream: Stream) -> dict[Stage, dg.AssetKey]:
+    """Return the six assets of a stream, in the order in which they usually run."""
+    return {stage: asset_key(stream, stage) for stage in ITEM_STAGES}
+
+
+def stream_assets(stream: Stream, settings: Settings, hours: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
+    """Return the assets of a stream, one for each stage that every item passes."""
+    return [_stage_asset(stream, STAGES[stage], settings, hours) for stage in ITEM_STAGES]
+
+
+def _stage_asset(
+    stream: Stream, spec: StageSpec, settings: Settings, hours: dg.PartitionsDefinition[str]
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(stream, spec.name),
+        deps=[asset_key(stream, before) for before in spec.upstream],
+        partitions_def=hours,
+        group_name=stream,
+        description=spec.descriptions[stream],
+        owners=OWNERS,
+        kinds={"python", _kind(spec, settings)},
+        tags=settings.stage_tags(spec.name),
+        metadata={"dagster/column_schema": preview_schema(spec)},
+        op_tags={"dagster/priority": str(spec.priority), **settings.deadline_tags(spec.name)},
+        pool=spec.pool,
+        code_version=spec.code_version,
+    )
+    def stage_asset(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        clock: dg.ResourceParam[Clock],
+        parts: dg.ResourceParam[Services],
+    ) -> dg.MaterializeResult[None]:
+        """Do one hour of the stage, and of the stages that share its asset."""
+        metadata: dict[str, Any] = {}
+        for stage in stages_of_asset(spec.name, stream):
+            with stage_run(context, stage, settings, lambda: parts.records, clock) as run:
+                run.do(partial(run_stage, stage, services=parts))
+            metadata |= run.metadata if stage == spec.name else sharing_stage_metadata(run.report)
+        return dg.MaterializeResult(metadata=metadata)
+
+    return stage_asset
+
+
+def _kind(spec: StageSpec, settings: Settings) -> str:
+    if spec.writes == "records":
+        return "sqlite" if settings.database_url.startswith("sqlite") else "postgres"
+    return {"vectors": "qdrant", "graph": "ladybug"}[spec.writes]

@@ -6,18 +6,17 @@ import dagster as dg
 from pydantic import Field
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import STAGES, Stage, downstream_of
 from chatai_assets.operations.outages import dependency_of
 from chatai_assets.operations.status import ItemNotFound, redo
-from chatai_assets.orchestration.assets.stages import asset_key
+from chatai_assets.orchestration.assets.streams import asset_key
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.metadata import materialization_metadata
-from chatai_assets.orchestration.stage_functions import do_stage
 from chatai_assets.orchestration.stage_runs import StageRun, scope_of, watched
 from chatai_assets.pipeline.engine import StageReport
+from chatai_assets.pipeline.runner import is_enabled, run_stage
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets.storage.work_queue import DOWNSTREAM
 
 
 class Redo(OneItem):
@@ -60,13 +59,13 @@ def redo_item(
         stream, key, hour = redo(parts.records, source, tenant_id=config.tenant or None, stage=config.stage)
     except (ItemNotFound, ChatAIError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    for stage in (config.stage, *DOWNSTREAM[config.stage]):
-        if stage == "crawl" and parts.pages is None:
+    for stage in (config.stage, *downstream_of(config.stage)):
+        if stream not in STAGES[stage].streams or not is_enabled(stage, parts):
             continue
         scope = scope_of(settings, stream, stage, hour, context.run_id, only=key)
         run = StageRun(stage, scope, lambda: parts.records, dependency_of(stage, settings.models))
         with watched(context, run, settings):
-            run.do(partial(do_stage, stage, services=parts))
+            run.do(partial(run_stage, stage, services=parts))
         _observe(context, run.report, source)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from chatai_assets.domain.ids import STREAMS, Stream
-from chatai_assets.orchestration.assets.stages import asset_keys
+from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.runs import STREAM_TAG
 from chatai_assets.settings import Settings
 

@@ -12,19 +12,18 @@ from typing import Any
 
 from chatai_assets.adapters.crawler.base import PageReader
 from chatai_assets.domain.errors import ChatAIError, Deferred, PageUnavailable
-from chatai_assets.domain.ids import ItemKey, canonical_json, digest, fingerprint
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.ids import ItemKey, canonical_json, digest
+from chatai_assets.domain.stages import STAGES
 from chatai_assets.domain.text.chunking import chunk_text
 from chatai_assets.domain.web_pages import TRANSIENT, WebLink, WebPage, page_links
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import items as content
 from chatai_assets.storage import web_pages as pages
 from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.web_pages import PageKey
 
-CODE_VERSION = "2"
-FINGERPRINT = fingerprint("crawl", CODE_VERSION)
-"""Says by which code pages were read."""
+SPEC = STAGES["crawl"]
 PAGES_PER_POST = 3
 BATCH_ITEMS = 200
 """Posts of one transaction: their pages are read at a time, in about a minute at most."""
@@ -37,18 +36,16 @@ LATER_S = 60.0
 Row = dict[str, Any]
 
 
-def crawl_hour(scope: StageRunConfig, *, records: Records, reader: PageReader | None) -> StageReport:
-    """Read the pages to which the posts of an hour link.
-
-    Args:
-        reader: None where pages are not to be read: then no post waits for them.
-    """
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
+    """Read the pages to which the posts of an hour link; where pages are not to be read, no post waits for them."""
+    records, reader = services.records, services.pages
     with records.begin() as connection:
         if reader is None:
-            pages.close_crawl(connection, scope.hour)
-            return StageReport("crawl", scope.stream, scope.hour)
-        pages.open_crawl(connection, scope.hour, now=scope.clock())
-    return run_stage(scope, records, _Crawling(scope, records, reader), batch_items=min(BATCH_ITEMS, scope.batch_items))
+            pages.close_crawl(connection, config.hour)
+            return StageReport("crawl", config.stream, config.hour)
+        pages.open_crawl(connection, config.hour, now=config.clock())
+    handler = CrawlHandler(config, records, reader)
+    return run_batches(config, records, handler, batch_items=min(BATCH_ITEMS, config.batch_items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +60,21 @@ class _Post:
         return [PageKey.of_url(self.key.tenant_id, url) for url in self.urls]
 
 
-class _Crawling:
-    stage: Stage = "crawl"
-    invalidates_on_failure: Sequence[Stage] = ()
-    continues_without: Sequence[Stage] = ()
+class CrawlHandler:
+    """Handler of the stage ``crawl``."""
 
-    def __init__(self, scope: StageRunConfig, records: Records, reader: PageReader) -> None:
-        self.scope = scope
+    spec = SPEC
+    fingerprint = SPEC.fingerprint()
+
+    def __init__(self, config: StageRunConfig, records: Records, reader: PageReader) -> None:
+        self.config = config
         self.records = records
         self.reader = reader
-        self.fingerprint = FINGERPRINT
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: a post is what it is without its pages."""
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             items = content.claimed_items(connection, "posts", owner, "links", "received_at")
             attempts = {ItemKey.of(row): row["attempts"] for row in content.claimed_work(connection, owner)}
@@ -99,7 +96,7 @@ class _Crawling:
 
     def _read(self, wanted: Sequence[_Post], kept: Mapping[PageKey, StoredRow]) -> tuple[int, dict[PageKey, Row]]:
         """Ask for the pages that are not fresh; return how many were, and those of which more is known now."""
-        moment = self.scope.clock()
+        moment = self.config.clock()
         stale = {
             place: _link(url, kept.get(place))
             for post in wanted
@@ -113,9 +110,9 @@ class _Crawling:
     def _must_wait(self, post: _Post, known: Mapping[PageKey, Any]) -> ChatAIError | None:
         """Return why a post is to be tried again: a page of it may still come."""
         faults = {known[place]["fault"] for place in post.places}
-        if "not_asked" in faults and self.scope.clock() - post.received_at < PATIENCE_S:
+        if "not_asked" in faults and self.config.clock() - post.received_at < PATIENCE_S:
             return Deferred("A linked page waits for its site's turn.", LATER_S)
-        if faults & TRANSIENT and post.attempts + 1 < self.scope.max_attempts:
+        if faults & TRANSIENT and post.attempts + 1 < self.config.max_attempts:
             return PageUnavailable("A linked page cannot be had now.")
         return None
 
@@ -158,7 +155,7 @@ class _Crawling:
             "content_hash": digest(canonical_json(value)),
             "value": value,
             "model": "",
-            "written_at": self.scope.clock(),
+            "written_at": self.config.clock(),
         }
 
 

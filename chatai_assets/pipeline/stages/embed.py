@@ -11,49 +11,44 @@ import numpy as np
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Vector, pop_usage_of
 from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
-from chatai_assets.domain.ids import ItemKey, Stream, fingerprint
+from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.search.sparse import sparse_terms
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import STAGES
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
 from chatai_assets.pipeline.item_errors import answers_to, attempt, fail_documents, note_failure
-from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex, check_model
+from chatai_assets.pipeline.projections.vector_indexes import OpenIndex, check_model
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import embeddings
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.items import Rows, TextKey
 
-CODE_VERSION = "1"
+SPEC = STAGES["embed"]
 
 Stems = Callable[[str], Sequence[str]]
 """Text -> its stemmed words."""
 
 
-def embed_hour(scope: StageRunConfig, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
-    """Embed the chunks of what is due for which the index that serves has no vector yet."""
-    return run_stage(scope, records, Embedding(scope, records, indexes.serving, stems))
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
+    """Embed the chunks of what is due for which the active index has no vector yet."""
+    handler = EmbedHandler(config, services.records, services.indexes.serving, services.stems)
+    return run_batches(config, services.records, handler)
 
 
-def fingerprint_of(model: str) -> str:
-    """Return what says by whom texts were embedded."""
-    return fingerprint("embed", model, CODE_VERSION)
-
-
-class Embedding:
-    """The stage ``embed``.
+class EmbedHandler:
+    """Handler of the stage ``embed``.
 
     Args:
-        index: returns the index to embed for, asked anew for each batch.
+        index: returns the index to embed for; called for each batch, since another index may become active.
     """
 
-    stage: Stage = "embed"
-    invalidates_on_failure: Sequence[Stage] = ("index",)
-    continues_without: Sequence[Stage] = ()
+    spec = SPEC
 
-    def __init__(self, scope: StageRunConfig, records: Records, index: Callable[[], OpenIndex], stems: Stems) -> None:
-        self.stream: Stream = scope.stream
-        self.purpose = CostLabel(scope.stream, scope.hour)
-        self.max_attempts = scope.max_attempts
+    def __init__(self, config: StageRunConfig, records: Records, index: Callable[[], OpenIndex], stems: Stems) -> None:
+        self.stream: Stream = config.stream
+        self.cost_label = CostLabel(config.stream, config.hour)
+        self.max_attempts = config.max_attempts
         self.records = records
         self.stems = stems
         self._find_index = index
@@ -62,7 +57,7 @@ class Embedding:
     def _take(self, index: OpenIndex) -> None:
         self.embedder = index.embedder
         check_model(index, self.embedder)
-        self.fingerprint = fingerprint_of(index.model)
+        self.fingerprint = SPEC.fingerprint(index.model)
         self.provider = parse_embedding_model(index.about.embedder).name
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
@@ -70,7 +65,7 @@ class Embedding:
         if self.stream == "documents":
             fail_documents(connection, failures)
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         """Embed what a claim lacks."""
         self._take(self._find_index())
         with self.records.reading() as connection:
@@ -80,7 +75,7 @@ class Embedding:
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
         questions = list(dict.fromkeys(map(self._question, missing)))
         answers = dict(zip(questions, self._answers(questions), strict=True))
-        result = BatchResult(write=lambda _connection, _keys: None, enqueue=("index",), requeue={"index": keys})
+        result = BatchResult(write=lambda _connection, _keys: None, requeue={"index": keys})
         kept = self._kept(missing, answers, tried, result)
         self._complete(result, keys, kept, {ItemKey.of(row) for row in missing})
         return result
@@ -111,7 +106,7 @@ class Embedding:
         return kept
 
     def _question(self, row: Any) -> ModelInput:
-        return ModelInput(row["tenant_id"], row["text"], self.purpose)
+        return ModelInput(row["tenant_id"], row["text"], self.cost_label)
 
     def _row(self, row: Any, dense: Vector) -> dict[str, Any]:
         indices, values = sparse_terms(self.stems(row["text"]))

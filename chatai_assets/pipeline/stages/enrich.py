@@ -10,51 +10,49 @@ from typing import Any
 from chatai_assets.adapters.models.base import CostLabel, Extractor, ModelInput, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Extraction, check_extraction
-from chatai_assets.domain.ids import ItemKey, fingerprint
-from chatai_assets.domain.stages import Stage
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.domain.ids import ItemKey
+from chatai_assets.domain.stages import STAGES
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.llm_responses import link_results
 
-CODE_VERSION = "1"
+SPEC = STAGES["enrich"]
 
 Row = dict[str, Any]
 
 
-def enrich_hour(scope: StageRunConfig, *, records: Records, extractor: Extractor) -> StageReport:
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
     """Find the entities and relations of what is due."""
-    return run_stage(scope, records, _Enriching(scope, records, extractor))
+    return run_batches(config, services.records, EnrichHandler(config, services.records, services.extractor))
 
 
-def fingerprint_of(model: str) -> str:
-    """Return what says by which extractor names were found."""
-    return fingerprint("enrich", model, CODE_VERSION)
+class EnrichHandler:
+    """Handler of the stage ``enrich``."""
 
+    spec = SPEC
 
-class _Enriching:
-    stage: Stage = "enrich"
-    invalidates_on_failure: Sequence[Stage] = ()
-    continues_without: Sequence[Stage] = ("link",)
-
-    def __init__(self, scope: StageRunConfig, records: Records, extractor: Extractor) -> None:
-        self.purpose = CostLabel(scope.stream, scope.hour)
+    def __init__(self, config: StageRunConfig, records: Records, extractor: Extractor) -> None:
+        self.cost_label = CostLabel(config.stream, config.hour)
         self.records = records
         self.extractor = extractor
-        self.fingerprint = fingerprint_of(extractor.model)
+        self.fingerprint = SPEC.fingerprint(extractor.model)
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         enrichment.forget_facts(connection, failures.keys())
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             keys = [ItemKey.of(row) for row in content.claimed_work(connection, owner)]
             chunks = content.claimed_chunks(connection, owner, pages=False)
-        asked = [(ItemKey.of(chunk), ModelInput(chunk["tenant_id"], chunk["text"], self.purpose)) for chunk in chunks]
+        asked = [
+            (ItemKey.of(chunk), ModelInput(chunk["tenant_id"], chunk["text"], self.cost_label)) for chunk in chunks
+        ]
         answers = answers_to(self.extractor.extract, [question for _, question in asked])
-        result = BatchResult(write=lambda _connection, _keys: None, enqueue=("link",), requeue={"link": keys})
+        result = BatchResult(write=lambda _connection, _keys: None, requeue={"link": keys})
         names: dict[tuple[str, ...], Row] = {}
         ties: dict[tuple[str, ...], Row] = {}
         for chunk, answer in zip(chunks, answers, strict=True):

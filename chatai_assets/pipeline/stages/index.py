@@ -7,73 +7,68 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatai_assets.domain.errors import ChatAIError, IndexSuperseded
-from chatai_assets.domain.ids import ItemKey, fingerprint
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.ids import ItemKey
+from chatai_assets.domain.stages import STAGES
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
 from chatai_assets.pipeline.item_errors import fail_documents
 from chatai_assets.pipeline.projections.points import Written, write_points
 from chatai_assets.pipeline.projections.recovery import probe_vectors, with_rebuild
-from chatai_assets.pipeline.projections.vector_indexes import MOVES, Indexes, OpenIndex
+from chatai_assets.pipeline.projections.vector_indexes import MOVES, OpenIndex
 from chatai_assets.pipeline.projections.writes import confirm
-from chatai_assets.pipeline.stages import embed
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import embeddings
 from chatai_assets.storage import items as content
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records, Transaction
 
-CODE_VERSION = "1"
+SPEC = STAGES["index"]
 
 
-def index_hour(scope: StageRunConfig, *, records: Records, indexes: Indexes) -> StageReport:
-    """Make the vector index that serves hold exactly the latest revision of what is due; documents are ``completed``.
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
+    """Make the active vector index hold exactly the latest revision of what is due; documents become ``completed``.
 
-    Where another index begins to serve meanwhile, the rest of the work is done in that one.
+    If another index becomes active meanwhile, the rest of the work is done in that one.
 
     Raises:
-        IndexMoved: another one began to serve again and again.
+        IndexSuperseded: the active index changed too often.
     """
     for _ in range(MOVES):
         try:
-            return _index_in(scope, records, indexes.serving())
+            return _index_into(config, services.records, services.indexes.serving())
         except IndexSuperseded as error:
-            moved = error
-    raise moved
+            superseded = error
+    raise superseded
 
 
-def fingerprint_of(model: str) -> str:
-    """Return what says by whose vectors points were made."""
-    return fingerprint("index", model, CODE_VERSION)
-
-
-def _index_in(scope: StageRunConfig, records: Records, index: OpenIndex) -> StageReport:
-    indexing = _Indexing(scope, records, index)
+def _index_into(config: StageRunConfig, records: Records, index: OpenIndex) -> StageReport:
+    handler = IndexHandler(config, records, index)
     return with_rebuild(
-        lambda: run_stage(scope, records, indexing, batch_items=scope.projection_items),
+        lambda: run_batches(config, records, handler, batch_items=config.projection_items),
         records,
         probe_vectors(index),
     )
 
 
-class _Indexing:
-    stage: Stage = "index"
-    invalidates_on_failure: Sequence[Stage] = ()
-    continues_without: Sequence[Stage] = ()
+class IndexHandler:
+    """Handler of the stage ``index``."""
 
-    def __init__(self, scope: StageRunConfig, records: Records, index: OpenIndex) -> None:
-        self.scope = scope
+    spec = SPEC
+
+    def __init__(self, config: StageRunConfig, records: Records, index: OpenIndex) -> None:
+        self.config = config
         self.records = records
         self.index = index
-        self.fingerprint = fingerprint_of(index.model)
+        self.fingerprint = SPEC.fingerprint(index.model)
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
-        if self.scope.stream == "documents":
+        if self.config.stream == "documents":
             fail_documents(connection, failures)
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         waiting = self._to_embed(owner)
-        written = write_points(self.records, self.index, "serving", self.scope.stream, owner, waiting)
+        written = write_points(self.records, self.index, "serving", self.config.stream, owner, waiting)
         desired, changes = written.desired, written.changes
         preview = [
             {"source": key.source_key, "points": len(points), "written": key in changes.plans}
@@ -92,7 +87,7 @@ class _Indexing:
             lacking = embeddings.unembedded(connection, owner, self.index.model)
             keys = {ItemKey.of(row) for row in lacking if row["part"] == BODY}
             rows = work.rows_of(connection, "embed", list(keys))
-        current = embed.fingerprint_of(self.index.model)
+        current = STAGES["embed"].fingerprint(self.index.model)
         return {key for key, row in rows.items() if row["state"] == "done" and row["fingerprint"] != current}
 
     def _complete(
@@ -102,19 +97,19 @@ class _Indexing:
         desired = {key: points for key, points in written.desired.items() if key in held}
         confirm(connection, self.index.projection, written.changes, desired)
         self._have_filled(connection, owner, list(desired))
-        rows = [_searchable(self.scope.stream, key, len(points)) for key, points in desired.items()]
+        rows = [_searchable(self.config.stream, key, len(points)) for key, points in desired.items()]
         # A document of which nothing is found is not completed; whoever failed it has said why.
-        shown = rows if self.scope.stream == "posts" else [row for row in rows if row["chunks_count"]]
-        content.write_items(connection, self.scope.stream, shown)
+        shown = rows if self.config.stream == "posts" else [row for row in rows if row["chunks_count"]]
+        content.write_items(connection, self.config.stream, shown)
         # Once embedded they come here again; until then they are as unfinished as they were before.
-        work.requeue(connection, "embed", list(waiting), now=self.scope.clock())
+        work.requeue(connection, "embed", list(waiting), now=self.config.clock())
         work.discard(connection, "index", list(waiting))
 
     def _have_filled(self, connection: Transaction, owner: str, keys: Sequence[ItemKey]) -> None:
         """Have the index that is being filled, if there is one, learn what this one holds now."""
         if keys and indexes.index_of(connection, "filling"):
-            work.enqueue(connection, owner, ("reindex",), now=self.scope.clock(), keys=keys)
-            work.requeue(connection, "reindex", keys, now=self.scope.clock())
+            work.enqueue(connection, owner, ("reindex",), now=self.config.clock(), keys=keys)
+            work.requeue(connection, "reindex", keys, now=self.config.clock())
 
 
 def _searchable(stream: str, key: ItemKey, chunks_count: int) -> dict[str, Any]:

@@ -12,57 +12,57 @@ from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.extraction import Entity, Extraction, Relation
 from chatai_assets.domain.graph.changes import build_change, fingerprints
 from chatai_assets.domain.graph.subgraph import Channel, Facts, Subgraph, build_subgraph
-from chatai_assets.domain.ids import ItemKey, fingerprint
+from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import Plan
-from chatai_assets.domain.stages import Stage
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.domain.stages import STAGES
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
 from chatai_assets.pipeline.item_errors import attempt
 from chatai_assets.pipeline.projections.recovery import probe_graph, with_rebuild
 from chatai_assets.pipeline.projections.writes import PendingWrites, confirm, needs_writing, record_intent
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import enrichment, entity_overrides
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage.engine import Records, StoredRow, Transaction
 
-CODE_VERSION = "2"
-FINGERPRINT = fingerprint("link", CODE_VERSION)
-"""Says by which code items were drawn."""
+SPEC = STAGES["link"]
 READ = ("title", "url", "published_at", "chat_id", "channel", "username", "format")
 """Columns of an item of which its node and its channel are made."""
-ITEMS_PER_TURN = 10_000
+BATCH_ITEMS = 10_000
 NOTHING = Subgraph()
 
 Extractions = Mapping[int, Extraction]
 
 
-def link_hour(scope: StageRunConfig, *, records: Records, graph: GraphStore) -> StageReport:
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
     """Make the graph hold exactly what the latest revision of what is due says.
 
     Batches are large: closing the embedded graph rewrites all its edges, and no search waits for it.
     """
-    linking = _Linking(scope, records, graph)
+    records, graph = services.records, services.graph
+    handler = LinkHandler(config, records, graph)
     return with_rebuild(
-        lambda: run_stage(scope, records, linking, batch_items=ITEMS_PER_TURN), records, probe_graph(graph)
+        lambda: run_batches(config, records, handler, batch_items=BATCH_ITEMS), records, probe_graph(graph)
     )
 
 
-class _Linking:
-    stage: Stage = "link"
-    invalidates_on_failure: Sequence[Stage] = ()
-    continues_without: Sequence[Stage] = ()
+class LinkHandler:
+    """Handler of the stage ``link``."""
 
-    def __init__(self, scope: StageRunConfig, records: Records, graph: GraphStore) -> None:
-        self.scope = scope
+    spec = SPEC
+    fingerprint = SPEC.fingerprint()
+
+    def __init__(self, config: StageRunConfig, records: Records, graph: GraphStore) -> None:
+        self.config = config
         self.records = records
         self.graph = graph
-        self.fingerprint = FINGERPRINT
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: who is named in an item is known whether or not the graph shows it."""
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            items = content.claimed_items(connection, self.scope.stream, owner, *READ)
+            items = content.claimed_items(connection, self.config.stream, owner, *READ)
             tags = enrichment.tags_of_owner(connection, owner)
             said = _extractions(*enrichment.facts_of_owner(connection, owner))
             before = ledger.recorded(connection, owner, "graph")

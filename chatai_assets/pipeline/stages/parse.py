@@ -3,74 +3,66 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, digest, fingerprint
+from chatai_assets.domain.ids import ItemKey, Stream, digest
 from chatai_assets.domain.ocr import OcrResult
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.stages import STAGES
 from chatai_assets.domain.telegram.formats import Post, read_post
 from chatai_assets.domain.text.chunking import BODY, Chunk, PreviousChunks, chunk_text, rechunk
 from chatai_assets.domain.text.language import detect_language
-from chatai_assets.domain.ttl import NEVER_EXPIRES, TTLPolicy
+from chatai_assets.domain.ttl import TTLPolicy
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.pipeline.document_reader import DocumentReader, Upload
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
 from chatai_assets.pipeline.item_errors import attempt, fail_documents, note_failure
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.pipeline.stages.carry_over import carry_over_valid_results
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.llm_responses import link_results
 
-CODE_VERSION = "3"
-"""Changes when parsing or chunking gives other results for the same input."""
-FINGERPRINTS: dict[Stream, str] = {stream: fingerprint("parse", stream, CODE_VERSION) for stream in STREAMS}
-"""Say by which code items were parsed."""
-FOLLOW: tuple[Stage, ...] = ("tag", "enrich", "embed")
-WITHDRAWS: tuple[Stage, ...] = ("index", "link")
+SPEC = STAGES["parse"]
 TITLE_CHARS = 120
 
 Row = dict[str, Any]
 
 
-def parse_posts(scope: StageRunConfig, *, records: Records, lifetime: TTLPolicy = NEVER_EXPIRES) -> StageReport:
-    """Parse the posts that are due."""
-    return run_stage(scope, records, _PostParsing(records, lifetime))
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
+    """Parse what is due; the status of a document becomes ``processing`` or ``failed``."""
+    records, retention = services.records, services.settings.retention
+    if config.stream == "posts":
+        return run_batches(config, records, PostParseHandler(records, retention.posts))
+    handler = DocumentParseHandler(config, records, services.blobs, services.reader, retention.documents)
+    return run_batches(config, records, handler)
 
 
-def parse_documents(
-    scope: StageRunConfig,
-    *,
-    records: Records,
-    blobs: Blobs,
-    reader: DocumentReader,
-    lifetime: TTLPolicy = NEVER_EXPIRES,
-) -> StageReport:
-    """Parse the documents that are due; their status becomes ``processing`` or ``failed``."""
-    return run_stage(scope, records, _DocumentParsing(scope, records, blobs, reader, lifetime))
+class PostParseHandler:
+    """Handler of the stage ``parse`` for posts.
 
+    Args:
+        lifetime: after which time posts expire.
+    """
 
-class _PostParsing:
-    stage: Stage = "parse"
-    invalidates_on_failure = WITHDRAWS
-    continues_without: Sequence[Stage] = ()
+    spec = SPEC
+    fingerprint = SPEC.fingerprint("posts")
 
     def __init__(self, records: Records, lifetime: TTLPolicy) -> None:
         self.records = records
         self.lifetime = lifetime
-        self.fingerprint = FINGERPRINTS["posts"]
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         _forget(connection, "posts", failures, self.lifetime)
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
-        result = BatchResult(write=lambda _connection, _keys: None, enqueue=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None)
         parsed: dict[ItemKey, tuple[Row, list[Chunk]]] = {}
         for arrival in arrivals:
             key = ItemKey.of(arrival)
@@ -106,30 +98,34 @@ def _post_row(post: Post, expires_at: int | None) -> Row:
     }
 
 
-class _DocumentParsing:
-    stage: Stage = "parse"
-    invalidates_on_failure = WITHDRAWS
-    continues_without: Sequence[Stage] = ()
+class DocumentParseHandler:
+    """Handler of the stage ``parse`` for documents.
+
+    Args:
+        lifetime: after which time documents expire.
+    """
+
+    spec = SPEC
+    fingerprint = SPEC.fingerprint("documents")
 
     def __init__(
-        self, scope: StageRunConfig, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: TTLPolicy
+        self, config: StageRunConfig, records: Records, blobs: Blobs, reader: DocumentReader, lifetime: TTLPolicy
     ) -> None:
-        self.scope = scope
+        self.config = config
         self.records = records
         self.lifetime = lifetime
         self.blobs = blobs
         self.reader = reader
-        self.fingerprint = FINGERPRINTS["documents"]
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         _forget(connection, "documents", failures, self.lifetime)
         fail_documents(connection, failures)
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
             earlier = content.earlier_documents(connection, owner, self.fingerprint)
-        result = BatchResult(write=lambda _connection, _keys: None, enqueue=FOLLOW)
+        result = BatchResult(write=lambda _connection, _keys: None)
         parsed: dict[ItemKey, tuple[Row, list[Chunk]]] = {}
         recognised: dict[ItemKey, OcrResult] = {}
         for arrival, answer in zip(arrivals, self.reader.read_many(map(self._upload, arrivals)), strict=True):
@@ -160,7 +156,7 @@ class _DocumentParsing:
             write_parsed(connection, keys)
             enrichment.forget_recognition(connection, [key for key in parsed if key in keys and key not in recognised])
             mine = {key: each for key, each in recognised.items() if key in keys}
-            enrichment.write_recognition(connection, mine, now=self.scope.clock())
+            enrichment.write_recognition(connection, mine, now=self.config.clock())
             link_results(connection, [(key, made_from) for key, each in mine.items() for made_from in each.cache_keys])
 
         result.write = write
@@ -182,7 +178,7 @@ def _document(
         "format": parsed.format,
         "pages": [[page.number, page.start, page.end] for page in parsed.pages],
         "sections": [[section.level, section.title, section.start] for section in parsed.sections],
-        "parsed_by": FINGERPRINTS["documents"],
+        "parsed_by": DocumentParseHandler.fingerprint,
         "status": "processing",
         "error": None,
         "error_code": None,

@@ -7,54 +7,61 @@ has not embedded yet, and writes the points that ``index`` writes to the other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from chatai_assets.domain.errors import ChatAIError
-from chatai_assets.domain.ids import ItemKey, fingerprint
-from chatai_assets.domain.stages import Stage
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.domain.ids import ItemKey
+from chatai_assets.domain.stages import STAGES
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
 from chatai_assets.pipeline.projections.points import Written, write_points
 from chatai_assets.pipeline.projections.recovery import probe_vectors, with_rebuild
 from chatai_assets.pipeline.projections.vector_indexes import Indexes, OpenIndex
 from chatai_assets.pipeline.projections.writes import confirm
-from chatai_assets.pipeline.stages.embed import Embedding, Stems
+from chatai_assets.pipeline.stage_services import StageServices
+from chatai_assets.pipeline.stages.embed import EmbedHandler, Stems
 from chatai_assets.storage import vector_indexes as index_records
 from chatai_assets.storage.engine import Records, Transaction
 
-CODE_VERSION = "1"
+SPEC = STAGES["reindex"]
 
 
-def reindex_hour(scope: StageRunConfig, *, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
-    """Embed and write what is due of one hour; nothing where no index is being filled.
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
+    """Embed and write what is due of one hour; see ``fill_hour``."""
+    return fill_hour(config, services.records, services.indexes, services.stems)
+
+
+def fill_hour(config: StageRunConfig, records: Records, indexes: Indexes, stems: Stems) -> StageReport:
+    """Embed and write what is due of one hour; nothing where no index is being built.
 
     Raises:
-        IndexMoved: the index is given up, or serves already.
+        IndexSuperseded: the index was given up, or is active already.
     """
-    filling = indexes.of("filling")
-    if filling is None:
-        return StageReport("reindex", scope.stream, scope.hour)
-    index = indexes.opened(filling)
-    stage = _Reindexing(scope, records, index, Embedding(scope, records, lambda: index, stems))
-    return with_rebuild(lambda: run_stage(scope, records, stage), records, probe_vectors(index))
+    building = indexes.of("filling")
+    if building is None:
+        return StageReport("reindex", config.stream, config.hour)
+    index = indexes.opened(building)
+    embedding = EmbedHandler(config, records, lambda: index, stems)
+    handler = ReindexHandler(config, records, index, embedding)
+    return with_rebuild(lambda: run_batches(config, records, handler), records, probe_vectors(index))
 
 
-class _Reindexing:
-    stage: Stage = "reindex"
-    invalidates_on_failure: Sequence[Stage] = ()
-    continues_without: Sequence[Stage] = ()
+class ReindexHandler:
+    """Handler of the stage ``reindex``."""
 
-    def __init__(self, scope: StageRunConfig, records: Records, index: OpenIndex, embedding: Embedding) -> None:
-        self.stream = scope.stream
+    spec = SPEC
+
+    def __init__(self, config: StageRunConfig, records: Records, index: OpenIndex, embedding: EmbedHandler) -> None:
+        self.stream = config.stream
         self.records = records
         self.index = index
         self.embedding = embedding
-        self.fingerprint = fingerprint("reindex", index.model, CODE_VERSION)
+        self.fingerprint = SPEC.fingerprint(index.model)
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
         """Nothing: the index that serves has these items."""
 
-    def compute(self, owner: str) -> BatchResult:
-        embedded = self.embedding.compute(owner)
+    def process_batch(self, owner: str) -> BatchResult:
+        embedded = self.embedding.process_batch(owner)
         with self.records.begin() as connection:
             # What was paid for is kept now: the points are made from what is kept.
             embedded.write(connection, set())

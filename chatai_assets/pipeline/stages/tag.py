@@ -9,51 +9,47 @@ from typing import Any
 
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Tagger, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError, InvalidModelResponse
-from chatai_assets.domain.ids import ItemKey, Stream, fingerprint
-from chatai_assets.domain.stages import Stage
+from chatai_assets.domain.ids import ItemKey, Stream
+from chatai_assets.domain.stages import STAGES
 from chatai_assets.domain.tagging import TAGGED_CHARS, check_tags, has_usable_word, tags_hash
-from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_stage
+from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConfig, run_batches
 from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
+from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records, StoredRow, Transaction
 from chatai_assets.storage.llm_responses import link_results
 
-CODE_VERSION = "1"
+SPEC = STAGES["tag"]
 
 
-def tag_hour(scope: StageRunConfig, *, records: Records, tagger: Tagger) -> StageReport:
+def run(config: StageRunConfig, services: StageServices) -> StageReport:
     """Tag what is due; tags are written, and the item indexed and linked again, only when they changed."""
-    return run_stage(scope, records, _Tagging(records, tagger, scope))
+    return run_batches(config, services.records, TagHandler(config, services.records, services.tagger))
 
 
-def fingerprint_of(model: str) -> str:
-    """Return what says by which tagger tags were found."""
-    return fingerprint("tag", model, CODE_VERSION)
+class TagHandler:
+    """Handler of the stage ``tag``."""
 
+    spec = SPEC
 
-class _Tagging:
-    stage: Stage = "tag"
-    invalidates_on_failure: Sequence[Stage] = ()
-    continues_without: Sequence[Stage] = ("link",)
-
-    def __init__(self, records: Records, tagger: Tagger, scope: StageRunConfig) -> None:
+    def __init__(self, config: StageRunConfig, records: Records, tagger: Tagger) -> None:
         self.records = records
         self.tagger = tagger
-        self.stream: Stream = scope.stream
-        self.clock = scope.clock
-        self.purpose = CostLabel(scope.stream, scope.hour)
-        self.fingerprint = fingerprint_of(tagger.model)
+        self.stream: Stream = config.stream
+        self.clock = config.clock
+        self.cost_label = CostLabel(config.stream, config.hour)
+        self.fingerprint = SPEC.fingerprint(tagger.model)
 
-    def compute(self, owner: str) -> BatchResult:
+    def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
             before = enrichment.tags_of_owner(connection, owner)
         with_text = [item for item in items if item["has_text"]]
-        questions = [ModelInput(item["tenant_id"], item["head"], self.purpose) for item in with_text]
+        questions = [ModelInput(item["tenant_id"], item["head"], self.cost_label) for item in with_text]
         answers = answers_to(self.tagger.tag, questions)
-        result = BatchResult(write=lambda _connection, _keys: None, enqueue=("link",))
+        result = BatchResult(write=lambda _connection, _keys: None)
         tags: dict[ItemKey, tuple[str, ...]] = {ItemKey.of(item): () for item in items if not item["has_text"]}
         tags |= self._checked(with_text, answers, result)
         uses = uses_cache_key(self.tagger, zip(map(ItemKey.of, with_text), questions, strict=True))

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STREAMS
-from chatai_assets.orchestration.assets.stages import asset_keys
+from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.jobs.streams import QUIET
 from chatai_assets.orchestration.run_retention import delete_old_runs

@@ -11,7 +11,7 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.ids import STREAMS
 from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.orchestration import failures
-from chatai_assets.orchestration.assets.stages import asset_keys
+from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.settings import StreamLimits
 from chatai_assets.settings.stages import StageLimits

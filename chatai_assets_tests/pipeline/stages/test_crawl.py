@@ -9,9 +9,8 @@ import pytest
 from chatai_assets.adapters.crawler.crawler import Crawler
 from chatai_assets.domain.errors import ProviderBusy, ProviderRejected
 from chatai_assets.domain.ids import ItemKey
-from chatai_assets.domain.stages import PIPELINE_STAGES
+from chatai_assets.domain.stages import PIPELINE_STAGES, STAGES
 from chatai_assets.domain.web_pages import WebLink
-from chatai_assets.orchestration.assets.stages import FACTS
 from chatai_assets.pipeline.stages.crawl import FRESH_S, PATIENCE_S
 from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.hostile_web import ANSWERS, TIGHT_LIMITS, head, page, run_internet
@@ -249,4 +248,4 @@ def test_a_post_without_links_does_not_wait_for_pages(small, net):
 
 
 def test_posts_are_indexed_before_their_pages_are_read():
-    assert FACTS["enrich"].priority < FACTS["index"].priority < FACTS["tag"].priority
+    assert STAGES["enrich"].priority < STAGES["index"].priority < STAGES["tag"].priority
