@@ -13,8 +13,9 @@ from chatai_assets.storage import dead_letters
 from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.batch_commit import DONE_NOTE
-from chatai_assets.storage.dead_letters import DeadLetterFilter
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
+from chatai_assets.storage.dead_letters import DeadLetterFilter, DeadLetterRow
+from chatai_assets.storage.engine import Records, Transaction
+from chatai_assets.storage.work_queue import WorkRow
 
 BATCH_LETTERS = 500
 SUPERSEDED_NOTE = "a newer revision took the place of this one"
@@ -98,7 +99,7 @@ def _check_ids(connection: Transaction, ids: Sequence[int]) -> None:
         raise DeadLetterNotFound(missing[0])
 
 
-def _replay_some(connection: Transaction, letters: Sequence[StoredRow], report: ReplayResult, now: float) -> None:
+def _replay_some(connection: Transaction, letters: Sequence[DeadLetterRow], report: ReplayResult, now: float) -> None:
     for stage in sorted({letter["stage"] for letter in letters}):
         mine = [letter for letter in letters if letter["stage"] == stage]
         rows = work.rows_of(connection, stage, [_item(letter) for letter in mine])
@@ -112,11 +113,11 @@ def _replay_some(connection: Transaction, letters: Sequence[StoredRow], report: 
                     dead_letters.resolve(connection, [letter["id"]], note)
 
 
-def _item(letter: StoredRow) -> ItemKey:
+def _item(letter: DeadLetterRow) -> ItemKey:
     return ItemKey(letter["tenant_id"], letter["source"])
 
 
-def _decide(letter: StoredRow, row: StoredRow | None) -> tuple[Outcome, str | None]:
+def _decide(letter: DeadLetterRow, row: WorkRow | None) -> tuple[Outcome, str | None]:
     """Return what becomes of a letter, given its item's row of work, and the note it is closed with."""
     if row is None:
         return "closed", NOT_PENDING_NOTE
@@ -127,7 +128,7 @@ def _decide(letter: StoredRow, row: StoredRow | None) -> tuple[Outcome, str | No
     return ("replayed", None) if row["state"] == "failed" else ("waiting", None)
 
 
-def _requeue(connection: Transaction, stage: Stage, letters: Sequence[StoredRow], now: float) -> None:
+def _requeue(connection: Transaction, stage: Stage, letters: Sequence[DeadLetterRow], now: float) -> None:
     keys = [_item(letter) for letter in letters]
     work.requeue(connection, stage, keys, now=now)
     content.reset_failed(connection, keys)

@@ -129,7 +129,7 @@ def _propagate_some(records: Records, now: float) -> int | None:
         if override is None:
             return None
         tenant_id, named = override["tenant_id"], (override["kind"], override["form"])
-        keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"], BATCH_ITEMS)
+        keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"] or "", BATCH_ITEMS)
         work.requeue(connection, "link", [ItemKey(tenant_id, key) for key in keys], now=now)
         overrides.told(connection, override, keys[-1] if len(keys) == BATCH_ITEMS else None)
     return len(keys)

@@ -11,7 +11,8 @@ from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, clock_t
 from chatai_assets.operations.outages import capitalized, count_waiting, outage_sentence
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import notifications as announcements
-from chatai_assets.storage.engine import Records, StoredRow
+from chatai_assets.storage.dead_letters import DeadLetterRow
+from chatai_assets.storage.engine import Records
 from chatai_assets.storage.key_values import get_value, put_value
 
 LOST_NOTHING = "Nothing is lost: no attempt was used up and no item was given up because of it."
@@ -114,7 +115,7 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
     return body
 
 
-def dead_letter_summary(letters: Sequence[StoredRow]) -> tuple[str, str]:
+def dead_letter_summary(letters: Sequence[DeadLetterRow]) -> tuple[str, str]:
     """Return title and text for some letters, the newest first: counts by class and stage, and a few source keys."""
     groups = Counter((letter["error_class"], letter["stage"], letter["stream"]) for letter in letters)
     told = [

@@ -10,7 +10,7 @@ import dagster as dg
 from chatai_assets.domain.costs import NANO
 from chatai_assets.domain.stages import STAGES, Stage, StageSpec
 from chatai_assets.pipeline.engine import StageReport
-from chatai_assets.storage.engine import StoredRow
+from chatai_assets.storage.dead_letters import DeadLetterRow
 
 LETTER_COLUMNS = dg.TableSchema(
     [
@@ -27,7 +27,7 @@ HOURS_COLUMNS = dg.TableSchema([dg.TableColumn("hour", "string"), dg.TableColumn
 LISTED = 20
 
 
-def materialization_metadata(report: StageReport, run_id: str, letters: Sequence[StoredRow]) -> dict[str, Any]:
+def materialization_metadata(report: StageReport, run_id: str, letters: Sequence[DeadLetterRow]) -> dict[str, Any]:
     """Return the metadata of one materialization: this run's figures, the hour's totals, and a few of its items.
 
     An hour is materialized many times, and its totals shrink as its items are edited and move to a later one.
@@ -66,7 +66,7 @@ def empty_hour_metadata(stage: Stage) -> dict[str, Any]:
     return {"stage": stage, "run_done": 0, "hour_total": 0, "hour_done": 0, "hour_open": 0, "hour_failed": 0}
 
 
-def dead_letters_table(letters: Sequence[StoredRow]) -> dg.TableMetadataValue:
+def dead_letters_table(letters: Sequence[DeadLetterRow]) -> dg.TableMetadataValue:
     """Return the first dead letters as a table."""
     rows = [
         {

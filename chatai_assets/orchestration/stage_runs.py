@@ -32,8 +32,8 @@ from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.settings import Settings
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.dead_letters import DeadLetterFilter
-from chatai_assets.storage.engine import Records, StoredRow
+from chatai_assets.storage.dead_letters import DeadLetterFilter, DeadLetterRow
+from chatai_assets.storage.engine import Records
 
 BUDGET_SHARE = 4
 """Of its deadline a stage begins batches in the first quarter only: a large share of work is no hang."""
@@ -192,7 +192,7 @@ def _waiting(run: StageRun) -> int | None:
     return states.get("pending", 0) + states.get("working", 0)
 
 
-def _letters_of_run(run: StageRun) -> Sequence[StoredRow]:
+def _letters_of_run(run: StageRun) -> Sequence[DeadLetterRow]:
     """Return the newest dead letters that this run wrote at this stage."""
     with run.records().reading() as connection:
         newest = dead_letters.list_letters(connection, DeadLetterFilter(stream=run.scope.stream), limit=10 * LISTED)

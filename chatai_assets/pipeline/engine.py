@@ -32,8 +32,9 @@ from chatai_assets.storage import items as content
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.batch_commit import BatchOutcome, PermanentFailure, Retry, commit
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
+from chatai_assets.storage.engine import Records, Transaction
 from chatai_assets.storage.heartbeat import heartbeat
+from chatai_assets.storage.items import ClaimedWork
 
 PREVIEW_ROWS = 10
 
@@ -282,7 +283,7 @@ def _commit(
     log_failures(handler.spec.name, config.run_id, failed)
 
 
-def _permanent(work_row: StoredRow, error: ChatAIError, stack: str | None) -> PermanentFailure:
+def _permanent(work_row: ClaimedWork, error: ChatAIError, stack: str | None) -> PermanentFailure:
     return PermanentFailure(work_row, error.code, error.failure_class, str(error), stack)
 
 
@@ -291,7 +292,7 @@ def _sort_failures(
     spec: StageSpec,
     result: BatchResult,
     held: set[ItemKey],
-    rows: Mapping[ItemKey, StoredRow],
+    rows: Mapping[ItemKey, ClaimedWork],
     now: float,
 ) -> tuple[dict[ItemKey, ChatAIError], dict[ItemKey, Retry]]:
     """Return the items that failed permanently, and those to try again.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import Stage
@@ -43,7 +42,7 @@ class PermanentFailure:
         stack: where in our code it happened.
     """
 
-    work: RowMapping
+    work: items.ClaimedWork
     error_class: str
     failure_class: str
     message: str
@@ -137,8 +136,7 @@ def _start_again(connection: Connection, owner: str, stage: Stage, keys: Sequenc
     work_queue.requeue(connection, stage, keys, now=now)
 
 
-def _build_dead_letters(connection: Connection, outcome: BatchOutcome) -> list[dict[str, Any]]:
-    """Return the rows that ``dead_letters.record`` takes."""
+def _build_dead_letters(connection: Connection, outcome: BatchOutcome) -> list[dead_letters.NewDeadLetter]:
     labels = items.content_hashes_and_urls(connection, outcome.stream, outcome.failed.keys())
     return [
         {
@@ -165,7 +163,7 @@ def _build_dead_letters(connection: Connection, outcome: BatchOutcome) -> list[d
     ]
 
 
-def _stats(outcome: BatchOutcome, done: int) -> dict[str, Any]:
+def _stats(outcome: BatchOutcome, done: int) -> work_queue.BatchStats:
     return {
         "run_id": outcome.run_id,
         "stream": outcome.stream,

@@ -4,25 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, delete, func, select, tuple_, update
 
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.storage.schema.tables import work, worker_dlq
-from chatai_assets.storage.sql import insert_into
+from chatai_assets.storage.sql import fetch_all, insert_into
 
 _KEY = ["tenant_id", "queue_name", "job_name", "job_id"]
 
 
-def record(connection: Connection, letters: Sequence[Mapping[str, Any]], *, now: float) -> None:
-    """Write dead letters; the same item, stage and revision failing again updates its letter and opens it again.
+class NewDeadLetter(TypedDict):
+    """A dead letter to be written.
 
-    Args:
-        letters: ``tenant_id queue_name job_name job_id job_data source_key error_class error_message error_stack
-            attempts input_fingerprint code_version url``.
+    Attributes:
+        queue_name: the stream.
+        job_name: the stage.
+        job_id: source key and revision.
+        job_data: ``source seq hour run_id``.
+        error_stack: where in our code it happened.
+        input_fingerprint: hash of the revision's content.
+        code_version: release, and with what the stage computed.
+        url: where people open the post.
     """
+
+    tenant_id: str
+    queue_name: Stream
+    job_name: Stage
+    job_id: str
+    job_data: Mapping[str, Any]
+    source_key: str
+    error_class: str
+    error_message: str
+    error_stack: str | None
+    attempts: int
+    input_fingerprint: str | None
+    code_version: str | None
+    url: str | None
+
+
+class DeadLetterRow(TypedDict):
+    """A dead letter as lists show it; moments are epoch seconds."""
+
+    id: int
+    stage: Stage
+    stream: Stream
+    source: str
+    tenant_id: str
+    error_class: str
+    error_message: str
+    attempts: int
+    first_failed_at: float
+    last_failed_at: float
+    resolved: bool
+    resolution_note: str | None
+    input_fingerprint: str | None
+    code_version: str | None
+    url: str | None
+    run_id: str | None
+    hour: str | None
+    seq: int | None
+
+
+def record(connection: Connection, letters: Sequence[NewDeadLetter], *, now: float) -> None:
+    """Write dead letters; the same item, stage and revision failing again updates its letter and opens it again."""
     if not letters:
         return
     rows = [
@@ -125,8 +172,8 @@ class DeadLetterFilter:
 
 def list_letters(
     connection: Connection, choice: DeadLetterFilter = DeadLetterFilter(), *, limit: int = 1_000
-) -> Sequence[RowMapping]:
-    """Return dead letters, the newest failure first, as ``id stage stream source tenant_id error_class ...``."""
+) -> list[DeadLetterRow]:
+    """Return dead letters, the newest failure first."""
     letter = worker_dlq.c
     names = ("error_class", "error_message", "attempts", "first_failed_at", "last_failed_at")
     more = ("resolved", "resolution_note", "input_fingerprint", "code_version", "url")
@@ -142,7 +189,7 @@ def list_letters(
         letter.job_data["seq"].as_integer().label("seq"),
     ).where(*choice.conditions)
     newest_first = statement.order_by(letter.last_failed_at.desc(), letter.id.desc())
-    return connection.execute(newest_first.limit(limit)).mappings().all()
+    return fetch_all(connection, newest_first.limit(limit), DeadLetterRow)
 
 
 def find_letter(connection: Connection, letter_id: int) -> RowMapping | None:
@@ -188,12 +235,12 @@ def open_stages(connection: Connection, stream: Stream) -> dict[str, int]:
     return {stage: count for stage, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
 
 
-def unannounced(connection: Connection, limit: int) -> Sequence[RowMapping]:
+def unannounced(connection: Connection, limit: int) -> list[DeadLetterRow]:
     """Return open dead letters that nobody was told of, the newest failure first."""
     return list_letters(connection, DeadLetterFilter(announced=False), limit=limit)
 
 
-def mark_announced(connection: Connection, told: Sequence[RowMapping]) -> None:
+def mark_announced(connection: Connection, told: Sequence[DeadLetterRow]) -> None:
     """Note that people were told of letters, unless their items have failed again since."""
     letter = worker_dlq.c
     same = and_(letter.id == bindparam("told"), letter.last_failed_at == bindparam("failed_at"))

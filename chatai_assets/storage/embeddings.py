@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
 
 from sqlalchemy import Connection, and_, select
 
-from chatai_assets.storage.items import ChunkKey, Rows, TextKey, claimed_by
+from chatai_assets.storage.items import ChunkKey, TextKey, claimed_by
 from chatai_assets.storage.schema.tables import chunks, vectors, work
-from chatai_assets.storage.sql import json_values_table, upsert
+from chatai_assets.storage.sql import columns_of, fetch_all, json_values_table, upsert
 
 
-def unembedded(connection: Connection, owner: str, model: str) -> Rows:
-    """Return ``tenant_id source_key part text_hash text`` of the chunks of a claim for which no vector is kept."""
+class UnembeddedText(TypedDict):
+    """A chunk whose text has no vector by some model."""
+
+    tenant_id: str
+    source_key: str
+    part: str
+    text_hash: str
+    text: str
+
+
+class VectorRow(TypedDict):
+    """A stored vector: ``dense`` and ``sparse_values`` are float32, ``sparse_indices`` uint32, all little endian."""
+
+    tenant_id: str
+    model: str
+    text_hash: str
+    dense: bytes
+    sparse_indices: bytes
+    sparse_values: bytes
+
+
+class ChunkVector(NamedTuple):
+    """The vector of a chunk, as ``VectorRow`` holds it."""
+
+    text_hash: str
+    dense: bytes
+    sparse_indices: bytes
+    sparse_values: bytes
+
+
+def unembedded(connection: Connection, owner: str, model: str) -> list[UnembeddedText]:
+    """Return the chunks of a claim for which no vector is stored."""
     known = and_(
         vectors.c.tenant_id == chunks.c.tenant_id,
         vectors.c.model == model,
         vectors.c.text_hash == chunks.c.text_hash,
     )
-    columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.text_hash, chunks.c.text)
+    columns = columns_of(chunks, UnembeddedText)
     statement = claimed_by(chunks, *columns, owner=owner).outerjoin(vectors, known).where(vectors.c.text_hash.is_(None))
-    return connection.execute(statement.order_by(work.c.seq, chunks.c.ordinal)).mappings().all()
+    return fetch_all(connection, statement.order_by(work.c.seq, chunks.c.ordinal), UnembeddedText)
 
 
-def keep_vectors(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep ``tenant_id model text_hash dense sparse_indices sparse_values``; a vector that is there stays."""
+def keep_vectors(connection: Connection, rows: Sequence[VectorRow]) -> None:
+    """Store vectors; one that is there already stays."""
     in_order = sorted(
         rows, key=lambda row: (row["tenant_id"], row["text_hash"])
     )  # whoever else keeps them waits, not more
     upsert(connection, vectors, in_order, update=())
 
 
-def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[TextKey, Any]:
+def vectors_of_owner(connection: Connection, owner: str, model: str) -> dict[TextKey, VectorRow]:
     """Return (tenant, text hash) -> vector row for the chunks of a claim."""
     statement = (
         claimed_by(chunks, vectors, owner=owner)
         .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))
         .where(vectors.c.model == model)
     )
-    return {TextKey(row["tenant_id"], row["text_hash"]): row for row in connection.execute(statement).mappings()}
+    return {TextKey(row["tenant_id"], row["text_hash"]): row for row in fetch_all(connection, statement, VectorRow)}
 
 
-def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model: str) -> dict[ChunkKey, Any]:
+def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model: str) -> dict[ChunkKey, ChunkVector]:
     """Return chunk -> its ``text_hash dense sparse_indices sparse_values``, of those that have them.
 
     Args:
@@ -66,7 +96,7 @@ def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model:
         .join(chunks, is_listed)
         .join(vectors, and_(same, vectors.c.model == model))
     )
-    return {ChunkKey(row[0], row[1], row[2], row[3]): row for row in connection.execute(statement)}
+    return {ChunkKey(*row[:4]): ChunkVector(*row[4:]) for row in connection.execute(statement)}
 
 
 def embedded_texts(connection: Connection, owner: str, model: str) -> set[TextKey]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -23,8 +23,6 @@ Transaction = Connection
 
 Modules outside this package hold one and pass it on to functions of this package; they never execute SQL themselves.
 """
-StoredRow = RowMapping
-"""A row by column name, for rows that have no type of their own."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0012"
 """The newest migration; a test compares it with the folder."""

@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
 
 from chatai_assets.domain.ids import ItemKey, canonical_json, digest
 from chatai_assets.domain.ocr import OcrResult
 from chatai_assets.domain.tagging import tags_hash
-from chatai_assets.storage.items import Rows, claimed_by, claimed_keys
+from chatai_assets.storage.items import claimed_by, claimed_keys
 from chatai_assets.storage.schema.tables import entities, post_enrichment, relations, work
-from chatai_assets.storage.sql import upsert
+from chatai_assets.storage.sql import columns_of, fetch_all, upsert
 
 TAGS = "tags"
 OCR = "ocr"
 
 
-def tags_of_owner(connection: Connection, owner: str) -> dict[ItemKey, tuple[str, tuple[str, ...]]]:
-    """Return item -> (content hash, tags) of the items of a claim that have tags."""
+class StoredTags(NamedTuple):
+    """The tags of an item, and their hash."""
+
+    content_hash: str
+    tags: tuple[str, ...]
+
+
+class EnrichmentRow(TypedDict):
+    """What a model or a crawl found out about an item, to be stored; ``post_id`` is its source key."""
+
+    tenant_id: str
+    post_id: str
+    content_hash: str
+    value: Mapping[str, Any]
+    model: str
+    written_at: float
+
+
+class EntityRow(TypedDict):
+    """A mention of an entity; ``ordinal`` is that of its chunk."""
+
+    tenant_id: str
+    source_key: str
+    ordinal: int
+    kind: str
+    form: str
+    name: str
+
+
+class RelationRow(TypedDict):
+    """A relation between two entities; ``ordinal`` is that of its chunk."""
+
+    tenant_id: str
+    source_key: str
+    ordinal: int
+    subject: str
+    predicate: str
+    object: str
+    weak: bool
+
+
+def tags_of_owner(connection: Connection, owner: str) -> dict[ItemKey, StoredTags]:
+    """Return the tags of the items of a claim that have tags."""
     table = post_enrichment.c
     statement = (
         select(table.tenant_id, table.post_id, table.content_hash, table.value)
@@ -27,11 +68,14 @@ def tags_of_owner(connection: Connection, owner: str) -> dict[ItemKey, tuple[str
         .where(work.c.owner == owner, table.kind == TAGS)
     )
     rows = connection.execute(statement)
-    return {ItemKey(tenant, key): (content_hash, tuple(value["tags"])) for tenant, key, content_hash, value in rows}
+    return {
+        ItemKey(tenant, key): StoredTags(content_hash, tuple(value["tags"]))
+        for tenant, key, content_hash, value in rows
+    }
 
 
-def write_tags(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``tenant_id post_id content_hash value model written_at`` of items whose tags changed."""
+def write_tags(connection: Connection, rows: Sequence[EnrichmentRow]) -> None:
+    """Write the tags of items."""
     upsert(connection, post_enrichment, [{**row, "kind": TAGS} for row in rows])
 
 
@@ -110,9 +154,7 @@ def forget_facts(connection: Connection, keys: Collection[ItemKey]) -> None:
         connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
 
 
-def replace_facts(
-    connection: Connection, owner: str, names: Sequence[Mapping[str, Any]], ties: Sequence[Mapping[str, Any]]
-) -> None:
+def replace_facts(connection: Connection, owner: str, names: Sequence[EntityRow], ties: Sequence[RelationRow]) -> None:
     """Let the items of a claim have these entities and relations and no others."""
     for table, rows in ((entities, names), (relations, ties)):
         connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(claimed_keys(owner))))
@@ -120,11 +162,14 @@ def replace_facts(
             connection.execute(insert(table), rows)
 
 
-def facts_of_owner(connection: Connection, owner: str) -> tuple[Rows, Rows]:
+def facts_of_owner(connection: Connection, owner: str) -> tuple[list[EntityRow], list[RelationRow]]:
     """Return the entities and the relations of the items of a claim, in a fixed order."""
-    names = claimed_by(entities, *entities.c, owner=owner).order_by(*entities.primary_key.columns)
-    ties = claimed_by(relations, *relations.c, owner=owner).order_by(*relations.primary_key.columns)
-    return connection.execute(names).mappings().all(), connection.execute(ties).mappings().all()
+    names = claimed_by(entities, *columns_of(entities, EntityRow), owner=owner)
+    ties = claimed_by(relations, *columns_of(relations, RelationRow), owner=owner)
+    return (
+        fetch_all(connection, names.order_by(*entities.primary_key.columns), EntityRow),
+        fetch_all(connection, ties.order_by(*relations.primary_key.columns), RelationRow),
+    )
 
 
 def tags_of_item(connection: Connection, key: ItemKey) -> tuple[str, ...]:
@@ -137,7 +182,7 @@ def tags_of_item(connection: Connection, key: ItemKey) -> tuple[str, ...]:
     return tuple(value["tags"]) if value else ()
 
 
-def entities_of_item(connection: Connection, key: ItemKey) -> Rows:
-    """Return the entities of one item: ``ordinal kind form name``."""
+def entities_of_item(connection: Connection, key: ItemKey) -> list[EntityRow]:
+    """Return the entities of one item."""
     mine = and_(entities.c.tenant_id == key.tenant_id, entities.c.source_key == key.source_key)
-    return connection.execute(select(entities).where(mine).order_by(*entities.primary_key.columns)).mappings().all()
+    return fetch_all(connection, select(entities).where(mine).order_by(*entities.primary_key.columns), EntityRow)

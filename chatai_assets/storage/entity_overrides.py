@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_, update
 
 from chatai_assets.domain.entities.resolution import EntityKey, Overrides
 from chatai_assets.storage.schema.tables import entities, entity_overrides, work
-from chatai_assets.storage.sql import upsert
+from chatai_assets.storage.sql import columns_of, fetch_first, upsert
 
 FORMS_AT_ONCE = 5_000
 
@@ -25,6 +25,25 @@ class Mentioned(NamedTuple):
     kind: str
     form: str
     items: int
+
+
+class OverrideRow(TypedDict):
+    """What a form means by hand.
+
+    Attributes:
+        means_kind: of the entity that is meant, as ``means_key``; None for an override that was taken back.
+        set_at: epoch seconds.
+        told_up_to: source key up to which the items that mention the form were opened again; None if all were.
+    """
+
+    tenant_id: str
+    kind: str
+    form: str
+    means_kind: str | None
+    means_key: str | None
+    note: str
+    set_at: float
+    told_up_to: str | None
 
 
 def overrides_of_owner(connection: Connection, owner: str) -> dict[str, Overrides]:
@@ -58,11 +77,12 @@ def set_override(
     upsert(connection, entity_overrides, [{**row, "note": note, "set_at": now, "told_up_to": ""}])
 
 
-def find_override(connection: Connection, tenant_id: str, named: EntityKey) -> RowMapping | None:
+def find_override(connection: Connection, tenant_id: str, named: EntityKey) -> OverrideRow | None:
     """Return the override of a form, unless it was taken back."""
     table = entity_overrides.c
     mine = (table.tenant_id == tenant_id, table.kind == named[0], table.form == named[1])
-    return connection.execute(select(entity_overrides).where(*mine, table.means_key.is_not(None))).mappings().first()
+    statement = select(*columns_of(entity_overrides, OverrideRow)).where(*mine, table.means_key.is_not(None))
+    return fetch_first(connection, statement, OverrideRow)
 
 
 def all_told(connection: Connection) -> bool:
@@ -70,16 +90,19 @@ def all_told(connection: Connection) -> bool:
     return connection.execute(select(1).where(entity_overrides.c.told_up_to.is_not(None)).limit(1)).first() is None
 
 
-def spreading(connection: Connection) -> RowMapping | None:
+def spreading(connection: Connection) -> OverrideRow | None:
     """Return an override of which not all items know, locked; None when there is none."""
     table = entity_overrides.c
     pending = select(entity_overrides).where(table.told_up_to.is_not(None)).order_by(*entity_overrides.primary_key)
-    return connection.execute(pending.limit(1).with_for_update()).mappings().first()
+    return fetch_first(connection, pending.limit(1).with_for_update(), OverrideRow)
 
 
-def told(connection: Connection, override: RowMapping, up_to: str | None) -> None:
+def told(connection: Connection, override: OverrideRow, up_to: str | None) -> None:
     """Record how far an override has spread, None for everywhere; one that was taken back goes then."""
-    mine = and_(*(column == override[column.name] for column in entity_overrides.primary_key))
+    table = entity_overrides.c
+    mine = and_(
+        table.tenant_id == override["tenant_id"], table.kind == override["kind"], table.form == override["form"]
+    )
     if up_to is None and override["means_key"] is None:
         connection.execute(delete(entity_overrides).where(mine))
     else:

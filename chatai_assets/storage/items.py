@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     RowMapping,
     Select,
@@ -22,11 +23,11 @@ from sqlalchemy import (
 )
 
 from chatai_assets.domain.ids import ItemKey, Stream
+from chatai_assets.domain.telegram.post import RecordFormat
 from chatai_assets.domain.text.chunking import BODY, PreviousChunks
 from chatai_assets.storage.schema.tables import chunks, documents, inbox, posts, work
-from chatai_assets.storage.sql import advisory_lock_shared
+from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_all
 
-Rows = Sequence[RowMapping]
 KEPT = {"error", "error_code"}
 """Columns that may be empty but are no result of parsing."""
 TEXTS = "texts of chunks"
@@ -54,6 +55,67 @@ class TextKey(NamedTuple):
     text_hash: str
 
 
+class ClaimedWork(TypedDict):
+    """A row of work of a claim; ``losses`` counts the processes that were lost with it."""
+
+    tenant_id: str
+    source_key: str
+    seq: int
+    hour: str
+    attempts: int
+    losses: int
+    fingerprint: str | None
+
+
+class ClaimedArrival(TypedDict):
+    """The raw record behind an item of a claim; of a document the payload says where its bytes are."""
+
+    tenant_id: str
+    source_key: str
+    seq: int
+    payload: dict[str, Any]
+    record_format: RecordFormat
+    content_hash: str
+    received_at: float
+
+
+class ClaimedItem(TypedDict):
+    """An item of a claim; stages add the columns that they read, see ``claimed_items``."""
+
+    tenant_id: str
+    source_key: str
+    has_text: bool
+
+
+class ChunkRow(TypedDict):
+    """A chunk without its text; positions count characters of the parsed text."""
+
+    tenant_id: str
+    source_key: str
+    part: str
+    ordinal: int
+    start: int
+    end: int
+    page: int | None
+    text_hash: str
+
+
+class ChunkWithText(ChunkRow):
+    """A chunk."""
+
+    text: str
+
+
+class ItemLabel(NamedTuple):
+    """The hash of an item's content, and its address once it was parsed."""
+
+    content_hash: str
+    url: str | None
+
+
+Item = TypeVar("Item", bound=ClaimedItem)
+
+
 def items_table(stream: Stream) -> Table:
     """Return the table that holds the items of a stream."""
     return posts if stream == "posts" else documents
@@ -74,27 +136,29 @@ def claimed_keys(owner: str) -> Select[Any]:
     return select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner)
 
 
-def claimed_work(connection: Connection, owner: str) -> Rows:
-    """Return ``tenant_id source_key seq hour attempts losses fingerprint`` of a claim, oldest arrival first."""
-    names = ("tenant_id", "source_key", "seq", "hour", "attempts", "losses", "fingerprint")
-    statement = select(*(work.c[name] for name in names)).where(work.c.owner == owner)
-    return connection.execute(statement.order_by(work.c.seq)).mappings().all()
+def claimed_work(connection: Connection, owner: str) -> list[ClaimedWork]:
+    """Return the rows of work of a claim, oldest arrival first."""
+    statement = select(*columns_of(work, ClaimedWork)).where(work.c.owner == owner)
+    return fetch_all(connection, statement.order_by(work.c.seq), ClaimedWork)
 
 
 def content_hashes_and_urls(
     connection: Connection, stream: Stream, keys: Collection[ItemKey]
-) -> dict[ItemKey, tuple[str, str | None]]:
+) -> dict[ItemKey, ItemLabel]:
     """Return item -> hash of its content and, once it was parsed, its address."""
     if not keys:
         return {}
     table = items_table(stream)
     columns = (table.c.tenant_id, table.c.source_key, table.c.content_hash, table.c.url)
     found = connection.execute(select(*columns).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
-    return {ItemKey(tenant_id, source_key): (content_hash, url) for tenant_id, source_key, content_hash, url in found}
+    return {
+        ItemKey(tenant_id, source_key): ItemLabel(content_hash, url)
+        for tenant_id, source_key, content_hash, url in found
+    }
 
 
-def claimed_arrivals(connection: Connection, owner: str) -> Rows:
-    """Return the raw records behind a claim: ``tenant_id source_key seq payload record_format received_at``."""
+def claimed_arrivals(connection: Connection, owner: str) -> list[ClaimedArrival]:
+    """Return the raw records behind a claim, oldest arrival first."""
     columns = (
         work.c.tenant_id,
         work.c.source_key,
@@ -105,34 +169,46 @@ def claimed_arrivals(connection: Connection, owner: str) -> Rows:
         inbox.c.received_at,
     )
     statement = select(*columns).join(inbox, inbox.c.seq == work.c.seq).where(work.c.owner == owner)
-    return connection.execute(statement.order_by(work.c.seq)).mappings().all()
+    return fetch_all(connection, statement.order_by(work.c.seq), ClaimedArrival)
 
 
-def claimed_items(connection: Connection, stream: Stream, owner: str, *names: str, text_chars: int = 0) -> Rows:
-    """Return the item rows of a claim, oldest arrival first.
+def claimed_items(
+    connection: Connection, stream: Stream, owner: str, row: type[Item], *, text_chars: int = 0
+) -> list[Item]:
+    """Return the items of a claim, oldest arrival first.
 
     Args:
-        names: columns to read besides ``tenant_id source_key``; those that this stream's items have not are left out.
-        text_chars: how much of the text to read, as ``head``; whether there is any text is always in ``has_text``.
+        row: what to read: its keys are columns of the table of items; None where the table of this stream lacks one.
+            ``head``, if it is among them, is the beginning of the text.
+        text_chars: characters of ``head``.
     """
     table = items_table(stream)
-    columns = [table.c[name] for name in ("tenant_id", "source_key", *names) if name in table.c]
-    text = (func.substr(table.c.text, 1, text_chars).label("head"), (func.length(table.c.text) > 0).label("has_text"))
-    statement = claimed_by(table, *columns, *text, owner=owner).order_by(table.c.seq)
-    return connection.execute(statement).mappings().all()
+    computed: dict[str, ColumnElement[Any]] = {
+        "has_text": (func.length(table.c.text) > 0).label("has_text"),
+        "head": func.substr(table.c.text, 1, text_chars).label("head"),
+    }
+    columns = [computed.get(column.name, column) for column in columns_of(table, row)]
+    return fetch_all(connection, claimed_by(table, *columns, owner=owner).order_by(table.c.seq), row)
 
 
-def claimed_chunks(connection: Connection, owner: str, *, with_text: bool = True, pages: bool = True) -> Rows:
-    """Return the chunks of the items of a claim, in their order within each item.
+def claimed_chunks(connection: Connection, owner: str, *, pages: bool = True) -> list[ChunkRow]:
+    """Return the chunks of the items of a claim, without their text, in their order within each item.
 
     Args:
         pages: whether those of linked pages are among them.
     """
-    columns = [column for column in chunks.c if with_text or column.name != "text"]
-    statement = claimed_by(chunks, *columns, owner=owner)
+    return fetch_all(connection, _chunks_of(owner, ChunkRow, pages=pages), ChunkRow)
+
+
+def claimed_texts(connection: Connection, owner: str, *, pages: bool = True) -> list[ChunkWithText]:
+    """Return the chunks of the items of a claim with their text, as ``claimed_chunks`` does."""
+    return fetch_all(connection, _chunks_of(owner, ChunkWithText, pages=pages), ChunkWithText)
+
+
+def _chunks_of(owner: str, row: type, *, pages: bool) -> Select[Any]:
+    statement = claimed_by(chunks, *columns_of(chunks, row), owner=owner)
     statement = statement if pages else statement.where(chunks.c.part == BODY)
-    order = (work.c.seq, chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
-    return connection.execute(statement.order_by(*order)).mappings().all()
+    return statement.order_by(work.c.seq, chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
 
 
 def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[ItemKey, PreviousChunks]:
@@ -141,7 +217,7 @@ def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dic
     texts = connection.execute(claimed_by(documents, *columns, owner=owner).where(documents.c.parsed_by == parsed_by))
     found = {ItemKey(tenant_id, source_key): text for tenant_id, source_key, text in texts}
     spans: dict[ItemKey, list[tuple[int, int]]] = {key: [] for key in found}
-    for row in claimed_chunks(connection, owner, with_text=False, pages=False) if found else ():
+    for row in claimed_chunks(connection, owner, pages=False) if found else ():
         if (key := ItemKey.of(row)) in spans:
             spans[key].append((row["start"], row["end"]))
     return {key: PreviousChunks(text, spans[key]) for key, text in found.items()}
@@ -212,7 +288,7 @@ def reset_completed(connection: Connection, keys: Collection[ItemKey]) -> None:
     connection.execute(update(documents).where(mine, documents.c.status == "completed").values(status="processing"))
 
 
-def replace_chunks(connection: Connection, owner: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def replace_chunks(connection: Connection, owner: str, rows: Sequence[ChunkWithText]) -> None:
     """Let the items of a claim have these chunks and no others."""
     connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(claimed_keys(owner))))
     if rows:

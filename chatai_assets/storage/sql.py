@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
+from typing import cast as cast_type
 
-from sqlalchemy import JSON, Connection, Select, Table, TableValuedAlias, cast, column, func, literal, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    TableValuedAlias,
+    cast,
+    column,
+    func,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
+Row = TypeVar("Row")
 Insert = sqlite.Insert | postgresql.Insert
 AT_ONCE = 500
 """Values of one statement where there may be many: planners like fewer than SQLite's 32,766."""
@@ -19,6 +34,25 @@ def batched(values: Collection[T]) -> Iterator[list[T]]:
     """Yield values in portions that one statement takes."""
     each = list(values)
     return (each[first : first + AT_ONCE] for first in range(0, len(each), AT_ONCE))
+
+
+def columns_of(table: Table, row: type) -> list[ColumnElement[Any]]:
+    """Return the columns that a row type names, in its order; NULL where the table has no such column.
+
+    Args:
+        row: a ``TypedDict``, whose keys are names of columns.
+    """
+    return [table.c[name] if name in table.c else null().label(name) for name in row.__annotations__]
+
+
+def fetch_all(connection: Connection, statement: Select[Any], _row: type[Row]) -> list[Row]:
+    """Return the rows of a select, which are mappings; the ``TypedDict`` says which columns they have."""
+    return cast_type("list[Row]", connection.execute(statement).mappings().all())
+
+
+def fetch_first(connection: Connection, statement: Select[Any], _row: type[Row]) -> Row | None:
+    """Return the first row of a select as ``fetch_all`` does, or None."""
+    return cast_type("Row | None", connection.execute(statement).mappings().first())
 
 
 def insert_into(connection: Connection, table: Table) -> Insert:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypedDict, cast
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     and_,
     case,
     delete,
@@ -31,7 +30,7 @@ from chatai_assets.domain.revisions import Kind, KnownRevision
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage.items import items_table
 from chatai_assets.storage.schema.tables import documents, tombstones, work
-from chatai_assets.storage.sql import advisory_lock, insert_into, lock_rows
+from chatai_assets.storage.sql import advisory_lock, columns_of, fetch_first, insert_into, lock_rows
 
 Reason = Literal["expired", "forgotten"]
 PendingErasures = Mapping[ItemKey, float]
@@ -171,10 +170,32 @@ def write_tombstones(connection: Connection, tenant_id: str, source_keys: Collec
     )
 
 
-def tombstone_of(connection: Connection, key: ItemKey) -> RowMapping | None:
+class Tombstone(TypedDict):
+    """What is left of an item; moments are epoch seconds.
+
+    Attributes:
+        seq: its latest revision; so are ``revised_at`` and ``content_hash``.
+        condemned_at: when it was marked for erasure, which is the fencing token of the erasure.
+        erased_at: None while something of it may be left.
+    """
+
+    tenant_id: str
+    source_key: str
+    stream: Stream
+    hour: str
+    seq: int
+    revised_at: int
+    content_hash: str
+    reason: Reason
+    name_hash: str | None
+    condemned_at: float
+    erased_at: float | None
+
+
+def tombstone_of(connection: Connection, key: ItemKey) -> Tombstone | None:
     """Return the tombstone of an item, or None."""
     mine = and_(tombstones.c.tenant_id == key.tenant_id, tombstones.c.source_key == key.source_key)
-    return connection.execute(select(tombstones).where(mine)).mappings().first()
+    return fetch_first(connection, select(*columns_of(tombstones, Tombstone)).where(mine), Tombstone)
 
 
 def tenants_of_tombstones(connection: Connection, source_key: str) -> list[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Self, TypedDict
 
-from sqlalchemy import Connection, RowMapping, Text, and_, cast, delete, exists, insert, literal, or_, select, tuple_
+from sqlalchemy import Connection, Text, and_, cast, delete, exists, insert, literal, or_, select, tuple_
 
 from chatai_assets.domain.ids import ItemKey, digest
 from chatai_assets.domain.text.chunking import BODY
-from chatai_assets.storage.items import TEXTS, Rows, claimed_by
+from chatai_assets.storage.enrichment import EnrichmentRow
+from chatai_assets.storage.items import TEXTS, ChunkWithText, claimed_by
 from chatai_assets.storage.schema.tables import chunks, pages, post_enrichment, posts, work
-from chatai_assets.storage.sql import advisory_lock_shared, insert_into, upsert
+from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_all, insert_into, upsert
 
 CRAWL = "crawl"
 AT_ONCE = 500
@@ -33,6 +34,53 @@ class PageKey(NamedTuple):
     def of_url(cls, tenant_id: str, url: str) -> Self:
         """Return the key of the page at a URL."""
         return cls(tenant_id, digest(url)[:32])
+
+
+class PageRow(TypedDict):
+    """A linked page as it was read last.
+
+    Attributes:
+        fault: why it could not be had; None if it was read.
+        page_hash: hash of its text: the ``part`` of the chunks that come from it.
+        etag: validator of the text; so is ``modified``.
+        checked_at: epoch seconds at which the site was asked last.
+    """
+
+    tenant_id: str
+    url_hash: str
+    url: str
+    fault: str | None
+    page_hash: str | None
+    title: str | None
+    text: str | None
+    etag: str | None
+    modified: str | None
+    checked_at: float
+
+
+class PageChunk(TypedDict):
+    """A chunk that comes from a page, without its text."""
+
+    tenant_id: str
+    source_key: str
+    part: str
+    ordinal: int
+    text_hash: str
+
+
+class LinkedPage(TypedDict):
+    """What is stored of a page beside a post that links to it."""
+
+    url: str
+    part: str | None
+    title: str | None
+    fault: str | None
+
+
+class LinkedPages(TypedDict):
+    """The pages that a post links to, in the order of its links."""
+
+    pages: list[LinkedPage]
 
 
 def open_crawl(connection: Connection, hour: str, *, now: float) -> None:
@@ -73,28 +121,28 @@ def close_crawl(connection: Connection, hour: str) -> None:
     connection.execute(delete(work).where(waiting))
 
 
-def known_pages(connection: Connection, places: Collection[PageKey]) -> dict[PageKey, RowMapping]:
-    """Return what is kept of pages."""
-    wanted, found = sorted(places), {}
+def known_pages(connection: Connection, places: Collection[PageKey]) -> dict[PageKey, PageRow]:
+    """Return the pages that are stored, of those asked for."""
+    wanted, found = sorted(places), dict[PageKey, PageRow]()
     for start in range(0, len(wanted), AT_ONCE):
         mine = tuple_(pages.c.tenant_id, pages.c.url_hash).in_(wanted[start : start + AT_ONCE])
-        rows = connection.execute(select(pages).where(mine)).mappings()
+        rows = fetch_all(connection, select(*columns_of(pages, PageRow)).where(mine), PageRow)
         found.update({PageKey(row["tenant_id"], row["url_hash"]): row for row in rows})
     return found
 
 
-def keep_pages(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def keep_pages(connection: Connection, rows: Sequence[PageRow]) -> None:
     """Keep pages as they were read now; whoever else keeps them waits, not more."""
     upsert(connection, pages, sorted(rows, key=lambda row: (row["tenant_id"], row["url_hash"])))
 
 
-def page_chunks(connection: Connection, owner: str) -> Rows:
-    """Return ``tenant_id source_key part ordinal text_hash`` of the chunks that come from pages, of a claim."""
-    columns = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal, chunks.c.text_hash)
-    return connection.execute(claimed_by(chunks, *columns, owner=owner).where(chunks.c.part != BODY)).mappings().all()
+def page_chunks(connection: Connection, owner: str) -> list[PageChunk]:
+    """Return the chunks of a claim that come from pages."""
+    statement = claimed_by(chunks, *columns_of(chunks, PageChunk), owner=owner).where(chunks.c.part != BODY)
+    return fetch_all(connection, statement, PageChunk)
 
 
-def replace_page_chunks(connection: Connection, keys: Collection[ItemKey], rows: Sequence[Mapping[str, Any]]) -> None:
+def replace_page_chunks(connection: Connection, keys: Collection[ItemKey], rows: Sequence[ChunkWithText]) -> None:
     """Let items have these chunks of pages and no others."""
     if keys:
         mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
@@ -104,7 +152,7 @@ def replace_page_chunks(connection: Connection, keys: Collection[ItemKey], rows:
         connection.execute(insert(chunks), rows)
 
 
-def pages_of_owner(connection: Connection, owner: str) -> dict[ItemKey, dict[str, Any]]:
+def pages_of_owner(connection: Connection, owner: str) -> dict[ItemKey, LinkedPages]:
     """Return item -> what its pages came to, of the items of a claim: the ``value`` that ``write_crawl`` was given."""
     table = post_enrichment.c
     statement = (
@@ -115,14 +163,14 @@ def pages_of_owner(connection: Connection, owner: str) -> dict[ItemKey, dict[str
     return {ItemKey(tenant_id, key): value for tenant_id, key, value in connection.execute(statement)}
 
 
-def pages_of_item(connection: Connection, key: ItemKey) -> list[dict[str, Any]]:
-    """Return what the pages of one item came to: ``url part title fault`` each."""
+def pages_of_item(connection: Connection, key: ItemKey) -> list[LinkedPage]:
+    """Return what the pages of one item came to."""
     table = post_enrichment.c
     mine = and_(table.tenant_id == key.tenant_id, table.post_id == key.source_key, table.kind == CRAWL)
     value = connection.execute(select(table.value).where(mine)).scalar()
     return list(value["pages"]) if value else []
 
 
-def write_crawl(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``tenant_id post_id content_hash value model written_at`` of items whose pages changed."""
+def write_crawl(connection: Connection, rows: Sequence[EnrichmentRow]) -> None:
+    """Write the linked pages of items; ``value`` is a ``LinkedPages``."""
     upsert(connection, post_enrichment, [{**row, "kind": CRAWL} for row in rows])

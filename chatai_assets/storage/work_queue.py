@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Literal, TypedDict
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     and_,
     bindparam,
     case,
@@ -25,7 +24,51 @@ from sqlalchemy import (
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import PIPELINE_STAGES, SEARCH_STAGES, Stage, downstream_of
 from chatai_assets.storage.schema.tables import stage_stats, tombstones, work
-from chatai_assets.storage.sql import insert_into, lock_rows
+from chatai_assets.storage.sql import columns_of, fetch_all, insert_into, lock_rows
+
+
+class WorkRow(TypedDict):
+    """The row of one item at one stage; moments are epoch seconds.
+
+    Attributes:
+        seq: the revision to work on.
+        owner: fencing token of the claim; None unless ``state`` is ``working``.
+        losses: processes that were lost with a claim on it.
+        fingerprint: with what the last result was computed.
+    """
+
+    tenant_id: str
+    source_key: str
+    stage: Stage
+    stream: Stream
+    hour: str
+    seq: int
+    state: Literal["pending", "working", "done", "failed"]
+    attempts: int
+    next_attempt_at: float
+    owner: str | None
+    lease_until: float | None
+    losses: int
+    fingerprint: str | None
+    error_class: str | None
+    run_id: str | None
+    changed_at: float
+
+
+class BatchStats(TypedDict):
+    """What one batch did: items by outcome; ``at`` is its end in epoch seconds."""
+
+    run_id: str
+    stream: Stream
+    stage: Stage
+    hour: str
+    at: float
+    done: int
+    unchanged: int
+    failed: int
+    retried: int
+    seconds: float
+
 
 FREE = {"owner": None, "lease_until": None}
 """What a row of nobody says."""
@@ -304,19 +347,19 @@ def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
     return {"searchable": 0, "pending": 0, "failed": 0} | {state: count for state, count in rows}  # noqa: C416 - see above
 
 
-def rows_of(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> dict[ItemKey, RowMapping]:
+def rows_of(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> dict[ItemKey, WorkRow]:
     """Return item -> its row of a stage, of those that have one."""
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
-    found = connection.execute(select(work).where(named)).mappings().all() if keys else ()
+    found = fetch_all(connection, select(*columns_of(work, WorkRow)).where(named), WorkRow) if keys else ()
     return {ItemKey.of(row): row for row in found}
 
 
-def stages_of(connection: Connection, key: ItemKey) -> Sequence[Any]:
+def stages_of(connection: Connection, key: ItemKey) -> list[WorkRow]:
     """Return the work rows of one item."""
     mine = and_(work.c.tenant_id == key.tenant_id, work.c.source_key == key.source_key)
-    return connection.execute(select(work).where(mine)).mappings().all()
+    return fetch_all(connection, select(*columns_of(work, WorkRow)).where(mine), WorkRow)
 
 
-def add_stats(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Append ``run_id stream stage hour at done unchanged failed retried seconds``."""
-    connection.execute(insert(stage_stats), [dict(row)])
+def add_stats(connection: Connection, row: BatchStats) -> None:
+    """Append the statistics of a batch."""
+    connection.execute(insert(stage_stats), [row])

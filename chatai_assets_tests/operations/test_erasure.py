@@ -12,6 +12,8 @@ from chatai_assets.operations.status import ItemNotFound, describe_item, redo, s
 from chatai_assets.pipeline.projections.recovery import probe_vectors, rebuild
 from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters
+from chatai_assets.storage.dead_letters import NewDeadLetter
+from chatai_assets.storage.enrichment import EnrichmentRow
 from chatai_assets.storage.erasure import erase_orphans
 from chatai_assets.storage.llm_responses import keep_results, link_results
 from chatai_assets.storage.schema import tables as schema
@@ -265,8 +267,8 @@ def note_pages(connection, key, linked):
     chunks = [{**place, "part": part, "text": words, "text_hash": part} for _, part, words in services]
     connection.execute(schema.chunks.insert(), chunks)
     value = {"pages": [{"url": url, "part": part, "title": words, "fault": None} for url, part, words in services]}
-    about = {"tenant_id": "default", "post_id": key, "content_hash": "h", "model": "", "written_at": 0.0}
-    write_crawl(connection, [{**about, "value": value}])
+    row = EnrichmentRow(tenant_id="default", post_id=key, content_hash="h", value=value, model="", written_at=0.0)
+    write_crawl(connection, [row])
 
 
 def page(url, part, words):
@@ -280,15 +282,27 @@ def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedd
     process_all(embedded)
     other = ItemKey("default", f"tg/{CHAT}/2")
     answer = {"tenant_id": "default", "provider": "p", "answer": {"tags": ["Зюзюкин"]}, "written_at": 1.0}
-    letter = {"tenant_id": "default", "queue_name": "posts", "job_name": "tag", "job_data": {}, "error_class": "x"}
-    about = {"error_stack": None, "attempts": 1, "input_fingerprint": None, "code_version": None, "url": None}
+    letter = NewDeadLetter(
+        tenant_id="default",
+        queue_name="posts",
+        job_name="tag",
+        job_id=f"{POST}@1",
+        job_data={},
+        source_key=POST,
+        error_class="x",
+        error_message="Зюзюкин",
+        error_stack=None,
+        attempts=1,
+        input_fingerprint=None,
+        code_version=None,
+        url=None,
+    )
     with embedded.records.begin() as connection:
         keep_results(connection, [{**answer, "fingerprint": name} for name in ("own", "shared", "broken off")])
         link_results(
             connection, [(ItemKey("default", POST), "own"), (ItemKey("default", POST), "shared"), (other, "shared")]
         )
-        said = {**letter, **about, "job_id": f"{POST}@1", "source_key": POST, "error_message": "Зюзюкин"}
-        dead_letters.record(connection, [said], now=1.0)
+        dead_letters.record(connection, [letter], now=1.0)
     gone = forget(erasure_stores(embedded), POST)
     assert gone.erased["provider_results"] == 1
     assert rows(embedded, schema.worker_dlq) == []

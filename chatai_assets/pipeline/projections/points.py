@@ -18,20 +18,30 @@ from chatai_assets.pipeline.projections.writes import PendingWrites, needs_writi
 from chatai_assets.storage import embeddings, enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
-from chatai_assets.storage.engine import Records, StoredRow
-from chatai_assets.storage.items import TextKey
+from chatai_assets.storage.embeddings import VectorRow
+from chatai_assets.storage.engine import Records
+from chatai_assets.storage.enrichment import StoredTags
+from chatai_assets.storage.items import ChunkRow, ClaimedItem, TextKey
 from chatai_assets.storage.vector_indexes import State, require_state
-from chatai_assets.storage.web_pages import pages_of_owner
+from chatai_assets.storage.web_pages import LinkedPages, pages_of_owner
 
 UPSERT_POINTS = 1_000
 """Points handed to the index at once."""
 
-SHOWN = ("title", "channel", "url", "language", "published_at", "expires_at")
-"""Columns of an item that stand beside each of its points."""
-
 Payload = dict[str, Any]
 Wanted = Mapping[ItemKey, Mapping[str, tuple[str, Payload]]]
 """Item -> point id -> hash of its text, payload."""
+
+
+class IndexedItem(ClaimedItem):
+    """What is read of an item for the payloads of its points."""
+
+    title: str | None
+    channel: str | None
+    url: str | None
+    language: str | None
+    published_at: int | None
+    expires_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,8 @@ def write_points(
         ProjectionReplaced: the ledger speaks of another store.
     """
     with records.reading() as connection:
-        items = content.claimed_items(connection, stream, owner, *SHOWN)
-        chunks = content.claimed_chunks(connection, owner, with_text=False)
+        items = content.claimed_items(connection, stream, owner, IndexedItem)
+        chunks = content.claimed_chunks(connection, owner)
         tags = enrichment.tags_of_owner(connection, owner)
         pages = _titles(pages_of_owner(connection, owner))
         embedded = embeddings.embedded_texts(connection, owner, index.model)
@@ -103,10 +113,10 @@ def _write(
 
 def _wanted_points(
     stream: str,
-    items: Sequence[StoredRow],
-    chunks: Sequence[StoredRow],
+    items: Sequence[IndexedItem],
+    chunks: Sequence[ChunkRow],
     embedded: Collection[TextKey],
-    tags: Mapping[ItemKey, tuple[str, tuple[str, ...]]],
+    tags: Mapping[ItemKey, StoredTags],
     pages: Mapping[tuple[ItemKey, str], Payload],
 ) -> dict[ItemKey, dict[str, tuple[str, Payload]]]:
     """Return item -> point id -> (text hash, payload).
@@ -114,13 +124,13 @@ def _wanted_points(
     An item without text has none; nor has one whose body is embedded in part, lest parts of it pass for the whole.
     Of its linked pages those count that are embedded whole.
     """
-    by_item: defaultdict[ItemKey, list[StoredRow]] = defaultdict(list)
+    by_item: defaultdict[ItemKey, list[ChunkRow]] = defaultdict(list)
     for chunk in chunks:
         by_item[ItemKey.of(chunk)].append(chunk)
     wanted = {}
     for item in items:
         key = ItemKey.of(item)
-        about = _about(stream, item, tags.get(key, ("", ()))[1])
+        about = _about(stream, item, tags[key].tags if key in tags else ())
         lacking = {chunk["part"] for chunk in by_item[key] if _text(chunk) not in embedded}
         mine = by_item[key] if item["has_text"] and BODY not in lacking else []
         wanted[key] = {
@@ -131,7 +141,7 @@ def _wanted_points(
     return wanted
 
 
-def _titles(told: Mapping[ItemKey, Mapping[str, Any]]) -> dict[tuple[ItemKey, str], Payload]:
+def _titles(told: Mapping[ItemKey, LinkedPages]) -> dict[tuple[ItemKey, str], Payload]:
     """Return item and part -> title and address of the linked page that the part is."""
     return {
         (key, page["part"]): {"title": page["title"], "url": page["url"]}
@@ -141,25 +151,37 @@ def _titles(told: Mapping[ItemKey, Mapping[str, Any]]) -> dict[tuple[ItemKey, st
     }
 
 
-def _about(stream: str, item: StoredRow, tags: Sequence[str]) -> Payload:
+def _about(stream: str, item: IndexedItem, tags: Sequence[str]) -> Payload:
     return {
         "tenant_id": item["tenant_id"],
         "source": item["source_key"],
         "kind": "post" if stream == "posts" else "document",
-        **{name: item[name] for name in SHOWN},
+        "title": item["title"],
+        "channel": item["channel"],
+        "url": item["url"],
+        "language": item["language"],
+        "published_at": item["published_at"],
+        "expires_at": item["expires_at"],
         "tags": list(tags),
     }
 
 
-def _payload(about: Payload, chunk: StoredRow) -> Payload:
-    return about | {name: chunk[name] for name in ("part", "ordinal", "page", "start", "end")}
+def _payload(about: Payload, chunk: ChunkRow) -> Payload:
+    return {
+        **about,
+        "part": chunk["part"],
+        "ordinal": chunk["ordinal"],
+        "page": chunk["page"],
+        "start": chunk["start"],
+        "end": chunk["end"],
+    }
 
 
-def _id(chunk: StoredRow) -> str:
+def _id(chunk: ChunkRow) -> str:
     return str(point_id(chunk["tenant_id"], chunk["source_key"], chunk["part"], chunk["ordinal"]))
 
 
-def _text(chunk: StoredRow) -> TextKey:
+def _text(chunk: ChunkRow) -> TextKey:
     return TextKey(chunk["tenant_id"], chunk["text_hash"])
 
 
@@ -168,7 +190,7 @@ def content_of(model: str, text_hash: str, payload: Mapping[str, Any]) -> str:
     return digest(model, text_hash, canonical_json(payload))[:16]
 
 
-def _point(i: str, payload: Payload, vector: StoredRow) -> Point:
+def _point(i: str, payload: Payload, vector: VectorRow) -> Point:
     indices = np.frombuffer(vector["sparse_indices"], "<u4").tolist()
     values = np.frombuffer(vector["sparse_values"], "<f4").tolist()
     return Point(i, np.frombuffer(vector["dense"], "<f4"), Sparse(indices, values), payload)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from chatai_assets.adapters.crawler.base import PageReader
 from chatai_assets.domain.errors import ChatAIError, Deferred, PageUnavailable
@@ -20,8 +19,10 @@ from chatai_assets.pipeline.engine import BatchResult, StageReport, StageRunConf
 from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import items as content
 from chatai_assets.storage import web_pages as pages
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
-from chatai_assets.storage.web_pages import PageKey
+from chatai_assets.storage.engine import Records, Transaction
+from chatai_assets.storage.enrichment import EnrichmentRow
+from chatai_assets.storage.items import ChunkWithText, ClaimedItem
+from chatai_assets.storage.web_pages import LinkedPage, LinkedPages, PageChunk, PageKey, PageRow
 
 SPEC = STAGES["crawl"]
 PAGES_PER_POST = 3
@@ -32,8 +33,6 @@ FRESH_S = 6 * 3_600.0
 PATIENCE_S = 24 * 3_600.0
 """After this time from its arrival a post waits no longer for pages whose turn does not come."""
 LATER_S = 60.0
-
-Row = dict[str, Any]
 
 
 def run(config: StageRunConfig, services: StageServices) -> StageReport:
@@ -46,6 +45,13 @@ def run(config: StageRunConfig, services: StageServices) -> StageReport:
         pages.open_crawl(connection, config.hour, now=config.clock())
     handler = CrawlHandler(config, records, reader)
     return run_batches(config, records, handler, batch_items=min(BATCH_ITEMS, config.batch_items))
+
+
+class LinkingPost(ClaimedItem):
+    """What is read of a post to read its pages."""
+
+    links: list[str] | None
+    received_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class CrawlHandler:
 
     def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            items = content.claimed_items(connection, "posts", owner, "links", "received_at")
+            items = content.claimed_items(connection, "posts", owner, LinkingPost)
             attempts = {ItemKey.of(row): row["attempts"] for row in content.claimed_work(connection, owner)}
             wanted = [_post(item, attempts) for item in items if ItemKey.of(item) in attempts]
             kept = pages.known_pages(connection, {place for post in wanted for place in post.places})
@@ -94,7 +100,7 @@ class CrawlHandler:
         result.counts.update(links_asked=asked)
         return result
 
-    def _read(self, wanted: Sequence[_Post], kept: Mapping[PageKey, StoredRow]) -> tuple[int, dict[PageKey, Row]]:
+    def _read(self, wanted: Sequence[_Post], kept: Mapping[PageKey, PageRow]) -> tuple[int, dict[PageKey, PageRow]]:
         """Ask for the pages that are not fresh; return how many were, and those of which more is known now."""
         moment = self.config.clock()
         stale = {
@@ -107,7 +113,7 @@ class CrawlHandler:
         rows = {place: _page_row(place, page, kept.get(place), moment) for place, page in answers}
         return len(stale), {place: row for place, row in rows.items() if row is not None}
 
-    def _must_wait(self, post: _Post, known: Mapping[PageKey, Any]) -> ChatAIError | None:
+    def _must_wait(self, post: _Post, known: Mapping[PageKey, PageRow]) -> ChatAIError | None:
         """Return why a post is to be tried again: a page of it may still come."""
         faults = {known[place]["fault"] for place in post.places}
         if "not_asked" in faults and self.config.clock() - post.received_at < PATIENCE_S:
@@ -120,14 +126,16 @@ class CrawlHandler:
         self,
         result: BatchResult,
         finished: Sequence[_Post],
-        known: Mapping[PageKey, Any],
-        read: Mapping[PageKey, Row],
+        known: Mapping[PageKey, PageRow],
+        read: Mapping[PageKey, PageRow],
         had: Mapping[ItemKey, set[tuple[str, int, str]]],
-        told: Mapping[ItemKey, Row],
+        told: Mapping[ItemKey, LinkedPages],
     ) -> None:
         chunks = {post.key: _chunk_rows(post, known) for post in finished}
         changed = {key for key, rows in chunks.items() if _contents(rows).get(key, set()) != had.get(key, set())}
-        values = {post.key: {"pages": [_told(url, known[at]) for url, at in _places(post)]} for post in finished}
+        values: dict[ItemKey, LinkedPages] = {
+            post.key: {"pages": [_told(url, known[at]) for url, at in _places(post)]} for post in finished
+        }
         news = {key: value for key, value in values.items() if value != told.get(key)}
 
         def write(connection: Transaction, held: set[ItemKey]) -> None:
@@ -148,7 +156,7 @@ class CrawlHandler:
             for post in finished[:10]
         ]
 
-    def _row(self, key: ItemKey, value: Row) -> Row:
+    def _row(self, key: ItemKey, value: LinkedPages) -> EnrichmentRow:
         return {
             "tenant_id": key.tenant_id,
             "post_id": key.source_key,
@@ -159,28 +167,28 @@ class CrawlHandler:
         }
 
 
-def _post(item: StoredRow, attempts: Mapping[ItemKey, int]) -> _Post:
+def _post(item: LinkingPost, attempts: Mapping[ItemKey, int]) -> _Post:
     urls = page_links(item["links"] or (), PAGES_PER_POST) if item["has_text"] else ()
     return _Post(ItemKey.of(item), urls, attempts[ItemKey.of(item)], item["received_at"])
 
 
-def _is_fresh(kept: StoredRow | None, now: float) -> bool:
+def _is_fresh(kept: PageRow | None, now: float) -> bool:
     return kept is not None and kept["fault"] not in TRANSIENT and now - kept["checked_at"] < FRESH_S
 
 
-def _link(url: str, kept: StoredRow | None) -> WebLink:
+def _link(url: str, kept: PageRow | None) -> WebLink:
     return WebLink(url, kept["etag"], kept["modified"]) if kept is not None and kept["text"] else WebLink(url)
 
 
-def _page_row(place: PageKey, page: WebPage, kept: StoredRow | None, now: float) -> Row | None:
+def _page_row(place: PageKey, page: WebPage, kept: PageRow | None, now: float) -> PageRow | None:
     """Return what to keep of a page; None where what is kept is better than what came."""
     if page.error_code in TRANSIENT and kept is not None and kept["text"]:
         return None
     if page.unchanged and kept is not None:
         return {**kept, "checked_at": now}
     return {
-        "tenant_id": place[0],
-        "url_hash": place[1],
+        "tenant_id": place.tenant_id,
+        "url_hash": place.url_hash,
         "url": page.url,
         "fault": page.error_code,
         "page_hash": digest(page.text)[:32] if page.text else None,
@@ -192,9 +200,10 @@ def _page_row(place: PageKey, page: WebPage, kept: StoredRow | None, now: float)
     }
 
 
-def _chunk_rows(post: _Post, known: Mapping[PageKey, Any]) -> list[Row]:
+def _chunk_rows(post: _Post, known: Mapping[PageKey, PageRow]) -> list[ChunkWithText]:
     """Return the chunks of a post's pages; two links to the same text are one part."""
-    texts = {known[place]["page_hash"]: known[place]["text"] for place in post.places if known[place]["text"]}
+    pages_of_post = (known[place] for place in post.places)
+    texts = {page["page_hash"]: page["text"] for page in pages_of_post if page["page_hash"] and page["text"]}
     return [
         {
             "tenant_id": post.key.tenant_id,
@@ -212,7 +221,7 @@ def _chunk_rows(post: _Post, known: Mapping[PageKey, Any]) -> list[Row]:
     ]
 
 
-def _told(url: str, page: Mapping[str, Any]) -> Row:
+def _told(url: str, page: PageRow) -> LinkedPage:
     """Return what is told of a page beside its post."""
     return {"url": url, "part": page["page_hash"], "title": page["title"], "fault": page["fault"]}
 
@@ -221,7 +230,7 @@ def _places(post: _Post) -> Iterable[tuple[str, PageKey]]:
     return zip(post.urls, post.places, strict=True)
 
 
-def _contents(rows: Iterable[Mapping[str, Any] | StoredRow]) -> dict[ItemKey, set[tuple[str, int, str]]]:
+def _contents(rows: Iterable[ChunkWithText] | Iterable[PageChunk]) -> dict[ItemKey, set[tuple[str, int, str]]]:
     found: dict[ItemKey, set[tuple[str, int, str]]] = {}
     for row in rows:
         found.setdefault(ItemKey.of(row), set()).add((row["part"], row["ordinal"], row["text_hash"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -21,8 +20,9 @@ from chatai_assets.pipeline.projections.vector_indexes import OpenIndex, check_m
 from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import embeddings
 from chatai_assets.storage import items as content
+from chatai_assets.storage.embeddings import UnembeddedText, VectorRow
 from chatai_assets.storage.engine import Records, Transaction
-from chatai_assets.storage.items import Rows, TextKey
+from chatai_assets.storage.items import TextKey
 
 SPEC = STAGES["embed"]
 
@@ -89,10 +89,14 @@ class EmbedHandler:
             raise
 
     def _kept(
-        self, missing: Rows, answers: Mapping[ModelInput, Vector | Exception], tried: set[ItemKey], result: BatchResult
-    ) -> dict[TextKey, dict[str, Any]]:
+        self,
+        missing: Sequence[UnembeddedText],
+        answers: Mapping[ModelInput, Vector | Exception],
+        tried: set[ItemKey],
+        result: BatchResult,
+    ) -> dict[TextKey, VectorRow]:
         """Return (tenant, text hash) -> vector row of what was answered, and note what was not."""
-        kept: dict[TextKey, dict[str, Any]] = {}
+        kept: dict[TextKey, VectorRow] = {}
         for row in missing:
             answer, key = answers[self._question(row)], ItemKey.of(row)
             if isinstance(answer, Exception) and _may_be_left_out(row, answer, last=key in tried):
@@ -105,10 +109,10 @@ class EmbedHandler:
                     kept[text] = vector
         return kept
 
-    def _question(self, row: Any) -> ModelInput:
+    def _question(self, row: UnembeddedText) -> ModelInput:
         return ModelInput(row["tenant_id"], row["text"], self.cost_label)
 
-    def _row(self, row: Any, dense: Vector) -> dict[str, Any]:
+    def _row(self, row: UnembeddedText, dense: Vector) -> VectorRow:
         indices, values = sparse_terms(self.stems(row["text"]))
         return {
             "tenant_id": row["tenant_id"],
@@ -123,7 +127,7 @@ class EmbedHandler:
         self,
         result: BatchResult,
         keys: Sequence[ItemKey],
-        kept: dict[TextKey, dict[str, Any]],
+        kept: dict[TextKey, VectorRow],
         worked: set[ItemKey],
     ) -> None:
         def write(connection: Transaction, _held: set[ItemKey]) -> None:
@@ -137,7 +141,7 @@ class EmbedHandler:
         result.preview = [{"source": key.source_key, "embedded": key in worked} for key in keys[:10]]
 
 
-def _may_be_left_out(row: Any, error: Exception, *, last: bool) -> bool:
+def _may_be_left_out(row: UnembeddedText, error: Exception, *, last: bool) -> bool:
     """Return whether a post does without a text: what a page says must not keep the post itself from being found."""
     if row["part"] == BODY or isinstance(error, Outage):
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from chatai_assets.adapters.models.base import CostLabel, Extractor, ModelInput, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError
@@ -17,12 +17,14 @@ from chatai_assets.pipeline.item_errors import answers_to, attempt, note_failure
 from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
+from chatai_assets.storage.engine import Records, Transaction
+from chatai_assets.storage.enrichment import EntityRow, RelationRow
+from chatai_assets.storage.items import ChunkWithText
 from chatai_assets.storage.llm_responses import link_results
 
 SPEC = STAGES["enrich"]
 
-Row = dict[str, Any]
+Fact = TypeVar("Fact", EntityRow, RelationRow)
 
 
 def run(config: StageRunConfig, services: StageServices) -> StageReport:
@@ -47,14 +49,14 @@ class EnrichHandler:
     def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
             keys = [ItemKey.of(row) for row in content.claimed_work(connection, owner)]
-            chunks = content.claimed_chunks(connection, owner, pages=False)
+            chunks = content.claimed_texts(connection, owner, pages=False)
         asked = [
             (ItemKey.of(chunk), ModelInput(chunk["tenant_id"], chunk["text"], self.cost_label)) for chunk in chunks
         ]
         answers = answers_to(self.extractor.extract, [question for _, question in asked])
         result = BatchResult(write=lambda _connection, _keys: None, requeue={"link": keys})
-        names: dict[tuple[str, ...], Row] = {}
-        ties: dict[tuple[str, ...], Row] = {}
+        names: dict[tuple[str, ...], EntityRow] = {}
+        ties: dict[tuple[str, ...], RelationRow] = {}
         for chunk, answer in zip(chunks, answers, strict=True):
             key = ItemKey.of(chunk)
             if isinstance(answer, Exception):
@@ -69,24 +71,42 @@ class EnrichHandler:
 
 
 def _collect(
-    chunk: StoredRow, said: Extraction, names: dict[tuple[str, ...], Row], ties: dict[tuple[str, ...], Row]
+    chunk: ChunkWithText,
+    said: Extraction,
+    names: dict[tuple[str, ...], EntityRow],
+    ties: dict[tuple[str, ...], RelationRow],
 ) -> None:
-    place = {name: chunk[name] for name in ("tenant_id", "source_key", "ordinal")}
-    at = (chunk["tenant_id"], chunk["source_key"], str(chunk["ordinal"]))
+    key, ordinal = ItemKey.of(chunk), chunk["ordinal"]
+    at = (*key, str(ordinal))
     for entity in said.entities:
-        row = {**place, "kind": entity.kind, "form": entity.form, "name": entity.name}
-        names.setdefault((*at, entity.kind, entity.form), row)
+        named: EntityRow = {
+            "tenant_id": key.tenant_id,
+            "source_key": key.source_key,
+            "ordinal": ordinal,
+            "kind": entity.kind,
+            "form": entity.form,
+            "name": entity.name,
+        }
+        names.setdefault((*at, entity.kind, entity.form), named)
     for tie in said.relations:
-        row = {**place, "subject": tie.subject, "predicate": tie.predicate, "object": tie.object, "weak": tie.weak}
-        ties.setdefault((*at, tie.subject, tie.predicate, tie.object), row)
+        related: RelationRow = {
+            "tenant_id": key.tenant_id,
+            "source_key": key.source_key,
+            "ordinal": ordinal,
+            "subject": tie.subject,
+            "predicate": tie.predicate,
+            "object": tie.object,
+            "weak": tie.weak,
+        }
+        ties.setdefault((*at, tie.subject, tie.predicate, tie.object), related)
 
 
 def _complete(
     result: BatchResult,
     owner: str,
     keys: Sequence[ItemKey],
-    names: dict[tuple[str, ...], Row],
-    ties: dict[tuple[str, ...], Row],
+    names: dict[tuple[str, ...], EntityRow],
+    ties: dict[tuple[str, ...], RelationRow],
     uses: Sequence[tuple[ItemKey, str]],
 ) -> None:
     def write(connection: Transaction, held: set[ItemKey]) -> None:
@@ -101,5 +121,5 @@ def _complete(
     result.preview = [{"source": key.source_key, "entities": per_item[key]} for key in keys[:10]]
 
 
-def _of(rows: dict[tuple[str, ...], Row], held: set[ItemKey]) -> list[Row]:
+def _of(rows: dict[tuple[str, ...], Fact], held: set[ItemKey]) -> list[Fact]:
     return [row for row in rows.values() if ItemKey.of(row) in held]

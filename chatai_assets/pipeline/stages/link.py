@@ -23,15 +23,27 @@ from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import enrichment, entity_overrides
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
+from chatai_assets.storage.engine import Records, Transaction
+from chatai_assets.storage.enrichment import EntityRow, RelationRow, StoredTags
+from chatai_assets.storage.items import ClaimedItem
 
 SPEC = STAGES["link"]
-READ = ("title", "url", "published_at", "chat_id", "channel", "username", "format")
-"""Columns of an item of which its node and its channel are made."""
 BATCH_ITEMS = 10_000
 NOTHING = Subgraph()
 
 Extractions = Mapping[int, Extraction]
+
+
+class LinkedItem(ClaimedItem):
+    """What is read of an item for its node and its channel; ``chat_id`` is that of a post, ``format`` of a document."""
+
+    title: str | None
+    url: str | None
+    published_at: int | None
+    chat_id: int | None
+    channel: str | None
+    username: str | None
+    format: str | None
 
 
 def run(config: StageRunConfig, services: StageServices) -> StageReport:
@@ -62,7 +74,7 @@ class LinkHandler:
 
     def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            items = content.claimed_items(connection, self.config.stream, owner, *READ)
+            items = content.claimed_items(connection, self.config.stream, owner, LinkedItem)
             tags = enrichment.tags_of_owner(connection, owner)
             said = _extractions(*enrichment.facts_of_owner(connection, owner))
             before = ledger.recorded(connection, owner, "graph")
@@ -118,8 +130,8 @@ def _complete(result: BatchResult, desired: dict[ItemKey, dict[str, str]], chang
 
 
 def _subgraph(
-    item: StoredRow,
-    tags: Mapping[ItemKey, tuple[str, tuple[str, ...]]],
+    item: LinkedItem,
+    tags: Mapping[ItemKey, StoredTags],
     said: Mapping[ItemKey, Extractions],
     set_by_hand: Mapping[str, Overrides],
 ) -> Subgraph:
@@ -127,7 +139,6 @@ def _subgraph(
     if not item["has_text"]:
         return NOTHING
     key = ItemKey.of(item)
-    is_post = "chat_id" in item
     return build_subgraph(
         Facts(
             tenant_id=key.tenant_id,
@@ -135,23 +146,30 @@ def _subgraph(
             title=item["title"],
             url=item["url"],
             published_at=item["published_at"],
-            channel=Channel(item["chat_id"], item["channel"], item["username"]) if is_post else None,
-            format=None if is_post else item["format"],
-            tags=tags.get(key, ("", ()))[1],
+            channel=_channel(item),
+            format=item["format"],
+            tags=tags[key].tags if key in tags else (),
             extractions=said.get(key, {}),
             overrides=set_by_hand.get(key.tenant_id, {}),
         )
     )
 
 
-def _extractions(names: Sequence[StoredRow], ties: Sequence[StoredRow]) -> dict[ItemKey, dict[int, Extraction]]:
+def _channel(item: LinkedItem) -> Channel | None:
+    """Return the channel of a post; None for a document, which has no chat."""
+    if item["chat_id"] is None:
+        return None
+    return Channel(item["chat_id"], item["channel"] or "", item["username"])
+
+
+def _extractions(names: Sequence[EntityRow], ties: Sequence[RelationRow]) -> dict[ItemKey, dict[int, Extraction]]:
     entities: defaultdict[tuple[ItemKey, int], list[Entity]] = defaultdict(list)
     relations: defaultdict[tuple[ItemKey, int], list[Relation]] = defaultdict(list)
     for row in names:
         entities[ItemKey.of(row), row["ordinal"]].append(Entity(row["name"], row["form"], row["kind"]))
-    for row in ties:
-        tie = Relation(row["subject"], row["object"], row["predicate"], row["weak"])
-        relations[ItemKey.of(row), row["ordinal"]].append(tie)
+    for tie in ties:
+        relation = Relation(tie["subject"], tie["object"], tie["predicate"], tie["weak"])
+        relations[ItemKey.of(tie), tie["ordinal"]].append(relation)
     said: defaultdict[ItemKey, dict[int, Extraction]] = defaultdict(dict)
     for (key, ordinal), found in entities.items():
         said[key][ordinal] = Extraction(tuple(found), tuple(relations.get((key, ordinal), ())))

@@ -24,7 +24,8 @@ from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.pipeline.stages.carry_over import carry_over_valid_results
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
+from chatai_assets.storage.engine import Records, Transaction
+from chatai_assets.storage.items import ChunkWithText, ClaimedArrival
 from chatai_assets.storage.llm_responses import link_results
 
 SPEC = STAGES["parse"]
@@ -72,7 +73,7 @@ class PostParseHandler:
         _complete(result, "posts", owner, parsed)
         return result
 
-    def _parse(self, arrival: StoredRow) -> tuple[Row, list[Chunk]]:
+    def _parse(self, arrival: ClaimedArrival) -> tuple[Row, list[Chunk]]:
         post = read_post(arrival["payload"], arrival["record_format"])
         expires_at = self.lifetime.expires_at(arrival["tenant_id"], arrival["received_at"])
         return _post_row(post, expires_at), chunk_text(post.text) if post.text else []
@@ -142,7 +143,7 @@ class DocumentParseHandler:
         self._complete_recognition(result, parsed.keys(), recognised)
         return result
 
-    def _upload(self, arrival: StoredRow) -> Upload:
+    def _upload(self, arrival: ClaimedArrival) -> Upload:
         payload = arrival["payload"]
         return Upload(self.blobs.path_of(payload["sha256"]), payload["file_name"], arrival["tenant_id"])
 
@@ -164,7 +165,7 @@ class DocumentParseHandler:
 
 
 def _document(
-    arrival: StoredRow, parsed: ParsedDocument, lifetime: TTLPolicy, earlier: PreviousChunks | None
+    arrival: ClaimedArrival, parsed: ParsedDocument, lifetime: TTLPolicy, earlier: PreviousChunks | None
 ) -> tuple[Row, list[Chunk]]:
     row = {
         "title": parsed.title or arrival["payload"]["file_name"],
@@ -224,7 +225,7 @@ def _forget(
     enrichment.forget_facts(connection, failures.keys())
 
 
-def _chunk_row(key: ItemKey, chunk: Chunk) -> Row:
+def _chunk_row(key: ItemKey, chunk: Chunk) -> ChunkWithText:
     return {
         "tenant_id": key.tenant_id,
         "source_key": key.source_key,

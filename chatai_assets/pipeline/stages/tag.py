@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Tagger, pop_usage_of, uses_cache_key
 from chatai_assets.domain.errors import ChatAIError, InvalidModelResponse
@@ -18,7 +17,9 @@ from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import enrichment
 from chatai_assets.storage import items as content
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.engine import Records, StoredRow, Transaction
+from chatai_assets.storage.engine import Records, Transaction
+from chatai_assets.storage.enrichment import EnrichmentRow, StoredTags
+from chatai_assets.storage.items import ClaimedItem
 from chatai_assets.storage.llm_responses import link_results
 
 SPEC = STAGES["tag"]
@@ -27,6 +28,12 @@ SPEC = STAGES["tag"]
 def run(config: StageRunConfig, services: StageServices) -> StageReport:
     """Tag what is due; tags are written, and the item indexed and linked again, only when they changed."""
     return run_batches(config, services.records, TagHandler(config, services.records, services.tagger))
+
+
+class TaggedItem(ClaimedItem):
+    """What is read of an item to tag it: the beginning of its text."""
+
+    head: str
 
 
 class TagHandler:
@@ -44,7 +51,7 @@ class TagHandler:
 
     def process_batch(self, owner: str) -> BatchResult:
         with self.records.reading() as connection:
-            items = content.claimed_items(connection, self.stream, owner, text_chars=TAGGED_CHARS)
+            items = content.claimed_items(connection, self.stream, owner, TaggedItem, text_chars=TAGGED_CHARS)
             before = enrichment.tags_of_owner(connection, owner)
         with_text = [item for item in items if item["has_text"]]
         questions = [ModelInput(item["tenant_id"], item["head"], self.cost_label) for item in with_text]
@@ -57,7 +64,7 @@ class TagHandler:
         return result
 
     def _checked(
-        self, items: Sequence[StoredRow], answers: Sequence[Sequence[str] | Exception], result: BatchResult
+        self, items: Sequence[TaggedItem], answers: Sequence[Sequence[str] | Exception], result: BatchResult
     ) -> dict[ItemKey, tuple[str, ...]]:
         checked: dict[ItemKey, tuple[str, ...]] = {}
         for item, answer in zip(items, answers, strict=True):
@@ -78,11 +85,13 @@ class TagHandler:
         self,
         result: BatchResult,
         tags: dict[ItemKey, tuple[str, ...]],
-        before: dict[ItemKey, tuple[str, tuple[str, ...]]],
+        before: dict[ItemKey, StoredTags],
         uses: Sequence[tuple[ItemKey, str]],
     ) -> None:
-        nothing = (tags_hash(()), ())
-        changed = {key: words for key, words in tags.items() if tags_hash(words) != before.get(key, nothing)[0]}
+        nothing = StoredTags(tags_hash(()), ())
+        changed = {
+            key: words for key, words in tags.items() if tags_hash(words) != before.get(key, nothing).content_hash
+        }
 
         def write(connection: Transaction, keys: set[ItemKey]) -> None:
             enrichment.write_tags(connection, [self._row(key, changed[key]) for key in changed if key in keys])
@@ -95,7 +104,7 @@ class TagHandler:
         result.counts.update(pop_usage_of(self.tagger))
         result.preview = [{"source": key.source_key, "tags": len(words)} for key, words in list(tags.items())[:10]]
 
-    def _row(self, key: ItemKey, words: tuple[str, ...]) -> dict[str, Any]:
+    def _row(self, key: ItemKey, words: tuple[str, ...]) -> EnrichmentRow:
         return {
             "tenant_id": key.tenant_id,
             "post_id": key.source_key,
