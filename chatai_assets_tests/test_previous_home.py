@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from chatai_assets.cli.main import cli
 from chatai_assets.domain.stages import PIPELINE_STAGES
 from chatai_assets.services import Services
+from chatai_assets.storage import schema
 from chatai_assets.storage.engine import HEAD
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.home_archive import (
     CHAT,
     DOCUMENTS,

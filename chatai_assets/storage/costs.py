@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from chatai_assets.domain.costs import NANO, Account, Amount, Cost
-from chatai_assets.storage.schema.tables import provider_costs, provider_results
+from chatai_assets.storage.schema import provider_costs, provider_results
 from chatai_assets.storage.sql import insert_into
 
 FIGURES = (

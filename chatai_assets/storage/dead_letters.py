@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, d
 
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
-from chatai_assets.storage.schema.tables import work, worker_dlq
+from chatai_assets.storage.schema import work, worker_dlq
 from chatai_assets.storage.sql import fetch_all, insert_into
 
 _KEY = ["tenant_id", "queue_name", "job_name", "job_id"]

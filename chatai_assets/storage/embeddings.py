@@ -8,7 +8,7 @@ from typing import NamedTuple, TypedDict
 from sqlalchemy import Connection, and_, select
 
 from chatai_assets.storage.items import ChunkKey, TextKey, claimed_by
-from chatai_assets.storage.schema.tables import chunks, vectors, work
+from chatai_assets.storage.schema import chunks, vectors, work
 from chatai_assets.storage.sql import columns_of, fetch_all, json_values_table, upsert
 
 

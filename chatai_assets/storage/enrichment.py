@@ -11,7 +11,7 @@ from chatai_assets.domain.ids import ItemKey, canonical_json, digest
 from chatai_assets.domain.ocr import OcrResult
 from chatai_assets.domain.tagging import tags_hash
 from chatai_assets.storage.items import claimed_by, claimed_keys
-from chatai_assets.storage.schema.tables import entities, post_enrichment, relations, work
+from chatai_assets.storage.schema import entities, post_enrichment, relations, work
 from chatai_assets.storage.sql import columns_of, fetch_all, upsert
 
 TAGS = "tags"

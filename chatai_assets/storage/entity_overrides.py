@@ -13,7 +13,7 @@ from typing import NamedTuple, TypedDict
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_, update
 
 from chatai_assets.domain.entities.resolution import EntityKey, Overrides
-from chatai_assets.storage.schema.tables import entities, entity_overrides, work
+from chatai_assets.storage.schema import entities, entity_overrides, work
 from chatai_assets.storage.sql import columns_of, fetch_first, upsert
 
 FORMS_AT_ONCE = 5_000

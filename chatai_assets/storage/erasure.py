@@ -18,7 +18,7 @@ from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage import tombstones
 from chatai_assets.storage.items import TEXTS, TextKey
 from chatai_assets.storage.llm_responses import forget_results, forget_unused
-from chatai_assets.storage.schema.tables import (
+from chatai_assets.storage.schema import (
     chunks,
     documents,
     entities,

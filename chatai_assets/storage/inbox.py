@@ -18,10 +18,9 @@ from chatai_assets.domain.revisions import (
     idempotency_key,
     known_after,
 )
-from chatai_assets.storage import dead_letters, tombstones
+from chatai_assets.storage import dead_letters, schema, tombstones
 from chatai_assets.storage.key_values import get_value, put_value
-from chatai_assets.storage.schema import tables as schema
-from chatai_assets.storage.schema.tables import documents, inbox, posts, work
+from chatai_assets.storage.schema import documents, inbox, posts, work
 from chatai_assets.storage.sql import advisory_lock, lock_rows, upsert
 
 NEWEST_HOUR = "newest_hour"

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.telegram.post import RecordFormat
 from chatai_assets.domain.text.chunking import BODY, PreviousChunks
-from chatai_assets.storage.schema.tables import chunks, documents, inbox, posts, work
+from chatai_assets.storage.schema import chunks, documents, inbox, posts, work
 from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_all
 
 KEPT = {"error", "error_code"}

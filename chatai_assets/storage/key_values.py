@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from chatai_assets.storage.schema.tables import checkpoints
+from chatai_assets.storage.schema import checkpoints
 from chatai_assets.storage.sql import upsert
 
 

@@ -18,7 +18,7 @@ from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, hour_of
 from chatai_assets.domain.stages import ALL_STAGES, Stage
 from chatai_assets.storage.inbox import NEWEST_HOUR
 from chatai_assets.storage.key_values import get_value, put_value
-from chatai_assets.storage.schema.tables import documents, posts, work
+from chatai_assets.storage.schema import documents, posts, work
 from chatai_assets.storage.sql import advisory_lock
 from chatai_assets.storage.work_queue import FREE, is_due
 

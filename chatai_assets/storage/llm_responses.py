@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, select
 
 from chatai_assets.domain.ids import ItemKey
-from chatai_assets.storage.schema.tables import provider_result_uses, provider_results
+from chatai_assets.storage.schema import provider_result_uses, provider_results
 from chatai_assets.storage.sql import upsert
 
 AT_ONCE = 500

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, select, update
 
-from chatai_assets.storage.schema.tables import announcements
+from chatai_assets.storage.schema import announcements
 from chatai_assets.storage.sql import advisory_lock, upsert
 
 HELD_S = 90.0

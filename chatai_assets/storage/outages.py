@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, Probes
 from chatai_assets.domain.ids import Stream
-from chatai_assets.storage.schema.tables import outages
+from chatai_assets.storage.schema import outages
 from chatai_assets.storage.sql import advisory_lock
 
 LONGEST_REASON = 2_000

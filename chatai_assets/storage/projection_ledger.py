@@ -10,7 +10,7 @@ from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import UNKNOWN, LedgerEntry
 from chatai_assets.storage.items import claimed_by
 from chatai_assets.storage.key_values import delete_value, get_value, put_value
-from chatai_assets.storage.schema.tables import checkpoints, index_ledger
+from chatai_assets.storage.schema import checkpoints, index_ledger
 from chatai_assets.storage.sql import batched, upsert
 
 Projection = str

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select
 from chatai_assets.domain.costs import NOTHING, Account, Amount, Cost, amount_of, day_of
 from chatai_assets.domain.rate_limits import CurrentUsage, Decision, RateLimitRules, buckets, decide, rebucket, stale
 from chatai_assets.storage import costs
-from chatai_assets.storage.schema.tables import calls_under_way, quota
+from chatai_assets.storage.schema import calls_under_way, quota
 from chatai_assets.storage.sql import advisory_lock, insert_into, upsert
 
 WAITER_LEASE_S = 3.0

@@ -15,8 +15,8 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.key_values import delete_value, get_value, put_value
 from chatai_assets.storage.projection_ledger import Projection
-from chatai_assets.storage.schema.tables import chunks, index_ledger, vectors
-from chatai_assets.storage.schema.tables import work as rows
+from chatai_assets.storage.schema import chunks, index_ledger, vectors
+from chatai_assets.storage.schema import work as rows
 from chatai_assets.storage.sql import lock_rows
 
 REINDEX: Stage = "reindex"

@@ -11,7 +11,7 @@ from chatai_assets.storage.costs import FIGURES, KEYS
 from chatai_assets.storage.erasure import erase_vectors
 from chatai_assets.storage.items import TextKey
 from chatai_assets.storage.key_values import delete_value
-from chatai_assets.storage.schema.tables import (
+from chatai_assets.storage.schema import (
     checkpoints,
     chunks,
     pages,

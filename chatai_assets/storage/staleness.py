@@ -8,7 +8,7 @@ from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage.items import items_table
-from chatai_assets.storage.schema.tables import chunks, vectors, work
+from chatai_assets.storage.schema import chunks, vectors, work
 
 
 def count_stale(connection: Connection, stream: Stream, stage: Stage, current: str) -> int:

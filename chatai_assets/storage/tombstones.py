@@ -29,7 +29,7 @@ from chatai_assets.domain.ids import ItemKey, Stream, digest, stream_of
 from chatai_assets.domain.revisions import Kind, KnownRevision
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage.items import items_table
-from chatai_assets.storage.schema.tables import documents, tombstones, work
+from chatai_assets.storage.schema import documents, tombstones, work
 from chatai_assets.storage.sql import advisory_lock, columns_of, fetch_first, insert_into, lock_rows
 
 Reason = Literal["expired", "forgotten"]

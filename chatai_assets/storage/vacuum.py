@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from chatai_assets.domain.circuit_breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.storage.engine import Records, translate_errors
-from chatai_assets.storage.schema.tables import metadata
+from chatai_assets.storage.schema import metadata
 
 LOCK_S = 60
 """How long to wait for whoever uses a table."""

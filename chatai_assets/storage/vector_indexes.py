@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select, update
 from chatai_assets.domain.errors import IndexSuperseded
 from chatai_assets.storage.key_values import get_value, put_value
 from chatai_assets.storage.projection_ledger import Projection
-from chatai_assets.storage.schema.tables import indexes
+from chatai_assets.storage.schema import indexes
 from chatai_assets.storage.sql import advisory_lock, upsert
 
 State = Literal["serving", "filling", "kept", "dropping"]

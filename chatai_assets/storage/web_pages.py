@@ -11,7 +11,7 @@ from chatai_assets.domain.ids import ItemKey, digest
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage.enrichment import EnrichmentRow
 from chatai_assets.storage.items import TEXTS, ChunkWithText, claimed_by
-from chatai_assets.storage.schema.tables import chunks, pages, post_enrichment, posts, work
+from chatai_assets.storage.schema import chunks, pages, post_enrichment, posts, work
 from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_all, insert_into, upsert
 
 CRAWL = "crawl"

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.stages import PIPELINE_STAGES, SEARCH_STAGES, Stage, downstream_of
-from chatai_assets.storage.schema.tables import stage_stats, tombstones, work
+from chatai_assets.storage.schema import stage_stats, tombstones, work
 from chatai_assets.storage.sql import columns_of, fetch_all, insert_into, lock_rows
 
 

@@ -24,7 +24,7 @@ from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
 from chatai_assets.settings import read_settings
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import Limits, ingest_posts, message, process_all, rows
 from chatai_assets_tests.support.providers.server import ask_server
 

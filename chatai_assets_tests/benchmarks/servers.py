@@ -24,7 +24,7 @@ from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import (
     contents,
     differences,

@@ -16,9 +16,9 @@ from chatai_assets.domain.errors import Deferred, ProviderBusy, ProviderUnreacha
 from chatai_assets.domain.rate_limits import Limit, RateLimitRules, limits_of
 from chatai_assets.llm.cache import ResponseCache, TTLCache
 from chatai_assets.llm.rate_limiter import CALL_LEASE_S, RateLimiter
+from chatai_assets.storage import schema
 from chatai_assets.storage.engine import open_records
 from chatai_assets.storage.rate_limits import Permit
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import rows
 from chatai_assets_tests.support.providers.home import model_inputs, open_services_at
 

@@ -12,8 +12,8 @@ from chatai_assets.operations.dead_letters import (
     resolve,
 )
 from chatai_assets.storage import leases as claims
+from chatai_assets.storage import schema
 from chatai_assets.storage.dead_letters import DeadLetterFilter
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.pipeline.test_item_errors import key, post, trouble
 from chatai_assets_tests.support.pipeline import (
     Limits,

@@ -15,8 +15,7 @@ from chatai_assets.operations.entities import (
     show_entities,
     split,
 )
-from chatai_assets.storage import entity_overrides
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import entity_overrides, schema
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,

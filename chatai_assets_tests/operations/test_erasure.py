@@ -11,12 +11,11 @@ from chatai_assets.operations.erasure import erase_from_store, finish, forget
 from chatai_assets.operations.status import ItemNotFound, describe_item, redo, status
 from chatai_assets.pipeline.projections.recovery import probe_vectors, rebuild
 from chatai_assets.services import Services
-from chatai_assets.storage import dead_letters
+from chatai_assets.storage import dead_letters, schema
 from chatai_assets.storage.dead_letters import NewDeadLetter
 from chatai_assets.storage.enrichment import EnrichmentRow
 from chatai_assets.storage.erasure import erase_orphans
 from chatai_assets.storage.llm_responses import keep_results, link_results
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets.storage.web_pages import PageKey, keep_pages, write_crawl
 from chatai_assets_tests.pipeline.test_engine import PART, PATIENCE_S, Hesitating
 from chatai_assets_tests.support.erasure import (

@@ -13,9 +13,8 @@ from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.operations.expiry import CHECKPOINT, expire
 from chatai_assets.pipeline.projections.recovery import probe_graph, probe_vectors, rebuild
 from chatai_assets.services import Services
-from chatai_assets.storage import tombstones
+from chatai_assets.storage import schema, tombstones
 from chatai_assets.storage.llm_responses import keep_results, link_results
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets.storage.web_pages import PageKey
 from chatai_assets_tests.support.pipeline import (
     CHAT,

@@ -7,9 +7,8 @@ from chatai_assets.domain.ids import ItemKey, hour_of
 from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.operations.expiry import expire
 from chatai_assets.operations.status import status
-from chatai_assets.storage import tombstones
+from chatai_assets.storage import schema, tombstones
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,

@@ -5,8 +5,8 @@ from sqlalchemy import update
 from chatai_assets.operations.recovery import reclaim_abandoned
 from chatai_assets.pipeline.worker_id import new_lease_token
 from chatai_assets.storage import leases as claims
+from chatai_assets.storage import schema
 from chatai_assets.storage.leases import Claim
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import due_hours, ingest_files, process_all, rows
 
 

@@ -18,7 +18,7 @@ from chatai_assets.operations.status import status
 from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.services import Services
 from chatai_assets.storage import reindexing as filling
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.erasure import erasure_stores
 from chatai_assets_tests.support.pipeline import (

@@ -10,9 +10,8 @@ from chatai_assets.domain.costs import DAY_S, day_of
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.operations.retention import apply_retention
 from chatai_assets.settings import read_settings
-from chatai_assets.storage import costs, retention
+from chatai_assets.storage import costs, retention, schema
 from chatai_assets.storage.llm_responses import keep_results, link_results
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,

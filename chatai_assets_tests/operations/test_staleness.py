@@ -7,7 +7,7 @@ import pytest
 
 from chatai_assets.domain.costs import Price, Tariff
 from chatai_assets.operations.staleness import ActiveVersions, active_versions, find_stale, redo_stale
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.cli.test_reindexing import chatai
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message, process_all, rows
 from chatai_assets_tests.support.reindexing import run_reindex

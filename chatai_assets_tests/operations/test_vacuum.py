@@ -11,8 +11,8 @@ from chatai_assets.operations.vacuum import vacuum
 from chatai_assets.pipeline.inbox_folder import SETTLED_S, take_folder
 from chatai_assets.pipeline.ingest import Intake
 from chatai_assets.services import Services
+from chatai_assets.storage import schema
 from chatai_assets.storage.llm_responses import keep_results
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.erasure import (
     KEPT,
     POST,

@@ -10,7 +10,7 @@ import pytest
 from chatai_assets.domain.costs import Budget
 from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.orchestration.conftest import HOUR_S, Home
 from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.server import provider_server

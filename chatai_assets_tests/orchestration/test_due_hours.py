@@ -10,7 +10,7 @@ from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.due_hours import EMPTY_HOURS_A_TICK, RUNS_A_TICK, EmptyHours
 from chatai_assets.orchestration.runs import backoffs
-from chatai_assets.storage.schema.tables import work as work_table
+from chatai_assets.storage.schema import work as work_table
 
 
 def tick(home, stream="posts"):

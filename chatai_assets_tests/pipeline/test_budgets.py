@@ -13,7 +13,7 @@ from chatai_assets.operations.status import cost_report
 from chatai_assets.pipeline.budgets import resume_deferred
 from chatai_assets.services import Services
 from chatai_assets.settings import read_settings
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import (
     Limits,
     due_hours,

@@ -7,7 +7,7 @@ import pytest
 
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import (
     Limits,
     contents,

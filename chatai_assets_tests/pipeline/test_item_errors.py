@@ -11,7 +11,7 @@ from chatai_assets.domain.errors import (
     StoreUnavailable,
 )
 from chatai_assets.operations.status import redo
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,

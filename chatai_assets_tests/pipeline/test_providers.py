@@ -8,8 +8,8 @@ import pytest
 from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import ProviderUnreachable
 from chatai_assets.domain.ids import ItemKey
+from chatai_assets.storage import schema
 from chatai_assets.storage.llm_responses import forget_results
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,

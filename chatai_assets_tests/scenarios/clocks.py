@@ -34,8 +34,8 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.operations.recovery import StalledDetector, fix_clock_skew, reclaim_abandoned, reclaim_stalled
 from chatai_assets.services import Services, first_hour
 from chatai_assets.storage import leases as claims
+from chatai_assets.storage import schema
 from chatai_assets.storage.leases import Claim
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import (
     Limits,

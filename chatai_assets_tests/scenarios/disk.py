@@ -34,7 +34,7 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.operations.status import redo
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.scenarios.kills import Arrivals, Plan
 from chatai_assets_tests.support.bad_disk import Fault, allow_tracing, inject_fault
 from chatai_assets_tests.support.forked_workers import LIMITS, PRELOADED_MODULES

@@ -28,8 +28,8 @@ from chatai_assets.orchestration.instance import home_instance, prepare_dagster_
 from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.services import Services
 from chatai_assets.settings import PROJECT
+from chatai_assets.storage import schema
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.daemon import (
     BIN,

@@ -29,8 +29,8 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.operations.erasure import Stores
 from chatai_assets.operations.expiry import BATCH_ITEMS, CHECKPOINT, expire
 from chatai_assets.services import Services
+from chatai_assets.storage import schema
 from chatai_assets.storage.key_values import get_value
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets.storage.tombstones import pending_erasures
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.forked_workers import PRELOADED_MODULES

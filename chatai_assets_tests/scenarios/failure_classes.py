@@ -27,8 +27,8 @@ from chatai_assets.domain.extraction import Extraction
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.dead_letters import replay
 from chatai_assets.services import Services
+from chatai_assets.storage import schema
 from chatai_assets.storage.dead_letters import DeadLetterFilter
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import (
     contents,
     find_inconsistencies,

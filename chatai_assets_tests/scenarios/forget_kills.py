@@ -25,7 +25,7 @@ from chatai_assets.operations.erasure import finish, forget
 from chatai_assets.operations.vacuum import vacuum
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.crash_injection import CrashingRecords, CrashPlan, CrashPointRecorder, inject_crashes
 from chatai_assets_tests.support.erasure import (
     POST,

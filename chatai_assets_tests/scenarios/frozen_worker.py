@@ -32,7 +32,7 @@ from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.observability import configure_logging
 from chatai_assets.operations.status import redo
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support import slow_worker as dawdler
 from chatai_assets_tests.support.pipeline import (

@@ -23,7 +23,7 @@ from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.adapters.parsers.test_corpus import HOSTILE
 from chatai_assets_tests.support.files import docx, pdf, word_paragraph
 from chatai_assets_tests.support.pipeline import Limits, free_settings, ingest_files, process_all, rows

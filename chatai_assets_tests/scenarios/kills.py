@@ -28,7 +28,7 @@ from chatai_assets.domain.tagging import TAGGED_CHARS
 from chatai_assets.observability import configure_logging
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.crash_injection import CrashPointRecorder, call_line
 from chatai_assets_tests.support.forked_workers import (

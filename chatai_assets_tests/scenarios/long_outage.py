@@ -29,9 +29,8 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.jobs.streams import run_hour_here
 from chatai_assets.services import Services
-from chatai_assets.storage import dead_letters, outages
+from chatai_assets.storage import dead_letters, outages, schema
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.schema import tables as schema
 from chatai_assets_tests.support.pipeline import ingest_files, ingest_posts, message
 from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.http_server import Request, Response, serving

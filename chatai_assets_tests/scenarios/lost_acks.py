@@ -31,7 +31,7 @@ from chatai_assets.domain.graph.changes import GraphChange
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import (
     Limits,

@@ -21,7 +21,7 @@ from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.services import open_services
 from chatai_assets.settings import read_settings
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.daemon import Daemon, start_make_run
 from chatai_assets_tests.support.pipeline import ingest_posts, message
 from chatai_assets_tests.support.providers.home import AMPLE_QUOTAS

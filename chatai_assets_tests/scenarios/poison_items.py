@@ -22,7 +22,7 @@ from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import configure_logging
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import (
     contents,
     due_hours,

@@ -33,7 +33,7 @@ from chatai_assets.operations.erasure import Stores, forget
 from chatai_assets.operations.reindexing import abort
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.crash_injection import CallLoggingModel, call_line
 from chatai_assets_tests.support.forked_workers import PRELOADED_MODULES

@@ -24,7 +24,7 @@ import click
 
 from chatai_assets.observability import configure_logging
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.crash_injection import ANYWHERE, call_line
 from chatai_assets_tests.support.forked_workers import ENDED, WorkerForks, WorkerPlan, append_line, count_calls

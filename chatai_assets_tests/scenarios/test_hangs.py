@@ -10,7 +10,7 @@ from dagster._core.instance import InstanceRef
 from chatai_assets.orchestration.instance import prepare_dagster_home
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.daemon import BIN, clean_environment, find_processes
 from chatai_assets_tests.support.hanging import HANGS
 from chatai_assets_tests.support.pipeline import due_hours, ingest_posts, message, process_all, rows, states

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.storage.engine import HEAD, MIGRATIONS, open_records
-from chatai_assets.storage.schema.tables import metadata, work
+from chatai_assets.storage.schema import metadata, work
 from chatai_assets_tests.support.arrivals import arrival, receive_arrivals
 
 

@@ -11,8 +11,8 @@ from chatai_assets.storage import inbox
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import open_records
-from chatai_assets.storage.schema.tables import documents, posts
-from chatai_assets.storage.schema.tables import inbox as arrived
+from chatai_assets.storage.schema import documents, posts
+from chatai_assets.storage.schema import inbox as arrived
 from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, document, receive_arrivals
 
 

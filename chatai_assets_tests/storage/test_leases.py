@@ -11,7 +11,7 @@ from chatai_assets.storage import notifications as announcements
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.inbox import arrival_hour
 from chatai_assets.storage.rate_limits import Caller
-from chatai_assets.storage.schema.tables import posts
+from chatai_assets.storage.schema import posts
 from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, receive_arrivals
 
 AHEAD_S = 7_200.0

@@ -12,7 +12,7 @@ from chatai_assets.storage import dead_letters
 from chatai_assets.storage import leases as claims
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.dead_letters import DeadLetterFilter
-from chatai_assets.storage.schema.tables import work as rows
+from chatai_assets.storage.schema import work as rows
 from chatai_assets_tests.support.arrivals import HOUR, NOON, arrival, receive_arrivals
 
 LEASE_S = 60.0

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.services import open_services
 from chatai_assets.settings import PROJECT, read_settings
-from chatai_assets.storage.schema.tables import work
+from chatai_assets.storage.schema import work
 
 BIN = Path(sys.executable).parent
 UI_WAIT_S = 90.0

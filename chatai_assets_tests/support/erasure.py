@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from chatai_assets.operations.erasure import Stores
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import CHAT, NOON, ingest_files, ingest_posts, message, process_all, rows
 
 POST = f"tg/{CHAT}/1"

@@ -27,8 +27,8 @@ from chatai_assets.pipeline.runner import run_stage
 from chatai_assets.pipeline.search import Found, search
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
+from chatai_assets.storage import schema
 from chatai_assets.storage import work_queue as work
-from chatai_assets.storage.schema import tables as schema
 
 NOON = 1_790_000_000.0
 """A moment for arrivals; with a fixed one, payloads of two homes are equal."""

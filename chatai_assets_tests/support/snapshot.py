@@ -15,7 +15,7 @@ from chatai_assets.domain.stages import ITEM_STAGES, Stage
 from chatai_assets.operations import status as overview
 from chatai_assets.services import Services
 from chatai_assets.storage import leases as claims
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.crash_injection import CRASH_POINTS, CrashingRecords, CrashPlan, inject_crashes
 from chatai_assets_tests.support.forked_workers import WorkerForks, WorkerPlan
 from chatai_assets_tests.support.pipeline import (

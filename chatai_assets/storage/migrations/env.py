@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from chatai_assets.storage.schema.tables import metadata
+from chatai_assets.storage.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,12 +1,33 @@
-"""The table of the vector indexes; part of ``schema``, by which it is reached."""
+"""What vector index and graph hold, and the vectors that points are made of."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, String, Table, text
+from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, String, Table
 
-from chatai_assets.storage.schema.metadata import metadata
+from chatai_assets.storage.schema.metadata import metadata, rows_where
 
-_ONE_SERVES, _ONE_IS_FILLED = (text(f"state = '{state}'") for state in ("serving", "filling"))
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("text_hash", String(32), primary_key=True),
+    Column("dense", LargeBinary, nullable=False, comment="float32, little endian"),
+    Column("sparse_indices", LargeBinary, nullable=False, comment="uint32, little endian, ascending"),
+    Column("sparse_values", LargeBinary, nullable=False, comment="float32, little endian"),
+)
+"""Embeddings by tenant, model and hash of the text."""
+
+index_ledger = Table(
+    "index_ledger",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("source_key", String(512), primary_key=True),
+    Column("projection", String(16), primary_key=True, comment="vectors or graph"),
+    Column("intended", JSON, nullable=False, comment="id -> fingerprint, written before the projection is"),
+    Column("confirmed", JSON, nullable=False, comment="id -> fingerprint, written after"),
+)
+"""What each projection holds of an item: intended before the write, confirmed after it."""
 
 indexes = Table(
     "vector_indexes",
@@ -18,8 +39,7 @@ indexes = Table(
     Column("state", String(16), nullable=False, comment="serving, filling, kept or dropping"),
     Column("made_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
-    Index("ix_vector_indexes_serving", "state", unique=True, sqlite_where=_ONE_SERVES, postgresql_where=_ONE_SERVES),
-    Index(
-        "ix_vector_indexes_filling", "state", unique=True, sqlite_where=_ONE_IS_FILLED, postgresql_where=_ONE_IS_FILLED
-    ),
+    Index("ix_vector_indexes_serving", "state", unique=True, **rows_where("state = 'serving'")),
+    Index("ix_vector_indexes_filling", "state", unique=True, **rows_where("state = 'filling'")),
 )
+"""The vector indexes, one of which is active."""

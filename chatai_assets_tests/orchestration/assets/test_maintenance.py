@@ -13,7 +13,7 @@ from chatai_assets.orchestration.instance import home_instance
 from chatai_assets.orchestration.jobs.streams import QUIET
 from chatai_assets.orchestration.run_retention import delete_old_runs
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 
 PRIVATE = "Слонопотам"
 

@@ -2,7 +2,7 @@ import dagster as dg
 from sqlalchemy import select
 
 from chatai_assets.operations.erasure import erase_from_store
-from chatai_assets.storage.schema.tables import posts
+from chatai_assets.storage.schema import posts
 from chatai_assets_tests.orchestration.jobs.test_redo import failure
 from chatai_assets_tests.support.erasure import erasure_stores
 

@@ -1,7 +1,7 @@
 import dagster as dg
 from sqlalchemy import select
 
-from chatai_assets.storage.schema.tables import work as work_table
+from chatai_assets.storage.schema import work as work_table
 
 
 def redo(home, **config):

@@ -11,7 +11,7 @@ from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.pipeline.projections.recovery import is_lost, rebuild
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.pipeline import (
     contents,

@@ -12,7 +12,7 @@ from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import PIPELINE_STAGES, STAGES
 from chatai_assets.domain.web_pages import WebLink
 from chatai_assets.pipeline.stages.crawl import FRESH_S, PATIENCE_S
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.hostile_web import ANSWERS, TIGHT_LIMITS, head, page, run_internet
 from chatai_assets_tests.support.pipeline import (
     CHAT,

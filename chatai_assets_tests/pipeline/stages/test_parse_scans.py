@@ -8,7 +8,7 @@ import pytest
 from chatai_assets.operations.erasure import forget
 from chatai_assets.operations.status import describe_item, redo
 from chatai_assets.services import Services
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.erasure import erasure_stores
 from chatai_assets_tests.support.files import pdf
 from chatai_assets_tests.support.pipeline import free_settings, ingest_files, load_payloads, process_all, rows

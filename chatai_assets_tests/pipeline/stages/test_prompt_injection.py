@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from chatai_assets.domain.errors import MassFailure
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.support.pipeline import Limits, ingest_posts, message, process_all, rows
 from chatai_assets_tests.support.providers.home import open_services_at
 from chatai_assets_tests.support.providers.server import provider_server

@@ -7,7 +7,7 @@ import pytest
 
 from chatai_assets.domain.text.chunking import MAX_NEW_CHUNKS
 from chatai_assets.operations.status import describe_item, redo, status
-from chatai_assets.storage.schema import tables as schema
+from chatai_assets.storage import schema
 from chatai_assets_tests.benchmarks.edits import edit, lay_out, slope, word
 from chatai_assets_tests.support.pipeline import (
     CHAT,
