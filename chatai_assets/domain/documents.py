@@ -1,4 +1,4 @@
-"""What a parsed document is, and what can be wrong with one."""
+"""The parsed document, and the errors that people see for unreadable files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Page:
     """One page of a parsed document.
 
     Attributes:
-        number: 1-based, as a reader counts.
+        number: 1-based.
         start: offset of its first character in the parsed text.
         end: offset after its last character.
     """
@@ -26,11 +26,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and where it stands.
+    """A heading and its position.
 
     Attributes:
         level: 1 for the outermost.
-        title: the heading's words.
+        title: text of the heading.
         start: offset of the heading in the parsed text.
     """
 
@@ -44,15 +44,15 @@ class ParsedDocument:
     """Text of a document with its structure; all offsets are in Python characters of ``text``.
 
     Attributes:
-        text: normalised (NFC, ``\\n`` line ends, no control characters), paragraphs parted by a blank line.
-        format: ``pdf docx text markdown html csv xlsx png jpeg tiff webp``.
-        title: from the file's own metadata or first heading; None where there is none.
+        text: normalised (NFC, ``\\n`` line ends, no control characters), paragraphs separated by a blank line.
+        format: a name in ``adapters.parsers.formats``, e.g. ``"docx"``.
+        title: from the file's metadata or its first heading; None if it has neither.
         pages: empty for formats without pages.
-        sections: in the order of the text.
+        sections: in text order.
         links: absolute http(s) URLs, each once.
-        notes: what could not be read of a document that is otherwise fine, in English and without its text.
-        scans: numbers of the pages that show something and have no text layer.
-        recognition: how the text of such pages came about; None where none was recognised.
+        notes: remarks on parts that could not be read, in English and without text of the document.
+        scans: numbers of the pages that show something but have no text layer.
+        recognition: result of OCR on such pages; None if there was no OCR.
     """
 
     text: str
@@ -67,13 +67,13 @@ class ParsedDocument:
 
     @property
     def has_text(self) -> bool:
-        """Whether it says anything: dashes and bullets alone are no text."""
-        return any(sign.isalnum() for sign in self.text)
+        """Whether it has any letter or digit: dashes and bullets alone are not text."""
+        return any(char.isalnum() for char in self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a document cannot be read, said to the person who uploaded it.
+    """Why a document cannot be read, as shown to the person who uploaded it.
 
     Attributes:
         ru: one sentence in Russian.
@@ -151,15 +151,15 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         ),
     }
 )
-"""Stable codes of ``errors.UnreadableDocument``; stored with dead letters, so never rename one."""
+"""Code of ``errors.UnreadableDocument`` -> sentence. Codes are stored with dead letters: never rename one."""
 
 
 def sentence(code: str, language: str) -> str:
-    """Return what a person is told about a fault.
+    """Return the sentence that people see for an error code.
 
     Args:
-        code: a key of ``FAULTS``; any other reads as ``"corrupt"``, so that an old dead letter can always be shown.
-        language: ``"ru"`` or anything else for English.
+        code: a key of ``FAULTS``; any other counts as ``"corrupt"``, so that old dead letters can always be shown.
+        language: ``"ru"``, or anything else for English.
     """
     fault = FAULTS.get(code, FAULTS["corrupt"])
     return fault.ru if language == "ru" else fault.en

@@ -1,4 +1,4 @@
-"""Values of JSON that nobody has checked: each is what it claims to be, or it is absent."""
+"""Accessors for untrusted JSON: each returns a value of the expected type, or an empty one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-END_OF_TIME = 253_402_300_799  # 9999-12-31: the last moment that datetime can show
-LONGEST_NUMBER = 20  # characters; int() of a very long string is slow, and raises
+MAX_SECONDS = 253_402_300_799  # 9999-12-31: the last moment that datetime supports
+MAX_NUMBER_CHARS = 20  # int() of a very long string is slow, and raises
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -26,12 +26,12 @@ def string(value: Any) -> str:
 
 
 def integer(value: Any) -> int | None:
-    """Return a whole number, also where it was written as ``"57"`` or ``57.0``; None for anything else."""
+    """Return an integer, also if written as ``"57"`` or ``57.0``; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and len(value) <= LONGEST_NUMBER:
+    if isinstance(value, str) and len(value) <= MAX_NUMBER_CHARS:
         digits = value.strip().removesuffix(".0")
         if digits.isascii() and digits.removeprefix("-").isdigit():
             return int(digits)
@@ -39,7 +39,7 @@ def integer(value: Any) -> int | None:
 
 
 def moment(value: Any) -> int | None:
-    """Return epoch seconds of such a number or of an ISO date (UTC if it names no zone); None for anything else."""
+    """Return epoch seconds of such a number or of an ISO date (UTC without a zone); None for anything else."""
     seconds = integer(value)
     if seconds is None:
         try:
@@ -47,4 +47,4 @@ def moment(value: Any) -> int | None:
             seconds = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
         except (ValueError, OverflowError):
             return None
-    return seconds if 0 < seconds <= END_OF_TIME else None
+    return seconds if 0 < seconds <= MAX_SECONDS else None

@@ -1,4 +1,4 @@
-"""Text that was recognised on images: of one page, and what is told of a whole document."""
+"""Results of OCR: the text of a page from recognised words, and what is stored about a whole document."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MIN_WORD_CONFIDENCE = 40.0
-"""Percent; less sure words are mostly lines and spots."""
+"""Percent. Words below it are mostly lines and spots."""
 MIN_PAGE_CONFIDENCE = 50.0
-"""Percent; below it a page is a picture, or writing that the engine does not know."""
+"""Percent. A page below it is a picture, or in a script that the engine does not know."""
 MIN_LETTERS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class OcrWord:
-    """One word as an engine tells it.
+    """One word as the engine reports it.
 
     Attributes:
-        paragraph: number of its paragraph on the page; those of a paragraph follow each other.
-        line: number of its line in the paragraph.
+        paragraph: number of its paragraph on the page; words of one paragraph are consecutive.
+        line: number of its line within the paragraph.
         confidence: percent.
     """
 
@@ -31,11 +31,11 @@ class OcrWord:
 
 @dataclass(frozen=True, slots=True)
 class OcrPage:
-    """What was recognised on one page.
+    """The text recognised on one page.
 
     Attributes:
-        text: lines and paragraphs; ``""`` where there is nothing that could be read.
-        confidence: of its characters on average, in percent.
+        text: lines and paragraphs; ``""`` if nothing readable was found.
+        confidence: average over its characters, in percent.
     """
 
     text: str
@@ -44,13 +44,13 @@ class OcrPage:
 
 @dataclass(frozen=True, slots=True)
 class OcrResult:
-    """How the text of a document came about that was recognised on images.
+    """How the text of a scanned document was recognised.
 
     Attributes:
         engine: name, version and languages, e.g. ``"tesseract 5.3.0 rus+eng"``.
-        pages: number -> confidence in percent, of the pages whose text was recognised.
-        unread: number -> code of what went wrong, of pages that show something and could not be read.
-        prints: fingerprints of the kept pages that it rests on.
+        pages: page number -> confidence in percent, for the pages with recognised text.
+        unread: page number -> error code, for pages that show something and could not be read.
+        cache_keys: fingerprints of the cached pages it was built from.
     """
 
     engine: str
@@ -60,7 +60,7 @@ class OcrResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What is stored beside the document and shown of it, as plain JSON values; confidence in percent."""
+        """What is stored and shown with the document, as plain JSON values; confidence in percent."""
         return {
             "engine": self.engine,
             "pages": len(self.pages),
@@ -70,14 +70,14 @@ class OcrResult:
 
 
 def build_page(words: list[OcrWord]) -> OcrPage:
-    """Return the text of a page, without words that are not sure; garbage as a whole is no text."""
+    """Return the text of a page without low-confidence words; no text at all if the whole page looks like noise."""
     length = sum(len(word.text) for word in words)
     confidence = sum(word.confidence * len(word.text) for word in words) / length if length else 0.0
-    sure = [word for word in words if word.confidence >= MIN_WORD_CONFIDENCE]
-    letters = sum(sign.isalpha() for word in sure for sign in word.text)
+    confident = [word for word in words if word.confidence >= MIN_WORD_CONFIDENCE]
+    letters = sum(char.isalpha() for word in confident for char in word.text)
     if confidence < MIN_PAGE_CONFIDENCE or letters < MIN_LETTERS:
         return OcrPage("", round(confidence, 1))
-    return OcrPage(_lay_out(sure), round(confidence, 1))
+    return OcrPage(_lay_out(confident), round(confidence, 1))
 
 
 def _lay_out(words: list[OcrWord]) -> str:

@@ -1,4 +1,4 @@
-"""What a linked page is, what can be wrong with one, and which links of a post lead to pages."""
+"""Linked web pages: their links, results and error codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urldefrag, urlsplit
 from chatai_assets.domain.text.normalize import distinct
 
 TELEGRAM = frozenset({"t.me", "telegram.me", "telegram.dog"})
-"""Posts, chats and invitations: no pages, and posts come in through the inbox."""
+"""Hosts of posts, chats and invitations. These are not crawled: posts arrive through the inbox."""
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
@@ -29,19 +29,19 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "not_asked": "The page's turn did not come: its site is asked for one page at a time.",
     }
 )
-"""Stable codes of ``Page.fault``; stored, so never rename one."""
+"""Code of ``WebPage.error_code`` -> sentence. Codes are stored: never rename one."""
 TRANSIENT = frozenset({"too_slow", "unreachable", "unavailable", "not_asked"})
-"""Faults after which another attempt may succeed."""
+"""Codes of errors after which another attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebLink:
-    """A page to read, and what is known of it from the last time.
+    """A page to fetch, with the validators of the stored text.
 
     Attributes:
         url: absolute, http(s), without a fragment.
-        etag: the site's validator of the text that is kept; None where nothing is.
-        modified: the site's ``Last-Modified`` of it, as it was written.
+        etag: ``ETag`` of the stored text; None without one.
+        modified: ``Last-Modified`` of the stored text, exactly as the site sent it.
     """
 
     url: str
@@ -51,12 +51,12 @@ class WebLink:
 
 @dataclass(frozen=True, slots=True)
 class WebPage:
-    """What came of a link.
+    """The result of fetching a link.
 
     Attributes:
-        url: the link's.
-        fault: a key of ``FAULTS``; None if the page was read or is unchanged.
-        unchanged: whether the site said that what is kept is still right; then there is no text here.
+        url: of the link.
+        error_code: a key of ``FAULTS``; None if the page was read or is unchanged.
+        unchanged: whether the site confirmed that the stored text is current; then ``text`` is empty.
         text: normalised, like that of a document.
     """
 
@@ -69,13 +69,13 @@ class WebPage:
     modified: str | None = None
 
 
-def page_links(links: Iterable[str], most: int) -> tuple[str, ...]:
-    """Return the links of a post that lead to pages, without fragments, each once, at most ``most``."""
-    return distinct(urldefrag(url).url for url in links if _may_be_page(url))[:most]
+def page_links(links: Iterable[str], limit: int) -> tuple[str, ...]:
+    """Return the links of a post that lead to web pages, without fragments, each once, at most ``limit``."""
+    return distinct(urldefrag(url).url for url in links if _may_be_page(url))[:limit]
 
 
 def _may_be_page(url: str) -> bool:
     try:
         return (urlsplit(url).hostname or "").removeprefix("www.") not in TELEGRAM
     except ValueError:
-        return False  # brackets that hold no address
+        return False  # brackets without an IPv6 address in them

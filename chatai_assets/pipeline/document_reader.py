@@ -181,7 +181,7 @@ class _Pages:
 
     def _ask(self, number: int, cpu_s: int) -> dict[str, Any]:
         request = {"path": str(self._upload.path.absolute()), "format": self._document.format}
-        return self._pool.ask(request | {"page": number, "cpu_s": cpu_s}, self._limits.page_s, _sound)
+        return self._pool.call(request | {"page": number, "cpu_s": cpu_s}, self._limits.page_s, _sound)
 
     def _kept(self, made_from: str) -> OcrPage | None:
         with self._records.reading() as connection:

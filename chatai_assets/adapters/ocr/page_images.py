@@ -1,8 +1,8 @@
-"""Pages of scans and photos -> grey images for recognition, none larger than ``MAX_PIXELS``.
+"""Pages of scans and photos -> greyscale images for OCR, none larger than ``MAX_PIXELS``.
 
-PDFium renders a page whatever its images are packed with (JBIG2, JPEG 2000, fax) and however they are put together,
-which the images that pypdf gives of a page leave to do. Pillow reads what is no PDF, and knows the size of an image
-before it unpacks it.
+PDFium renders a page whatever its images are compressed with (JBIG2, JPEG 2000, fax) and however they are combined;
+pypdf would only extract the single images of a page. Pillow reads all other images, and knows the size of one before
+decompressing it.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from chatai_assets.domain.errors import UnreadableDocument
 PILLOW_FORMATS = tuple(spec.name.upper() for spec in FORMATS if spec.kind == "image")
 POINTS_PER_INCH = 72
 MAX_PIXELS = 25_000_000
-"""A3 at 300 dpi has 17 million; larger pages are made smaller."""
+"""A3 at 300 dpi has 17 million; larger pages are scaled down."""
 MAX_SOURCE_PIXELS = 80_000_000
-"""A larger image is not unpacked: this one has 240 MB in colours."""
+"""A larger image is not decompressed; one of this size takes 240 MB in colour."""
 MIN_CONTRAST = 16
-"""Shades between the darkest and the lightest point of a page on which there is nothing."""
+"""Difference of the darkest and the lightest shade (0..255) below which a page is blank."""
 
-Image.MAX_IMAGE_PIXELS = None  # what is too large is refused here, by a fault of ours
+Image.MAX_IMAGE_PIXELS = None  # this module has its own limit, with its own error
 
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """One page in shades of grey.
+    """One page in greyscale.
 
     Attributes:
-        pixels: a byte each, row by row.
-        is_blank: whether there is nothing on it.
+        pixels: one byte a pixel, row by row.
+        is_blank: whether the page shows nothing.
     """
 
     width: int
@@ -50,31 +50,32 @@ class PageImage:
 
     @property
     def hash(self) -> str:
-        """Sha256 of what is to be seen, in hex."""
+        """SHA-256 of size and pixels, in hex."""
         return sha256(f"{self.width}x{self.height} ".encode() + self.pixels).hexdigest()
 
     def as_pgm(self) -> bytes:
-        """Return the image as a file that needs no library to be written."""
+        """Return the image as a PGM file."""
         return f"P5\n{self.width} {self.height}\n255\n".encode() + self.pixels
 
 
 @lru_cache(maxsize=1)
 def load_page_image(path: Path, is_pdf: bool, number: int) -> PageImage:  # noqa: FBT001
-    """Return one page; the last one is kept, for it is asked for twice: for its hash, then to be read.
+    """Return one page. The last one is cached because it is requested twice: for its hash, then for OCR.
 
     Args:
-        path: the file, a PDF or an image.
+        path: of a PDF or an image.
         number: 1-based.
 
     Raises:
-        UnreadableDocument: ``archive_bomb``: more than ``MAX_SOURCE_PIXELS``; damaged files raise anything else too.
+        UnreadableDocument: ``archive_bomb`` if it has more than ``MAX_SOURCE_PIXELS``. Damaged files may raise any
+            exception of the libraries.
     """
     return _render_pdf_page(path, number) if is_pdf else _load_image_page(path, number)
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Give an image whose size is known and which is not unpacked yet.
+    """Open an image: its size is known, its pixels are not decompressed yet.
 
     Raises:
         UnreadableDocument: ``corrupt``.
@@ -88,7 +89,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def image_format(image: Image.Image) -> str:
-    """Return the format of an image as in ``ParsedDocument.format``; MPO is a phone's JPEG with more behind it."""
+    """Return the format of an image as in ``ParsedDocument.format``; MPO is a JPEG of a phone with extra images."""
     return {"MPO": "jpeg"}.get(name := image.format or "", name.lower())
 
 
@@ -109,7 +110,7 @@ def _load_image_page(path: Path, number: int) -> PageImage:
 
 
 def _flatten_on_white(image: Image.Image) -> Image.Image:
-    """Return an image without transparency: letters are often black on nothing."""
+    """Return an image without transparency, on white: text is often black on a transparent background."""
     if not image.has_transparency_data:
         return image
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))

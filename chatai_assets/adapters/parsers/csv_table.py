@@ -1,4 +1,4 @@
-"""CSV and its kin -> ParsedDocument, with pandas, in chunks."""
+"""Reads CSV and similar delimited tables with pandas, in chunks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DELIMITERS = ",;\t|"
 
 
 def read_csv(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return a table of any delimiter and encoding; rows may have too few or too many cells.
+    """Return a table with any delimiter and encoding; rows may have too few or too many cells.
 
     Raises:
         UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
@@ -42,29 +42,29 @@ def read_csv(path: Path, limits: ParserLimits) -> ParsedDocument:
         except pd.errors.EmptyDataError as error:
             raise UnreadableDocument("no_text", "a table without rows") from error
         except pd.errors.ParserError:
-            continue  # a quote that nobody closes: read it again with quotes as ordinary signs
+            continue  # an unclosed quote: read the file again with quotes as ordinary characters
         return document.finish("csv")
     raise UnreadableDocument("corrupt", "rows cannot be told apart")
 
 
 def detect_delimiter(path: Path, codec: Codec) -> str:
-    """Return the sign that parts the cells: the one that stands equally often in the most lines."""
+    """Return the delimiter: the character that occurs equally often in the most lines."""
     with path.open(encoding=codec.name, errors=codec.errors) as stream:
         lines = [line for line in stream.read(SAMPLE_CHARS).splitlines()[:SAMPLE_LINES] if line.strip()]
     return max(DELIMITERS, key=lambda delimiter: count_agreement([line.count(delimiter) for line in lines]))
 
 
 def count_agreement(counts: list[int]) -> tuple[int, int]:
-    """Return how many lines share the commonest count above 0, and that count: the larger, the likelier."""
+    """Return how many lines share the most common count above 0, and that count; larger is better."""
     present = Counter(count for count in counts if count)
     commonest, lines = present.most_common(1)[0] if present else (0, 0)
     return lines, commonest
 
 
 def iter_rows(path: Path, codec: Codec, delimiter: str, quoting: Quoting) -> Iterator[list[str]]:
-    """Yield the cells of every row; the file is read in chunks, twice: for its width first."""
+    """Yield the cells of every row. The file is read twice, in chunks: first to find its width."""
     with path.open(encoding=codec.name, errors=codec.errors) as stream:
-        # pandas refuses rows wider than it was told; signs within quotes only make the bound looser.
+        # pandas refuses rows wider than ``names``; delimiters within quotes only make the bound looser.
         width = min(1 + max((line.count(delimiter) for line in stream), default=0), MAX_WIDTH)
     with path.open(encoding=codec.name, errors=codec.errors, newline="") as stream:
         chunks = pd.read_csv(

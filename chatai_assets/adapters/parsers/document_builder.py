@@ -1,4 +1,4 @@
-"""Blocks of text -> one ParsedDocument whose offsets are exact."""
+"""Builds a ParsedDocument with exact offsets from blocks of text."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from chatai_assets.domain.errors import UnreadableDocument
 from chatai_assets.domain.text.normalize import find_links, normalise
 
 GAP = "\n\n"
-LINE_TAILS = re.compile(r"[ \t\u00a0]+(?=\n)")
-WIDE_GAPS = re.compile(r"\n{3,}")
-LONGEST_TITLE = 300
+TRAILING_BLANKS = re.compile(r"[ \t\u00a0]+(?=\n)")
+BLANK_LINE_RUNS = re.compile(r"\n{3,}")
+MAX_TITLE_CHARS = 300
 
 
 def tidy(text: str) -> str:
-    """Return ``text`` normalised, without blanks at line ends and with one blank line at most in a row."""
-    return WIDE_GAPS.sub(GAP, LINE_TAILS.sub("", normalise(text)))
+    """Return ``text`` normalised, without trailing blanks and with at most one blank line in a row."""
+    return BLANK_LINE_RUNS.sub(GAP, TRAILING_BLANKS.sub("", normalise(text)))
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` normalised, with every run of white space as one blank."""
+    """Return ``text`` normalised, with every run of white space replaced by one space."""
     return " ".join(normalise(text).split())
 
 
 class DocumentBuilder:
-    """A document being written down block by block.
+    """Builds a document block by block.
 
-    Blocks are normalised one at a time and parted by a blank line, so that an offset taken while writing
-    is the offset in the finished text.
+    Blocks are normalised one at a time and separated by a blank line, so that an offset returned while building is the
+    offset in the finished text.
 
     Args:
-        limits: ``max_text_chars`` and ``max_links`` bind here, whichever format is read.
+        limits: ``max_text_chars`` and ``max_links`` are enforced here, for every format.
     """
 
     def __init__(self, limits: ParserLimits) -> None:
@@ -47,7 +47,7 @@ class DocumentBuilder:
         self._notes: list[str] = []
 
     def paragraph(self, text: str) -> int:
-        """Append one block and return its offset; a block without visible characters is left out.
+        """Append one block and return its offset; blocks without visible characters are dropped.
 
         Raises:
             UnreadableDocument: ``too_much_text``.
@@ -64,10 +64,10 @@ class DocumentBuilder:
         return start
 
     def heading(self, level: int, title: str) -> None:
-        """Append a heading on a line of its own."""
+        """Append a heading as its own block."""
         line = one_line(title)
         if line:
-            self._sections.append(Section(level=level, title=line[:LONGEST_TITLE], start=self.paragraph(line)))
+            self._sections.append(Section(level=level, title=line[:MAX_TITLE_CHARS], start=self.paragraph(line)))
 
     def page(self, number: int, text: str) -> int:
         """Append one page, empty or not, and return the offset of its text."""
@@ -79,11 +79,11 @@ class DocumentBuilder:
         return start
 
     def section(self, level: int, title: str, start: int) -> None:
-        """Name a place that is already written as a section."""
-        self._sections.append(Section(level=level, title=title[:LONGEST_TITLE], start=start))
+        """Mark an offset of the text so far as the start of a section."""
+        self._sections.append(Section(level=level, title=title[:MAX_TITLE_CHARS], start=start))
 
     def find(self, words: str, start: int) -> int | None:
-        """Return the offset of ``words`` in the block at ``start``, None where they do not stand there."""
+        """Return the offset of ``words`` in the block at ``start``; None if the block does not contain them."""
         block = self._starts.get(start)
         if block is None:
             return None
@@ -91,18 +91,18 @@ class DocumentBuilder:
         return start + offset if offset >= 0 else None
 
     def link(self, url: str) -> None:
-        """Keep an absolute http(s) address; anything else is ignored."""
+        """Add an absolute http(s) URL; anything else is ignored."""
         address = url.strip()
         if address[:8].lower().startswith(("http://", "https://")) and len(self._links) < self._limits.max_links:
             self._links.setdefault(address)
 
     def note(self, remark: str) -> None:
-        """Keep a remark on what could not be read."""
+        """Add a remark on something that could not be read."""
         self._notes.append(remark)
 
     @property
     def has_text(self) -> bool:
-        """Whether any letter or digit was written: dashes and bullets alone are no text."""
+        """Whether any letter or digit was added: dashes and bullets alone are not text."""
         return any(character.isalnum() for block in self._blocks for character in block)
 
     def finish(self, document_format: str, title: str | None = None, scans: Sequence[int] = ()) -> ParsedDocument:
@@ -110,8 +110,8 @@ class DocumentBuilder:
 
         Args:
             document_format: as in ``ParsedDocument.format``.
-            title: from the file's metadata; the first heading stands in for it.
-            scans: numbers of pages that may be recognised; with them a document may be without text.
+            title: from the file's metadata; the first heading if empty.
+            scans: numbers of pages for OCR; a document that has any may be without text.
 
         Raises:
             UnreadableDocument: ``no_text``.
@@ -122,7 +122,7 @@ class DocumentBuilder:
         for url in find_links(text):
             self.link(url)
         sections = tuple(sorted(self._sections, key=lambda section: section.start))
-        name = one_line(title or "")[:LONGEST_TITLE] or (sections[0].title if sections else None)
+        name = one_line(title or "")[:MAX_TITLE_CHARS] or (sections[0].title if sections else None)
         return ParsedDocument(
             text=text,
             format=document_format,

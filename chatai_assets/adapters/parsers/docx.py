@@ -1,7 +1,7 @@
-"""DOCX -> ParsedDocument through mammoth's document model.
+"""Reads DOCX through mammoth's document model.
 
-mammoth's HTML is not used: building and reading it takes six times as long as the model, and pictures would be
-unpacked into it (8 MB for one file of our corpus). In the model a picture is a reference that nobody opens.
+mammoth's HTML is not used: building and parsing it takes six times as long as the model, and pictures would be unpacked
+into it (8 MB for one file of our corpus). In the model a picture is a reference that is never opened.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def read_docx(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 
 def collect_notes(model: Any) -> list[Any]:
-    """Return footnotes and endnotes in the order in which the text refers to them, each once."""
+    """Return footnotes and endnotes in the order of their first reference, each once."""
     notes = {}
     for element in iter_elements(model.children):
         if isinstance(element, documents.NoteReference):
             try:
                 notes[element.note_type, element.note_id] = model.notes.resolve(element)
             except KeyError:
-                continue  # a reference to a note that the file lacks
+                continue  # a reference to a missing note
     return list(notes.values())
 
 
 def iter_elements(elements: Iterable[Any]) -> Iterator[Any]:
-    """Yield all elements of a tree, parents first, in the order of the text."""
+    """Yield all elements of a tree in document order, parents first."""
     pending = list(elements)[::-1]
     while pending:
         element = pending.pop()
@@ -85,7 +85,7 @@ def write_blocks(document: DocumentBuilder, elements: Iterable[Any]) -> None:
 
 
 def list_item_text(element: Any, document: DocumentBuilder) -> str | None:
-    """Return the line of a list item, indented by its level; None for anything else."""
+    """Return a list item as a line indented by its level; None for any other element."""
     if not isinstance(element, documents.Paragraph) or element.numbering is None or heading_level(element):
         return None
     text = element_text(element, document).strip()
@@ -103,7 +103,7 @@ def write_block(document: DocumentBuilder, element: Any) -> None:
 
 
 def heading_level(paragraph: Any) -> int | None:
-    """Return the level of a heading by its style, None for other paragraphs."""
+    """Return the level of a heading by its style; None for other paragraphs."""
     for style in (paragraph.style_name, paragraph.style_id):
         match = HEADING_STYLE.match(style or "")
         if match:
@@ -114,13 +114,13 @@ def heading_level(paragraph: Any) -> int | None:
 
 
 def row_line(row: Any, document: DocumentBuilder) -> str:
-    """Return the cells of a row in one line; tables within a cell are written out in it."""
+    """Return the cells of a row in one line, nested tables included."""
     cells = (" ".join(element_text(cell, document).split()) for cell in getattr(row, "children", ()))
     return CELL_GAP.join(cells).strip()
 
 
 def element_text(element: Any, document: DocumentBuilder) -> str:
-    """Return the text beneath an element and hand its links to ``document``."""
+    """Return the text of an element and its descendants, and add its links to ``document``."""
     parts: list[str] = []
     for node in iter_elements([element]):
         if isinstance(node, documents.Text):

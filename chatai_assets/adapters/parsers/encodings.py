@@ -1,7 +1,7 @@
-"""Which encoding a text file is written in, decided by its bytes.
+"""Detects the encoding of a text file from its bytes.
 
-Order: byte order marks, UTF-16 without one, UTF-8, then the single-byte Russian encodings by how Russian the
-result reads. Libraries that guess misread Russian texts of a few words, so they are asked last, for other languages.
+Order: byte order marks, UTF-16 without one, UTF-8, then the single-byte Russian encodings by how Russian the decoded
+text looks. Libraries that guess misread Russian texts of a few words, so they come last, for other languages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BYTE_ORDER_MARKS = (
 )
 RUSSIAN_ENCODINGS = ("cp1251", "koi8-r", "cp866", "mac-cyrillic")
 READS_AS_RUSSIAN = -1.5
-"""Mean score of a letter above which a text is Russian: words of it lie between -1 and 1, other languages below -2."""
+"""Mean score a letter above which a text is Russian: Russian words score between -1 and 1, other languages below -2."""
 
 # Occurrences per 1,000 letters, Russian National Corpus.
 RUSSIAN_LETTERS = {
@@ -66,7 +66,8 @@ RUSSIAN_LETTERS = {
     "ъ": 0.4,
     "ё": 4.0,
 }
-# The 240 most frequent pairs by first letter: nine in ten pairs of 2.1 million in Russian Telegram channels.
+# The 240 most frequent letter pairs by first letter; they cover nine of ten pairs in Russian Telegram channels
+# (2.1 million pairs counted).
 FOLLOWERS = {
     "а": "бвгдежзийклмнпрстхцчюя",
     "б": "аеилорущы",
@@ -104,8 +105,8 @@ LETTER_SCORES = {letter: math.log(share * len(RUSSIAN_LETTERS) / 1000) for lette
 RARE_PAIR = -1.5
 FOREIGN_LETTER = -3.0
 TYPOGRAPHY = frozenset("«»„“”‘’–—…№§°©®™•·\u00a0±")
-TYPOGRAPHIC_SIGN = -1.5
-OTHER_SIGN = -6.0
+TYPOGRAPHIC_CHAR = -1.5
+OTHER_CHAR = -6.0
 CAPITALS = -1.0
 MIXED_CASE = -4.0
 MIXED_SCRIPT = -4.0
@@ -122,7 +123,7 @@ class Codec:
 
     Attributes:
         name: a Python codec.
-        errors: ``"strict"`` where the whole file was seen to be valid, else ``"replace"``.
+        errors: ``"strict"`` if the whole file is known to be valid, else ``"replace"``.
     """
 
     name: str
@@ -130,7 +131,7 @@ class Codec:
 
 
 def detect_codec(path: Path) -> Codec:
-    """Return how to decode a text file of any size; one pass over it, in constant memory."""
+    """Return how to decode a text file of any size, in one pass and constant memory."""
     with path.open("rb") as stream:
         head = stream.read(EVIDENCE_BYTES)
     marked = detect_codec_by_mark(head)
@@ -143,7 +144,7 @@ def detect_codec(path: Path) -> Codec:
 
 
 def detect_codec_of_bytes(data: bytes) -> Codec:
-    """Return how to decode ``data``, all of a text or its beginning."""
+    """Return how to decode ``data``, a whole text or its beginning."""
     marked = detect_codec_by_mark(data[:EVIDENCE_BYTES])
     if marked is not None:
         return marked
@@ -153,7 +154,7 @@ def detect_codec_of_bytes(data: bytes) -> Codec:
 
 
 def detect_codec_by_mark(head: bytes) -> Codec | None:
-    """Return the codec that a byte order mark or the zero bytes of UTF-16 name; None where there are none."""
+    """Return the codec that a byte order mark or the high bytes of UTF-16 indicate; None without either."""
     for mark, name in BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return Codec(name)
@@ -166,19 +167,19 @@ def detect_codec_by_mark(head: bytes) -> Codec | None:
 
 
 def byte_share(members: bytes, data: bytes) -> float:
-    """Return which part of ``data`` consists of the bytes in ``members``."""
+    """Return the share of ``data`` that consists of the bytes in ``members``, from 0 to 1."""
     return sum(data.count(member) for member in members) / max(1, len(data))
 
 
 def read_blocks(path: Path) -> Iterator[bytes]:
-    """Yield a file in blocks of a megabyte."""
+    """Yield a file in blocks of one MiB."""
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
             yield block
 
 
 def can_decode(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
-    """Return whether a strict decoder takes the next block."""
+    """Return whether a strict decoder accepts the next block."""
     try:
         decoder.decode(block, final)
     except UnicodeDecodeError:
@@ -187,7 +188,7 @@ def can_decode(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool 
 
 
 def collect_evidence(blocks: Iterable[bytes]) -> bytes:
-    """Return the parts of a file that tell its encoding: lines from shortly before their first byte above 127."""
+    """Return the parts of a file that show its encoding: lines from shortly before their first byte above 127."""
     evidence = bytearray()
     for block in blocks:
         for line in () if block.isascii() else block.splitlines(keepends=True):
@@ -200,7 +201,7 @@ def collect_evidence(blocks: Iterable[bytes]) -> bytes:
 
 
 def guess_codec(evidence: bytes) -> Codec:
-    """Return the codec of bytes that are no valid UTF-8.
+    """Return the codec of bytes that are not valid UTF-8.
 
     Args:
         evidence: as ``collect_evidence`` returns it.
@@ -214,7 +215,7 @@ def guess_codec(evidence: bytes) -> Codec:
 
 
 def guess_foreign_encoding(evidence: bytes) -> str:
-    """Return the encoding of a text that is not Russian; of a short one, where guesses fail, the Western one."""
+    """Return the encoding of a text that is not Russian; Western for a short one, where guesses fail."""
     guess = from_bytes(evidence).best() if len(HIGH_BYTES.findall(evidence)) >= SURE_GUESS_BYTES else None
     if guess is None or guess.encoding.replace("_", "-") in RUSSIAN_ENCODINGS:
         return "cp1252"
@@ -222,22 +223,22 @@ def guess_foreign_encoding(evidence: bytes) -> str:
 
 
 def russian_score(text: str) -> float:
-    """Return how Russian a text reads, per character beyond ASCII: around 0, below -2 in a wrong decoding."""
-    letters = signs = 0
+    """Return how Russian a text looks, per non-ASCII character: around 0 if it is, below -2 in a wrong encoding."""
+    letters = others = 0
     score = 0.0
     for word in WORDS.findall(text):
         if not word.isascii():
             letters += len(word)
             score += word_score(word)
-    for sign in text:
-        if sign > "\x7f" and not sign.isalpha():
-            signs += 1
-            score += TYPOGRAPHIC_SIGN if sign in TYPOGRAPHY else OTHER_SIGN
-    return score / max(1, letters + signs)
+    for char in text:
+        if char > "\x7f" and not char.isalpha():
+            others += 1
+            score += TYPOGRAPHIC_CHAR if char in TYPOGRAPHY else OTHER_CHAR
+    return score / max(1, letters + others)
 
 
 def word_score(word: str) -> float:
-    """Return the score of one word: frequent letters and pairs, one script, no capital after a small letter."""
+    """Return the score of one word: high for frequent letters and pairs, low for mixed scripts and inner capitals."""
     small = word.lower()
     score = sum(LETTER_SCORES.get(letter, FOREIGN_LETTER) for letter in small)
     score += RARE_PAIR * sum(first + second not in COMMON_PAIRS for first, second in pairwise(small))
@@ -249,6 +250,6 @@ def word_score(word: str) -> float:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a text file of any encoding for reading, line ends untranslated."""
+    """Open a text file of any encoding for reading, without translating line ends."""
     codec = detect_codec(path)
     return path.open(encoding=codec.name, errors=codec.errors, newline="")

@@ -1,4 +1,4 @@
-"""HTML -> ParsedDocument, read as a stream of tags: no tree is built, however large the page."""
+"""Reads HTML as a stream of tags: no tree is built, so that large pages need little memory."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ CELLS = frozenset({"td", "th"})
 CELL_GAP = " | "
 BULLET = "- "
 LISTS = frozenset({"ul", "ol"})
-LONGEST_LIST_CHARS = 2_000
+MAX_LIST_CHARS = 2_000
 INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
 def read_html(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return the text of a page without scripts, styles and navigation; a page that is all navigation keeps it.
+    """Return the text of a page without scripts, styles and navigation; a page of navigation only keeps it.
 
     Raises:
         UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
@@ -58,46 +58,46 @@ def read_html(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 
 def parse_with(path: Path, codec: Codec, writer: PageWriter) -> ParsedDocument:
-    """Send a file through a writer and return what it wrote."""
+    """Parse a file with a writer as the parser's target and return the writer's document."""
     parser = etree.HTMLParser(target=writer, encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
         with path.open(encoding=codec.name, errors=codec.errors, newline="") as stream:
             while block := stream.read(BLOCK_BYTES):
                 parser.feed(block.replace("\x00", "").encode("utf-8", "replace"))
-        finished: ParsedDocument = parser.close()
+        document: ParsedDocument = parser.close()
     except (etree.LxmlError, AssertionError) as error:
         raise UnreadableDocument("corrupt", f"unreadable HTML ({type(error).__name__})") from error
-    return finished
+    return document
 
 
 def detect_html_codec(path: Path) -> Codec:
-    """Return how to decode a page: mark, then valid UTF-8, then what the page declares, then what its letters say.
+    """Return how to decode a page: byte order mark, valid UTF-8, declared charset, or a guess from its letters.
 
-    A page that declares UTF-8 and is not is common; a declaration is believed only where the bytes do not refute it.
+    Pages that wrongly declare UTF-8 are common, so a declaration counts only if the bytes do not contradict it.
     """
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     marked = detect_codec_by_mark(head)
     if marked is not None:
         return marked
-    seen = detect_codec(path)
+    detected = detect_codec(path)
     declared = CHARSET.search(head)
-    if seen.name == "utf-8" or declared is None:
-        return seen
+    if detected.name == "utf-8" or declared is None:
+        return detected
     name = declared[1].decode("ascii", "replace").lower()
     try:
         "".encode(name)
     except LookupError:
-        return seen
-    return seen if name.replace("-", "").startswith("utf") else Codec(name)
+        return detected
+    return detected if name.replace("-", "").startswith("utf") else Codec(name)
 
 
 class PageWriter:
-    """What lxml calls for every tag and text of a page.
+    """Target of lxml's parser, which calls it for every tag and text of a page.
 
     Args:
-        limits: as for every document.
-        dropped: elements left out beside those that never hold text of the page.
+        limits: limits of the document.
+        dropped: tags to leave out in addition to those that never hold text.
     """
 
     def __init__(self, limits: ParserLimits, dropped: frozenset[str]) -> None:
@@ -107,7 +107,7 @@ class PageWriter:
         self._parts: list[str] = []
         self._title: list[str] = []
         self._open: list[str] = []
-        self._silent_depth = 0
+        self._ignored_depth = 0
         self._heading: int | None = None
         self._row_depth = 0
         self._lists = 0
@@ -115,12 +115,12 @@ class PageWriter:
         self._base = ""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Called at an opening tag."""
-        if self._silent_depth or self._is_dropped(tag, attributes):
-            self._silent_depth += 1
+        """Handle an opening tag."""
+        if self._ignored_depth or self._is_dropped(tag, attributes):
+            self._ignored_depth += 1
             return
         self._open.append(tag)
-        self._follow(tag, attributes)
+        self._add_link(tag, attributes)
         if tag in HEADINGS:
             self._flush()
             self._heading = HEADINGS[tag]
@@ -134,9 +134,9 @@ class PageWriter:
         self._preformatted += tag == "pre"
 
     def end(self, tag: str) -> None:
-        """Called at a closing tag, written or implied."""
-        if self._silent_depth:
-            self._silent_depth -= 1
+        """Handle a closing tag, written or implied."""
+        if self._ignored_depth:
+            self._ignored_depth -= 1
             return
         if self._open:
             self._open.pop()
@@ -153,8 +153,8 @@ class PageWriter:
             self._break()
 
     def data(self, text: str) -> None:
-        """Called with text between tags."""
-        if self._silent_depth:
+        """Handle text between tags."""
+        if self._ignored_depth:
             return
         if self._open and self._open[-1] == "title":
             self._title.append(text)
@@ -180,7 +180,7 @@ class PageWriter:
         invisible = "hidden" in attributes or INVISIBLE.search(attributes.get("style", "")) is not None
         return invisible or (self._drops_navigation and role in NAVIGATION_ROLES)
 
-    def _follow(self, tag: str, attributes: Mapping[str, str]) -> None:
+    def _add_link(self, tag: str, attributes: Mapping[str, str]) -> None:
         address = attributes.get("href", "")
         if tag == "base":
             self._base = address
@@ -188,7 +188,7 @@ class PageWriter:
             try:
                 self._document.link(urljoin(self._base, address))
             except ValueError:
-                return  # an address that is none
+                return  # not a URL
 
     def _open_cell(self) -> None:
         self._drop_tail()
@@ -205,8 +205,8 @@ class PageWriter:
             self._parts.append("  " * (self._lists - 1) + BULLET)
 
     def _break(self) -> None:
-        """End the block; within a table row or a list, only the line, so that they stay whole."""
-        if not self._row_depth and (not self._lists or sum(map(len, self._parts)) > LONGEST_LIST_CHARS):
+        """End the block; within a table row or a list only the line, so that these stay in one block."""
+        if not self._row_depth and (not self._lists or sum(map(len, self._parts)) > MAX_LIST_CHARS):
             self._flush()
         elif not self._at_line_start():
             self._parts.append("\n")
@@ -215,7 +215,7 @@ class PageWriter:
         return not self._parts or self._parts[-1].endswith(("\n", CELL_GAP, BULLET))
 
     def _drop_tail(self) -> None:
-        """Take back blanks at the end of a cell."""
+        """Remove trailing blanks of a cell."""
         while self._parts and not self._parts[-1].rstrip():
             self._parts.pop()
         if self._parts and self._parts[-1] != CELL_GAP:

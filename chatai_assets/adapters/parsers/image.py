@@ -1,4 +1,4 @@
-"""Images -> ParsedDocument without text: pages that may be recognised."""
+"""Reads images as documents without text whose pages are scans for OCR."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatai_assets.domain.errors import UnreadableDocument
 
 
 def read_image(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return an image as a document all of whose pages are scans; only TIFF has more than one.
+    """Return an image as a document of scans; only TIFF may have several pages.
 
     Raises:
         UnreadableDocument: ``too_many_pages``, ``corrupt``.

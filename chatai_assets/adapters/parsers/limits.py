@@ -1,4 +1,4 @@
-"""What one document may cost, and the scans of many."""
+"""Resource limits of parsing one document, and of OCR."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ParserLimits:
-    """Limits of one parse; the defaults keep every file under 30 s and 1 GB.
+    """Limits of parsing one document; the defaults keep every file under 30 s and 1 GB.
 
     Attributes:
-        memory_bytes: private memory of the child process; below 1 GB by what shared libraries add to its size.
-        wall_s: seconds by the clock before the child is killed.
-        cpu_s: seconds of CPU for one file; the kernel stops a child that spins even where the parent is gone.
-        start_s: seconds a child may take to start.
-        max_file_bytes: a larger file is not opened.
+        memory_bytes: private memory of the worker; below 1 GB because shared libraries add to its size.
+        wall_s: wall time in seconds, after which the worker is killed.
+        cpu_s: seconds of CPU for one file; enforced by the kernel, even when the parent is gone.
+        start_s: seconds a worker may take to start.
+        max_file_bytes: larger files are not opened.
         max_text_chars: characters of parsed text.
         max_pages: pages of a PDF.
         max_rows: rows of a table file, all sheets together.
-        max_cell_chars: a longer cell is cut.
+        max_cell_chars: longer cells are cut.
         max_columns: further cells of a row are dropped.
-        max_archive_bytes: what all entries of a DOCX or XLSX may inflate to.
-        max_archive_entries: files inside a DOCX or XLSX.
-        max_archive_ratio: inflated against packed size of one entry above 1 MB; text has 5 to 50, a bomb 1,000.
-        max_links: links kept of one document.
-        max_files_per_child: a child is replaced after so many files, whatever leaked.
+        max_archive_bytes: total inflated size of the entries of an Office archive.
+        max_archive_entries: number of files inside an Office archive.
+        max_archive_ratio: inflated to compressed size of an entry above 1 MB; text has 5 to 50, a zip bomb 1,000.
+        max_links: links stored of one document.
+        max_files_per_child: a worker is replaced after so many files, in case a library leaks.
     """
 
     memory_bytes: int = 900 * 2**20
@@ -46,13 +46,13 @@ class ParserLimits:
 
 @dataclass(frozen=True, slots=True)
 class OcrLimits:
-    """What recognising the text on scans and photos may cost.
+    """Limits of OCR on scans and photos.
 
     Attributes:
         max_pages: pages of one document; further ones are not recognised.
-        page_s: seconds by the clock, and of CPU, for one page.
-        patience_s: seconds by the clock for the documents of one batch; pages that are left wait for the next one.
-        max_lost: pages of one document that may use up their time or end their child; the others are then left out.
+        page_s: seconds of wall time, and of CPU, for one page.
+        max_wait_s: seconds of wall time for the documents of one batch; the remaining pages wait for the next batch.
+        max_lost: pages of one document that may time out or crash their worker; after that the others are skipped.
     """
 
     max_pages: int = 200

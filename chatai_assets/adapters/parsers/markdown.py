@@ -1,4 +1,4 @@
-"""Markdown -> ParsedDocument: the words without the marks."""
+"""Reads Markdown: its text without markup."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CELL_GAP = " | "
 
 
 def read_markdown(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return a CommonMark text with tables; headings become sections, ``title`` of the front matter the title.
+    """Return a CommonMark text with tables; headings become sections, the front matter's ``title`` the title.
 
     Raises:
         UnreadableDocument: ``too_much_text``, ``no_text``.
@@ -42,7 +42,7 @@ def read_markdown(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 
 class BlockWriter:
-    """Tokens on their way into a composition; tight list items and table rows stay lines of one block."""
+    """Writes Markdown tokens to a document; tight list items and table rows become lines of one block."""
 
     def __init__(self, document: DocumentBuilder) -> None:
         self.document = document
@@ -89,7 +89,7 @@ class BlockWriter:
 
 
 def token_text(token: Token) -> str:
-    """Return the words of a token without marks, tags and comments; a picture is its description."""
+    """Return the text of a token without markup, tags and comments; a picture's text is its description."""
     if token.type == "html_block":
         return TAG.sub(" ", token.content)
     if token.type != "inline":
@@ -98,7 +98,7 @@ def token_text(token: Token) -> str:
 
 
 def inline_text(token: Token) -> str:
-    """Return the words of one inline token; lines that the author only wrapped are joined."""
+    """Return the text of one inline token; soft line breaks become spaces."""
     if token.type == "softbreak":
         return " "
     if token.type == "hardbreak":
@@ -107,7 +107,7 @@ def inline_text(token: Token) -> str:
 
 
 def iter_links(tokens: Iterable[Token]) -> Iterator[str]:
-    """Yield the addresses of links, written in Markdown or as tags."""
+    """Yield the targets of links, written in Markdown or as HTML tags."""
     for token in tokens:
         if token.type == "link_open":
             yield str(token.attrGet("href") or "")

@@ -1,4 +1,4 @@
-"""What must hold of a DOCX or XLSX archive before a library may open it."""
+"""Safety checks of an Office archive (DOCX, XLSX) before a library opens it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PrologRead(Exception):
 
 
 def check_archive(path: Path, limits: ParserLimits) -> None:
-    """Refuse archives that would hurt their reader.
+    """Refuse archives that could exhaust memory or attack an XML parser.
 
     Raises:
         UnreadableDocument: ``archive_bomb`` (entries, size or ratio), ``encrypted``, ``forbidden_xml``, ``corrupt``.
@@ -36,7 +36,7 @@ def check_archive(path: Path, limits: ParserLimits) -> None:
 
 
 def check_sizes(entries: list[zipfile.ZipInfo], limits: ParserLimits) -> None:
-    """Refuse by what the directory of the archive declares; ``zipfile`` never inflates more than that."""
+    """Refuse by the sizes in the archive's directory; ``zipfile`` never inflates more than these."""
     if any(entry.flag_bits & 1 for entry in entries):
         raise UnreadableDocument("encrypted", "a zip archive with encrypted entries")
     if len(entries) > limits.max_archive_entries:
@@ -52,8 +52,8 @@ def check_sizes(entries: list[zipfile.ZipInfo], limits: ParserLimits) -> None:
 
 
 def check_prolog(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Refuse a part with a document type declaration: it is what entity bombs and external entities need, and
-    ECMA-376 part 2, 8.4.2 forbids it. Only the beginning of the part is read."""
+    """Refuse a part with a document type declaration: entity bombs and external entities need one, and ECMA-376
+    part 2, 8.4.2 forbids it. Only the beginning of the part is read."""
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse_doctype
     parser.StartElementHandler = end_prolog
@@ -64,14 +64,14 @@ def check_prolog(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         except PrologRead:
             return
         except expat.ExpatError:
-            return  # the library that reads the part says what is wrong; parts nobody reads may be as they like
+            return  # the library that reads the part reports the error; unread parts do not matter
 
 
 def refuse_doctype(*_: Any) -> None:
-    """Called by expat at ``<!DOCTYPE``."""
+    """Refuse the archive; called by expat at ``<!DOCTYPE``."""
     raise UnreadableDocument("forbidden_xml", "a document type declaration")
 
 
 def end_prolog(*_: Any) -> None:
-    """Called by expat at the root element."""
+    """Stop parsing; called by expat at the root element."""
     raise PrologRead

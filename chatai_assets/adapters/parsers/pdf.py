@@ -1,4 +1,4 @@
-"""PDF -> ParsedDocument, page by page, with pypdf."""
+"""Reads the text layer of PDF page by page, with pypdf."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chatai_assets.adapters.parsers.limits import ParserLimits
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
 
-# What pypdf lets through on a damaged page. Memory errors are not among them: they end the document.
+# Exceptions that pypdf raises on a damaged page. Memory errors are not among them: they fail the document.
 DAMAGE = (
     PyPdfError,
     DependencyError,
@@ -37,12 +37,14 @@ DAMAGE = (
 )
 MAX_NOTES = 20
 MAX_OUTLINE = 2_000
-PROGRAM_IN_TITLE = re.compile(r"^Microsoft (?:Word|PowerPoint|Excel) - ")
-NO_TITLE = re.compile(r"^(?:untitled|без имени|документ\d*|document\d*|\(anonymous\)|.*\.\w{2,4})$", re.IGNORECASE)
+PROGRAM_PREFIX = re.compile(r"^Microsoft (?:Word|PowerPoint|Excel) - ")
+PLACEHOLDER_TITLE = re.compile(
+    r"^(?:untitled|без имени|документ\d*|document\d*|\(anonymous\)|.*\.\w{2,4})$", re.IGNORECASE
+)
 
 
 def read_pdf(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return the text layer of a PDF; a damaged page among good ones is named in ``notes``, one without in ``scans``.
+    """Return the text layer of a PDF; ``notes`` names damaged pages, ``scans`` pages that have content but no text.
 
     Raises:
         UnreadableDocument: ``encrypted``, ``corrupt``, ``no_text_layer``, ``no_text`` (no pages),
@@ -73,7 +75,7 @@ def read_pdf(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 
 def open_pdf(stream: BinaryIO) -> PdfReader:
-    """Return a reader of the file, decrypted where an empty password does it.
+    """Return a reader of the file, decrypted if the empty password is enough.
 
     Raises:
         UnreadableDocument: ``encrypted``, ``corrupt``, ``archive_bomb``.
@@ -89,7 +91,7 @@ def open_pdf(stream: BinaryIO) -> PdfReader:
 
 
 def count_pages(reader: PdfReader, limits: ParserLimits) -> int:
-    """Return the number of pages that really are there, whatever ``/Count`` says.
+    """Return the real number of pages, whatever ``/Count`` declares.
 
     Raises:
         UnreadableDocument: ``too_many_pages``, ``corrupt``.
@@ -106,14 +108,14 @@ def count_pages(reader: PdfReader, limits: ParserLimits) -> int:
 
 
 def pdf_error(error: BaseException) -> UnreadableDocument:
-    """Return what a library error means for the whole file; the error's own words may quote the document."""
+    """Return the error of the whole file for a library error, without its message, which may quote the document."""
     bomb = isinstance(error, LimitReachedError) and "decompress" in str(error)
     code = "archive_bomb" if bomb else "corrupt"
     return UnreadableDocument(code, type(error).__name__)
 
 
 def no_text_error(pages: int, damaged: dict[int, BaseException]) -> UnreadableDocument:
-    """Return why a PDF gave no text at all."""
+    """Return the error for a PDF without any text."""
     if pages == 0:
         return UnreadableDocument("no_text", "a PDF without pages")
     if len(damaged) == pages:
@@ -122,7 +124,7 @@ def no_text_error(pages: int, damaged: dict[int, BaseException]) -> UnreadableDo
 
 
 def extract_text(page: PageObject) -> tuple[str, BaseException | None]:
-    """Return the text of a page, or the error that its damage raised."""
+    """Return the text of a page, or ``""`` and the error if it is damaged."""
     try:
         return page.extract_text(), None
     except DAMAGE as error:
@@ -130,7 +132,7 @@ def extract_text(page: PageObject) -> tuple[str, BaseException | None]:
 
 
 def has_content(page: PageObject) -> bool:
-    """Return whether anything is drawn on a page; damage counts as nothing."""
+    """Return whether anything is drawn on a page; a damaged page counts as empty."""
     try:
         contents = page.get_contents()
         return contents is not None and bool(contents.get_data().strip())
@@ -139,7 +141,7 @@ def has_content(page: PageObject) -> bool:
 
 
 def page_links(page: PageObject) -> list[str]:
-    """Return the addresses that areas of a page lead to; a damaged annotation list has none."""
+    """Return the URIs of link annotations on a page; none if the annotation list is damaged."""
     try:
         return [str(uri) for uri in map(annotation_uri, page.annotations or []) if uri]
     except DAMAGE:
@@ -147,23 +149,23 @@ def page_links(page: PageObject) -> list[str]:
 
 
 def annotation_uri(annotation: Any) -> Any:
-    """Return the URI of one annotation, None where it is no link."""
+    """Return the URI of one annotation; None if it is not a link."""
     action = annotation.get_object().get("/A")
     return action.get_object().get("/URI") if action is not None else None
 
 
 def document_title(reader: PdfReader) -> str | None:
-    """Return the title from the metadata unless a program made it up."""
+    """Return the title from the metadata, unless it is a placeholder written by a program."""
     try:
         title = one_line((reader.metadata and reader.metadata.title) or "")
     except DAMAGE:
         return None
-    title = PROGRAM_IN_TITLE.sub("", title)
-    return None if NO_TITLE.match(title) else title or None
+    title = PROGRAM_PREFIX.sub("", title)
+    return None if PLACEHOLDER_TITLE.match(title) else title or None
 
 
 def add_outline(document: DocumentBuilder, reader: PdfReader, starts: list[int]) -> DocumentBuilder:
-    """Add the bookmarks as sections, each where its words stand on its page; without them it is left out."""
+    """Add the bookmarks as sections where their titles occur on their pages; others are left out."""
     try:
         entries = list(iter_outline(reader))
     except DAMAGE:
@@ -177,7 +179,7 @@ def add_outline(document: DocumentBuilder, reader: PdfReader, starts: list[int])
 
 
 def iter_outline(reader: PdfReader) -> Iterator[tuple[int, str, int]]:
-    """Yield level, title and 0-based page of the bookmarks, at most ``MAX_OUTLINE``."""
+    """Yield level, title and 0-based page of each bookmark, at most ``MAX_OUTLINE``."""
     pending: list[tuple[int, Any]] = [(1, entry) for entry in reversed(reader.outline)]
     seen = 0
     while pending and seen < MAX_OUTLINE:

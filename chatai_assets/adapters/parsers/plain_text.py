@@ -1,4 +1,4 @@
-"""Plain text -> ParsedDocument."""
+"""Reads plain text files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE_ENDS = re.compile(r"\r\n?")
 
 
 def read_plain(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return a text file in any of the encodings ``encodings`` knows.
+    """Return a text file in any encoding that ``encodings`` can detect; blank lines separate paragraphs.
 
     Raises:
         UnreadableDocument: ``too_much_text``, ``no_text``.
@@ -28,7 +28,7 @@ def read_plain(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 
 def read_text(path: Path, limits: ParserLimits) -> str:
-    """Return the decoded text with ``\\n`` line ends; never more than the limit is read.
+    """Return the decoded text with ``\\n`` line ends, reading no more than the limit.
 
     Raises:
         UnreadableDocument: ``too_much_text``.

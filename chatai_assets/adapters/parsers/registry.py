@@ -1,4 +1,4 @@
-"""One file -> ParsedDocument, in this process. Files of strangers are read through ``sandbox`` instead."""
+"""Reads one file in this process. Untrusted files are read through ``sandbox`` instead."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Reader = Callable[[Path, ParserLimits], ParsedDocument]
 
 
 def read_document(path: Path, name: str, limits: ParserLimits, known_format: str | None = None) -> ParsedDocument:
-    """Return what a file says.
+    """Return the text and structure of a file.
 
     Args:
         path: where its bytes are.
-        name: what its owner called it.
-        limits: what it may cost; memory and time are the sandbox's.
+        name: its original name.
+        limits: what it may cost; the sandbox enforces memory and time.
         known_format: a key of ``FORMATS_BY_NAME`` where it is known; None detects it from the bytes.
 
     Raises:
-        UnreadableDocument: with a code of ``domain.documents.FAULTS``; hostile files may raise anything else too.
+        UnreadableDocument: with a code of ``domain.documents.FAULTS``. Hostile files may raise any other exception.
     """
     try:
         size = path.stat().st_size

@@ -1,7 +1,7 @@
-"""Rows of CSV and XLSX -> lines of text.
+"""Formats rows of CSV and XLSX as lines of text.
 
-A row becomes ``column: value; column: value`` and a paragraph of its own: a hit in it can be quoted and understood
-without the header, and no chunk is cut within a row.
+A row becomes a paragraph ``column: value; column: value``: a hit in it can be quoted and understood without the header,
+and no chunk is cut within a row.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def write_rows(
 
     Args:
         document: where they are written.
-        rows: cells as text, ``""`` where empty; rows may differ in length.
-        limits: ``max_columns`` and ``max_cell_chars`` bind here, and ``max_rows``.
-        max_rows: rows still allowed, where the document has further tables.
+        rows: cells as text, ``""`` if empty; rows may differ in length.
+        limits: ``max_columns``, ``max_cell_chars`` and ``max_rows`` apply here.
+        max_rows: rows still allowed, if the document has several tables.
 
     Raises:
         UnreadableDocument: ``too_much_text``.
@@ -49,16 +49,16 @@ def write_rows(
 
 
 def clean_row(row: Sequence[str], limits: ParserLimits) -> list[str]:
-    """Return the cells of a row, each on one line, within the limits."""
+    """Return the cells of a row, each on one line and within the limits."""
     cells = (one_line(cell) for cell in row[: limits.max_columns])
     return [cell if len(cell) <= limits.max_cell_chars else cell[: limits.max_cell_chars] + CUT for cell in cells]
 
 
 def find_header(rows: Sequence[Sequence[str]]) -> int | None:
-    """Return which of the first rows names the columns, None where none does.
+    """Return the index of the header among the first rows; None if there is none.
 
-    It is the first row that fills at least half of the table's columns (so that titles above a table are passed
-    over), consists of distinct words, not of numbers, and has a row beneath it.
+    The header is the first row that fills at least half of the table's columns (which skips titles above a table),
+    has distinct cells, none of them a number, and is followed by another row.
     """
     width = max((sum(map(bool, row)) for row in rows), default=0)
     for position, row in enumerate(rows[:-1]):
@@ -71,15 +71,15 @@ def find_header(rows: Sequence[Sequence[str]]) -> int | None:
 
 def is_number(cell: str) -> bool:
     """Return whether a cell is a number, a date or a time rather than a name."""
-    return any(sign.isdigit() for sign in cell) and not any(sign.isalpha() for sign in cell)
+    return any(char.isdigit() for char in cell) and not any(char.isalpha() for char in cell)
 
 
 def format_row(header: Sequence[str], cells: Sequence[str]) -> str:
-    """Return one row as text; a cell under no name stands alone."""
+    """Return one row as text; a cell without a column name is written without one."""
     pairs = zip_longest(header, cells, fillvalue="")
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
 
 
 def format_row_without_header(cells: Sequence[str]) -> str:
-    """Return a row without column names."""
+    """Return one row as text, without column names."""
     return "; ".join(cell for cell in cells if cell)

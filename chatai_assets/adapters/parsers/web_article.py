@@ -1,4 +1,4 @@
-"""A page of the web -> ParsedDocument: its article, without what surrounds it."""
+"""Reads the main article of a web page, without the content around it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from chatai_assets.domain.documents import ParsedDocument
 
 
 def read_page(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return the article of a page as trafilatura finds it; where it finds none, all text but the navigation.
+    """Return the article of a page as trafilatura finds it; if it finds none, all text but the navigation.
 
-    Comments are left out: they are other people's words.
+    Comments are left out: other people wrote them.
 
     Raises:
         UnreadableDocument: ``no_text``, ``too_much_text``, ``corrupt``.
@@ -34,6 +34,6 @@ def read_page(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 
 def page_title(tree: etree._Element) -> str:
-    """Return what a page calls itself: to those who link to it, else in the title of its window."""
-    named = tree.xpath("string(//meta[@property='og:title']/@content)") or tree.xpath("string(//title)")
-    return str(named)
+    """Return the title of a page: its Open Graph title, otherwise its ``<title>``."""
+    title = tree.xpath("string(//meta[@property='og:title']/@content)") or tree.xpath("string(//title)")
+    return str(title)

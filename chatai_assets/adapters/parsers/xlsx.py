@@ -1,6 +1,6 @@
-"""XLSX -> ParsedDocument, row by row.
+"""Reads XLSX row by row.
 
-openpyxl is the engine beneath pandas; used directly it streams, while pandas holds a whole sheet.
+openpyxl is the engine that pandas uses; used directly it streams, while pandas loads a whole sheet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chatai_assets.adapters.parsers.tables import write_rows
 from chatai_assets.domain.documents import ParsedDocument
 from chatai_assets.domain.errors import UnreadableDocument
 
-# A formula element followed by an empty value or the end of its cell.
+# A formula element followed by an empty value or by the end of its cell.
 UNCALCULATED = re.compile(rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f(?: [^<>]*)?/>)\s*(?:<(?:\w+:)?v(?:\s*/>|></)|</(?:\w+:)?c>)")
 BLOCK_BYTES = 2**20
 OVERLAP_BYTES = 2**10
@@ -42,7 +42,7 @@ DAMAGE = (
 
 
 def read_xlsx(path: Path, limits: ParserLimits) -> ParsedDocument:
-    """Return all sheets of a workbook, each a section; a formula is shown by its value, without one by its words.
+    """Return all sheets of a workbook, each a section; a formula is shown as its value, or as itself without one.
 
     Raises:
         UnreadableDocument: ``archive_bomb``, ``encrypted``, ``forbidden_xml``, ``corrupt``, ``no_text``,
@@ -88,14 +88,14 @@ def _write_sheets(
 
 
 def iter_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    """Return the values of a sheet, row by row, as wide as they are: what a sheet says of its size is often wrong."""
+    """Return the rows of a sheet as wide as they really are: the size that a sheet declares is often wrong."""
     sheet.reset_dimensions()
     rows: Iterator[tuple[Any, ...]] = sheet.iter_rows(values_only=True)
     return rows
 
 
 def has_uncalculated_formulas(sheet: Any) -> bool:
-    """Return whether a sheet has formulas without values; this cheap look saves most workbooks a second reading."""
+    """Return whether a sheet has formulas without values; this cheap check saves most workbooks a second pass."""
     with sheet.parent._archive.open(sheet._worksheet_path) as stream:  # noqa: SLF001 (openpyxl has no public way to a part)
         tail = b""
         while block := stream.read(BLOCK_BYTES):
@@ -106,13 +106,13 @@ def has_uncalculated_formulas(sheet: Any) -> bool:
 
 
 def merged_rows(values: Any, formulas: Any) -> Iterator[list[Any]]:
-    """Yield rows of stored values, with the formula itself where no program has calculated it yet."""
-    for known, written in zip(iter_rows(values), iter_rows(formulas), strict=False):
-        yield [formula if value is None else value for value, formula in zip(known, written, strict=False)]
+    """Yield rows of stored values, with the formula itself where no value has been calculated yet."""
+    for row, formula_row in zip(iter_rows(values), iter_rows(formulas), strict=False):
+        yield [formula if value is None else value for value, formula in zip(row, formula_row, strict=False)]
 
 
 def cell_text(value: Any) -> str:
-    """Return a cell as a person would read it: 3 for 3.0, a date without its midnight."""
+    """Return a cell as people read it: ``3`` for 3.0, a date without the time 00:00."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -1,7 +1,7 @@
-"""What a parser child takes from itself before it opens a stranger's file.
+"""Privileges that a parser worker drops before it opens an untrusted file.
 
-The kernel's limits are the walls; the audit hook is a second one, for what the kernel has no limit for. Where a
-system lacks one of them (macOS has no namespaces and hardly bounds memory) the others remain.
+Kernel limits come first; an audit hook covers what the kernel has no limit for. On a system that lacks one of them
+(macOS has no namespaces and barely limits memory) the others still apply.
 """
 
 from __future__ import annotations
@@ -49,22 +49,24 @@ PARENT_CHECK_S = 1.0
 
 
 def drop_privileges(limits: ParserLimits, parent: int, programs: Collection[str] = ()) -> None:
-    """Give up network, writing, other processes and memory beyond the limit; end when the parent is gone.
+    """Give up network, file writes, other processes and memory beyond the limit; exit when the parent is gone.
 
     Args:
-        programs: paths of programs that may be started all the same; they live within the same walls.
+        limits: ``memory_bytes`` applies here.
+        parent: process id of the parent.
+        programs: paths of programs that may still be started; they inherit the same limits.
     """
     isolate_network()
     set_limit(resource.RLIMIT_CORE, 0)
     set_limit(resource.RLIMIT_FSIZE, 0)
-    # Private memory is what a file can make grow; address space also counts what libraries merely map.
+    # Private memory is what a file can inflate; the address space also counts what libraries only map.
     set_limit(resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS, limits.memory_bytes)
     threading.Thread(target=exit_with_parent, args=(parent,), daemon=True, name="parent watch").start()
     sys.addaudithook(partial(audit, frozenset(programs)))
 
 
 def set_limit(kind: int, value: int) -> None:
-    """Lower one limit, where the system lets us."""
+    """Lower one resource limit, if the system allows it."""
     _, hard = resource.getrlimit(kind)
     ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
     try:
@@ -74,15 +76,15 @@ def set_limit(kind: int, value: int) -> None:
 
 
 def set_cpu_limit(seconds: int) -> None:
-    """Let this process use so many CPU seconds from now on; then the kernel ends it with SIGXCPU."""
+    """Allow this process so many further seconds of CPU; after that the kernel ends it with SIGXCPU."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    until = int(usage.ru_utime + usage.ru_stime) + seconds + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (until if hard == resource.RLIM_INFINITY else min(until, hard), hard))
+    limit = int(usage.ru_utime + usage.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 def isolate_network() -> None:
-    """Move into an empty network namespace: with root's rights directly, else by way of a user namespace."""
+    """Move into an empty network namespace: directly as root, otherwise inside a new user namespace."""
     if sys.platform != "linux":
         return
     unshare = getattr(ctypes.CDLL(None), "unshare", None)
@@ -91,9 +93,9 @@ def isolate_network() -> None:
 
 
 def exit_with_parent(parent: int) -> None:
-    """End this process when its parent is another than it was.
+    """Exit when the parent process is gone.
 
-    The kernel's parent-death signal would not do: it comes when the parent's *thread* ends that started us.
+    The kernel's parent-death signal is no substitute: it is sent when the parent *thread* that started us ends.
     """
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_S)
@@ -101,14 +103,14 @@ def exit_with_parent(parent: int) -> None:
 
 
 def audit(programs: frozenset[str], event: str, arguments: tuple[Any, ...]) -> None:
-    """Audit hook: refuse what reading a document never needs.
+    """Audit hook: refuse operations that reading a document never needs.
 
     Raises:
-        PermissionError: the event is forbidden, or a file would be opened for writing.
+        PermissionError: the event is forbidden, or a file is opened for writing.
     """
     if event == "subprocess.Popen" and arguments[0] in programs:
         return
-    # What is told by its number is open already: a pipe.
+    # A descriptor number means the file is open already, e.g. a pipe.
     writes = event == "open" and arguments[2] & WRITE_FLAGS and not isinstance(arguments[0], int)
     if event in FORBIDDEN_EVENTS or writes:
         raise PermissionError(f"a parser may not {event}")

@@ -1,4 +1,4 @@
-"""Parsing in child processes that may die: memory, time and rights are bounded, neighbours are not disturbed."""
+"""Pool of parser worker processes with limited memory, time and privileges; a crash affects no other document."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from chatai_assets.domain.errors import ChatAIError, Outage, UnreadableDocument
 T = TypeVar("T")
 
 MAX_CRASHES = 3
-"""Children that one file may crash before it is given up."""
+"""Workers that one file may crash before it counts as unreadable."""
 PREFETCH_PER_WORKER = 2
-"""Files for each worker that may be under way or finished before the first is taken: this bounds memory."""
+"""Files per worker that may be in progress or finished before the first result is consumed; this limits memory."""
 
 
 class ParserPool:
-    """Children that read documents; usable from any number of threads, at most ``workers`` parse at once.
+    """Worker processes that read documents; thread-safe, at most ``workers`` parse at once.
 
-    Children start when they are first needed, are replaced after ``max_files_per_child`` files, and end with the
-    pool; should this process be killed, they end by themselves.
+    Workers start on first use, are replaced after ``max_files_per_child`` files and end with the pool. They exit by
+    themselves if this process is killed.
 
     Args:
-        workers: children at most.
+        workers: maximum number of worker processes.
         limits: what one document may cost.
-        module: what the children run.
+        module: the module that the workers run.
     """
 
     def __init__(self, workers: int, limits: ParserLimits | None = None, module: str = MODULE) -> None:
@@ -55,18 +55,18 @@ class ParserPool:
         self.close()
 
     def parse(self, path: Path, name: str, known_format: str | None = None) -> ParsedDocument:
-        """Return what a file says.
+        """Return the text of a file.
 
         Args:
             path: where its bytes are.
-            name: what its owner called it, e.g. ``"Отчёт.docx"``.
-            known_format: a key of ``reading.READERS``, e.g. ``"page"`` for a page of the web; None looks at the bytes.
+            name: its original name, e.g. ``"Отчёт.docx"``.
+            known_format: a name of ``parsers.formats.FORMATS``, e.g. ``"page"`` for a web page; None detects it.
 
         Raises:
-            UnreadableDocument: the file's fault, with a code of ``domain.documents.FAULTS``; that of a crash only
-                after three children, for the first may have had its trouble from the file before.
-            ChildKilled: the system killed the child, probably for want of memory; the file may be innocent.
-            Outage: no child can be started, or the pool is closed.
+            UnreadableDocument: the file is unreadable, with a code of ``domain.documents.FAULTS``. A crash counts only
+                after three workers, since an earlier file may have caused the first one.
+            ChildKilled: the system killed the worker, probably for lack of memory; the file may be innocent.
+            Outage: no worker can be started, or the pool is closed.
         """
         document = self.read(path, name, known_format)
         if not document.has_text:
@@ -74,16 +74,17 @@ class ParserPool:
         return document
 
     def read(self, path: Path, name: str, known_format: str | None = None) -> ParsedDocument:
-        """Return what a file says as ``parse`` does, but also a document whose pages are nothing but ``scans``."""
+        """Return the text of a file like ``parse``, but also documents that consist of ``scans`` only."""
         request = {"path": str(path.absolute()), "name": name, "format": known_format}
-        return self.ask(request, self._limits.wall_s, parse_document_response)
+        return self.call(request, self._limits.wall_s, parse_document_response)
 
-    def ask(self, request: dict[str, Any], wall_s: float, read: Callable[[dict[str, Any]], T]) -> T:
-        """Return what ``read`` makes of a child's answer; raises as ``parse`` does.
+    def call(self, request: dict[str, Any], wall_s: float, read: Callable[[dict[str, Any]], T]) -> T:
+        """Send a request to a worker and return its response as ``read`` converts it; raises like ``parse``.
 
         Args:
-            request: as ``child`` tells.
-            wall_s: seconds by the clock.
+            request: see ``worker``.
+            wall_s: wall time in seconds.
+            read: converts the response.
         """
         crashes = 0
         with self._free:
@@ -91,17 +92,17 @@ class ParserPool:
                 try:
                     return read(self._call_worker(request, wall_s))
                 except WorkerExited:
-                    continue  # it ended while idle; a fresh one takes its place, and one that cannot start is an outage
+                    continue  # it exited while idle: try another; a worker that cannot start is an outage
                 except UnreadableDocument as error:
                     crashes += 1
                     if error.reason != CRASHED or crashes == MAX_CRASHES:
                         raise
 
     def run_all(self, calls: Iterable[Callable[[], ParsedDocument]]) -> Iterator[ParsedDocument | ChatAIError]:
-        """Yield, in order, what calls of ``parse`` or ``read`` return, or their errors; all workers are used.
+        """Run calls of ``parse`` or ``read`` on all workers and yield their results or errors in order.
 
         Raises:
-            Outage: no child can be started, or the pool is closed.
+            Outage: no worker can be started, or the pool is closed.
         """
         with ThreadPoolExecutor(self._workers, thread_name_prefix="parser") as threads:
             pending: deque[Future[ParsedDocument | ChatAIError]] = deque()
@@ -117,54 +118,54 @@ class ParserPool:
                     future.cancel()
 
     def close(self) -> None:
-        """End all children, also those that are reading; their callers get an ``Outage``."""
+        """Kill all workers, including busy ones, whose callers get an ``Outage``."""
         with self._lock:
             self._closed.set()
             idle, busy = list(self._idle), list(self._busy)
             self._idle.clear()
-        for child in idle:
-            child.kill()
-        for child in busy:
-            child.end()
+        for worker in idle:
+            worker.kill()
+        for worker in busy:
+            worker.end()
 
     def _call_worker(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
-        child = self._acquire_worker()
-        answer = None
+        worker = self._acquire_worker()
+        response = None
         try:
-            answer = child.ask(request, wall_s)
+            response = worker.call(request, wall_s)
         except ChatAIError as error:
             if self._closed.is_set():
                 raise Outage("the document parser was closed") from error
             raise
         finally:
-            self._release_worker(child, alive=answer is not None)
-        return answer
+            self._release_worker(worker, alive=response is not None)
+        return response
 
     def _acquire_worker(self) -> WorkerProcess:
         with self._lock:
             if self._closed.is_set():
                 raise Outage("the document parser was closed")
-            child = self._idle.pop() if self._idle else None
-        child = child or WorkerProcess(self._limits, self._module)
+            worker = self._idle.pop() if self._idle else None
+        worker = worker or WorkerProcess(self._limits, self._module)
         with self._lock:
-            self._busy.add(child)
+            self._busy.add(worker)
             closed = self._closed.is_set()
         if closed:
-            self._release_worker(child, alive=False)
+            self._release_worker(worker, alive=False)
             raise Outage("the document parser was closed")
-        return child
+        return worker
 
-    def _release_worker(self, child: WorkerProcess, *, alive: bool) -> None:
+    def _release_worker(self, worker: WorkerProcess, *, alive: bool) -> None:
         with self._lock:
-            self._busy.discard(child)
-            if alive and not child.needs_replacement and not self._closed.is_set():
-                self._idle.append(child)
+            self._busy.discard(worker)
+            if alive and not worker.needs_replacement and not self._closed.is_set():
+                self._idle.append(worker)
                 return
-        child.kill()
+        worker.kill()
 
 
 def run_call(call: Callable[[], ParsedDocument]) -> ParsedDocument | ChatAIError:
-    """Return the document, or the error of it; an ``Outage`` is raised, since it befalls all documents."""
+    """Return the document or its error. An ``Outage`` is raised, since it affects all documents."""
     try:
         return call()
     except Outage:
@@ -174,31 +175,31 @@ def run_call(call: Callable[[], ParsedDocument]) -> ParsedDocument | ChatAIError
 
 
 def no_text_error(document: ParsedDocument) -> UnreadableDocument:
-    """Return what to say of a document that is nothing but scans where none is recognised."""
+    """Return the error for a document of scans only, when OCR is not available."""
     if document.format == "pdf":
         return UnreadableDocument("no_text_layer", f"{len(document.pages)} pages")
     return UnreadableDocument("unsupported_type", document.format)
 
 
-def parse_document_response(answer: dict[str, Any]) -> ParsedDocument:
-    """Return the document of an answer.
+def parse_document_response(response: dict[str, Any]) -> ParsedDocument:
+    """Return the document in a response.
 
     Raises:
-        UnreadableDocument: the answer is a fault, or nonsense (``parser_crashed``).
+        UnreadableDocument: the response is an error, or malformed (``parser_crashed``).
     """
-    return parse_response(answer, lambda sound: document_from_message(sound["document"]))
+    return parse_response(response, lambda message: document_from_message(message["document"]))
 
 
-def parse_response(answer: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
-    """Return what ``read`` makes of an answer.
+def parse_response(response: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
+    """Return a response as ``read`` converts it.
 
     Raises:
-        UnreadableDocument: the answer is a fault, or nonsense (``parser_crashed``).
+        UnreadableDocument: the response is an error, or malformed (``parser_crashed``).
     """
     try:
-        if "fault" in answer:
-            code, detail = answer["fault"]
+        if "fault" in response:
+            code, detail = response["fault"]
             raise UnreadableDocument(str(code), str(detail))
-        return read(answer)
+        return read(response)
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableDocument(CRASHED, "its answer makes no sense") from error

@@ -1,4 +1,4 @@
-"""One parser child as its parent sees it."""
+"""One parser worker process, as its parent sees it: start, request, timeout, kill."""
 
 from __future__ import annotations
 
@@ -26,55 +26,55 @@ BYTES_PER_CHARACTER = 6
 RESPONSE_OVERHEAD_BYTES = 2**26
 INHERITED_VARIABLES = (
     *("PATH", "TESSDATA_PREFIX", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-    "CHATAI_WATCHED",  # by which the watchdog finds what a killed run left behind
+    "CHATAI_WATCHED",  # the watchdog finds processes of a killed run by it
 )
 
 
 class WorkerExited(Exception):
-    """The child had ended before it was given a file: no fault of that file."""
+    """The worker had exited before it received a request, which is not the file's fault."""
 
 
 class ResponseTimeout(Exception):
-    """The deadline passed without an answer."""
+    """The deadline passed without a response."""
 
 
 class WorkerProcess:
-    """A running child with its two pipes.
+    """A running worker process with its two pipes.
 
     Args:
         limits: what one document may cost.
-        module: what the child runs.
+        module: the module that the process runs.
 
     Raises:
-        Outage: it does not start.
+        Outage: the process does not start.
     """
 
     def __init__(self, limits: ParserLimits, module: str = MODULE) -> None:
         self._limits = limits
         self.files = 0
-        self._starved = False
+        self._out_of_memory = False
         self._selector = selectors.DefaultSelector()
         folder = tempfile.mkdtemp(prefix="chatai-parser-")
         try:
             self._process = start_process(folder, module)
-            self._requests, self._answers = require_pipes(self._process)
-            self._selector.register(self._answers, selectors.EVENT_READ)
+            self._requests, self._responses = require_pipes(self._process)
+            self._selector.register(self._responses, selectors.EVENT_READ)
             self._initialise()
         finally:
-            # A folder that is gone can hold no file; the child stays in it and needs none.
+            # A removed working directory can hold no files; the worker keeps it open and needs none.
             Path(folder).rmdir()
 
-    def ask(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
-        """Return the child's answer about one file or page; any error but ``WorkerExited`` has ended the child.
+    def call(self, request: dict[str, Any], wall_s: float) -> dict[str, Any]:
+        """Return the response about one file or page; after any error the worker is dead.
 
         Args:
-            request: as ``child`` tells.
-            wall_s: seconds by the clock until the child is ended, and with it all that it has started.
+            request: see ``worker``.
+            wall_s: wall time in seconds, after which the worker and all its children are killed.
 
         Raises:
-            ChildGone: it could not even be asked.
+            WorkerExited: the request could not be sent.
             UnreadableDocument: ``timeout``, ``memory_limit``, ``parser_crashed``.
-            ChildKilled: the system killed it, probably for want of memory; the file may be innocent.
+            ChildKilled: the system killed the worker, probably for lack of memory; the file may be innocent.
         """
         self.files += 1
         try:
@@ -83,34 +83,34 @@ class WorkerProcess:
             self.kill()
             raise WorkerExited from error
         try:
-            answer = self._receive(time.monotonic() + wall_s)
+            response = self._receive(time.monotonic() + wall_s)
         except ResponseTimeout as error:
             self.kill()
             raise UnreadableDocument("timeout", f"more than {wall_s:g} s") from error
         except (EOFError, ValueError) as error:
             raise self._exit_error() from error
-        self._starved = answer.get("fault", ("",))[0] == "memory_limit"
-        return answer
+        self._out_of_memory = response.get("fault", ("",))[0] == "memory_limit"
+        return response
 
     @property
     def needs_replacement(self) -> bool:
-        """Whether it must be replaced: after enough files, or with a heap that one file has filled up."""
-        return self._starved or self.files >= self._limits.max_files_per_child
+        """Whether it must be replaced: after enough files, or after one file has filled its heap."""
+        return self._out_of_memory or self.files >= self._limits.max_files_per_child
 
     def end(self) -> None:
-        """End the process and wait for it; from any thread, also while another one waits for an answer."""
+        """Kill the process group and wait for it; from any thread, also while another waits for a response."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def kill(self) -> None:
-        """End the child and give back its pipes; only from the thread that asks it."""
+        """Kill the worker and close its pipes; only from the thread that sends it requests."""
         self.end()
         self._selector.close()
         with suppress(OSError):
             self._requests.close()
-        self._answers.close()
+        self._responses.close()
 
     def _initialise(self) -> None:
         try:
@@ -121,7 +121,7 @@ class WorkerProcess:
             raise Outage(f"the document parser does not start (exit status {self._process.returncode})") from error
 
     def _exit_error(self) -> UnreadableDocument | ChildKilled:
-        """Return what the end of the child says of the file it was reading."""
+        """Return the error that the worker's exit status means for the file it was reading."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         status = self._process.poll()
@@ -148,14 +148,14 @@ class WorkerProcess:
         """Return exactly ``size`` bytes.
 
         Raises:
-            EOFError: the child closed the pipe, that is, it ended.
+            EOFError: the worker closed the pipe, that is, it exited.
             AnswerLate: at the deadline.
         """
         data = bytearray()
         while len(data) < size:
             if not self._selector.select(max(0.0, deadline - time.monotonic())):
                 raise ResponseTimeout
-            part = os.read(self._answers.fileno(), min(READ_BYTES, size - len(data)))
+            part = os.read(self._responses.fileno(), min(READ_BYTES, size - len(data)))
             if not part:
                 raise EOFError
             data += part
@@ -163,10 +163,10 @@ class WorkerProcess:
 
 
 def start_process(folder: str, module: str) -> subprocess.Popen[bytes]:
-    """Start the interpreter on a child module, in ``folder``, in a session of its own, without our secrets.
+    """Start the interpreter on a worker module, in ``folder``, in its own session, without our secrets.
 
     Raises:
-        Outage: the system refuses.
+        Outage: the system cannot start a process.
     """
     try:
         return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
@@ -183,23 +183,23 @@ def start_process(folder: str, module: str) -> subprocess.Popen[bytes]:
 
 
 def worker_environment() -> dict[str, str]:
-    """Return the variables a child gets: none that could hold a key or a password."""
-    kept = {name: value for name, value in os.environ.items() if name in INHERITED_VARIABLES}
-    return kept | {
+    """Return the environment of a worker: no variable that could hold a key or a password."""
+    inherited = {name: value for name, value in os.environ.items() if name in INHERITED_VARIABLES}
+    return inherited | {
         "PYTHONPATH": str(Path(chatai_assets.__file__).resolve().parents[1]),
         "PYTHONSAFEPATH": "1",
         "PYTHONUTF8": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        "OMP_THREAD_LIMIT": "1",  # tesseract asks for four
-        # defusedxml parses in pure Python, four times slower; what it refuses, ``ooxml`` has refused before.
+        "OMP_THREAD_LIMIT": "1",  # tesseract would use four threads
+        # defusedxml parses in pure Python, four times slower; ``ooxml`` already refuses what it would refuse.
         "OPENPYXL_DEFUSEDXML": "False",
     }
 
 
 def require_pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """Return the pipes to and from a child that was started with both."""
+    """Return stdin and stdout of a worker that was started with both as pipes."""
     if process.stdin is None or process.stdout is None:
-        raise ValueError("the child was started without pipes")
+        raise ValueError("the worker was started without pipes")
     return process.stdin, process.stdout

@@ -1,6 +1,6 @@
-"""What the sandbox and its children say to each other: JSON behind its length, never pickle.
+"""Messages between the sandbox and its workers: length-prefixed JSON, never pickle.
 
-An answer comes from a process that has read a stranger's file, so it is only ever data.
+A response comes from a process that has read an untrusted file, so it may only be data.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ HEADER = struct.Struct(">Q")
 
 
 def encode_message(message: dict[str, Any]) -> bytes:
-    """Return a message as it goes through the pipe."""
+    """Return a message as it is sent through the pipe: 8 bytes of length, then JSON."""
     body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
     return HEADER.pack(len(body)) + body
 
 
 def read_message(stream: BinaryIO) -> dict[str, Any] | None:
-    """Return the next message of a blocking stream, None at its end."""
+    """Return the next message of a blocking stream; None at its end."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
         return None
@@ -32,7 +32,7 @@ def decode_message(body: bytes) -> dict[str, Any]:
     """Return the message in ``body``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not JSON.
     """
     message: dict[str, Any] = json.loads(body)
     return message
@@ -56,7 +56,7 @@ def document_from_message(message: dict[str, Any]) -> ParsedDocument:
     """Return the document in a message.
 
     Raises:
-        KeyError, TypeError, ValueError: the message holds none.
+        KeyError, TypeError, ValueError: the message is not a document.
     """
     title = message["title"]
     return ParsedDocument(

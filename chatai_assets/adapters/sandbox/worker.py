@@ -1,9 +1,10 @@
-"""The parser child: reads one file after another and answers with JSON.
+"""Parser worker process: reads one file after another and responds with JSON.
 
-Started by ``sandbox`` as ``python -m chatai_assets.adapters.sandbox.worker PARENT_PID``. The first message holds the
-limits and is answered when the child is ready; every further one is ``{"path": .., "name": .., "format": ..}`` and
-answered with a document, or ``{"path": .., "format": .., "page": .., "cpu_s": ..}``: what page of a scan that is, and
-what it says if ``cpu_s`` allows to recognise it.
+Started by ``process`` as ``python -m chatai_assets.adapters.sandbox.worker PARENT_PID``. The first message holds the
+limits and is answered when the worker is ready. Every further one is one of two requests:
+``{"path": .., "name": .., "format": ..}`` returns the parsed document;
+``{"path": .., "format": .., "page": .., "cpu_s": ..}`` returns the hash of one page of a scan, or, if ``cpu_s`` is not
+zero, the text recognised on it.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ from chatai_assets.domain.errors import UnreadableDocument
 
 
 def main() -> None:
-    """Serve until the pipe from the parent is closed."""
-    requests, answers = take_over_pipes()
-    opening = read_message(requests)
-    if opening is None:
+    """Handle requests until the parent closes the pipe."""
+    requests, responses = take_over_pipes()
+    first = read_message(requests)
+    if first is None:
         return
-    limits = ParserLimits(**opening)
+    limits = ParserLimits(**first)
     drop_privileges(limits, int(sys.argv[1]), allowed_programs())
-    write_message(answers, {"ready": True})
+    write_message(responses, {"ready": True})
     while (request := read_message(requests)) is not None:
         set_cpu_limit(limits.cpu_s)
-        write_message(answers, handle_request(request, limits))
+        write_message(responses, handle_request(request, limits))
 
 
 def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Return the pipes to the parent, taken off 0 and 1: what a library prints must not become an answer."""
+    """Return the pipes to the parent, moved off stdin and stdout so that a library's output is never a response."""
     requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    responses = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    return requests, answers
+        os.dup2(null, descriptor)
+    return requests, responses
 
 
 def write_message(stream: BinaryIO, message: dict[str, Any]) -> None:
@@ -53,7 +54,7 @@ def write_message(stream: BinaryIO, message: dict[str, Any]) -> None:
 
 
 def handle_request(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
-    """Return the document or the fault as a message; the words of foreign errors stay here, they may quote the file."""
+    """Return the document or the error as a message, without messages of library errors: they may quote the file."""
     try:
         if "page" in request:
             return handle_page_request(request, limits)
@@ -65,12 +66,12 @@ def handle_request(request: dict[str, Any], limits: ParserLimits) -> dict[str, A
         return {"fault": ["memory_limit", f"more than {limits.memory_bytes // 2**20} MB"]}
     except RecursionError:
         return {"fault": ["corrupt", "nested too deeply"]}
-    except Exception as error:  # noqa: BLE001 (hostile files make libraries raise anything; this process exists to contain it)
+    except Exception as error:  # noqa: BLE001 (hostile files make libraries raise anything; this process contains it)
         return {"fault": ["corrupt", type(error).__name__]}
 
 
 def handle_page_request(request: dict[str, Any], limits: ParserLimits) -> dict[str, Any]:
-    """Return the hash of a page of a scan, null where it is blank, or its text."""
+    """Return the hash of a page of a scan, null if it is blank, or its recognised text."""
     from chatai_assets.adapters.ocr.page_images import load_page_image
     from chatai_assets.adapters.ocr.tesseract import recognise_page
 
