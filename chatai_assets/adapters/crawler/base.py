@@ -1,4 +1,4 @@
-"""Whoever reads linked pages, without the libraries that fetch them: whoever reads none need not load these."""
+"""Protocol of page readers, without the libraries that fetch pages: only a crawl needs to import these."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from chatai_assets.domain.web_pages import WebLink, WebPage
 
 
 class PageReader(Protocol):
-    """What reads linked pages."""
+    """Reads linked web pages."""
 
     def read(self, links: Sequence[WebLink]) -> list[WebPage]:
-        """Return what came of each link, in order; a page that cannot be had is a page with a fault."""
+        """Return the page of each link, in order; a page that cannot be read has an error code."""
         ...

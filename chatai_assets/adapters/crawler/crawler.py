@@ -1,4 +1,4 @@
-"""Links -> pages. The one function to the web; whatever reads pages another way stands behind it."""
+"""Crawler: fetches linked pages, renders them in a browser if asked to, and extracts their text."""
 
 from __future__ import annotations
 
@@ -24,29 +24,31 @@ from chatai_assets.domain.errors import Outage, TransientError, UnreadableDocume
 from chatai_assets.domain.web_pages import WebLink, WebPage
 from chatai_assets.observability import PAGE_UNFORESEEN, log
 
-GONE = range(400, 500)
-LONGEST_VALIDATOR = 256
+GONE_STATUSES = range(400, 500)
+MAX_VALIDATOR_CHARS = 256
 
 
 class Crawler:
-    """Linked pages, fetched from the public web and read in the parser sandbox; implements ``port.PageReader``.
+    """Fetches linked pages from the public web and parses them in the sandbox; implements ``base.PageReader``.
 
     Args:
-        parser: whose children take the text out of a page; belongs to the caller.
-        browser: what showing pages in a browser may cost, before they are read; None where none is shown.
+        parser: pool whose workers extract the text; owned by the caller.
+        limits: what fetching may cost.
+        policy: which addresses may be connected to.
+        browser: limits of rendering pages in a browser before they are parsed; None to render none.
     """
 
     def __init__(
         self,
         parser: ParserPool,
         limits: CrawlLimits | None = None,
-        world: NetworkPolicy | None = None,
+        policy: NetworkPolicy | None = None,
         browser: BrowserLimits | None = None,
     ) -> None:
         self._parser = parser
         self._limits = limits or CrawlLimits()
         self._loop = BackgroundLoop()
-        self._fetching, self._showing = self._loop.run(_open(world or NetworkPolicy(), self._limits, browser))
+        self._fetcher, self._renderer = self._loop.run(_open(policy or NetworkPolicy(), self._limits, browser))
 
     def __enter__(self) -> Self:
         return self
@@ -54,16 +56,16 @@ class Crawler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._showing:
-            self._loop.run(self._showing.close())
-        self._fetching.close()
+        if self._renderer:
+            self._loop.run(self._renderer.close())
+        self._fetcher.close()
         self._loop.__exit__(kind, error, trace)
 
     def read(self, links: Sequence[WebLink]) -> list[WebPage]:
-        """Return what came of each link, in order.
+        """Return the page of each link, in order.
 
         Raises:
-            Outage: no parser child can be started.
+            Outage: no parser worker can be started.
         """
         return self._loop.run(self._read_all(links))
 
@@ -72,71 +74,71 @@ class Crawler:
 
     async def _read(self, link: WebLink) -> WebPage:
         validators = {"If-None-Match": link.etag, "If-Modified-Since": link.modified}
-        sent = {name: value for name, value in validators.items() if value}
+        headers = {name: value for name, value in validators.items() if value}
         try:
             async with asyncio.timeout(self._limits.link_s):
-                return await self._fetching.fetch(link.url, sent, lambda answer: self._page(link, answer))
+                return await self._fetcher.fetch(link.url, headers, lambda response: self._to_page(link, response))
         except TimeoutError:
             return WebPage(link.url, "not_asked")
-        except FetchError as fault:
-            return WebPage(link.url, fault.code)
+        except FetchError as error:
+            return WebPage(link.url, error.code)
         except Outage:
             raise
         except Exception as error:  # noqa: BLE001 (hostile answers make libraries raise anything; one page must not stop all)
             log.warning(PAGE_UNFORESEEN, error_class=type(error).__name__)
             return WebPage(link.url, "unreadable")
 
-    async def _page(self, link: WebLink, answer: WebResponse) -> WebPage:
-        if answer.status == 304 and (link.etag or link.modified):
+    async def _to_page(self, link: WebLink, response: WebResponse) -> WebPage:
+        if response.status == 304 and (link.etag or link.modified):
             return WebPage(link.url, unchanged=True, etag=link.etag, modified=link.modified)
-        if answer.status == 429 or answer.status >= 500:
+        if response.status == 429 or response.status >= 500:
             raise FetchError("unavailable")
-        if answer.status in GONE:
+        if response.status in GONE_STATUSES:
             raise FetchError("gone")
-        read = await self._said(answer)
+        document = await self._render_and_parse(response)
         return WebPage(
             link.url,
-            text=read.text[: self._limits.text_chars],
-            title=read.title,
-            etag=_validator(answer, "ETag"),
-            modified=_validator(answer, "Last-Modified"),
+            text=document.text[: self._limits.text_chars],
+            title=document.title,
+            etag=_validator(response, "ETag"),
+            modified=_validator(response, "Last-Modified"),
         )
 
-    async def _said(self, answer: WebResponse) -> ParsedDocument:
-        """Return what a page says when it is shown, or, where that fails or says nothing, as it was fetched."""
-        shown = await self._showing.shown(answer) if self._showing and answer.body else None
-        if shown:
+    async def _render_and_parse(self, response: WebResponse) -> ParsedDocument:
+        """Return the rendered page; if rendering fails or gives no text, the page as it was fetched."""
+        rendered = await self._renderer.render(response) if self._renderer and response.body else None
+        if rendered:
             with suppress(FetchError):
-                return await asyncio.to_thread(self._parsed, shown)
-        return await asyncio.to_thread(self._parsed, answer)
+                return await asyncio.to_thread(self._parse, rendered)
+        return await asyncio.to_thread(self._parse, response)
 
-    def _parsed(self, answer: WebResponse) -> ParsedDocument:
-        """Return what a body says.
+    def _parse(self, response: WebResponse) -> ParsedDocument:
+        """Return the text of a response's body.
 
         Raises:
-            PageFault: ``no_text``, ``unreadable``.
+            FetchError: ``no_text``, ``unreadable``.
         """
-        if not answer.body:
+        if not response.body:
             raise FetchError("no_text")
         with tempfile.TemporaryDirectory(prefix="chatai-page-") as folder:
             path = Path(folder) / "page"
-            path.write_bytes(answer.body)
+            path.write_bytes(response.body)
             try:
-                return self._parser.parse(path, "page.txt", None if answer.media_type == "text/plain" else "page")
-            except UnreadableDocument as fault:
-                raise FetchError("no_text" if fault.reason == "no_text" else "unreadable") from fault
+                return self._parser.parse(path, "page.txt", None if response.media_type == "text/plain" else "page")
+            except UnreadableDocument as error:
+                raise FetchError("no_text" if error.reason == "no_text" else "unreadable") from error
             except TransientError as error:
                 raise FetchError("unreadable") from error
 
 
-def _validator(answer: WebResponse, name: str) -> str | None:
-    """Return a validator that can be sent back; a longer or stranger one is the site's loss."""
-    value = answer.headers.get(name)
-    return value if value and value.isascii() and value.isprintable() and len(value) <= LONGEST_VALIDATOR else None
+def _validator(response: WebResponse, name: str) -> str | None:
+    """Return a validator that can be sent back; None if it is too long or not printable ASCII."""
+    value = response.headers.get(name)
+    return value if value and value.isascii() and value.isprintable() and len(value) <= MAX_VALIDATOR_CHARS else None
 
 
 async def _open(
-    world: NetworkPolicy, limits: CrawlLimits, browser: BrowserLimits | None
+    policy: NetworkPolicy, limits: CrawlLimits, browser: BrowserLimits | None
 ) -> tuple[Fetcher, Renderer | None]:
     rules = RobotsCache()
-    return Fetcher(world, limits, rules=rules), Renderer(world, limits, browser, rules) if browser else None
+    return Fetcher(policy, limits, rules=rules), Renderer(policy, limits, browser, rules) if browser else None

@@ -1,4 +1,4 @@
-"""One request and its answer, within the limits of bytes; the caller bounds its time."""
+"""One HTTP request and its response, with limits on bytes; the caller limits the time."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import httpx
 from chatai_assets.adapters.crawler.limits import CrawlLimits, FetchError
 
 AGENT = "chatai-assets"
-"""By this name robots.txt knows us."""
+"""Name that robots.txt files know us by."""
 USER_AGENT = f"{AGENT}/0.1"
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
 class WebResponse:
-    """What a site said.
+    """Response of a site.
 
     Attributes:
-        url: that was asked for: the last one, where a link was redirected.
-        body: unpacked; empty unless ``status`` is 200.
+        url: of the request: the last one if a link was redirected.
+        body: decompressed; empty unless ``status`` is 200.
     """
 
     url: httpx.URL
@@ -32,7 +32,7 @@ class WebResponse:
 
     @property
     def location(self) -> str | None:
-        """Where a redirect leads; None for any other answer."""
+        """Target of a redirect; None for any other response."""
         return self.headers.get("Location") if self.status in REDIRECT_STATUSES else None
 
     @property
@@ -42,7 +42,7 @@ class WebResponse:
 
 
 def parse_media_type(headers: httpx.Headers) -> str:
-    """Return the media type of an answer, in lower case, without parameters."""
+    """Return the media type of a response, in lower case and without parameters."""
     declared: str = headers.get("Content-Type", "")
     return declared.partition(";")[0].strip().lower()
 
@@ -56,20 +56,24 @@ async def send_request(
     headers: Mapping[str, str] | None = None,
     cut_at: int | None = None,
 ) -> WebResponse:
-    """Return a site's answer to one GET.
+    """Send one GET request and return the response.
 
-    The transport is asked directly: a client would add cookies, credentials and redirects of its own.
+    The transport is used directly: a client would add cookies, credentials and redirects of its own.
 
     Args:
+        transport: that sends the request.
+        url: to request.
+        limits: timeouts in seconds and sizes in bytes.
         types: media types whose bodies are read; None reads any.
-        cut_at: bytes after which the rest of a body is left unread, instead of refusing it whole.
+        headers: sent in addition to our own.
+        cut_at: bytes after which the rest of a body is not read; None refuses a body that is too large.
 
     Raises:
-        PageFault: ``too_large``, ``wrong_type``, ``unreadable``, ``unreachable``, ``too_slow``, ``forbidden``.
+        FetchError: ``too_large``, ``wrong_type``, ``unreadable``, ``unreachable``, ``too_slow``, ``forbidden``.
     """
-    waits = httpx.Timeout(limits.silence_s, connect=limits.connect_s, pool=None).as_dict()
-    asked = {"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED, "Accept": "text/html,text/plain;q=0.8"}
-    request = httpx.Request("GET", url, headers={**asked, **(headers or {})}, extensions={"timeout": waits})
+    timeouts = httpx.Timeout(limits.silence_s, connect=limits.connect_s, pool=None).as_dict()
+    own_headers = {"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED, "Accept": "text/html,text/plain;q=0.8"}
+    request = httpx.Request("GET", url, headers={**own_headers, **(headers or {})}, extensions={"timeout": timeouts})
     try:
         response = await transport.handle_async_request(request)
         try:
@@ -90,63 +94,63 @@ async def _read_body(
         return b""
     if types is not None and parse_media_type(response.headers) not in types:
         raise FetchError("wrong_type")
-    most = limits.body_bytes if cut_at is None else cut_at
-    body = LimitedDecoder(response.headers.get("Content-Encoding", "").strip().lower(), limits.wire_bytes, most)
+    max_bytes = limits.body_bytes if cut_at is None else cut_at
+    body = LimitedDecoder(response.headers.get("Content-Encoding", "").strip().lower(), limits.wire_bytes, max_bytes)
     try:
         async for block in response.aiter_raw():
-            body.add(block)
-    except FetchError as fault:
-        if cut_at is None or fault.code != "too_large":
+            body.feed(block)
+    except FetchError as error:
+        if cut_at is None or error.code != "too_large":
             raise
-    return body.whole()
+    return body.result()
 
 
 ACCEPTED = "gzip, deflate"
 EITHER_HEADER = 47
-"""zlib's ``wbits`` for a gzip or a zlib header, whichever is there."""
+"""zlib's ``wbits`` that accepts a gzip or a zlib header."""
 
 
 class LimitedDecoder:
-    """What an answer says, as it comes in.
+    """Decodes a body block by block and limits its size.
 
     Args:
-        encoding: the answer's ``Content-Encoding``.
-        wire_bytes: at most, as sent.
-        body_bytes: at most, as unpacked.
+        encoding: the response's ``Content-Encoding``.
+        wire_bytes: maximum size as sent.
+        body_bytes: maximum size after decompression.
 
     Raises:
-        PageFault: ``wrong_type`` for an encoding that was not asked for.
+        FetchError: ``wrong_type`` for an encoding that was not requested.
     """
 
     def __init__(self, encoding: str, wire_bytes: int, body_bytes: int) -> None:
         if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
             raise FetchError("wrong_type")
-        self._packed = encoding not in {"", "identity"}
-        self._inflation = zlib.decompressobj(EITHER_HEADER)
+        self._is_compressed = encoding not in {"", "identity"}
+        self._decompressor = zlib.decompressobj(EITHER_HEADER)
         self._wire_left = wire_bytes
         self._left = body_bytes
         self._parts: list[bytes] = []
 
-    def add(self, block: bytes) -> None:
-        """Take a block as it was sent.
+    def feed(self, block: bytes) -> None:
+        """Decode a block as it was sent.
 
         Raises:
-            PageFault: ``too_large``, ``unreadable``.
+            FetchError: ``too_large``, ``unreadable``.
         """
         self._wire_left -= len(block)
-        part = self._inflated(block) if self._packed else block
+        part = self._decompress(block) if self._is_compressed else block
         self._left -= len(part)
         if self._wire_left < 0 or self._left < 0:
             raise FetchError("too_large")
         self._parts.append(part)
 
-    def whole(self) -> bytes:
-        """Return what came; after ``too_large``, what came before the block that was too much."""
+    def result(self) -> bytes:
+        """Return the decoded body; after ``too_large``, what came before the block that exceeded the limit."""
         return b"".join(self._parts)
 
-    def _inflated(self, block: bytes) -> bytes:
+    def _decompress(self, block: bytes) -> bytes:
         try:
-            # One byte more than may be: so a body of exactly the limit passes and a longer one shows.
-            return self._inflation.decompress(block, self._left + 1)
+            # One byte more than allowed, so that a body of exactly the limit passes and a longer one is noticed.
+            return self._decompressor.decompress(block, self._left + 1)
         except zlib.error as error:
             raise FetchError("unreadable") from error

@@ -1,4 +1,4 @@
-"""What linked pages may cost, and how they fail."""
+"""Limits of crawling linked pages, and the error of a page that cannot be fetched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class FetchError(Exception):
-    """A page cannot be had.
+    """A page cannot be fetched or read.
 
     Args:
         code: a key of ``domain.web_pages.FAULTS``.
@@ -19,20 +19,20 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CrawlLimits:
-    """Limits of reading linked pages.
+    """Limits of crawling linked pages.
 
     Attributes:
-        hops: redirects that are followed.
-        wire_bytes: of one answer as it is sent; a longer one is not read to its end.
-        body_bytes: of one answer as it is unpacked.
-        text_chars: what is kept of a page's text.
-        connect_s: seconds for one connection, the name's resolution apart.
+        max_redirects: redirects that are followed.
+        wire_bytes: size of one response as sent; the rest is not read.
+        body_bytes: size of one response after decompression.
+        text_chars: characters stored of a page's text.
+        connect_s: seconds for one connection, without name resolution.
         silence_s: seconds without a byte.
-        page_s: seconds by the clock for all exchanges of one link, however much comes in them.
-        link_s: seconds for one link with everything: waiting for its turn, robots.txt, reading.
-        gap_s: seconds between two requests to one host; there is never more than one at a time.
-        longest_gap_s: of what a host's robots.txt may ask for; who asks for more is asked at this rate.
-        answers: answers that are fetched or read at a time; with ``body_bytes`` this bounds memory.
+        page_s: wall time in seconds for all requests of one link.
+        link_s: seconds for one link in total: throttling, robots.txt, fetching, parsing.
+        crawl_delay_s: seconds between two requests to one host; there is never more than one at a time.
+        max_crawl_delay_s: largest delay that a robots.txt may ask for; larger ones count as this.
+        answers: responses that are fetched or parsed at a time; with ``body_bytes`` this limits memory.
     """
 
     max_redirects: int = 5

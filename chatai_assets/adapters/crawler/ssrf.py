@@ -1,7 +1,7 @@
-"""Which URLs may be opened, and which addresses are the public internet's.
+"""Validates URLs and IP addresses against server-side request forgery (SSRF).
 
-A link is written by a stranger and opened by a machine that sees inner networks. What is checked here is the form of
-a URL and the number of an address; that the number checked is the one connected to is the business of ``network``.
+Links are untrusted, and the crawler may see internal networks. This module checks the form of a URL and whether an
+address is public; ``transport`` makes sure that the checked address is the one connected to.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from chatai_assets.adapters.crawler.limits import FetchError
 IPAddress = IPv4Address | IPv6Address
 
 PORTS = frozenset({80, 443, 8080, 8443})
-"""Where web pages are. Elsewhere on public machines are services that take our address for a friend's."""
+"""Ports of web pages. Other ports of public hosts may run services that trust our address."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
-LONGEST_URL = 4_000
-LONGEST_NAME = 253
+MAX_URL_CHARS = 4_000
+MAX_NAME_CHARS = 253
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 
@@ -29,11 +29,11 @@ NON_PUBLIC_NETWORKS = tuple(
     map(
         ip_network,
         [
-            "168.63.129.16/32",  # Azure's metadata service: global by number, inside by nature
-            "192.0.0.0/24",  # protocol assignments, Oracle's metadata among them; Python 3.11 calls most of it global
-            "192.88.99.0/24",  # 6to4 relays: where it ends, nobody knows
-            "2002::/16",  # 6to4: an IPv4 address in disguise
-            "2001::/23",  # Teredo among others: likewise
+            "168.63.129.16/32",  # Azure's metadata service: a global address for an internal service
+            "192.0.0.0/24",  # protocol assignments, among them Oracle's metadata service; mostly global for Python 3.11
+            "192.88.99.0/24",  # 6to4 relays: the destination is unknown
+            "2002::/16",  # 6to4: contains an IPv4 address
+            "2001::/23",  # Teredo among others: contains an IPv4 address
             "3fff::/20",  # documentation, newer than the tables of Python 3.11
         ],
     )
@@ -41,12 +41,12 @@ NON_PUBLIC_NETWORKS = tuple(
 
 
 def validate_url(text: str, ports: frozenset[int] = PORTS) -> httpx.URL:
-    """Return a URL that may be asked for; it is read by the parser that will send it, so that no two can disagree.
+    """Return a URL that may be requested, parsed by the library that sends it so that two parsers cannot disagree.
 
     Raises:
-        PageFault: ``bad_address``, or ``forbidden`` for a port that is none of ``ports``.
+        FetchError: ``bad_address``, or ``forbidden`` for a port outside ``ports``.
     """
-    if len(text) > LONGEST_URL:
+    if len(text) > MAX_URL_CHARS:
         raise FetchError("bad_address")
     try:
         url = httpx.URL(text)
@@ -61,25 +61,25 @@ def validate_url(text: str, ports: frozenset[int] = PORTS) -> httpx.URL:
 
 
 def effective_port(url: httpx.URL) -> int:
-    """Return the port a URL names or means."""
+    """Return the port of a URL, or the default port of its scheme."""
     return DEFAULT_PORTS[url.scheme] if url.port is None else url.port
 
 
 def is_name(host: str) -> bool:
     """Return whether a host is a name with a dot.
 
-    The last label of a name is no number: system resolvers take ``0x7f.1``, ``017700000001`` and ``2130706433`` for
-    127.0.0.1 (WHATWG URL, "ends in a number"). Names without a dot, or with one at the end, are those of inner
-    networks or a way around a comparison.
+    The last label must not be a number: system resolvers read ``0x7f.1``, ``017700000001`` and ``2130706433`` as
+    127.0.0.1 (WHATWG URL, "ends in a number"). Names without a dot, or with one at the end, belong to internal networks
+    or try to evade a comparison.
     """
     labels = host.split(".")
-    if len(labels) < 2 or len(host) > LONGEST_NAME or NUMBER.fullmatch(labels[-1]):
+    if len(labels) < 2 or len(host) > MAX_NAME_CHARS or NUMBER.fullmatch(labels[-1]):
         return False
     return all(map(LABEL.fullmatch, labels))
 
 
 def parse_ip_literal(host: str) -> IPAddress | None:
-    """Return the address that a host spells in its one canonical form: four decimal numbers, or IPv6 without zone."""
+    """Return the address that a host is in canonical form: four decimal numbers, or IPv6 without a zone; else None."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -88,10 +88,10 @@ def parse_ip_literal(host: str) -> IPAddress | None:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Return whether an address is a machine's on the public internet.
+    """Return whether an address belongs to a host on the public internet.
 
-    Python's ``is_global`` calls some multicast global and does not look into addresses that carry others. Of these
-    only NAT64 is unwrapped, for in networks with IPv6 alone it is the way to all of IPv4.
+    Python's ``is_global`` accepts some multicast addresses and ignores addresses embedded in others. Only NAT64 is
+    unwrapped, because IPv6-only networks reach all of IPv4 through it.
     """
     if isinstance(address, IPv6Address):
         if address in NAT64:

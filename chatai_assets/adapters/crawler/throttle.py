@@ -1,4 +1,4 @@
-"""One request at a time to each host, with a pause after it; shared by all that a process reads."""
+"""Throttle: one request at a time to each host, with a delay after it; shared by all requests of a process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 MAX_HOSTS = 1_000
-"""Hosts after which those that nobody waits for are forgotten."""
+"""Hosts above which those without waiting requests are evicted."""
 
 
 @dataclass(slots=True)
@@ -20,17 +20,18 @@ class _Host:
 
 
 class HostThrottle:
-    """Who may ask which host now; used from one event loop."""
+    """Serializes the requests to each host; used from one event loop."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
-    async def slot(self, name: str, gap_s: float) -> AsyncIterator[None]:
-        """Wait until a host may be asked and keep others from it until the block ends.
+    async def slot(self, name: str, delay_s: float) -> AsyncIterator[None]:
+        """Wait until a request to a host may start, and block others until the context ends.
 
         Args:
-            gap_s: seconds for which the host is left in peace afterwards.
+            name: of the host.
+            delay_s: seconds after the request in which no other may start.
         """
         host = self._hosts.setdefault(name, _Host())
         host.waiting += 1
@@ -40,12 +41,12 @@ class HostThrottle:
                 try:
                     yield
                 finally:
-                    host.free_at = time.monotonic() + gap_s
+                    host.free_at = time.monotonic() + delay_s
         finally:
             host.waiting -= 1
-            self._forget()
+            self._evict()
 
-    def _forget(self) -> None:
+    def _evict(self) -> None:
         if len(self._hosts) > MAX_HOSTS:
             now = time.monotonic()
             for name in [name for name, host in self._hosts.items() if not host.waiting and host.free_at < now]:

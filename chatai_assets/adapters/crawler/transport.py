@@ -1,8 +1,8 @@
-"""Connections to the public internet and to nothing else.
+"""HTTP transport that connects only to the public internet.
 
-The check stands at the one place where sockets are opened: a name is resolved there, its addresses are checked, and
-the connection goes to an address that was checked. A redirect, a second answer of a DNS server or a proxy of the
-environment cannot get around it. TLS is for the name, since only the socket knows the address.
+The check is where sockets are opened: the name is resolved there, its addresses are checked, and the connection goes to
+a checked address. A redirect, a different second answer of a DNS server or a proxy from the environment cannot bypass
+it. TLS verifies the host name, since only the socket knows the address.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from chatai_assets.adapters.crawler.limits import FetchError
 from chatai_assets.adapters.crawler.ssrf import PORTS, IPAddress, is_public, parse_ip_literal
 
 RESOLVERS = 16
-"""Threads that wait for DNS; a server that answers slowly must not hold up the names of others."""
+"""Threads for DNS look-ups; a slow server must not delay look-ups at others."""
 TRIES = 3
-"""Addresses of one name that are tried."""
+"""Addresses of one name to try."""
 
 
 def system_addresses(name: str) -> list[str]:
-    """Return the addresses of a name as the system resolves it; ``OSError`` if it has none."""
+    """Return the addresses of a name from the system resolver; ``OSError`` if it has none."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -40,13 +40,13 @@ def is_allowed(address: IPAddress, _port: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
-    """What counts as the web; another one in tests.
+    """What may be connected to; tests use another one.
 
     Attributes:
-        ports: that a URL may name.
+        ports: that a URL may have.
         resolve: name -> addresses; blocks, raises ``OSError``.
         permits: whether an address and port may be connected to.
-        tls: with which certificates sites are checked.
+        tls: certificates that sites are verified with.
     """
 
     ports: frozenset[int] = PORTS
@@ -56,29 +56,30 @@ class NetworkPolicy:
 
 
 class WebTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport on checked connections, for one request.
+    """httpx transport on checked connections, for one request.
 
-    After a request that was cancelled, as slow ones are, httpcore's pool may take its connection for busy for ever; a
-    pool that all requests share would be full of such some day.
+    After a cancelled request httpcore's pool may consider its connection busy for ever, and slow requests are
+    cancelled: a shared pool would fill up with such connections.
 
     Args:
+        policy: what may be connected to.
         resolvers: see ``new_resolvers``.
     """
 
-    def __init__(self, world: NetworkPolicy, resolvers: ThreadPoolExecutor) -> None:
-        super().__init__(verify=world.tls, trust_env=False)
-        backend = _CheckedBackend(world, resolvers)
-        self._pool = httpcore.AsyncConnectionPool(ssl_context=world.tls, network_backend=backend)
+    def __init__(self, policy: NetworkPolicy, resolvers: ThreadPoolExecutor) -> None:
+        super().__init__(verify=policy.tls, trust_env=False)
+        backend = _CheckedBackend(policy, resolvers)
+        self._pool = httpcore.AsyncConnectionPool(ssl_context=policy.tls, network_backend=backend)
 
 
 def new_resolvers() -> ThreadPoolExecutor:
-    """Return the threads in which names are resolved."""
+    """Return an executor for DNS look-ups."""
     return ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, world: NetworkPolicy, resolvers: ThreadPoolExecutor) -> None:
-        self._world = world
+    def __init__(self, policy: NetworkPolicy, resolvers: ThreadPoolExecutor) -> None:
+        self._policy = policy
         self._resolvers = resolvers
         self._sockets = httpcore.AnyIOBackend()
 
@@ -93,11 +94,11 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         """Connect to a public address of a host.
 
         Raises:
-            PageFault: ``forbidden`` if any of its addresses is not public, ``unreachable`` if it has none.
-            httpcore.ConnectError, httpcore.ConnectTimeout: nobody answers there.
+            FetchError: ``forbidden`` if any of its addresses is not public, ``unreachable`` if it has none.
+            httpcore.ConnectError, httpcore.ConnectTimeout: no address accepts a connection.
         """
         failure: Exception = FetchError("unreachable")
-        for address in (await self._addresses(host, port))[:TRIES]:
+        for address in (await self._find_addresses(host, port))[:TRIES]:
             try:
                 return await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -105,27 +106,27 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         raise failure
 
     async def connect_unix_socket(self, *_arguments: Any, **_options: Any) -> httpcore.AsyncNetworkStream:
-        """Refuse: no page lives on a socket of this machine."""
+        """Refuse: web pages are never on a local socket."""
         raise FetchError("forbidden")
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
 
-    async def _addresses(self, host: str, port: int) -> list[IPAddress]:
+    async def _find_addresses(self, host: str, port: int) -> list[IPAddress]:
         given = parse_ip_literal(host)
-        addresses = [given] if given else await self._resolved(host)
-        if not all(self._world.permits(address, port) for address in addresses):
-            raise FetchError("forbidden")  # one inner address among outer ones is a trap, not a site
+        addresses = [given] if given else await self._resolve(host)
+        if not all(self._policy.permits(address, port) for address in addresses):
+            raise FetchError("forbidden")  # a mix of internal and public addresses is an attack
         return addresses
 
-    async def _resolved(self, host: str) -> list[IPAddress]:
+    async def _resolve(self, host: str) -> list[IPAddress]:
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._resolvers, self._world.resolve, host)
+            found = await loop.run_in_executor(self._resolvers, self._policy.resolve, host)
         except (OSError, UnicodeError) as error:
             raise FetchError("unreachable") from error
         addresses = [parse_ip_literal(text) for text in found]
         if None in addresses:
-            raise FetchError("forbidden")  # an address with a zone is a neighbour's
+            raise FetchError("forbidden")  # an address with a zone is link-local
         return [address for address in addresses if address]

@@ -1,8 +1,8 @@
-"""Pages in Chromium, by way of crawl4ai: the only module that imports it, and only the browser child imports this one.
+"""Renders pages in Chromium through crawl4ai. Only the browser worker imports this module, and only it crawl4ai.
 
-Nothing that a page asks for goes to the network from here. The page itself is what was fetched; scripts and data are
-asked for over ``ask``; all else is refused. What could get around that (a worker of a kind to come, a prefetch) meets a
-proxy that no name server knows, in a process without network.
+No request of a page reaches the network from here. The page itself is the fetched body; scripts and data are requested
+from the parent through ``ask``; everything else is refused. A request that bypassed this (a new kind of worker, a
+prefetch) would meet a proxy that does not resolve, in a process without network.
 """
 
 from __future__ import annotations
@@ -27,29 +27,33 @@ from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
 from chatai_assets.adapters.crawler.browser.protocol import Message
 from chatai_assets.adapters.parsers.html import detect_html_codec
 
-DATA = frozenset({"script", "xhr", "fetch"})
-"""Kinds of requests that are passed on: what text is made of. Styles are answered with nothing, since scripts wait for
-them; images, fonts, media, frames and other pages are refused."""
-PASSED_ON = ("accept", "origin", "x-requested-with")
+FORWARDED_TYPES = frozenset({"script", "xhr", "fetch"})
+"""Kinds of requests that are forwarded because text depends on them. Stylesheets get an empty response, since scripts
+wait for them; images, fonts, media, frames and other pages are refused."""
+FORWARDED_HEADERS = ("accept", "origin", "x-requested-with")
 ONLINE = "Object.defineProperty(Navigator.prototype, 'onLine', {get: () => true})"
 
-Ask = Callable[[int, str, dict[str, str]], Awaitable[Message]]
-"""Page, URL and headers -> the parent's answer."""
+RequestSubresource = Callable[[int, str, dict[str, str]], Awaitable[Message]]
+"""Page number, URL and headers -> the parent's response."""
 
 
 class ChromiumRenderer:
-    """A browser that shows pages, each in a context of its own: cookies and storage end with it.
+    """A browser that renders pages, each in its own context, so that cookies and storage are not shared.
 
     Args:
+        limits: what rendering may cost.
         program: path of Chromium; None for the one that playwright has installed.
-        on_loss: is called when the browser ends by itself: its pages would each wait for their time to end.
+        ask: requests a subresource from the parent.
+        on_loss: called when the browser exits by itself; otherwise every page would wait for its timeout.
     """
 
-    def __init__(self, limits: BrowserLimits, program: str | None, ask: Ask, on_loss: Callable[[], None]) -> None:
+    def __init__(
+        self, limits: BrowserLimits, program: str | None, ask: RequestSubresource, on_loss: Callable[[], None]
+    ) -> None:
         self._limits = limits
         self._on_loss = on_loss
         self._ask = ask
-        self._visits: dict[str, PageSession] = {}
+        self._sessions: dict[str, PageSession] = {}
         config = BrowserConfig(
             headless=True,
             verbose=False,
@@ -59,8 +63,8 @@ class ChromiumRenderer:
         )
         self._strategy = AsyncPlaywrightCrawlerStrategy(browser_config=config)
         self._strategy.browser_manager = _Manager(config, self._strategy.logger, program)
-        self._strategy.set_hook("on_page_context_created", self._opened)
-        self._strategy.set_hook("before_retrieve_html", self._settled)
+        self._strategy.set_hook("on_page_context_created", self._on_context_created)
+        self._strategy.set_hook("before_retrieve_html", self._on_before_retrieve_html)
 
     async def __aenter__(self) -> Self:
         await self._strategy.start()
@@ -73,17 +77,17 @@ class ChromiumRenderer:
         self._strategy.browser_manager.browser.remove_all_listeners("disconnected")
         await self._strategy.close()
 
-    async def shown(self, message: Message) -> str | None:
-        """Return the page of a message as it is after its scripts have run, as HTML; None if that fails."""
+    async def render(self, message: Message) -> str | None:
+        """Return the HTML of a page after its scripts have run; None if rendering fails."""
         name = str(message["page"])
-        self._visits[name] = PageSession(message, self._ask)
+        self._sessions[name] = PageSession(message, self._ask)
         try:
             async with asyncio.timeout(self._limits.page_s):
                 response = await self._strategy.crawl(message["url"], self._config(name))
-        except Exception:  # noqa: BLE001 (pages make browsers fail in any way; the parent reads them without)
+        except Exception:  # noqa: BLE001 (pages make browsers fail in any way; the parent then uses the fetched body)
             return None
         finally:
-            del self._visits[name]
+            del self._sessions[name]
             with suppress(BrowserError, TimeoutError):
                 async with asyncio.timeout(self._limits.end_s):
                     await self._strategy.browser_manager.kill_session(name)
@@ -91,7 +95,7 @@ class ChromiumRenderer:
         return html if len(html) <= self._limits.html_bytes else None
 
     def _config(self, name: str) -> CrawlerRunConfig:
-        """Return how one page is shown; a proxy by a name of its own makes crawl4ai open a context of its own."""
+        """Return the crawl4ai configuration of one page; its own proxy credentials give it its own context."""
         milliseconds = int(self._limits.page_s * 1_000)
         return CrawlerRunConfig(
             session_id=name,
@@ -103,62 +107,64 @@ class ChromiumRenderer:
             verbose=False,
         )
 
-    async def _opened(self, page: Page, context: BrowserContext, config: CrawlerRunConfig, **_: Any) -> None:
-        await self._visits[config.session_id].begin(page, context)
+    async def _on_context_created(
+        self, page: Page, context: BrowserContext, config: CrawlerRunConfig, **_: Any
+    ) -> None:
+        await self._sessions[config.session_id].attach(page, context)
 
-    async def _settled(self, page: Page, **_: Any) -> None:
-        with suppress(BrowserError):  # whoever never falls silent is read as it is
+    async def _on_before_retrieve_html(self, page: Page, **_: Any) -> None:
+        with suppress(BrowserError):  # a page that never stops requesting is read as it is
             await page.wait_for_load_state("networkidle", timeout=self._limits.settle_s * 1_000)
 
 
 class PageSession:
-    """One page that is shown, and its way out of the browser."""
+    """One page being rendered; handles all its requests."""
 
-    def __init__(self, message: Message, ask: Ask) -> None:
+    def __init__(self, message: Message, ask: RequestSubresource) -> None:
         self._message = message
         self._ask = ask
         self._page: Page | None = None
-        self._is_there = False
+        self._is_document_sent = False
 
-    async def begin(self, page: Page, context: BrowserContext) -> None:
-        """Stand between a page, or what it opens, and the network."""
+    async def attach(self, page: Page, context: BrowserContext) -> None:
+        """Intercept all requests of a page and of the pages it opens."""
         self._page = page
         await context.route("**/*", self._route)
         await context.route_web_socket("**/*", _refuse_socket)
         await context.add_init_script(ONLINE)
 
     async def _route(self, route: Route) -> None:
-        with suppress(BrowserError):  # the page may be gone by now
+        with suppress(BrowserError):  # the page may be closed by now
             request = route.request
             if request.resource_type == "document":
-                await self._answer_document(route, request)
+                await self._fulfill_document(route, request)
             elif request.resource_type == "stylesheet":
                 await route.fulfill(content_type="text/css", body="")
-            elif request.resource_type in DATA and request.method == "GET":
-                await self._pass_on(route, request)
+            elif request.resource_type in FORWARDED_TYPES and request.method == "GET":
+                await self._forward(route, request)
             else:
                 await route.abort()
 
-    async def _answer_document(self, route: Route, request: Request) -> None:
-        is_first = not self._is_there and self._page is not None and request.frame == self._page.main_frame
+    async def _fulfill_document(self, route: Route, request: Request) -> None:
+        is_first = not self._is_document_sent and self._page is not None and request.frame == self._page.main_frame
         if not is_first:
             await route.abort()
             return
-        self._is_there = True
+        self._is_document_sent = True
         body = await asyncio.to_thread(to_utf8, b64decode(self._message["body"]))
         await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=body)
 
-    async def _pass_on(self, route: Route, request: Request) -> None:
-        sent = {name: value for name, value in request.headers.items() if name in PASSED_ON}
-        answer = await self._ask(self._message["page"], request.url, sent)
-        if answer.get("refused"):
+    async def _forward(self, route: Route, request: Request) -> None:
+        headers = {name: value for name, value in request.headers.items() if name in FORWARDED_HEADERS}
+        response = await self._ask(self._message["page"], request.url, headers)
+        if response.get("refused"):
             await route.abort()
             return
-        await route.fulfill(status=answer["status"], headers=answer["headers"], body=b64decode(answer["body"]))
+        await route.fulfill(status=response["status"], headers=response["headers"], body=b64decode(response["body"]))
 
 
 class _Manager(BrowserManager):
-    """crawl4ai's browser, with a program that it has no setting for."""
+    """crawl4ai's browser with a given executable, for which it has no setting."""
 
     def __init__(self, config: BrowserConfig, logger: Any, program: str | None) -> None:
         super().__init__(browser_config=config, logger=logger)
@@ -169,7 +175,7 @@ class _Manager(BrowserManager):
 
 
 def to_utf8(body: bytes) -> bytes:
-    """Return a page in UTF-8, its letters as they are found where no browser is asked: Chromium would guess worse."""
+    """Return a page in UTF-8, decoded as the HTML parser would: Chromium guesses encodings less well."""
     with NamedTemporaryFile() as page:
         page.write(body)
         page.flush()

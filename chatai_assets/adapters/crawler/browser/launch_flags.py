@@ -1,14 +1,14 @@
-"""Command-line flags with which Chromium starts, so that it opens no connection of its own.
+"""Command-line flags of Chromium that prevent it from opening connections.
 
-Three walls stand between a page and the network: ``chromium`` answers every request of a page, these flags send
-whatever gets past it to a proxy that does not exist, and the process has an empty network namespace. They are not in
-``chromium`` because they must be readable, and testable, where crawl4ai is not installed.
+There are three barriers between a page and the network: ``chromium`` handles every request of a page, these flags send
+whatever bypasses it to a proxy that does not exist, and the process has an empty network namespace. The flags are in
+their own module so that they can be tested without crawl4ai.
 """
 
 from __future__ import annotations
 
 DEAD_PROXY = "http://nowhere.invalid:1"
-"""A proxy that no name server knows (RFC 6761, section 6.4)."""
+"""A proxy whose name never resolves (RFC 6761, section 6.4)."""
 LAUNCH_ARGUMENTS = (
     f"--proxy-server={DEAD_PROXY}",
     "--proxy-bypass-list=<-loopback>",

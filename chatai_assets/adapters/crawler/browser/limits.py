@@ -1,4 +1,4 @@
-"""What showing pages in a browser may cost."""
+"""Limits of rendering pages in a browser."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 
 
 class RenderError(Exception):
-    """A page could not be shown; says why in a word or two, without the page's address."""
+    """A page could not be rendered; the message says why in a few words, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserLimits:
-    """Limits of showing pages; a page that breaks them is read as it was fetched.
+    """Limits of rendering; a page that exceeds them is parsed as it was fetched.
 
     Attributes:
-        pages: shown at a time.
-        page_s: seconds for one page, with all it asks for.
-        settle_s: seconds of these that are given to what a page asks for by its scripts; then it is read as it is.
-        parts: answers that one page may ask for.
-        part_bytes: of one such answer, unpacked.
-        parts_bytes: of all that one page asks for, unpacked.
-        html_bytes: of a page as it is shown.
-        memory_bytes: private memory of each process of the browser; a page that wants more fails.
+        pages: rendered at a time.
+        page_s: seconds for one page with all its subresources.
+        settle_s: seconds of these to wait for requests of scripts; then the page is read as it is.
+        subresources: requests that one page may make.
+        subresource_bytes: size of one such response after decompression.
+        subresources_bytes: size of all such responses of one page.
+        html_bytes: size of a rendered page.
+        memory_bytes: private memory of each browser process; a page that needs more fails.
         start_s: seconds the browser may take to start.
-        end_s: seconds it may take to end, or to give up a page whose time is over, before it is killed.
-        rest_s: seconds after a start that failed, in which no other is tried.
+        end_s: seconds it may take to stop, or to close a page after its timeout, before it is killed.
+        rest_s: seconds after a failed start in which no other start is tried.
     """
 
     pages: int = 4

@@ -1,4 +1,4 @@
-"""The browser child as its parent sees it."""
+"""The browser worker process, as its parent sees it: start, render, serve subresources, kill."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 INSTALLED_BY_PLAYWRIGHT = Path("Library/Caches" if sys.platform == "darwin" else ".cache") / "ms-playwright"
 BYTES_PER_CHARACTER = 6
 
-Ask = Callable[[str, dict[str, str]], Awaitable[Message]]
-"""URL and headers -> what to answer a page that asks for it, but the number."""
+FetchSubresource = Callable[[str, dict[str, str]], Awaitable[Message]]
+"""URL and headers -> response message for a page's request, without its number."""
 
 
 class BrowserProcess:
-    """A running child with its two pipes; used from one event loop.
+    """A running worker with its two pipes; used from one event loop.
 
     Args:
-        folder: all that it writes is in there.
+        limits: what rendering may cost.
+        process: of the worker.
+        folder: contains everything that it writes.
     """
 
     def __init__(self, limits: BrowserLimits, process: asyncio.subprocess.Process, folder: Path) -> None:
@@ -45,16 +47,16 @@ class BrowserProcess:
         self._process = process
         self._folder = folder
         self._numbers = count()
-        self._shown: dict[int, tuple[asyncio.Future[str], Ask]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[str], FetchSubresource]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_alive = True
 
     @classmethod
     async def start(cls, limits: BrowserLimits) -> Self:
-        """Start a child and its browser.
+        """Start a worker and its browser.
 
         Raises:
-            NotShown: it does not start.
+            RenderError: it does not start.
         """
         folder = Path(tempfile.mkdtemp(prefix="chatai-browser-"))
         try:
@@ -62,44 +64,48 @@ class BrowserProcess:
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise RenderError(f"no process ({type(error).__name__})") from error
-        child = cls(limits, process, folder)
+        worker = cls(limits, process, folder)
         try:
             async with asyncio.timeout(limits.start_s):
-                await child._initialise()
+                await worker._initialise()
         except (TimeoutError, RenderError) as error:
-            await child.end()
+            await worker.end()
             raise RenderError("the browser does not start") from error
         except BaseException:
-            await child.end()
+            await worker.end()
             raise
-        return child
+        return worker
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can show another page."""
+        """Whether it can render another page."""
         return self._is_alive
 
-    async def show(self, answer: WebResponse, ask: Ask) -> str:
-        """Return a page as it is after its scripts have run, as HTML.
+    async def render(self, response: WebResponse, ask: FetchSubresource) -> str:
+        """Return the HTML of a page after its scripts have run.
+
+        Args:
+            response: the fetched page.
+            ask: fetches the subresources that it requests.
 
         Raises:
-            NotShown: it failed, or took too long; then also the pages beside it may fail.
+            RenderError: it failed, or timed out; after a timeout other pages may fail as well.
         """
         number = next(self._numbers)
-        shown: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._shown[number] = shown, ask
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._pending[number] = future, ask
         try:
             async with asyncio.timeout(self._limits.page_s + 2 * self._limits.end_s):
-                self._send({"page": number, "url": str(answer.url), "body": b64encode(answer.body).decode("ascii")})
-                return await shown
+                self._send({"page": number, "url": str(response.url), "body": b64encode(response.body).decode("ascii")})
+                return await future
         except TimeoutError as error:
             await self.end()
             raise RenderError("the browser does not answer") from error
         finally:
-            del self._shown[number]
+            del self._pending[number]
 
     async def end(self) -> None:
-        """End the browser, first in peace, and remove what it has written."""
+        """Stop the browser, killing it if it does not exit in time, and remove its files."""
         self._is_alive = False
         if self._process.stdin:
             self._process.stdin.close()
@@ -115,60 +121,60 @@ class BrowserProcess:
 
     async def _initialise(self) -> None:
         self._send({"program": find_chromium(), "limits": asdict(self._limits)})
-        if await self._next() is None:
+        if await self._next_message() is None:
             raise RenderError("the browser ended")
-        self._begin(self._listen())
+        self._start_task(self._listen())
 
     async def _listen(self) -> None:
-        """Hear the child until it ends; then no page is shown any more."""
+        """Handle the worker's messages until it exits; then fail all pending pages."""
         try:
-            while (message := await self._next()) is not None:
+            while (message := await self._next_message()) is not None:
                 if "part" in message:
-                    self._begin(self._answer(message))
+                    self._start_task(self._serve_subresource(message))
                 else:
-                    self._take(message)
+                    self._finish_page(message)
         finally:
             self._is_alive = False
-            for shown, _ in self._shown.values():
-                if not shown.done():
-                    shown.set_exception(RenderError("the browser ended"))
+            for future, _ in self._pending.values():
+                if not future.done():
+                    future.set_exception(RenderError("the browser ended"))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, message: Message) -> None:
-        _, ask = self._shown.get(message["of"], (None, None))
-        said = await ask(message["url"], message["headers"]) if ask else {"refused": True}
-        self._send({**said, "part": message["part"]})
+    async def _serve_subresource(self, message: Message) -> None:
+        _, ask = self._pending.get(message["of"], (None, None))
+        response = await ask(message["url"], message["headers"]) if ask else {"refused": True}
+        self._send({**response, "part": message["part"]})
 
-    def _take(self, message: Message) -> None:
-        shown, _ = self._shown.get(message["page"], (None, None))
-        if shown is None or shown.done():
+    def _finish_page(self, message: Message) -> None:
+        future, _ = self._pending.get(message["page"], (None, None))
+        if future is None or future.done():
             return
         if message["html"] is None:
-            shown.set_exception(RenderError("the page failed"))
+            future.set_exception(RenderError("the page failed"))
         else:
-            shown.set_result(message["html"])
+            future.set_result(message["html"])
 
-    async def _next(self) -> Message | None:
+    async def _next_message(self) -> Message | None:
         if self._process.stdout is None:
-            raise ValueError("the child was started without pipes")
+            raise ValueError("the worker was started without pipes")
         try:
             return await next_message(self._process.stdout, self._limits.html_bytes * BYTES_PER_CHARACTER)
         except ValueError:
-            return None  # whoever talks nonsense is as good as gone
+            return None  # a worker that sends malformed messages is treated as dead
 
     def _send(self, message: Message) -> None:
         if self._process.stdin and not self._process.stdin.is_closing():
             self._process.stdin.write(encode_message(message))
 
     def _kill(self) -> None:
-        """Kill the child and all below it; the browser's processes are in sessions of their own."""
+        """Kill the worker and all its descendants; the browser's processes are in sessions of their own."""
         with suppress(psutil.NoSuchProcess):
-            below = psutil.Process(self._process.pid).children(recursive=True)
-            for process in below:
+            descendants = psutil.Process(self._process.pid).children(recursive=True)
+            for process in descendants:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         with suppress(ProcessLookupError, PermissionError):
@@ -176,29 +182,29 @@ class BrowserProcess:
 
 
 async def check_browser() -> None:
-    """Start a browser and end it.
+    """Start a browser and stop it.
 
     Raises:
-        NotShown: it does not start.
+        RenderError: it does not start.
     """
     await (await BrowserProcess.start(BrowserLimits())).end()
 
 
 def find_chromium() -> str | None:
-    """Return the path of the system's Chromium; None where there is none, and playwright must have one."""
+    """Return the path of the system's Chromium; None without one, when playwright must have installed one."""
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
 async def _spawn(folder: Path) -> asyncio.subprocess.Process:
-    """Start the interpreter on the child's module, in ``folder``, in a session of its own, without our secrets."""
-    given = {
+    """Start the interpreter on the worker's module, in ``folder``, in its own session, without our secrets."""
+    variables = {
         "PLAYWRIGHT_BROWSERS_PATH": str(Path.home() / INSTALLED_BY_PLAYWRIGHT),
         **worker_environment(),
         **dict.fromkeys(
             ("HOME", "TMPDIR", "CRAWL4_AI_BASE_DIRECTORY", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder)
         ),
         "CRAWL4AI_NO_CLOUD_NOTICE": "1",
-        "PYTHON_DOTENV_DISABLED": "1",  # it would look for a .env in the folders above crawl4ai
+        "PYTHON_DOTENV_DISABLED": "1",  # crawl4ai would load a .env from the folders above it
         "CRAWL4AI_CHROMIUM_SANDBOX": "false" if os.geteuid() == 0 else "true",  # Chromium refuses it to root
     }
     return await asyncio.create_subprocess_exec(
@@ -207,6 +213,6 @@ async def _spawn(folder: Path) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         cwd=folder,
-        env=given,
+        env=variables,
         start_new_session=True,
     )

@@ -1,8 +1,8 @@
-"""Pages that were fetched -> pages as a browser shows them, with what their scripts ask for.
+"""Renders fetched pages in a browser, fetching what their scripts request.
 
-A page is not asked for again: the browser is given what came. What its scripts ask for goes the way of all pages:
-addresses, redirects, robots.txt and one request at a time to each host, but without a pause between them. Only GET is
-sent, without cookies.
+A page is not fetched again: the browser gets the body. Requests of scripts follow the rules of all pages: validated
+addresses, redirects, robots.txt and one request at a time to each host, but without a delay in between. Only GET
+requests are sent, without cookies.
 """
 
 from __future__ import annotations
@@ -25,93 +25,97 @@ from chatai_assets.observability import PAGE_NOT_SHOWN, PAGE_UNFORESEEN, log
 
 RENDERABLE = frozenset({"text/html", "application/xhtml+xml"})
 FORWARDED_HEADERS = ("content-type", "access-control-")
-"""Beginnings of the headers that a page learns of what it asks for; cookies are none of them."""
+"""Prefixes of the response headers that a page gets for its requests; cookies are not among them."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 REFUSED: Message = {"refused": True}
 
 
 class Renderer:
-    """A browser that starts with the first page, and again after it died; used from one event loop.
+    """A browser that starts with the first page and restarts after a crash; used from one event loop.
 
     Args:
+        policy: which addresses may be connected to.
         limits: of fetching one page.
-        rules: what is known of sites already.
+        browser: limits of rendering.
+        rules: cache of robots.txt rules.
     """
 
-    def __init__(self, world: NetworkPolicy, limits: CrawlLimits, browser: BrowserLimits, rules: RobotsCache) -> None:
+    def __init__(self, policy: NetworkPolicy, limits: CrawlLimits, browser: BrowserLimits, rules: RobotsCache) -> None:
         self._limits = browser
-        of_parts = replace(
+        subresource_limits = replace(
             limits,
             body_bytes=browser.subresource_bytes,
             page_s=min(limits.page_s, browser.page_s),
             crawl_delay_s=0.0,
             max_crawl_delay_s=0.0,
         )
-        self._fetching = Fetcher(world, of_parts, types=None, rules=rules)
-        self._room = asyncio.Semaphore(browser.pages)
+        self._fetcher = Fetcher(policy, subresource_limits, types=None, rules=rules)
+        self._slots = asyncio.Semaphore(browser.pages)
         self._starting = asyncio.Lock()
         self._process: BrowserProcess | None = None
-        self._resting_until = 0.0
+        self._blocked_until = 0.0
 
     async def close(self) -> None:
         """End the browser and close all connections."""
         if self._process:
             await self._process.end()
-        self._fetching.close()
+        self._fetcher.close()
 
-    async def shown(self, answer: WebResponse) -> WebResponse | None:
-        """Return a page with the HTML that its scripts have made of it; None if it cannot be shown."""
-        if answer.media_type not in RENDERABLE:
+    async def render(self, response: WebResponse) -> WebResponse | None:
+        """Return a page with its HTML after its scripts have run; None if it cannot be rendered."""
+        if response.media_type not in RENDERABLE:
             return None
         try:
-            async with self._room:
-                process = await self._running()
-                html = await process.show(answer, _SubresourceFetcher(self._fetching, self._limits).part)
+            async with self._slots:
+                process = await self._get_process()
+                html = await process.render(response, _SubresourceFetcher(self._fetcher, self._limits).fetch)
         except RenderError as reason:
             log.warning(PAGE_NOT_SHOWN, reason=str(reason))
             return None
-        # Whatever the page declares its letters to be: they are UTF-8 now, and a mark goes before declarations.
-        return replace(answer, body=BYTE_ORDER_MARK + html.encode("utf-8", "replace"))
+        # The HTML is UTF-8 now, whatever charset the page declares; a byte order mark overrides declarations.
+        return replace(response, body=BYTE_ORDER_MARK + html.encode("utf-8", "replace"))
 
-    async def _running(self) -> BrowserProcess:
+    async def _get_process(self) -> BrowserProcess:
         async with self._starting:
             if self._process and self._process.is_alive:
                 return self._process
             if self._process:
                 await self._process.end()
-            if time.monotonic() < self._resting_until:
+            if time.monotonic() < self._blocked_until:
                 raise RenderError("the browser did not start a moment ago")
-            self._process, self._resting_until = None, time.monotonic() + self._limits.rest_s
+            self._process, self._blocked_until = None, time.monotonic() + self._limits.rest_s
             self._process = await BrowserProcess.start(self._limits)
-            self._resting_until = 0.0
+            self._blocked_until = 0.0
             return self._process
 
 
 class _SubresourceFetcher:
-    """What one page asks for, within its limits."""
+    """Fetches the subresources of one page, within its limits."""
 
-    def __init__(self, fetching: Fetcher, limits: BrowserLimits) -> None:
-        self._fetching = fetching
-        self._parts_left = limits.subresources
+    def __init__(self, fetcher: Fetcher, limits: BrowserLimits) -> None:
+        self._fetcher = fetcher
+        self._requests_left = limits.subresources
         self._bytes_left = limits.subresources_bytes
 
-    async def part(self, url: str, headers: Mapping[str, str]) -> Message:
-        """Return what to answer."""
-        self._parts_left -= 1
-        if self._parts_left < 0 or self._bytes_left < 0:
+    async def fetch(self, url: str, headers: Mapping[str, str]) -> Message:
+        """Return the response message for one request."""
+        self._requests_left -= 1
+        if self._requests_left < 0 or self._bytes_left < 0:
             return REFUSED
         try:
-            answer = await self._fetching.fetch(url, headers, _return_response)
+            response = await self._fetcher.fetch(url, headers, _return_response)
         except FetchError:
             return REFUSED
         except Exception as error:  # noqa: BLE001 (as for pages: hostile answers make libraries raise anything)
             log.warning(PAGE_UNFORESEEN, error_class=type(error).__name__)
             return REFUSED
-        self._bytes_left -= len(answer.body)
-        told = {name: value for name, value in answer.headers.items() if name.lower().startswith(FORWARDED_HEADERS)}
-        body = b64encode(answer.body).decode("ascii")
-        return REFUSED if self._bytes_left < 0 else {"status": answer.status, "headers": told, "body": body}
+        self._bytes_left -= len(response.body)
+        forwarded = {
+            name: value for name, value in response.headers.items() if name.lower().startswith(FORWARDED_HEADERS)
+        }
+        body = b64encode(response.body).decode("ascii")
+        return REFUSED if self._bytes_left < 0 else {"status": response.status, "headers": forwarded, "body": body}
 
 
-async def _return_response(answer: WebResponse) -> WebResponse:
-    return answer
+async def _return_response(response: WebResponse) -> WebResponse:
+    return response

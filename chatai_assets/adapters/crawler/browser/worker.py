@@ -1,7 +1,7 @@
-"""The browser child: shows pages that were fetched, and says what their scripts have made of them.
+"""Browser worker process: renders fetched pages and returns their HTML.
 
-Started by ``process`` as ``python -m chatai_assets.adapters.crawler.browser.worker PARENT_PID``; the messages are those
-of ``protocol``. It has no network: whatever a page asks for comes from the parent, whose walls are those of all pages.
+Started by ``process`` as ``python -m chatai_assets.adapters.crawler.browser.worker PARENT_PID``; for the messages see
+``protocol``. It has no network: subresources come from the parent, which applies the same checks as to all pages.
 """
 
 from __future__ import annotations
@@ -31,82 +31,82 @@ if TYPE_CHECKING:
     from chatai_assets.adapters.crawler.browser.chromium import ChromiumRenderer
 
 PR_SET_CHILD_SUBREAPER = 36
-LONGEST_MESSAGE = 1 << 30
-"""Bytes; the parent is trusted."""
+MAX_MESSAGE_BYTES = 1 << 30
+"""The parent is trusted, so this limit is generous."""
 
 
 def main() -> None:
-    """Serve until the pipe from the parent is closed."""
-    requests, answers = take_over_pipes()
+    """Render pages until the parent closes the pipe."""
+    requests, responses = take_over_pipes()
     isolate_network_keeping_ids()
     become_subreaper()
     threading.Thread(target=exit_with_parent, args=(int(sys.argv[1]),), daemon=True, name="parent watch").start()
-    opening = read_message(requests)
-    if opening is not None:
+    settings = read_message(requests)
+    if settings is not None:
         try:
-            asyncio.run(run(opening, requests, answers))
+            asyncio.run(run(settings, requests, responses))
         finally:
             clean_up()
 
 
-async def run(opening: Message, requests: BinaryIO, answers: BinaryIO) -> None:
-    """Start the browser, show what is sent and end the browser."""
-    limits = BrowserLimits(**opening["limits"])
+async def run(settings: Message, requests: BinaryIO, responses: BinaryIO) -> None:
+    """Start the browser, render the pages that are sent, and stop the browser."""
+    limits = BrowserLimits(**settings["limits"])
     set_limit(resource.RLIMIT_DATA, limits.memory_bytes)
     set_limit(resource.RLIMIT_CORE, 0)
-    # Its libraries start threads, and a process with threads cannot leave the network.
+    # Imported late: its libraries start threads, and a process with threads cannot change its namespace.
     from chatai_assets.adapters.crawler.browser.chromium import ChromiumRenderer
 
     stream = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(stream)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, requests)
-    conversation = SubresourceRequests(answers)
+    subresources = SubresourceRequests(responses)
     tasks: set[asyncio.Task[None]] = set()
-    async with ChromiumRenderer(limits, opening["program"], conversation.ask, on_loss=exit_now) as pages:
-        write_message(answers, {"ready": True})
-        while (message := await next_message(stream, LONGEST_MESSAGE)) is not None:
+    async with ChromiumRenderer(limits, settings["program"], subresources.ask, on_loss=exit_now) as renderer:
+        write_message(responses, {"ready": True})
+        while (message := await next_message(stream, MAX_MESSAGE_BYTES)) is not None:
             if "part" in message:
-                conversation.hear(message)
+                subresources.resolve(message)
             else:
-                tasks.add(task := asyncio.create_task(render_page(pages, message, answers)))
+                tasks.add(task := asyncio.create_task(render_page(renderer, message, responses)))
                 task.add_done_callback(tasks.discard)
         for task in tasks:
             task.cancel()
 
 
-async def render_page(pages: ChromiumRenderer, message: Message, answers: BinaryIO) -> None:
-    """Show one page and say what it is."""
-    write_message(answers, {"page": message["page"], "html": await pages.shown(message)})
+async def render_page(renderer: ChromiumRenderer, message: Message, responses: BinaryIO) -> None:
+    """Render one page and send its HTML."""
+    write_message(responses, {"page": message["page"], "html": await renderer.render(message)})
 
 
 class SubresourceRequests:
-    """What pages ask for, and who waits for which answer."""
+    """Sends requests for subresources to the parent and matches its responses to them."""
 
-    def __init__(self, answers: BinaryIO) -> None:
-        self._answers = answers
+    def __init__(self, responses: BinaryIO) -> None:
+        self._responses = responses
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Message]] = {}
 
     async def ask(self, page: int, url: str, headers: dict[str, str]) -> Message:
-        """Return the parent's answer."""
+        """Request a subresource and return the parent's response."""
         number = next(self._numbers)
-        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            write_message(self._answers, {"part": number, "of": page, "url": url, "headers": headers})
-            answer: Message = await answered
-            return answer
+            write_message(self._responses, {"part": number, "of": page, "url": url, "headers": headers})
+            response: Message = await future
+            return response
         finally:
             del self._waiting[number]
 
-    def hear(self, message: Message) -> None:
-        """Take an answer; nobody may wait for it any more."""
-        answered = self._waiting.get(message["part"])
-        if answered and not answered.done():
-            answered.set_result(message)
+    def resolve(self, message: Message) -> None:
+        """Pass a response to the request that waits for it, if it still does."""
+        future = self._waiting.get(message["part"])
+        if future and not future.done():
+            future.set_result(message)
 
 
 def isolate_network_keeping_ids() -> None:
-    """Leave the network; in a user namespace, keep one's number, without which Chromium has no sandbox."""
+    """Move into an empty network namespace; in a user namespace, map the ids, which Chromium's sandbox needs."""
     user, group, before = os.geteuid(), os.getegid(), _user_namespace()
     isolate_network()
     if _user_namespace() != before:
@@ -120,31 +120,31 @@ def _user_namespace() -> str:
 
 
 def become_subreaper() -> None:
-    """Have the kernel make this process the parent of descendants that lose theirs: none is out of sight."""
+    """Make the kernel reparent orphaned descendants to this process, so that all of them can be killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def exit_with_parent(parent: int) -> None:
-    """End when the parent is another than it was."""
+    """Exit when the parent process is gone."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_S)
     exit_now()
 
 
 def exit_now() -> None:
-    """End without closing the browser, which is gone or must not be waited for."""
+    """Exit without closing the browser, which is gone or may hang."""
     clean_up()
     os._exit(1)
 
 
 def clean_up() -> None:
-    """Kill what this process has started, and what that has started, and remove what they have written."""
-    below = psutil.Process().children(recursive=True)
-    for process in below:
+    """Kill all descendants of this process and remove the files they have written."""
+    descendants = psutil.Process().children(recursive=True)
+    for process in descendants:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(below, timeout=PARENT_CHECK_S)
+    psutil.wait_procs(descendants, timeout=PARENT_CHECK_S)
     shutil.rmtree(Path.cwd(), ignore_errors=True)
 
 
