@@ -1,9 +1,9 @@
-"""Forms of names -> the entity that they mean: which node of the graph they share, and why.
+"""Resolves forms of names to entities: the node of the graph that they share, and the reasons.
 
-What a form resolves to depends on nothing but the form and its kind, so that the graph does not depend on the order of
-its sources. Precision goes first: kinds stay apart (``"Вашингтон"`` may be a person), a surname is not taken for the
-only known bearer of it, patronymics count, and names that mean several things are not known names. People overrule any
-of it per tenant, kind and form (``Override``).
+The result depends only on the form and its kind, so that the graph does not depend on the order of its sources.
+Precision comes first: kinds are separate (``"Вашингтон"`` may be a person), a surname alone is not resolved to its only
+known bearer, patronymics count, and names with several meanings are not known names. People can override any result by
+tenant, kind and form (``Overrides``).
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from chatai_assets.domain.text.spelling import plain_form
 from chatai_assets.domain.text.transliteration import is_cyrillic, name_spelling, person_spelling, unify_script
 
 SCRIPT = "script"
-"""Written out in Latin letters, or freed of letters of another script."""
+"""Transliterated to Latin letters, or letters of another script replaced."""
 SPELLING = "spelling"
-"""Differs in what spellings of one name differ in."""
+"""Differs from the key only as spellings of one name differ."""
 KNOWN = "known name"
 GIVEN = "given name"
-"""Another spelling or the short form of a given name, beside a surname."""
+"""Another spelling or the short form of a given name that has a surname."""
 ORDER = "surname first"
 FEMALE = "female surname"
 LEGAL = "legal form"
 ARTICLE = "kind of place"
 HAND = "by hand"
-"""Somebody said so."""
+"""Set by an override."""
 
 SEPARATE_PREFIX = "#"
-"""Begins the key of a form that was split off; no plain form begins so."""
+"""First character of the key of a form that was split off; no plain form starts with it."""
 CACHE_SIZE = 1 << 16
 SHORT_LETTERS = 3
 T = TypeVar("T")
@@ -51,12 +51,12 @@ _SLAVIC_SURNAME = re.compile(r"(?:[oe]va?|[iy]na?|ski|skaia|enko|uk|ich)$")
 
 
 class Resolution(NamedTuple):
-    """What a form means.
+    """The entity that a form means.
 
     Attributes:
-        kind: of the entity; another than asked for only where that was ``other``.
-        key: with the kind it names the entity; equal for all its forms.
-        reasons: what made the form into the key, in order; none if they are the same.
+        kind: of the entity; differs from the requested kind only if that was ``other``.
+        key: identifies the entity together with the kind; equal for all its forms.
+        reasons: the steps that is_reversed the form into the key, in order; none if they are equal.
     """
 
     kind: str
@@ -65,28 +65,28 @@ class Resolution(NamedTuple):
 
 
 Overrides = Mapping[EntityKey, EntityKey]
-"""Kind and form -> kind and key that somebody set."""
+"""Kind and form -> kind and key, as set by people."""
 
 
 def resolve_with_overrides(kind: str, form: str, overrides: Overrides) -> Resolution:
-    """Return what a form means to somebody with these overrides."""
+    """Return the entity that a form means, given the overrides of a tenant."""
     if overrides and (set_by_hand := overrides.get((kind, form))):
         return Resolution(*set_by_hand, (HAND,))
     return resolve(kind, form)
 
 
 def separate_entity_key(kind: str, form: str) -> EntityKey:
-    """Return the key under which a form is an entity of its own."""
+    """Return the key under which a form is a separate entity."""
     return kind, f"{SEPARATE_PREFIX}{form}"
 
 
 @lru_cache(maxsize=CACHE_SIZE)
 def resolve(kind: str, form: str) -> Resolution:
-    """Return what a form means to everybody.
+    """Return the entity that a form means without overrides.
 
     Args:
         kind: ``person organization place other``.
-        form: as ``spelling.plain_form`` gives it, of Russian names without case endings where they are known.
+        form: from ``spelling.plain_form``; Russian names without case endings if these are known.
     """
     if kind == "other":
         return _resolve_other(form)
@@ -96,24 +96,24 @@ def resolve(kind: str, form: str) -> Resolution:
 
 
 def display_name(kind: str, key: str) -> str:
-    """Return how an entity is called where only its key is known."""
+    """Return the name to show for an entity of which only the key is known."""
     return _titles(kind).get(key) or (key if kind == "other" else key.removeprefix(SEPARATE_PREFIX).title()) or key
 
 
 def is_known(kind: str, form: str) -> bool:
-    """Return whether a form is a known name as it stands, so that nothing need be guessed of it."""
+    """Return whether a form is a known name as it is, without any guess."""
     return _find_known(kind, form, _spelling_of(kind)(form)) is not None
 
 
 def _resolve_other(form: str) -> Resolution:
-    """Return a known place or organization, or a person by given name and surname; else the form stays as it is."""
-    mended = unify_script(form)
-    if known := _known_without_kind().get(mended):
+    """Return a known place or organization, or a person with given name and surname; otherwise the form itself."""
+    unified = unify_script(form)
+    if known := _known_without_kind().get(unified):
         return Resolution(*known, (KNOWN,))
-    first, _, last = mended.partition(" ")
+    first, _, last = unified.partition(" ")
     if last and " " not in last and person_spelling(first) in given_names() and _is_slavic(last):
         return _resolve_person(form)
-    return Resolution("other", mended, (SCRIPT,) if mended != form else ())
+    return Resolution("other", unified, (SCRIPT,) if unified != form else ())
 
 
 def _is_slavic(surname: str) -> bool:
@@ -135,24 +135,24 @@ def _resolve_thing(kind: str, form: str) -> Resolution:
 
 def _resolve_person(form: str) -> Resolution:
     reasons: dict[str, None] = {}
-    mended = _apply_step(reasons, SCRIPT, unify_script(form), form)
-    key = _apply_step(reasons, SCRIPT if is_cyrillic(mended) else SPELLING, person_spelling(mended), mended) or form
+    unified = _apply_step(reasons, SCRIPT, unify_script(form), form)
+    key = _apply_step(reasons, SCRIPT if is_cyrillic(unified) else SPELLING, person_spelling(unified), unified) or form
     words = key.split()
     if len(words) > 1:
         words = _apply_step(reasons, ORDER, _given_name_first(words), words)
         words = _apply_step(reasons, GIVEN, [_full_name(words[0]), *words[1:]], words)
         words = _apply_step(reasons, FEMALE, _male_surname(words), words)
         key = " ".join(words)
-    if known := _find_known("person", mended, key):
+    if known := _find_known("person", unified, key):
         return Resolution("person", known, (*reasons, KNOWN) if known != key else tuple(reasons))
     return Resolution("person", key, tuple(reasons))
 
 
 def _given_name_first(words: list[str]) -> list[str]:
-    """Turn ``petrov ivan`` and ``petrov ivan sergeevich`` round; other words tell too little of which is which."""
+    """Reorder ``petrov ivan`` and ``petrov ivan sergeevich``; for other words the order is unclear."""
     given = given_names()
-    turned = words[0] not in given and words[1] in given and _SLAVIC_SURNAME.search(words[0])
-    if turned and (len(words) == 2 or (len(words) == 3 and _PATRONYMIC.search(words[2]))):
+    is_reversed = words[0] not in given and words[1] in given and _SLAVIC_SURNAME.search(words[0])
+    if is_reversed and (len(words) == 2 or (len(words) == 3 and _PATRONYMIC.search(words[2]))):
         return [*words[1:], words[0]]
     return words
 
@@ -163,7 +163,7 @@ def _full_name(name: str) -> str:
 
 
 def _male_surname(words: list[str]) -> list[str]:
-    """Let a woman's surname be her father's; her given name still says that it is she."""
+    """Return the words with a woman's surname in its male form; her given name keeps her apart."""
     if not words[0].endswith("a"):
         return words
     male = _FEMALE_SURNAME.sub(lambda end: end[1] or f"{end[2]}i", words[-1])
@@ -171,34 +171,34 @@ def _male_surname(words: list[str]) -> list[str]:
 
 
 def _spelling(form: str) -> str:
-    """Return the spelling of a name of something; adjectives before its last word are of no gender or number."""
+    """Return the spelling of a name that is not a person's, with adjectives without gender and number."""
     return name_spelling(_ADJECTIVE.sub("ий", form) if is_cyrillic(form) else form)
 
 
 def _strip_words(form: str, words: frozenset[str], *, both_ends: bool = False) -> str:
-    """Return a form without such words at its beginning, and at its end, if anything is left."""
-    kept = form.split(" ")
-    while len(kept) > 1 and kept[0].strip(".,") in words:
-        kept = kept[1:]
-    while both_ends and len(kept) > 1 and kept[-1].strip(".,") in words:
-        kept = kept[:-1]
-    return " ".join(kept).strip(" ,") if len(kept) < form.count(" ") + 1 else form
+    """Return a form without such words at its start, and at its end if ``both_ends``; one word stays."""
+    rest = form.split(" ")
+    while len(rest) > 1 and rest[0].strip(".,") in words:
+        rest = rest[1:]
+    while both_ends and len(rest) > 1 and rest[-1].strip(".,") in words:
+        rest = rest[:-1]
+    return " ".join(rest).strip(" ,") if len(rest) < form.count(" ") + 1 else form
 
 
 def _apply_step(reasons: dict[str, None], reason: str, after: T, before: T) -> T:
-    """Return what is after a step, and note its reason if it changed something."""
+    """Return the value after a step, and record the reason if the step changed it."""
     if after != before:
         reasons[reason] = None
     return after
 
 
 def _find_known(kind: str, name: str, key: str) -> str | None:
-    """Return the key of the known thing that a name stands for, given the name and its spelling."""
+    """Return the key of the known entity that a name means, given the name and its spelling."""
     return _keys(kind).get(_lookup_key(name, key))
 
 
 def _lookup_key(name: str, key: str) -> EntityKey:
-    """Return what a known name is found by: short ones are abbreviations, which say nothing in another script."""
+    """Return the look-up key of a known name. Short names are abbreviations, which differ between scripts."""
     return key, "cyrillic" if len(key) <= SHORT_LETTERS and is_cyrillic(name) else ""
 
 
@@ -212,7 +212,7 @@ def _keys(kind: str) -> Mapping[EntityKey, str]:
 
 @cache
 def _known_without_kind() -> Mapping[str, EntityKey]:
-    """Return form -> the place or organization that it means even of no kind, if it is not a name of both."""
+    """Return form -> the place or organization that it means even without a kind, unless it is a name of both."""
     forms = {
         kind: {plain_form(name): _spelling(names[0]) for _, *names in known_entities(kind) for name in names}
         for kind in ("place", "organization")
@@ -228,7 +228,7 @@ def _known_without_kind() -> Mapping[str, EntityKey]:
 
 @cache
 def _titles(kind: str) -> Mapping[str, str]:
-    """Return key -> how a known thing is shown."""
+    """Return key -> title of the known entities of a kind."""
     return {_spelling_of(kind)(names[0]): title for title, *names in known_entities(kind)}
 
 

@@ -1,9 +1,9 @@
-"""What a question's meaning and its words say of each candidate -> one ranking.
+"""Fuses dense (vector) and lexical (BM25) scores of candidates to one ranking.
 
-The dense score of a candidate compares across languages; its lexical score does not: a passage in another language
-shares no words with the question, however right it is. Rank fusion lets the question's own language crowd the other
-out. Here the *scores* are added, the lexical one per word of the question, so that a chance match of one word
-weighs little; after the first places the languages compete by meaning alone. The README has the figures.
+Dense scores are comparable across languages; lexical scores are not: a passage in another language shares no words with
+the query, however relevant it is. Rank fusion would let the query's own language crowd out the other. Here the *scores*
+are added, the lexical one divided by the number of query words, so that a chance match of one word weighs little. After
+the first places the languages compete by dense score alone. The README has the figures.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LEXICAL_WEIGHT = 0.12
-"""What one BM25 point per word of the question is worth in cosine, for the offline encoder; 0.08 to 0.15 are alike."""
+"""Cosine that one BM25 point per query word is worth, for the offline encoder; 0.08 to 0.15 give similar results."""
 LEADERS = 3
-"""Places that the best go to in any language, words included."""
+"""First places, which go to the best added scores in any language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A point that meaning or words brought up.
+    """A point found by vector or by words.
 
     Attributes:
-        dense: cosine of its vector and the question's.
-        lexical: BM25 of its words and the question's; 0 when they share none.
-        language: the language of its text; "" when unknown.
+        dense: cosine of its vector and the query's.
+        lexical: BM25 of its words and the query's; 0 if they share none.
+        language: of its text; "" if unknown.
     """
 
     key: str
@@ -36,12 +36,12 @@ class Candidate:
 def fuse(candidates: Sequence[Candidate], words: int) -> list[tuple[str, float]]:
     """Return keys and scores, best first.
 
-    The leaders have their added scores. Below them, the candidates of one language stand in the order of their added
-    scores, and the n-th of them has that language's n-th best dense score, which is never above a leader's.
+    The leaders have their added scores. Below them, the candidates of one language are ordered by added score, and the
+    n-th of them gets that language's n-th best dense score, which is never above a leader's.
 
     Args:
-        candidates: no key twice.
-        words: distinct words of the question, those that no text holds included.
+        candidates: with unique keys.
+        words: number of distinct words in the query, including those that no text contains.
     """
     added = {c.key: c.dense + LEXICAL_WEIGHT * c.lexical / max(words, 1) for c in candidates}
     leaders = _best_first(added.items())[:LEADERS]

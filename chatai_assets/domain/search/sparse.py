@@ -1,7 +1,7 @@
-"""Stems -> sparse vectors (BM25 without its IDF, which the index knows better), and the windows of long texts.
+"""Sparse vectors from stems (BM25 without IDF, which the index adds), and windows of long texts.
 
-The index multiplies each weight by the inverse document frequency of its own points (``modifier=Idf``), so a
-document's vector depends on nothing but the document: it is computed once and stays right as the index grows.
+The index multiplies each weight by the inverse document frequency of its own points (``modifier=Idf``), so a document's
+vector depends on the document alone: it is computed once and stays valid as the index grows.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from itertools import pairwise
 from zlib import crc32
 
 SATURATION = 1.2
-"""BM25's k1: how soon a repeated word stops counting."""
+"""BM25's k1: how quickly repetitions of a word stop counting."""
 LENGTH_PENALTY = 0.5
-"""BM25's b. Below the usual 0.75: the average is assumed, and posts are many times shorter than chunks."""
+"""BM25's b. Below the usual 0.75, because the average length is assumed and posts are far shorter than chunks."""
 AVERAGE_STEMS = 120
-"""BM25's average length, a constant: a measured one would change the weights of every stored point."""
+"""BM25's average length. Constant, since a measured one would change the weights of every stored point."""
 
 WINDOW_WORDS = 100
-"""A sentence encoder blurs what is longer than about this."""
+"""A sentence encoder loses detail in texts longer than about this."""
 _WORD = re.compile(r"\S+")
 
 
@@ -29,16 +29,16 @@ _WORD = re.compile(r"\S+")
 def term_id(stem: str) -> int:
     """Return the id of a stem in every sparse vector: its CRC-32.
 
-    Two stems of a vocabulary of 200,000 share an id about five times; their counts then add up.
+    A vocabulary of 200,000 stems has about five collisions; the counts of colliding stems add up.
     """
     return crc32(stem.encode("utf-8", "surrogatepass"))
 
 
 def sparse_terms(stems: Sequence[str]) -> tuple[list[int], list[float]]:
-    """Return the term ids of a document, ascending uint32, and BM25's weight of each without the IDF.
+    """Return the term ids of a document, ascending uint32, and the BM25 weight of each without IDF.
 
     Args:
-        stems: all stems of one chunk, repeats included.
+        stems: all stems of one chunk, including repetitions.
     """
     penalty = SATURATION * (1 - LENGTH_PENALTY + LENGTH_PENALTY * len(stems) / AVERAGE_STEMS)
     counts = Counter(map(term_id, stems))
@@ -48,17 +48,17 @@ def sparse_terms(stems: Sequence[str]) -> tuple[list[int], list[float]]:
 
 
 def query_terms(stems: Iterable[str]) -> tuple[list[int], list[float]]:
-    """Return the term ids of a question, ascending uint32, each with weight 1: a word asked twice is asked once."""
+    """Return the term ids of a query, ascending uint32, each with weight 1 however often the word occurs."""
     ids = sorted({term_id(stem) for stem in stems})
     return ids, [1.0] * len(ids)
 
 
 def windows(text: str, words: int = WINDOW_WORDS) -> list[str]:
-    """Return a text as stretches of equal numbers of words, about ``words`` each; joined they are the text.
+    """Return a text as windows with equal numbers of words, about ``words`` each; joined they are the text.
 
-    Up to half as much again stays whole. The mean of the vectors of its windows finds a long chunk better than one
-    vector of it all: with five unrelated passages in a chunk, XQuAD's questions put the right chunk first for 49 % (ru)
-    and 51 % (en) instead of 41 % and 48 %.
+    A text of up to 1.5 times ``words`` is one window. The mean of the vectors of its windows finds a long chunk better
+    than one vector of the whole: with five unrelated passages in a chunk, XQuAD's questions rank the right chunk first
+    in 49 % (ru) and 51 % (en) of cases instead of 41 % and 48 %.
     """
     starts = [match.start() for match in _WORD.finditer(text)]
     if len(starts) <= words * 1.5:

@@ -1,6 +1,6 @@
-"""Which language a text is in: Russian, English, or another one.
+"""Detects whether a text is Russian, English or in another language.
 
-By letters and function words, cheap enough for every post and right for short ones; not a general language guesser.
+It uses letters and function words: cheap enough for every post and reliable for short ones, but not a general detector.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Literal
 Language = Literal["ru", "en", "other"]
 
 _SAMPLE_CHARS = 4_000
-"""Characters that decide; a longer text is judged by its beginning."""
+"""Only the first characters of a longer text are examined."""
 
 
 def word_set(words: str) -> frozenset[str]:
-    """Return the words of a string as a set; keeps long lists of words readable."""
+    """Return the words of a string as a set; this keeps long lists of words readable."""
     return frozenset(words.split())
 
 
@@ -26,7 +26,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _NOT_RUSSIAN = re.compile(r"[^А-яЁё]")
 _NOT_ENGLISH = re.compile(r"[^A-Za-z]")
 _FOREIGN_SHARE = 0.02
-"""More letters than this that the alphabet does not have make it another language's text."""
+"""With a larger share of letters outside the alphabet, the text is in another language."""
 
 _ENGLISH = word_set("the of and to in is that for it with was on are be this as by at from have has you not")
 _OTHER_LATIN = word_set(
@@ -36,9 +36,9 @@ _OTHER_LATIN = word_set(
 
 
 def detect_language(text: str) -> Language:
-    """Return the language most of the text's letters speak for; ``"other"`` for a text without letters."""
+    """Return the language that most letters of the text indicate; ``"other"`` for a text without letters."""
     prose = _NOT_PROSE.sub(" ", text[:_SAMPLE_CHARS])
-    # What is more than half of all characters need not be compared with the letters, nor with the other alphabet.
+    # If one alphabet has more than half of all characters, the other one and all letters need not be counted.
     cyrillic = _join_matches(_CYRILLIC, prose)
     latin = "" if len(cyrillic) * 2 > len(prose) else _join_matches(_LATIN, prose)
     most = max(len(cyrillic), len(latin))

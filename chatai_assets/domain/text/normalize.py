@@ -1,4 +1,4 @@
-"""Plain text as it is stored, and the links in it; the same for posts and documents."""
+"""Normalises text for storage and finds links in it; the same for posts and documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNWANTED = re.compile(
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Longer is no URL that anybody can open; the bound keeps `trimmed` cheap on a hostile text.
+# Longer URLs do not work anywhere; the bound keeps ``strip_punctuation`` cheap on hostile text.
 LINK = re.compile(r"(?<![A-Za-z0-9])https?://[^\s<>\"\\^`{|}«»“”„]{1,4000}", re.IGNORECASE)
 SCHEME = re.compile(r"https?://\w", re.IGNORECASE)
 TRAILING = ".,;:!?'*_~…’‘"
@@ -22,10 +22,10 @@ CLOSING = {")": "(", "]": "["}
 
 
 def normalise(text: str) -> str:
-    """Return text in the form in which it is stored, compared and cut; applying it twice changes nothing.
+    """Return text in the form in which it is stored, compared and chunked; applying it twice changes nothing.
 
-    NFC, ``\\n`` line ends, no control characters but ``\\n`` and ``\\t``, no invisible characters
-    inside words, no lone surrogates, no space around. Pairs of surrogates become the letter they mean.
+    NFC, ``\\n`` line ends, no control characters but ``\\n`` and ``\\t``, no invisible characters inside words, no lone
+    surrogates, no surrounding white space. Pairs of surrogates are joined to one character.
     """
     if text.isascii() and text.isprintable():
         return text.strip()
@@ -35,15 +35,15 @@ def normalise(text: str) -> str:
 
 
 def find_links(text: str) -> tuple[str, ...]:
-    """Return the http(s) URLs that stand in plain text, in its order, each once.
+    """Return the http(s) URLs in plain text, in text order, each once.
 
-    Punctuation after a URL is not part of it; a closing bracket is, if the URL opened it.
+    Punctuation after a URL is not part of it; a closing bracket is if the URL has the opening one.
     """
     return distinct(url for _, url in locate_links(text))
 
 
 def locate_links(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the offset and the URL of every http(s) URL that stands in plain text."""
+    """Yield offset and URL of every http(s) URL in plain text."""
     for match in LINK.finditer(text):
         url = strip_punctuation(match.group())
         if SCHEME.match(url):
@@ -62,5 +62,5 @@ def strip_punctuation(url: str) -> str:
 
 
 def distinct(urls: Iterable[str]) -> tuple[str, ...]:
-    """Return the URLs in their order, each once."""
+    """Return the URLs in order, each once."""
     return tuple(dict.fromkeys(urls))

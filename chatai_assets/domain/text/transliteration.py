@@ -1,9 +1,9 @@
-"""One spelling in Latin letters for names that are written in Cyrillic or in Latin ones.
+"""Common spelling in Latin letters for names written in Cyrillic or Latin script.
 
-Cyrillic is written out roughly as BGN/PCGN does (https://en.wikipedia.org/wiki/BGN/PCGN_romanization_of_Russian), and
-what that and other romanizations spell differently is folded, the same for either script: ``"Дмитрий"``, ``"Dmitry"``
-and ``"Dmitrii"`` are ``"dmitri"``. A fold forgets differences: one for names of all kinds forgets only those between
-romanizations; one for people forgets more, for their names have two words or more to be told apart by.
+Cyrillic is romanized roughly like BGN/PCGN (https://en.wikipedia.org/wiki/BGN/PCGN_romanization_of_Russian). Then
+differences between romanizations are folded, equally for both scripts: ``"Дмитрий"``, ``"Dmitry"`` and ``"Dmitrii"``
+become ``"dmitri"``. Names of all kinds are folded only by differences between romanizations; names of people are folded
+more, since they consist of two or more words, which keep them apart.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NAME_FOLDS = (
     ("x", "ks"),
 )
 _SILENT_H = (rf"(?<=[{_V}])h(?=[^\Waeiouyh]|\b)", "")
-"""``"John"``; before the ``h`` of other words is made from ``kh``."""
+"""As in ``"John"``; applied before ``kh`` becomes ``h``."""
 _PERSON_FOLDS = (
     (r"(?<=[^\Waeiouy])y[eo]|(?<=[^\Waeiouy])ie(?!\b)", "e"),
     ("tch", "ch"),
@@ -74,9 +74,9 @@ def is_cyrillic(text: str) -> bool:
 
 
 def unify_script(text: str) -> str:
-    """Return a text in lower case whose words have no letters that only look like those around them: ``"мocква"``.
+    """Return a lower-case text with look-alike letters of the other script replaced, as in ``"мocква"``.
 
-    A word of both scripts is taken for one of the script that has more of its letters, if all others look alike.
+    A word with letters of both scripts gets the script of most of them, if all others have a look-alike in it.
     """
     if text.isascii() or not _MIXED.search(text):
         return text
@@ -88,12 +88,12 @@ def _unify_word(word: str) -> str:
     latin = sum(letter.isascii() and letter.isalpha() for letter in word)
     if not cyrillic or not latin:
         return word
-    mended = word.translate(_AS_CYRILLIC if cyrillic >= latin else _AS_LATIN)
-    return word if _MIXED.search(mended) else mended
+    unified = word.translate(_AS_CYRILLIC if cyrillic >= latin else _AS_LATIN)
+    return word if _MIXED.search(unified) else unified
 
 
 def to_latin(text: str) -> str:
-    """Return a text in lower case in plain Latin letters, words between single spaces; other scripts stay."""
+    """Return a lower-case text in plain Latin letters with single spaces; other scripts are unchanged."""
     if not text.isascii():
         text = _IOTATED.sub("y", text).translate(_LETTERS)
         text = "".join(letter for letter in normalize("NFKD", text) if not combining(letter))
@@ -102,7 +102,7 @@ def to_latin(text: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def name_spelling(text: str) -> str:
-    """Return what all romanizations of a name share: ``"Яндекс"`` and ``"Yandex"`` are ``"iandeks"``.
+    """Return the common form of all romanizations of a name: ``"iandeks"`` for ``"Яндекс"`` and ``"Yandex"``.
 
     Args:
         text: in lower case.
@@ -112,9 +112,10 @@ def name_spelling(text: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def person_spelling(text: str) -> str:
-    """Return what the spellings of a person's name share: ``"Фёдор Соловьёв"`` and ``"Fyodor Solovyov"``.
+    """Return the common form of all spellings of a person's name: ``"Фёдор Соловьёв"`` and ``"Fyodor Solovyov"``.
 
-    Coarser than ``name_spelling``: double letters, ``w`` and ``v``, ``c`` and ``k``, ``th`` and ``t`` are the same.
+    Coarser than ``name_spelling``: single and double letters, ``w`` and ``v``, ``c`` and ``k``, ``th`` and ``t`` are
+    equal.
     """
     return _fold(to_latin(text), _PEOPLE)
 
