@@ -183,10 +183,10 @@ def test_a_chunk_names_the_page_it_starts_on():
     ["я" * 2_000_000, "слово " * 330_000, ". " * 500_000, "\n" * 2_000_000 + "a", "a\n" * 500_000],
     ids=["no space", "no sentence", "dots", "empty lines", "one letter lines"],
 )
-def test_a_text_without_structure_is_cut_in_bounded_time(text: str):
-    started = time.monotonic()
+def test_a_text_without_structure_is_cut_in_bounded_cpu_time(text: str):
+    started = time.process_time()
     chunks = chunk_text(text)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert chunks[-1].end == len(text.rstrip())
     assert all(count_words(chunk.text) <= 600 for chunk in chunks)
 
