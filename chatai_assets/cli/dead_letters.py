@@ -69,7 +69,7 @@ def list_command(
     """List dead letters, the newest failure first."""
     resolved = True if only_resolved else None if include_resolved else False
     with services.records.reading() as connection:
-        rows = dead_letters.list_letters(connection, build_filter(**chosen, resolved=resolved), limit=limit)
+        rows = dead_letters.list_dead_letters(connection, build_filter(**chosen, resolved=resolved), limit=limit)
     if as_json:
         print_json([dict(row) for row in rows])
         return
@@ -93,7 +93,7 @@ def list_command(
 def show_command(services: Services, letter_id: int, as_json: bool) -> None:
     """Show all that is known of one dead letter."""
     with services.records.reading() as connection:
-        found = dead_letters.find_letter(connection, letter_id)
+        found = dead_letters.find_dead_letter(connection, letter_id)
     if found is None:
         raise DeadLetterNotFound(letter_id)
     if as_json:

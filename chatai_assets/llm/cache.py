@@ -11,7 +11,7 @@ from typing import Any
 from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.ids import fingerprint
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.llm_responses import find_results, keep_results
+from chatai_assets.storage.llm_responses import find_results, store_results
 
 MEMORY_ENTRIES = 10_000
 MEMORY_S = 86_400.0
@@ -135,7 +135,7 @@ class ResponseCache:
                 }
             )
         with self._records.begin() as connection:
-            keep_results(connection, rows)
+            store_results(connection, rows)
 
 
 def cache_key(model: str, question: ModelInput) -> str:

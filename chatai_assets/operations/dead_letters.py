@@ -77,7 +77,7 @@ def replay(
     for start in range(0, len(ids), BATCH_LETTERS):
         some = DeadLetterFilter(ids=ids[start : start + BATCH_LETTERS])
         with records.reading() if dry_run else records.begin() as connection:
-            _replay_some(connection, dead_letters.list_letters(connection, some), report, clock())
+            _replay_some(connection, dead_letters.list_dead_letters(connection, some), report, clock())
     return report
 
 
@@ -102,7 +102,7 @@ def _check_ids(connection: Transaction, ids: Sequence[int]) -> None:
 def _replay_some(connection: Transaction, letters: Sequence[DeadLetterRow], report: ReplayResult, now: float) -> None:
     for stage in sorted({letter["stage"] for letter in letters}):
         mine = [letter for letter in letters if letter["stage"] == stage]
-        rows = work.rows_of(connection, stage, [_item(letter) for letter in mine])
+        rows = work.find_rows(connection, stage, [_item(letter) for letter in mine])
         verdicts = [(letter, *_decide(letter, rows.get(_item(letter)))) for letter in mine]
         for letter, outcome, _ in verdicts:
             report.note(letter["error_class"], outcome)

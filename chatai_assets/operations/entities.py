@@ -122,16 +122,16 @@ def propagate_overrides(records: Records, clock: Callable[[], float] = time.time
 def _propagate_some(records: Records, now: float) -> int | None:
     """Tell the next items of an override, in one transaction; None when all items know of all overrides."""
     with records.reading() as connection:  # usually there is nothing to do, and no reason to hold up writers
-        if overrides.all_told(connection):
+        if overrides.all_propagated(connection):
             return None
     with records.begin() as connection:
-        override = overrides.spreading(connection)
+        override = overrides.next_to_propagate(connection)
         if override is None:
             return None
         tenant_id, named = override["tenant_id"], (override["kind"], override["form"])
         keys = overrides.items_mentioning(connection, tenant_id, named, override["told_up_to"] or "", BATCH_ITEMS)
         work.requeue(connection, "link", [ItemKey(tenant_id, key) for key in keys], now=now)
-        overrides.told(connection, override, keys[-1] if len(keys) == BATCH_ITEMS else None)
+        overrides.record_progress(connection, override, keys[-1] if len(keys) == BATCH_ITEMS else None)
     return len(keys)
 
 

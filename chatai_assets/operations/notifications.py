@@ -21,7 +21,7 @@ LOST_NOTHING = "Nothing is lost: no attempt was used up and no item was given up
 def notify_outages(records: Records, announcer: Notifier, now: float, longest_s: float) -> list[str]:
     """Tell what people were not told yet; return the titles of what was told now."""
     with records.reading() as connection:
-        downs = outages.unsettled(connection)
+        downs = outages.list_not_notified(connection)
     told = []
     for down in downs:
         title, body = outage_notification(down, count_waiting(records, down), longest_s)
@@ -74,7 +74,7 @@ def recovery_notification(down: OpenBreaker) -> tuple[str, str]:
 def _close_if_notified(records: Records, down: OpenBreaker) -> None:
     with records.begin() as connection:
         if all(announcements.is_done(connection, f"outage/{down.id}/{what}") for what in ("began", "ended")):
-            outages.settle(connection, down.id)
+            outages.mark_notified(connection, down.id)
 
 
 LAST_SUMMARY = "dead letters told"
@@ -104,13 +104,13 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
     if last["at"] <= now < last["at"] + SUMMARY_INTERVAL_S:  # a clock that was ahead must not silence us
         return None
     with records.reading() as connection:
-        fresh = dead_letters.unannounced(connection, MAX_SUMMARIZED)
+        fresh = dead_letters.list_not_notified(connection, MAX_SUMMARIZED)
     if not fresh:
         return None
     title, body = dead_letter_summary(fresh)
     left = announcer.announce(title, body)
     with records.begin() as connection:
-        dead_letters.mark_announced(connection, fresh)
+        dead_letters.mark_notified(connection, fresh)
         put_value(connection, LAST_SUMMARY, {"at": now, "left": list(left), "title": title, "body": body})
     return body
 

@@ -51,7 +51,7 @@ def open_breaker(
         return None
     try:
         with opened().begin() as connection:
-            outages.open_at(connection, part, place(stream, stage), str(error), error_code(error), now)
+            outages.open_breaker(connection, part, place(stream, stage), str(error), error_code(error), now)
             down = next(down for down in outages.open_outages(connection) if down.part == part)
     except StoreUnavailable:
         return None
@@ -69,7 +69,7 @@ def record_success(
     """
     with records.begin() as connection:
         idle = [each for each in down.affected if not _has_waiting(connection, each)]
-        closed = outages.leave(connection, down.part, {place(stream, stage), *idle}, now, late)
+        closed = outages.record_success(connection, down.part, {place(stream, stage), *idle}, now, late)
     if closed:
         log.warning(BREAKER_CLOSED, part=down.part, seconds=round(now - down.since))
 
@@ -79,19 +79,21 @@ def close_idle(records: Records, now: float) -> None:
     with records.begin() as connection:
         for down in outages.open_outages(connection):
             if not any(_has_waiting(connection, each) for each in down.affected):
-                outages.leave(connection, down.part, down.affected, now, {})
+                outages.record_success(connection, down.part, down.affected, now, {})
 
 
 def record_probe(records: Records, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
     """Note that a probe is about to be asked for, before it is: a crash in between costs one probe."""
     with records.begin() as connection:
-        outages.ask_probe(connection, downs, stream, now)
+        outages.record_probe(connection, downs, stream, now)
 
 
 def count_waiting(records: Records, down: OpenBreaker) -> dict[str, int]:
     """Return stream -> items that wait for a part."""
     with records.reading() as connection:
-        return {stream: work.waiting(connection, stream, down.stages(stream)) for stream in _affected_streams(down)}
+        return {
+            stream: work.count_waiting(connection, stream, down.stages(stream)) for stream in _affected_streams(down)
+        }
 
 
 def outage_sentence(down: OpenBreaker, waits: Mapping[str, int], probe_at: float | None = None) -> str:
@@ -134,7 +136,7 @@ def describe_outages(
     said = []
     for down in mine:
         with records.reading() as connection:
-            count = work.waiting(connection, stream, down.stages(stream))
+            count = work.count_waiting(connection, stream, down.stages(stream))
         probe_at = None if longest_s is None else next_probe(down, stream, longest_s)
         said.append(outage_sentence(down, {stream: count}, probe_at))
     return " ".join(said)
@@ -154,5 +156,5 @@ def _has_waiting(connection: Any, where: str) -> bool:
         prefix = f"{stream}/"
         if where.startswith(prefix):
             stage: Any = where.removeprefix(prefix)
-            return work.waiting(connection, stream, [stage]) > 0
+            return work.count_waiting(connection, stream, [stage]) > 0
     return False

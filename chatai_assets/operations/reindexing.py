@@ -142,7 +142,7 @@ def _begun(connection: Transaction, name: str, wanted: tuple[str, int], now: flo
     if kept:
         indexes.set_states(connection, [(kept.number, "dropping")], now=now)
     index = indexes.add_index(connection, name, *wanted, "filling", now=now)
-    filling.begin_opening(connection, index.number)
+    filling.start_enqueueing(connection, index.number)
     return index
 
 
@@ -161,7 +161,7 @@ def start_rollback(means: ReindexContext) -> Index:
 
 def _take_up(connection: Transaction, kept: Index, now: float) -> Index:
     indexes.set_states(connection, [(kept.number, "filling")], now=now)
-    filling.begin_opening(connection, kept.number)
+    filling.start_enqueueing(connection, kept.number)
     return kept
 
 
@@ -213,7 +213,7 @@ def _due(means: ReindexContext) -> Sequence[tuple[Stream, str]]:
 
 def _look(means: ReindexContext, filled: BuildProgress) -> int:
     with means.records.reading() as connection:
-        states = filling.open_states(connection)
+        states = filling.count_states(connection)
         filled.until = filling.next_attempt(connection)
     filled.left, filled.failed = states.get("pending", 0) + states.get("working", 0), states.get("failed", 0)
     filled.complete = not filled.left
@@ -290,8 +290,8 @@ def _swap(connection: Transaction, index: Index, *, even_if_worse: bool, now: fl
     serving = next(known for known in indexes.lock_exclusively(connection) if known.state == "serving")
     indexes.require_state(connection, index.number, "filling")
     overlooked = filling.missed_items(connection, serving.projection, index.projection)
-    filling.open_items(connection, overlooked, now=now)
-    states = filling.open_states(connection)
+    filling.enqueue_items(connection, overlooked, now=now)
+    states = filling.count_states(connection)
     if states.get("pending") or states.get("working") or (states.get("failed") and not even_if_worse):
         return False
     indexes.set_states(connection, [(serving.number, "kept"), (index.number, "serving")], now=now)
@@ -304,7 +304,7 @@ def is_building(records: Records) -> bool:
         index = indexes.index_of(connection, "filling")
         if index is None:
             return False
-        states = filling.open_states(connection)
+        states = filling.count_states(connection)
         refused = get_value(connection, REFUSED) == index.number
         return not refused or bool(states.get("pending") or states.get("working"))
 
@@ -323,7 +323,7 @@ def _clear_some(connection: Transaction) -> int:
     if "filling" in known:
         return 0
     serving, before = known["serving"], known.get("kept")
-    if before is None or filling.opened_for(connection) != serving.number:
+    if before is None or filling.enqueued_index(connection) != serving.number:
         return filling.clear_some(connection, {})
     made_by = {
         stage: (STAGES[stage].fingerprint(before.model), STAGES[stage].fingerprint(serving.model))

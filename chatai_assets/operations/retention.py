@@ -53,19 +53,19 @@ def _repeated_steps(settings: RetentionSettings, now: float) -> Iterator[tuple[s
     if settings.costs_s is not None:
         yield "costs", partial(retention.roll_up_costs, before_day=day_of(now - settings.costs_s))
     if settings.letters_s is not None:
-        yield "dead_letters", partial(retention.drop_letters, until=now - settings.letters_s)
+        yield "dead_letters", partial(retention.drop_dead_letters, until=now - settings.letters_s)
     if settings.tombstones_s is not None:
         yield "tombstones", partial(retention.drop_tombstones, until=now - settings.tombstones_s)
     if settings.answers_s is not None:
         yield "pages", partial(retention.drop_pages, until=now - settings.answers_s)
-    yield "pulses", partial(retention.drop_pulses, until=now - DAY_S)
+    yield "pulses", partial(retention.drop_heartbeats, until=now - DAY_S)
 
 
 def _table_scans(settings: RetentionSettings, now: float) -> Iterator[tuple[str, ScanSome]]:
     """Yield what goes through a table once, since most rows stay."""
     if settings.answers_s is not None:
         until = now - settings.answers_s
-        yield "answers", lambda connection, after: retention.drop_answers(connection, until, after)
+        yield "answers", lambda connection, after: retention.drop_responses(connection, until, after)
     yield "vectors", retention.drop_vectors
 
 

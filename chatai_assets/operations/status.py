@@ -156,7 +156,8 @@ def describe_item(records: Records, source_key: str, tenant_id: str | None) -> d
             "entities": [dict(row) for row in enrichment.entities_of_item(connection, key)],
             "holds": {name: sorted(entry.confirmed) for name, entry in holdings.items()},
             "dead_letters": [
-                dict(row) for row in dead_letters.list_letters(connection, DeadLetterFilter(item=key, resolved=None))
+                dict(row)
+                for row in dead_letters.list_dead_letters(connection, DeadLetterFilter(item=key, resolved=None))
             ],
         }
     return found

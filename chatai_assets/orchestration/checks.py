@@ -87,7 +87,7 @@ def dead_letters_result(records: Records, stream: Stream) -> dg.AssetCheckResult
     with records.reading() as connection:
         classes = dead_letters.open_classes(connection, stream)
         stages = dead_letters.open_stages(connection, stream)
-        newest = dead_letters.list_letters(connection, DeadLetterFilter(stream=stream), limit=LISTED)
+        newest = dead_letters.list_dead_letters(connection, DeadLetterFilter(stream=stream), limit=LISTED)
     if not classes:
         return dg.AssetCheckResult(
             passed=True, description=f"None of the {stream} was given up.", metadata={"dead_letters": 0}

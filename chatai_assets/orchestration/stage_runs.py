@@ -195,7 +195,9 @@ def _waiting(run: StageRun) -> int | None:
 def _letters_of_run(run: StageRun) -> Sequence[DeadLetterRow]:
     """Return the newest dead letters that this run wrote at this stage."""
     with run.records().reading() as connection:
-        newest = dead_letters.list_letters(connection, DeadLetterFilter(stream=run.scope.stream), limit=10 * LISTED)
+        newest = dead_letters.list_dead_letters(
+            connection, DeadLetterFilter(stream=run.scope.stream), limit=10 * LISTED
+        )
     return [letter for letter in newest if (letter["run_id"], letter["stage"]) == (run.scope.run_id, run.stage)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatai_assets.files.blobs import Blobs
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.erasure import has_bytes, spare_blob
+from chatai_assets.storage.erasure import has_bytes, lock_if_unused
 
 
 def delete_unreferenced(records: Records, blobs: Blobs, sha256: str) -> bool:
@@ -14,7 +14,7 @@ def delete_unreferenced(records: Records, blobs: Blobs, sha256: str) -> bool:
             return False
     with records.begin() as connection:
         # Whoever brings them now waits, and keeps them again.
-        spare = spare_blob(connection, sha256)
+        spare = lock_if_unused(connection, sha256)
         if spare:
             blobs.remove(sha256)
     return spare

@@ -22,7 +22,7 @@ from chatai_assets.domain.errors import ChatAIError, OcrTimeBudgetExceeded, Unre
 from chatai_assets.domain.ids import fingerprint
 from chatai_assets.domain.ocr import OcrPage, OcrResult
 from chatai_assets.storage.engine import Records
-from chatai_assets.storage.llm_responses import find_results, keep_results
+from chatai_assets.storage.llm_responses import find_results, store_results
 
 OCR = "ocr"
 """Under which name recognised pages are kept among the answers of providers."""
@@ -197,7 +197,7 @@ class _Pages:
             "written_at": time.time(),
         }
         with self._records.begin() as connection:
-            keep_results(connection, [row])
+            store_results(connection, [row])
 
 
 def page_in(answer: dict[str, Any]) -> OcrPage:

@@ -22,7 +22,7 @@ from chatai_assets.observability import INGESTED, REJECTED, log
 from chatai_assets.pipeline.blob_cleanup import delete_unreferenced
 from chatai_assets.storage import inbox
 from chatai_assets.storage.engine import Records, Transaction
-from chatai_assets.storage.erasure import forget_posts, keep_blobs
+from chatai_assets.storage.erasure import forget_posts, lock_blobs_shared
 from chatai_assets.storage.sql import batched
 
 T = TypeVar("T")
@@ -193,13 +193,13 @@ def _ingest_document(path: Path, intake: Intake, report: IngestReport) -> None:
             tenant_id=intake.tenant_id,
             door=intake.door,
             kind="document",
-            source_key=inbox.document_key_of(connection, intake.tenant_id, own, name, blob.sha256),
+            source_key=inbox.find_document_key(connection, intake.tenant_id, own, name, blob.sha256),
             record_format="file",
             payload={"sha256": blob.sha256, "file_name": name, "size_bytes": blob.size_bytes},
             content_hash=blob.sha256,
             revised_at=int(now),
         )
-        keep_blobs(connection)
+        lock_blobs_shared(connection)
         if not intake.blobs.path_of(blob.sha256).exists():  # the last item that had these bytes was erased meanwhile
             intake.blobs.put(path, max_bytes=intake.max_file_bytes)
         outcome = inbox.receive(connection, intake.tenant_id, "document", [arrival], now=now)[0]

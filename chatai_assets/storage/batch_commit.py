@@ -126,7 +126,7 @@ def _invalidate_projections(connection: Connection, owner: str, outcome: BatchOu
     for stage in outcome.continues_without:
         _start_again(connection, owner, stage, list(outcome.failed), outcome.now)
     if outcome.invalidates:
-        stale = [key for key in projection_ledger.projected(connection, owner) if key in outcome.failed]
+        stale = [key for key in projection_ledger.projected_items(connection, owner) if key in outcome.failed]
         for stage in outcome.invalidates:
             _start_again(connection, owner, stage, stale, outcome.now)
 

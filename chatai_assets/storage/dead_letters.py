@@ -170,7 +170,7 @@ class DeadLetterFilter:
         return conditions
 
 
-def list_letters(
+def list_dead_letters(
     connection: Connection, choice: DeadLetterFilter = DeadLetterFilter(), *, limit: int = 1_000
 ) -> list[DeadLetterRow]:
     """Return dead letters, the newest failure first."""
@@ -192,7 +192,7 @@ def list_letters(
     return fetch_all(connection, newest_first.limit(limit), DeadLetterRow)
 
 
-def find_letter(connection: Connection, letter_id: int) -> RowMapping | None:
+def find_dead_letter(connection: Connection, letter_id: int) -> RowMapping | None:
     """Return all columns of one dead letter, or None."""
     return connection.execute(select(worker_dlq).where(worker_dlq.c.id == letter_id)).mappings().first()
 
@@ -235,12 +235,12 @@ def open_stages(connection: Connection, stream: Stream) -> dict[str, int]:
     return {stage: count for stage, count in rows}  # noqa: C416 - rows are Row objects, not pairs, to the type checker
 
 
-def unannounced(connection: Connection, limit: int) -> list[DeadLetterRow]:
+def list_not_notified(connection: Connection, limit: int) -> list[DeadLetterRow]:
     """Return open dead letters that nobody was told of, the newest failure first."""
-    return list_letters(connection, DeadLetterFilter(announced=False), limit=limit)
+    return list_dead_letters(connection, DeadLetterFilter(announced=False), limit=limit)
 
 
-def mark_announced(connection: Connection, told: Sequence[DeadLetterRow]) -> None:
+def mark_notified(connection: Connection, told: Sequence[DeadLetterRow]) -> None:
     """Note that people were told of letters, unless their items have failed again since."""
     letter = worker_dlq.c
     same = and_(letter.id == bindparam("told"), letter.last_failed_at == bindparam("failed_at"))

@@ -54,7 +54,7 @@ def unembedded(connection: Connection, owner: str, model: str) -> list[Unembedde
     return fetch_all(connection, statement.order_by(work.c.seq, chunks.c.ordinal), UnembeddedText)
 
 
-def keep_vectors(connection: Connection, rows: Sequence[VectorRow]) -> None:
+def store_vectors(connection: Connection, rows: Sequence[VectorRow]) -> None:
     """Store vectors; one that is there already stays."""
     in_order = sorted(
         rows, key=lambda row: (row["tenant_id"], row["text_hash"])

@@ -32,7 +32,7 @@ STATEMENT_S = 120
 """The server ends a statement that takes longer."""
 IDLE_S = 300
 """The server ends a transaction in which nothing happens for longer: a frozen process must not hold rows for ever."""
-SILENCE = {
+LIBPQ_TIMEOUTS = {
     "connect_timeout": CONNECT_S,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -41,7 +41,7 @@ SILENCE = {
 }
 """Of libpq, in seconds but for the last: when a connection is given up. What a URL says of them goes first."""
 MIGRATION_LOCK_S = 120
-OF_THE_STORE = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"}
+STORE_ERRORS = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"}
 """Classes of SQLAlchemy's errors that blame the database, not the statement; the last is what a damaged file raises."""
 ADVICE = {
     "SQLITE_FULL": "; free space on its disk",
@@ -139,7 +139,7 @@ def translate_errors(store: str = "The record store", part: str = RECORDS) -> It
     except NoConnection as error:
         raise StoreUnavailable(f"{store} gives no connection: too many are in use.", part) from error
     except DBAPIError as error:
-        if type(error).__name__ in OF_THE_STORE:
+        if type(error).__name__ in STORE_ERRORS:
             raise StoreUnavailable(_sentence(store, error), part) from error
         raise
 
@@ -195,7 +195,7 @@ def _migration_lock(url: URL) -> Iterator[None]:
 def _server_engine(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg2")
-    patience = {name: value for name, value in SILENCE.items() if name not in url.query}
+    patience = {name: value for name, value in LIBPQ_TIMEOUTS.items() if name not in url.query}
     engine = create_engine(
         url,
         pool_pre_ping=True,

@@ -85,19 +85,19 @@ def find_override(connection: Connection, tenant_id: str, named: EntityKey) -> O
     return fetch_first(connection, statement, OverrideRow)
 
 
-def all_told(connection: Connection) -> bool:
+def all_propagated(connection: Connection) -> bool:
     """Return whether all items know of all overrides; a cheap look."""
     return connection.execute(select(1).where(entity_overrides.c.told_up_to.is_not(None)).limit(1)).first() is None
 
 
-def spreading(connection: Connection) -> OverrideRow | None:
+def next_to_propagate(connection: Connection) -> OverrideRow | None:
     """Return an override of which not all items know, locked; None when there is none."""
     table = entity_overrides.c
     pending = select(entity_overrides).where(table.told_up_to.is_not(None)).order_by(*entity_overrides.primary_key)
     return fetch_first(connection, pending.limit(1).with_for_update(), OverrideRow)
 
 
-def told(connection: Connection, override: OverrideRow, up_to: str | None) -> None:
+def record_progress(connection: Connection, override: OverrideRow, up_to: str | None) -> None:
     """Record how far an override has spread, None for everywhere; one that was taken back goes then."""
     table = entity_overrides.c
     mine = and_(

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Table, and_, delete, exists, literal_column, 
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage import tombstones
-from chatai_assets.storage.items import TEXTS, TextKey
-from chatai_assets.storage.llm_responses import forget_results, forget_unused
+from chatai_assets.storage.items import TEXTS_LOCK, TextKey
+from chatai_assets.storage.llm_responses import drop_unused, erase_results
 from chatai_assets.storage.schema import (
     chunks,
     documents,
@@ -34,9 +34,9 @@ from chatai_assets.storage.sql import advisory_lock, advisory_lock_shared, batch
 from chatai_assets.storage.tombstones import PendingErasures
 from chatai_assets.storage.web_pages import CRAWL, PageKey
 
-BLOBS = "blobs"
+BLOBS_LOCK = "blobs"
 """Whoever removes bytes excludes others from it: an arrival that comes meanwhile might count on them."""
-OF_ITEMS = (chunks, entities, relations, inbox, posts, documents, post_enrichment)
+ITEM_TABLES = (chunks, entities, relations, inbox, posts, documents, post_enrichment)
 
 
 class PartKey(NamedTuple):
@@ -80,7 +80,7 @@ def erase(connection: Connection, items: PendingErasures, *, now: float, let_go:
         places |= _pages(connection, keys)
         hashes |= _blobs(connection, keys)
         erased.counts += _erase_rows(connection, keys)
-        erased.counts["provider_results"] += forget_results(connection, keys)
+        erased.counts["provider_results"] += erase_results(connection, keys)
         if let_go:
             erased.counts += _erase_rows(connection, keys, (index_ledger,))
             tombstones.set_erased(connection, keys, now)
@@ -108,16 +108,16 @@ def forget_posts(connection: Connection, tenant_id: str, source_keys: Sequence[s
     return there
 
 
-def keep_blobs(connection: Connection) -> None:
+def lock_blobs_shared(connection: Connection) -> None:
     """Let no bytes be removed until the transaction ends."""
-    advisory_lock_shared(connection, BLOBS)
+    advisory_lock_shared(connection, BLOBS_LOCK)
 
 
 def erase_vectors(connection: Connection, texts: Collection[TextKey]) -> int:
     """Delete the vectors of those texts that no chunk has; return how many those were."""
     if not texts:
         return 0
-    advisory_lock(connection, TEXTS)
+    advisory_lock(connection, TEXTS_LOCK)
     used = exists().where(chunks.c.tenant_id == vectors.c.tenant_id, chunks.c.text_hash == vectors.c.text_hash)
     gone = 0
     for tenant_id, some in _by_tenant(texts):
@@ -126,7 +126,7 @@ def erase_vectors(connection: Connection, texts: Collection[TextKey]) -> int:
     return gone
 
 
-def _erase_rows(connection: Connection, keys: Sequence[ItemKey], tables: Sequence[Table] = OF_ITEMS) -> Counter[str]:
+def _erase_rows(connection: Connection, keys: Sequence[ItemKey], tables: Sequence[Table] = ITEM_TABLES) -> Counter[str]:
     """Delete what belongs to items alone; return table -> rows."""
     counts: Counter[str] = Counter()
     for table in tables:
@@ -178,14 +178,14 @@ def _unused_blobs(connection: Connection, hashes: Collection[str]) -> list[str]:
     """Return which bytes no arrival brought, of those that some arrival did which is erased."""
     if not hashes:
         return []
-    advisory_lock(connection, BLOBS)
+    advisory_lock(connection, BLOBS_LOCK)
     mine = (inbox.c.kind == "document", inbox.c.content_hash.in_(hashes))
     return sorted({*hashes} - set(connection.execute(select(inbox.c.content_hash).where(*mine)).scalars()))
 
 
-def spare_blob(connection: Connection, sha256: str) -> bool:
+def lock_if_unused(connection: Connection, sha256: str) -> bool:
     """Return whether nobody has some bytes, and let nobody bring them until the transaction ends."""
-    advisory_lock(connection, BLOBS)
+    advisory_lock(connection, BLOBS_LOCK)
     return not has_bytes(connection, sha256)
 
 
@@ -201,7 +201,7 @@ def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Coun
 
     Stages that were at work on what was erased meanwhile keep what they paid for; so does work that broke off.
     """
-    advisory_lock(connection, TEXTS)
+    advisory_lock(connection, TEXTS_LOCK)
     mine = (chunks.c.tenant_id == tenant_id, chunks.c.part != BODY)
     parts = set(connection.execute(select(chunks.c.part).where(*mine).distinct()).scalars())
     kept = connection.execute(select(pages.c.url_hash, pages.c.page_hash).where(pages.c.tenant_id == tenant_id))
@@ -211,7 +211,7 @@ def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Coun
     return Counter(
         pages=_erase_pages(connection, lonely, ()),
         vectors=gone,
-        provider_results=forget_unused(connection, tenant_id, now),
+        provider_results=drop_unused(connection, tenant_id, now),
     )
 
 

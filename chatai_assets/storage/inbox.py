@@ -40,7 +40,7 @@ class _Verdict:
     new: bool
 
 
-def table_of(kind: Kind) -> Table:
+def table_of_kind(kind: Kind) -> Table:
     """Return the table that holds the items of a kind."""
     return posts if kind == "post" else documents
 
@@ -93,7 +93,7 @@ def arrival_hour(connection: Connection, now: float) -> str:
     return max(hour, newest)
 
 
-def document_key_of(connection: Connection, tenant_id: str, own: str, file_name: str, content_hash: str) -> str:
+def find_document_key(connection: Connection, tenant_id: str, own: str, file_name: str, content_hash: str) -> str:
     """Return the source key of a file: its own if it is known, else that of a file of the same name and bytes.
 
     Args:
@@ -113,11 +113,11 @@ def document_key_of(connection: Connection, tenant_id: str, own: str, file_name:
 
 def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, KnownRevision]:
     """Return source key -> latest known revision, of those items that are known, be it that they are gone."""
-    table = table_of(kind)
+    table = table_of_kind(kind)
     columns = (table.c.source_key, table.c.seq, table.c.revised_at, table.c.content_hash)
     rows = connection.execute(select(*columns).where(table.c.tenant_id == tenant_id, table.c.source_key.in_(keys)))
     found = {key: KnownRevision(seq, revised_at, content_hash) for key, seq, revised_at, content_hash in rows}
-    return found | tombstones.known_gone(connection, tenant_id, keys)
+    return found | tombstones.erased_revisions(connection, tenant_id, keys)
 
 
 def _seen_keys(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
@@ -218,7 +218,7 @@ def _set_latest(connection: Connection, kind: Kind, fresh: Mapping[str, _Fresh],
                 "error_code": None,
             }
         rows.append(row)
-    upsert(connection, table_of(kind), rows)
+    upsert(connection, table_of_kind(kind), rows)
 
 
 def _redate(
@@ -234,7 +234,7 @@ def _redate(
         for key, known in after.items()
         if known.revised_at != before[key].revised_at
     ]
-    for table in (table_of(kind), schema.tombstones) if moved else ():
+    for table in (table_of_kind(kind), schema.tombstones) if moved else ():
         connection.execute(
             update(table)
             .where(table.c.tenant_id == bindparam("tenant"), table.c.source_key == bindparam("key"))

@@ -28,9 +28,9 @@ from chatai_assets.domain.text.chunking import BODY, PreviousChunks
 from chatai_assets.storage.schema import chunks, documents, inbox, posts, work
 from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_all
 
-KEPT = {"error", "error_code"}
+NOT_PARSED = {"error", "error_code"}
 """Columns that may be empty but are no result of parsing."""
-TEXTS = "texts of chunks"
+TEXTS_LOCK = "texts of chunks"
 """Whoever removes vectors excludes others from it: a chunk that comes meanwhile might count on one of them."""
 
 
@@ -267,7 +267,7 @@ def reset_failed(connection: Connection, keys: Collection[ItemKey]) -> None:
 def clear_items(connection: Connection, stream: Stream, keys: Collection[ItemKey]) -> None:
     """Empty all columns of items that parsing fills."""
     table = items_table(stream)
-    parsed = {column.name: None for column in table.c if column.nullable and column.name not in KEPT}
+    parsed = {column.name: None for column in table.c if column.nullable and column.name not in NOT_PARSED}
     mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
     connection.execute(update(table).where(mine).values(**parsed, chunks_count=0))
 
@@ -292,7 +292,7 @@ def replace_chunks(connection: Connection, owner: str, rows: Sequence[ChunkWithT
     """Let the items of a claim have these chunks and no others."""
     connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(claimed_keys(owner))))
     if rows:
-        advisory_lock_shared(connection, TEXTS)
+        advisory_lock_shared(connection, TEXTS_LOCK)
         connection.execute(insert(chunks), rows)
 
 

@@ -32,7 +32,7 @@ def find_results(connection: Connection, tenant_id: str, fingerprints: Sequence[
     return found
 
 
-def keep_results(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def store_results(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep ``tenant_id fingerprint provider answer written_at``; an answer that is there stays."""
     in_order = sorted(rows, key=lambda row: (row["tenant_id"], row["fingerprint"]))
     upsert(connection, provider_results, in_order, update=())
@@ -47,7 +47,7 @@ def link_results(connection: Connection, uses: Iterable[tuple[ItemKey, str]]) ->
     upsert(connection, provider_result_uses, rows, update=())
 
 
-def forget_results(connection: Connection, keys: Iterable[ItemKey]) -> int:
+def erase_results(connection: Connection, keys: Iterable[ItemKey]) -> int:
     """Delete the links of items and the answers that nobody else uses; return how many answers that were."""
     gone = 0
     for tenant_id, items in groupby(sorted(keys), key=itemgetter(0)):
@@ -55,7 +55,7 @@ def forget_results(connection: Connection, keys: Iterable[ItemKey]) -> int:
     return gone
 
 
-def forget_unused(connection: Connection, tenant_id: str, until: float) -> int:
+def drop_unused(connection: Connection, tenant_id: str, until: float) -> int:
     """Delete a tenant's answers that no item uses, written until a moment; return how many that were."""
     uses, results = provider_result_uses.c, provider_results.c
     needed = exists().where(uses.tenant_id == results.tenant_id, uses.fingerprint == results.fingerprint)

@@ -22,18 +22,18 @@ def open_outages(connection: Connection) -> list[OpenBreaker]:
     return [_down(row) for row in rows.mappings()]
 
 
-def unsettled(connection: Connection) -> list[OpenBreaker]:
+def list_not_notified(connection: Connection) -> list[OpenBreaker]:
     """Return the outages of which people were not told everything yet, the oldest first."""
     rows = connection.execute(select(outages).where(outages.c.settled.is_(False)).order_by(outages.c.id))
     return [_down(row) for row in rows.mappings()]
 
 
-def settle(connection: Connection, outage: int) -> None:
+def mark_notified(connection: Connection, outage: int) -> None:
     """Note that people know of an outage and of its end."""
     connection.execute(update(outages).where(outages.c.id == outage).values(settled=True))
 
 
-def open_at(connection: Connection, part: str, place: str, reason: str, error_class: str, now: float) -> None:
+def open_breaker(connection: Connection, part: str, place: str, reason: str, error_class: str, now: float) -> None:
     """Open the breaker of a part, or note that it is still open, at one more place.
 
     One that was closed a moment ago is opened again instead: it is the same outage.
@@ -49,7 +49,9 @@ def open_at(connection: Connection, part: str, place: str, reason: str, error_cl
     connection.execute(update(outages).where(outages.c.id == found["id"]).values(**changes))
 
 
-def leave(connection: Connection, part: str, places: Collection[str], now: float, late: Mapping[str, int]) -> bool:
+def record_success(
+    connection: Connection, part: str, places: Collection[str], now: float, late: Mapping[str, int]
+) -> bool:
     """Note that a part works again at some places; when none is left its breaker closes.
 
     Args:
@@ -69,7 +71,7 @@ def leave(connection: Connection, part: str, places: Collection[str], now: float
     return not left
 
 
-def ask_probe(connection: Connection, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
+def record_probe(connection: Connection, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
     """Note that a probe of a stream is asked for, which tries all of these parts."""
     advisory_lock(connection, "outages")
     for down in downs:

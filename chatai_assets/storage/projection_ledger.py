@@ -19,7 +19,7 @@ FORGOTTEN_AT_ONCE = 2_000
 NOTHING = LedgerEntry(intended={}, confirmed={})
 
 
-def recorded(connection: Connection, owner: str, projection: Projection) -> dict[ItemKey, LedgerEntry]:
+def entries_of_claim(connection: Connection, owner: str, projection: Projection) -> dict[ItemKey, LedgerEntry]:
     """Return what the ledger says of the items of a claim; unknown ones are left out."""
     entry = index_ledger.c
     statement = claimed_by(
@@ -29,7 +29,7 @@ def recorded(connection: Connection, owner: str, projection: Projection) -> dict
     return {ItemKey(tenant, key): LedgerEntry(intended, confirmed) for tenant, key, intended, confirmed in rows}
 
 
-def recorded_of(connection: Connection, keys: Sequence[ItemKey], projection: Projection) -> dict[ItemKey, LedgerEntry]:
+def find_entries(connection: Connection, keys: Sequence[ItemKey], projection: Projection) -> dict[ItemKey, LedgerEntry]:
     """Return what the ledger says of items; unknown ones are left out."""
     entry, found = index_ledger.c, dict[ItemKey, LedgerEntry]()
     for some in batched(keys):
@@ -134,7 +134,7 @@ def mark_unknown(connection: Connection, projection: Projection, found: Mapping[
     _write(connection, projection, holdings)
 
 
-def projected(connection: Connection, owner: str) -> set[ItemKey]:
+def projected_items(connection: Connection, owner: str) -> set[ItemKey]:
     """Return the items of a claim of which some projection holds or may hold something."""
     entry = index_ledger.c
     rows = connection.execute(claimed_by(index_ledger, entry.tenant_id, entry.source_key, owner=owner).distinct())

@@ -19,7 +19,7 @@ from chatai_assets.storage import costs
 from chatai_assets.storage.schema import calls_under_way, quota
 from chatai_assets.storage.sql import advisory_lock, insert_into, upsert
 
-WAITER_LEASE_S = 3.0
+WAITING_CLIENT_LEASE_S = 3.0
 """Whoever waits looks again ten times a second; who does not come back is waited for no longer than this."""
 
 LONGEST_LEASE_S = 600.0
@@ -132,7 +132,7 @@ def admit(
     if rules.reserve:
         add_calls(connection, caller, ids, estimates[: len(ids)], now)
     _queue(connection, caller, granted, rows, now)
-    _forget(connection, caller, stale(used, (*rules.calls, *rules.tokens), now))
+    _drop_windows(connection, caller, stale(used, (*rules.calls, *rules.tokens), now))
     return Admission(granted, [Permit(call_id, now) for call_id in ids], standing.spent)
 
 
@@ -160,7 +160,7 @@ def _used(connection: Connection, caller: Caller) -> dict[str, int]:
     return {row.window: row.used for row in connection.execute(select(quota.c.window, quota.c.used).where(*mine))}
 
 
-def _forget(connection: Connection, caller: Caller, names: Sequence[str]) -> None:
+def _drop_windows(connection: Connection, caller: Caller, names: Sequence[str]) -> None:
     if names:
         mine = (quota.c.tenant_id == caller.tenant_id, quota.c.provider == caller.provider)
         connection.execute(delete(quota).where(*mine, quota.c.window.in_(names)))
@@ -230,7 +230,7 @@ def wait_for_slot(
 ) -> None:
     """Stay in the queue for a stream; who got one goes to its end."""
     place = next((row["since"] for row in rows if row["id"] == caller.client_id and row["waiting"]), now)
-    row = _row(caller, caller.client_id, now if anew else place, now + WAITER_LEASE_S)
+    row = _row(caller, caller.client_id, now if anew else place, now + WAITING_CLIENT_LEASE_S)
     upsert(connection, calls_under_way, [{**row, **NOTHING._asdict(), "waiting": True}])
 
 

@@ -26,12 +26,12 @@ ITEMS = 2_000
 NOTE = "the index it was for serves now, or was given up"
 
 
-def begin_opening(connection: Connection, number: int) -> None:
+def start_enqueueing(connection: Connection, number: int) -> None:
     """Let every item be opened, from the first."""
     put_value(connection, CHECKPOINT, [number, ["", ""]])
 
 
-def opened_for(connection: Connection) -> int | None:
+def enqueued_index(connection: Connection) -> int | None:
     """Return the number of the index for which items were opened last, unless their work is cleared away."""
     known, _ = get_value(connection, CHECKPOINT) or (None, None)
     return known
@@ -46,18 +46,18 @@ def enqueue_some(connection: Connection, number: int, *, now: float) -> int:
     following = and_(rows.c.stage == "parse", tuple_(*place) > tuple(after))
     found = connection.execute(select(*place).where(following).order_by(*place).limit(ITEMS)).all()
     keys = [ItemKey(tenant_id, key) for tenant_id, key in found]
-    open_items(connection, keys, now=now)
+    enqueue_items(connection, keys, now=now)
     put_value(connection, CHECKPOINT, [number, list(keys[-1]) if keys else None])
     return len(keys)
 
 
-def open_items(connection: Connection, keys: list[ItemKey], *, now: float) -> None:
+def enqueue_items(connection: Connection, keys: list[ItemKey], *, now: float) -> None:
     """Make items pending for the index that is being filled."""
     work.enqueue_stage(connection, "parse", REINDEX, keys, now=now)
     work.requeue(connection, REINDEX, keys, now=now)
 
 
-def open_states(connection: Connection) -> dict[str, int]:
+def count_states(connection: Connection) -> dict[str, int]:
     """Return state -> items of the index that is being filled."""
     counted = select(rows.c.state, func.count()).where(_mine()).group_by(rows.c.state)
     return {state: count for state, count in connection.execute(counted)}  # noqa: C416 - rows are Row objects to mypy

@@ -73,7 +73,7 @@ def roll_up_costs(connection: Connection, before_day: str) -> int:
     return connection.execute(delete(provider_costs).where(mine)).rowcount
 
 
-def drop_letters(connection: Connection, until: float) -> int:
+def drop_dead_letters(connection: Connection, until: float) -> int:
     """Drop resolved dead letters whose item failed last before a moment."""
     return _drop(connection, worker_dlq, and_(worker_dlq.c.resolved.is_(True), worker_dlq.c.last_failed_at < until))
 
@@ -89,7 +89,7 @@ def drop_pages(connection: Connection, until: float) -> int:
     return _drop(connection, pages, pages.c.checked_at < until)
 
 
-def drop_pulses(connection: Connection, until: float) -> int:
+def drop_heartbeats(connection: Connection, until: float) -> int:
     """Drop what killed runs left of being alive."""
     alive = select(checkpoints.c.name, checkpoints.c.value).where(checkpoints.c.name.like("alive %"))
     gone = [name for name, value in connection.execute(alive.limit(ROWS)) if value < until]
@@ -98,7 +98,7 @@ def drop_pulses(connection: Connection, until: float) -> int:
     return len(gone)
 
 
-def drop_answers(connection: Connection, until: float, after: After) -> tuple[int, After]:
+def drop_responses(connection: Connection, until: float, after: After) -> tuple[int, After]:
     """Drop answers that no item uses, of the next rows written before a moment; return how many, and where to go on."""
     answer, used = provider_results.c, provider_result_uses.c
     key = (answer.written_at, answer.tenant_id, answer.fingerprint)

@@ -255,7 +255,7 @@ def re_mark(connection: Connection, keys: Collection[ItemKey], now: float) -> in
     return connection.execute(update(tombstones).where(mine).values(condemned_at=now, erased_at=None)).rowcount
 
 
-def known_gone(connection: Connection, tenant_id: str, keys: Collection[str]) -> dict[str, KnownRevision]:
+def erased_revisions(connection: Connection, tenant_id: str, keys: Collection[str]) -> dict[str, KnownRevision]:
     """Return source key -> latest revision that was known, of items that left or are leaving."""
     stone = tombstones.c
     columns = (stone.source_key, stone.seq, stone.revised_at, stone.content_hash)

@@ -22,7 +22,7 @@ State = Literal["serving", "filling", "kept", "dropping"]
 """It is searched; it will be; it was and may be again; it is about to go."""
 FIRST: Projection = "vectors"
 NEWEST = "newest vector index"
-CHANGES = "vector indexes"
+CHANGES_LOCK = "vector indexes"
 """Whoever changes an index excludes others from it."""
 
 
@@ -83,7 +83,7 @@ def require_state(connection: Connection, number: int, state: State) -> None:
 
 def add_index(connection: Connection, embedder: str, model: str, dimensions: int, state: State, *, now: float) -> Index:
     """Add an index; where another is in a state that only one may have, return that one instead."""
-    advisory_lock(connection, CHANGES)
+    advisory_lock(connection, CHANGES_LOCK)
     standing = index_of(connection, state)
     if standing:
         return standing
@@ -96,13 +96,13 @@ def add_index(connection: Connection, embedder: str, model: str, dimensions: int
 
 def lock_for_change(connection: Connection) -> list[Index]:
     """Return all indexes and let nobody else change any of them until the transaction ends."""
-    advisory_lock(connection, CHANGES)
+    advisory_lock(connection, CHANGES_LOCK)
     return every_index(connection)
 
 
 def lock_exclusively(connection: Connection) -> list[Index]:
     """Return all indexes and let nobody else change, or count on, any of them until the transaction ends."""
-    advisory_lock(connection, CHANGES)
+    advisory_lock(connection, CHANGES_LOCK)
     rows = connection.execute(select(indexes).order_by(indexes.c.number).with_for_update()).mappings()
     return [Index(**row) for row in rows]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, and_, cast, delete, exists, insert, lit
 from chatai_assets.domain.ids import ItemKey, digest
 from chatai_assets.domain.text.chunking import BODY
 from chatai_assets.storage.enrichment import EnrichmentRow
-from chatai_assets.storage.items import TEXTS, ChunkWithText, claimed_by
+from chatai_assets.storage.items import TEXTS_LOCK, ChunkWithText, claimed_by
 from chatai_assets.storage.schema import chunks, pages, post_enrichment, posts, work
 from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_all, insert_into, upsert
 
@@ -83,7 +83,7 @@ class LinkedPages(TypedDict):
     pages: list[LinkedPage]
 
 
-def open_crawl(connection: Connection, hour: str, *, now: float) -> None:
+def enqueue_crawl(connection: Connection, hour: str, *, now: float) -> None:
     """Make reading pages pending for the parsed posts of an hour that link to some, or did before they were edited."""
     linking = and_(posts.c.links.is_not(None), cast(posts.c.links, Text).not_in(("[]", "null")))
     linked = exists().where(
@@ -115,13 +115,13 @@ def open_crawl(connection: Connection, hour: str, *, now: float) -> None:
     )
 
 
-def close_crawl(connection: Connection, hour: str) -> None:
+def discard_crawl(connection: Connection, hour: str) -> None:
     """Let no post of an hour wait for pages."""
     waiting = and_(work.c.stream == "posts", work.c.stage == CRAWL, work.c.hour == hour, work.c.state == "pending")
     connection.execute(delete(work).where(waiting))
 
 
-def known_pages(connection: Connection, places: Collection[PageKey]) -> dict[PageKey, PageRow]:
+def find_pages(connection: Connection, places: Collection[PageKey]) -> dict[PageKey, PageRow]:
     """Return the pages that are stored, of those asked for."""
     wanted, found = sorted(places), dict[PageKey, PageRow]()
     for start in range(0, len(wanted), AT_ONCE):
@@ -131,7 +131,7 @@ def known_pages(connection: Connection, places: Collection[PageKey]) -> dict[Pag
     return found
 
 
-def keep_pages(connection: Connection, rows: Sequence[PageRow]) -> None:
+def store_pages(connection: Connection, rows: Sequence[PageRow]) -> None:
     """Keep pages as they were read now; whoever else keeps them waits, not more."""
     upsert(connection, pages, sorted(rows, key=lambda row: (row["tenant_id"], row["url_hash"])))
 
@@ -148,7 +148,7 @@ def replace_page_chunks(connection: Connection, keys: Collection[ItemKey], rows:
         mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
         connection.execute(delete(chunks).where(mine, chunks.c.part != BODY))
     if rows:
-        advisory_lock_shared(connection, TEXTS)
+        advisory_lock_shared(connection, TEXTS_LOCK)
         connection.execute(insert(chunks), rows)
 
 

@@ -307,7 +307,7 @@ def open_rows(connection: Connection) -> dict[Stage, int]:
     return {stage: count for stage, count in rows}  # noqa: C416 - see above
 
 
-def waiting(connection: Connection, stream: Stream, stages: Collection[Stage]) -> int:
+def count_waiting(connection: Connection, stream: Stream, stages: Collection[Stage]) -> int:
     """Return how many items wait at any of these stages, due now or later."""
     items = func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key))
     return connection.execute(
@@ -347,7 +347,7 @@ def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
     return {"searchable": 0, "pending": 0, "failed": 0} | {state: count for state, count in rows}  # noqa: C416 - see above
 
 
-def rows_of(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> dict[ItemKey, WorkRow]:
+def find_rows(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> dict[ItemKey, WorkRow]:
     """Return item -> its row of a stage, of those that have one."""
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
     found = fetch_all(connection, select(*columns_of(work, WorkRow)).where(named), WorkRow) if keys else ()

@@ -29,12 +29,12 @@ from chatai_assets.files.locks import CheckLock
 from chatai_assets.storage.engine import Records, translate_errors, wait_at_most
 from chatai_assets.storage.sql import advisory_lock
 
-TURN_TIMEOUT_S = 120.0
+LOCK_TIMEOUT_S = 120.0
 LOCK_NOT_AVAILABLE = "55P03"
 
 
 @contextmanager
-def writer_lock(records: Records, store: str, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[CheckLock]:
+def writer_lock(records: Records, store: str, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[CheckLock]:
     """Hold the only turn at a store until the block ends.
 
     Args:

@@ -15,8 +15,8 @@ from chatai_assets.storage import dead_letters, schema
 from chatai_assets.storage.dead_letters import NewDeadLetter
 from chatai_assets.storage.enrichment import EnrichmentRow
 from chatai_assets.storage.erasure import erase_orphans
-from chatai_assets.storage.llm_responses import keep_results, link_results
-from chatai_assets.storage.web_pages import PageKey, keep_pages, write_crawl
+from chatai_assets.storage.llm_responses import link_results, store_results
+from chatai_assets.storage.web_pages import PageKey, store_pages, write_crawl
 from chatai_assets_tests.pipeline.test_engine import PART, PATIENCE_S, Hesitating
 from chatai_assets_tests.support.erasure import (
     KEPT,
@@ -261,7 +261,7 @@ def test_pages_read_for_it_alone_go_and_those_that_others_link_to_stay(embedded)
 def note_pages(connection, key, linked):
     """Write what reading pages leaves: the pages, their chunks as the post's, and what is told of them."""
     services = [(url, digest(words)[:32], words) for url, words in linked]
-    keep_pages(connection, [page(url, part, words) for url, part, words in services])
+    store_pages(connection, [page(url, part, words) for url, part, words in services])
     place = {"tenant_id": "default", "source_key": key, "ordinal": 0, "start": 0, "end": 1}
     chunks = [{**place, "part": part, "text": words, "text_hash": part} for _, part, words in services]
     connection.execute(schema.chunks.insert(), chunks)
@@ -297,7 +297,7 @@ def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedd
         url=None,
     )
     with embedded.records.begin() as connection:
-        keep_results(connection, [{**answer, "fingerprint": name} for name in ("own", "shared", "broken off")])
+        store_results(connection, [{**answer, "fingerprint": name} for name in ("own", "shared", "broken off")])
         link_results(
             connection, [(ItemKey("default", POST), "own"), (ItemKey("default", POST), "shared"), (other, "shared")]
         )

@@ -14,7 +14,7 @@ from chatai_assets.operations.expiry import CHECKPOINT, expire
 from chatai_assets.pipeline.projections.recovery import probe_graph, probe_vectors, rebuild
 from chatai_assets.services import Services
 from chatai_assets.storage import schema, tombstones
-from chatai_assets.storage.llm_responses import keep_results, link_results
+from chatai_assets.storage.llm_responses import link_results, store_results
 from chatai_assets.storage.web_pages import PageKey
 from chatai_assets_tests.support.pipeline import (
     CHAT,
@@ -105,7 +105,7 @@ def test_pages_and_answers_that_others_use_stay(services):
         for name, keys in pages.items():
             _link_page(connection, name, keys)
         about = {"tenant_id": "default", "provider": "p", "answer": {}, "written_at": NOON}
-        keep_results(connection, [{**about, "fingerprint": name} for name in ("shared", "own")])
+        store_results(connection, [{**about, "fingerprint": name} for name in ("shared", "own")])
         link_results(connection, [(FIRST, "shared"), (FIRST, "own"), (SECOND, "shared")])
     erased = forget(services, "posts", FIRST)
     assert (erased.counts["pages"], erased.counts["provider_results"]) == (2, 1)

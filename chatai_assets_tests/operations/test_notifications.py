@@ -107,7 +107,7 @@ def test_who_is_killed_between_telling_and_noting_it_tells_it_again(services, ch
         raise SystemExit
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(dead_letters, "mark_announced", die)
+        patched.setattr(dead_letters, "mark_notified", die)
         with pytest.raises(SystemExit):
             notify_dead_letters(services.records, channel, NOON)
     assert notify_dead_letters(services.records, channel, NOON + 1)

@@ -45,7 +45,7 @@ def fail(records, now=NOW, stage="tag", part="gigachat", error=UNPAID):
 
 def close(records, now, *places):
     with records.begin() as connection:
-        return outages.leave(connection, "gigachat", places, now, {"posts": 1_234})
+        return outages.record_success(connection, "gigachat", places, now, {"posts": 1_234})
 
 
 def lasting(records):

@@ -201,7 +201,7 @@ def test_nothing_is_embedded_twice_when_filling_is_stopped_and_gone_on_with(home
     means = reindex_context(home)
     start(means, *home.resolve_embedder("free:512"))
     with home.records.reading() as connection:
-        assert filling.open_states(connection) == {}
+        assert filling.count_states(connection) == {}
     done = run_reindex(home, "free:512")
     assert done.filled.counts["texts_embedded"] == len(texts)
     assert run_reindex(home, "free").filled.counts["texts_embedded"] == 0

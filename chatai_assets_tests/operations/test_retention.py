@@ -11,7 +11,7 @@ from chatai_assets.domain.ids import ItemKey
 from chatai_assets.operations.retention import apply_retention
 from chatai_assets.settings import read_settings
 from chatai_assets.storage import costs, retention, schema
-from chatai_assets.storage.llm_responses import keep_results, link_results
+from chatai_assets.storage.llm_responses import link_results, store_results
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
@@ -99,7 +99,7 @@ def test_answers_that_no_item_uses_go_when_they_are_old(full, monkeypatch):
     about = {"tenant_id": POST[0], "provider": "p", "answer": {}}
     made = [("used", NOON), ("a", NOON), ("b", NOON), ("c", NOON), ("new", AFTER)]
     with full.records.begin() as connection:
-        keep_results(connection, [{**about, "fingerprint": name, "written_at": at} for name, at in made])
+        store_results(connection, [{**about, "fingerprint": name, "written_at": at} for name, at in made])
         link_results(connection, [(POST, "used")])
     assert apply_retention(full.records, KEPT, clock=lambda: AFTER)["answers"] == 3
     assert sorted(row["fingerprint"] for row in rows(full, schema.provider_results)) == ["new", "used"]

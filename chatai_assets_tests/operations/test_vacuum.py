@@ -12,7 +12,7 @@ from chatai_assets.pipeline.inbox_folder import SETTLED_S, take_folder
 from chatai_assets.pipeline.ingest import Intake
 from chatai_assets.services import Services
 from chatai_assets.storage import schema
-from chatai_assets.storage.llm_responses import keep_results
+from chatai_assets.storage.llm_responses import store_results
 from chatai_assets_tests.support.erasure import (
     KEPT,
     POST,
@@ -78,7 +78,7 @@ def test_a_vacuum_does_what_waits_first(embedded, tmp_path):
     place.write_text("left by a killed writer", encoding="utf-8")
     answer = {"fingerprint": "f", "provider": "p", "answer": {"tags": [SECRETS[0]]}, "written_at": 0.0}
     with embedded.records.begin() as connection:
-        keep_results(connection, [{"tenant_id": "default", **answer}])  # of work that broke off
+        store_results(connection, [{"tenant_id": "default", **answer}])  # of work that broke off
     for key in (POST, document):
         erase_from_store(erasure_stores(embedded), key)
     done = vacuum_all(embedded)

@@ -9,7 +9,7 @@ from chatai_assets.domain import retry as retries
 from chatai_assets.domain.errors import ProviderUnreachable
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.storage import schema
-from chatai_assets.storage.llm_responses import forget_results
+from chatai_assets.storage.llm_responses import erase_results
 from chatai_assets_tests.support.pipeline import (
     CHAT,
     NOON,
@@ -131,8 +131,8 @@ def test_answers_go_with_the_last_item_that_uses_them(server, tmp_path):
         assert len({(row["tenant_id"], row["fingerprint"]) for row in uses}) == len(answers) == 2 * 2 * 3
         assert len(uses) == len(answers) + 2  # the repost is tagged and enriched by the answers to post 1
         with services.records.begin() as connection:
-            assert forget_results(connection, [ItemKey("default", f"tg/{CHAT}/1")]) == 0
-            assert forget_results(connection, [ItemKey("default", f"tg/{CHAT}/{n}") for n in (2, 99)]) == 4
+            assert erase_results(connection, [ItemKey("default", f"tg/{CHAT}/1")]) == 0
+            assert erase_results(connection, [ItemKey("default", f"tg/{CHAT}/{n}") for n in (2, 99)]) == 4
         left = rows(services, schema.provider_results)
         assert Counter(row["tenant_id"] for row in left) == {"default": 2, "another": 6}
         assert {row["source_key"] for row in rows(services, schema.provider_result_uses)} == {

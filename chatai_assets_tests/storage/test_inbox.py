@@ -122,10 +122,10 @@ def test_a_copy_in_another_folder_is_the_same_document_but_a_known_file_keeps_it
     receive_arrivals(records, document("x", key="doc/1"))
     receive_arrivals(records, document("y", key="doc/2"))
     with records.begin() as connection:
-        assert inbox.document_key_of(connection, "t", "doc/3", "a.txt", "y") == "doc/2"
-        assert inbox.document_key_of(connection, "t", "doc/3", "b.txt", "y") == "doc/3"
-        assert inbox.document_key_of(connection, "t", "doc/1", "a.txt", "y") == "doc/1"
-        assert inbox.document_key_of(connection, "u", "doc/3", "a.txt", "y") == "doc/3"
+        assert inbox.find_document_key(connection, "t", "doc/3", "a.txt", "y") == "doc/2"
+        assert inbox.find_document_key(connection, "t", "doc/3", "b.txt", "y") == "doc/3"
+        assert inbox.find_document_key(connection, "t", "doc/1", "a.txt", "y") == "doc/1"
+        assert inbox.find_document_key(connection, "u", "doc/3", "a.txt", "y") == "doc/3"
 
 
 def test_a_new_revision_of_a_failed_document_is_pending_without_its_old_error(records):

@@ -223,7 +223,7 @@ def letter(number=1, seq=1, stage="tag"):
 
 def letters(records, **filters):
     with records.reading() as connection:
-        return dead_letters.list_letters(connection, DeadLetterFilter(**filters))
+        return dead_letters.list_dead_letters(connection, DeadLetterFilter(**filters))
 
 
 def test_the_same_failure_again_is_the_same_letter(records):

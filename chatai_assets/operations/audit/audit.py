@@ -173,7 +173,7 @@ def _repair(records: Records, audited: AuditTarget, batch: Sequence[Difference],
         parts[ItemKey(difference.tenant_id, difference.source_key)] += filter(None, at_stake)
     with records.begin() as connection:
         stage = written_by(connection, audited.name)
-        known = work.rows_of(connection, stage, list(parts)).keys() if stage else set[ItemKey]()
+        known = work.find_rows(connection, stage, list(parts)).keys() if stage else set[ItemKey]()
         mine = {key: found for key, found in parts.items() if key in known}
         reopen(connection, audited.name, list(mine))
         ledger.mark_unknown(connection, audited.name, mine)

@@ -75,7 +75,7 @@ def write_points(
         tags = enrichment.tags_of_owner(connection, owner)
         pages = _titles(pages_of_owner(connection, owner))
         embedded = embeddings.embedded_texts(connection, owner, index.model)
-        before = ledger.recorded(connection, owner, index.projection)
+        before = ledger.entries_of_claim(connection, owner, index.projection)
     wanted = _wanted_points(stream, items, chunks, embedded, tags, pages)
     desired = {
         key: {i: content_of(index.model, *point) for i, point in points.items()}

@@ -79,7 +79,7 @@ def record_intent(
     def held(connection: Transaction) -> dict[ItemKey, LedgerEntry]:
         check(connection)
         mine = claims.still_owned(connection, owner)
-        before = ledger.recorded(connection, owner, projection)
+        before = ledger.entries_of_claim(connection, owner, projection)
         return {key: before.get(key, NOTHING) for key in desired if key in mine}
 
     return _record_intent(records, projection, desired, found, held)
@@ -91,7 +91,7 @@ def record_delete_intent(
     """Record that nothing of those items is to be left that are leaving still; otherwise like ``record_intent``."""
 
     def leaving(connection: Transaction) -> dict[ItemKey, LedgerEntry]:
-        return ledger.recorded_of(connection, still_pending(connection, items), projection)
+        return ledger.find_entries(connection, still_pending(connection, items), projection)
 
     return _record_intent(records, projection, {key: {} for key in items}, found, leaving)
 

@@ -40,9 +40,9 @@ def run(config: StageRunConfig, services: StageServices) -> StageReport:
     records, reader = services.records, services.pages
     with records.begin() as connection:
         if reader is None:
-            pages.close_crawl(connection, config.hour)
+            pages.discard_crawl(connection, config.hour)
             return StageReport("crawl", config.stream, config.hour)
-        pages.open_crawl(connection, config.hour, now=config.clock())
+        pages.enqueue_crawl(connection, config.hour, now=config.clock())
     handler = CrawlHandler(config, records, reader)
     return run_batches(config, records, handler, batch_items=min(BATCH_ITEMS, config.batch_items))
 
@@ -85,7 +85,7 @@ class CrawlHandler:
             items = content.claimed_items(connection, "posts", owner, LinkingPost)
             attempts = {ItemKey.of(row): row["attempts"] for row in content.claimed_work(connection, owner)}
             wanted = [_post(item, attempts) for item in items if ItemKey.of(item) in attempts]
-            kept = pages.known_pages(connection, {place for post in wanted for place in post.places})
+            kept = pages.find_pages(connection, {place for post in wanted for place in post.places})
             had = _contents(pages.page_chunks(connection, owner))
             told = pages.pages_of_owner(connection, owner)
         asked, read = self._read(wanted, kept)
@@ -140,7 +140,7 @@ class CrawlHandler:
 
         def write(connection: Transaction, held: set[ItemKey]) -> None:
             # Pages belong to their URLs: what was fetched is kept even if the post was taken away.
-            pages.keep_pages(connection, list(read.values()))
+            pages.store_pages(connection, list(read.values()))
             mine = changed & held
             pages.replace_page_chunks(connection, mine, [row for key in mine for row in chunks[key]])
             pages.write_crawl(connection, [self._row(key, value) for key, value in news.items() if key in held])

@@ -132,7 +132,7 @@ class EmbedHandler:
     ) -> None:
         def write(connection: Transaction, _held: set[ItemKey]) -> None:
             # Vectors belong to texts, not to items: what was paid for is kept even if the item was taken away.
-            embeddings.keep_vectors(connection, list(kept.values()))
+            embeddings.store_vectors(connection, list(kept.values()))
 
         result.write = write
         result.unchanged = len(keys) - len(worked)

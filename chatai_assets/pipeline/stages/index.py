@@ -86,7 +86,7 @@ class IndexHandler:
         with self.records.reading() as connection:
             lacking = embeddings.unembedded(connection, owner, self.index.model)
             keys = {ItemKey.of(row) for row in lacking if row["part"] == BODY}
-            rows = work.rows_of(connection, "embed", list(keys))
+            rows = work.find_rows(connection, "embed", list(keys))
         current = STAGES["embed"].fingerprint(self.index.model)
         return {key for key, row in rows.items() if row["state"] == "done" and row["fingerprint"] != current}
 

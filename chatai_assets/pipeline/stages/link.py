@@ -77,7 +77,7 @@ class LinkHandler:
             items = content.claimed_items(connection, self.config.stream, owner, LinkedItem)
             tags = enrichment.tags_of_owner(connection, owner)
             said = _extractions(*enrichment.facts_of_owner(connection, owner))
-            before = ledger.recorded(connection, owner, "graph")
+            before = ledger.entries_of_claim(connection, owner, "graph")
             set_by_hand = entity_overrides.overrides_of_owner(connection, owner)
         result = BatchResult(write=lambda _connection, _keys: None)
         draw = partial(_subgraph, tags=tags, said=said, set_by_hand=set_by_hand)

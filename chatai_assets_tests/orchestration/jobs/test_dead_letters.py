@@ -19,7 +19,7 @@ def bad(home):
 
 def letters(home):
     with home.records.reading() as connection:
-        return dead_letters.list_letters(connection, DeadLetterFilter(resolved=None))
+        return dead_letters.list_dead_letters(connection, DeadLetterFilter(resolved=None))
 
 
 def replay(home, **config):
