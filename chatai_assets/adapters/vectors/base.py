@@ -26,8 +26,8 @@ class Point:
 
     Attributes:
         id: ``str`` of ``domain.ids.point_id``.
-        payload: JSON values: ``tenant_id source kind title channel url language published_at expires_at tags
-            part ordinal page start end`` (epoch seconds, character offsets; ``text`` stays in the record store).
+        payload: JSON values, as ``pipeline.projections.points`` makes them: times are epoch seconds, ``start`` and
+            ``end`` character offsets. The text stays in the record store.
     """
 
     id: str

@@ -34,7 +34,11 @@ Wanted = Mapping[ItemKey, Mapping[str, tuple[str, Payload]]]
 
 
 class IndexedItem(ClaimedItem):
-    """What is read of an item for the payloads of its points."""
+    """The columns of an item that its points carry; None where the items of a stream have no such column.
+
+    A new field of the payload is a line here and in ``_about``. If search is to filter by it, collections index it as
+    well (``adapters.vectors.collection``).
+    """
 
     title: str | None
     channel: str | None
@@ -59,15 +63,15 @@ class Written:
 def write_points(
     records: Records, index: OpenIndex, state: State, stream: Stream, owner: str, leave_out: Collection[ItemKey] = ()
 ) -> Written:
-    """Make an index hold exactly what the record store knows of the items of a claim; the ledger is yet to confirm.
+    """Make an index hold exactly what the record store knows of the items of a claim; the caller confirms it.
 
     Args:
-        state: what the index must be for that.
-        leave_out: items of which what the index holds stays as it is.
+        state: the state the index must have.
+        leave_out: items whose points stay as they are.
 
     Raises:
-        IndexMoved: the index is that no more.
-        ProjectionReplaced: the ledger speaks of another store.
+        IndexSuperseded: the index has another state.
+        ProjectionMismatch: the ledger describes another store.
     """
     with records.reading() as connection:
         items = content.claimed_items(connection, stream, owner, IndexedItem)
@@ -100,7 +104,7 @@ def _write(
             _point(i, payload, kept[TextKey(key.tenant_id, text_hash)])
             for key, plan in changes.plans.items()
             for i, (text_hash, payload) in ((i, wanted[key][i]) for i in plan.upserts)
-            # What was taken away since has no vectors here; nobody confirms it either.
+            # Items that were taken away meanwhile have no vectors here, and are not confirmed.
             if TextKey(key.tenant_id, text_hash) in kept
         ]
         for start in range(0, len(points), UPSERT_POINTS):
@@ -121,8 +125,8 @@ def _wanted_points(
 ) -> dict[ItemKey, dict[str, tuple[str, Payload]]]:
     """Return item -> point id -> (text hash, payload).
 
-    An item without text has none; nor has one whose body is embedded in part, lest parts of it pass for the whole.
-    Of its linked pages those count that are embedded whole.
+    An item without text has none; nor has one whose body is only partly embedded, since search would take the part for
+    the whole. Linked pages count if they are embedded completely.
     """
     by_item: defaultdict[ItemKey, list[ChunkRow]] = defaultdict(list)
     for chunk in chunks:
@@ -141,11 +145,11 @@ def _wanted_points(
     return wanted
 
 
-def _titles(told: Mapping[ItemKey, LinkedPages]) -> dict[tuple[ItemKey, str], Payload]:
+def _titles(crawled: Mapping[ItemKey, LinkedPages]) -> dict[tuple[ItemKey, str], Payload]:
     """Return item and part -> title and address of the linked page that the part is."""
     return {
         (key, page["part"]): {"title": page["title"], "url": page["url"]}
-        for key, value in told.items()
+        for key, value in crawled.items()
         for page in reversed(value["pages"])
         if page["part"]
     }
@@ -186,7 +190,7 @@ def _text(chunk: ChunkRow) -> TextKey:
 
 
 def content_of(model: str, text_hash: str, payload: Mapping[str, Any]) -> str:
-    """Return a fingerprint of a point: who embedded which text, and what stands beside it."""
+    """Return the fingerprint of a point: the model that embedded it, its text and its payload."""
     return digest(model, text_hash, canonical_json(payload))[:16]
 
 
