@@ -1,151 +1,160 @@
 """The only reader of the environment.
 
-``read_settings`` is called in ``definitions.py`` and ``cli.py``; everyone else receives values.
+``read_settings`` is called in ``definitions.py`` and ``cli.main``; all other code receives values. Each setting is a
+field of a group (``settings.group``), which is the only home of its default.
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SkipValidation
 
 from chatai_assets.domain.ids import DEFAULT_TENANT, Stream
 from chatai_assets.domain.stages import STAGES, Stage
 from chatai_assets.settings.costs import CostSettings, read_costs
-from chatai_assets.settings.models import (
-    ModelSettings,
-    QuotaSettings,
-    read_models,
-    read_quota,
+from chatai_assets.settings.group import SettingsGroup
+from chatai_assets.settings.limits import (
+    DocumentLimits,
+    OcrSettings,
+    ParserSettings,
+    PostLimits,
+    StreamLimits,
+    default_processes,
 )
+from chatai_assets.settings.models import ModelSettings, QuotaSettings, read_models
 from chatai_assets.settings.providers import ProviderSettings, read_providers
-from chatai_assets.settings.retention import RetentionSettings, read_retention
-from chatai_assets.settings.stages import DEFAULT_ITEM_DEADLINE_S, StageLimits, read_stages, usual_stages
+from chatai_assets.settings.retention import RetentionSettings
+from chatai_assets.settings.stages import StageLimits, read_stages
 from chatai_assets.settings.stores import Neo4jServer, QdrantServer, read_neo4j, read_qdrant
-from chatai_assets.settings.values import InvalidSetting, addresses, choice, number
+from chatai_assets.settings.values import (
+    Addresses,
+    InvalidSetting,
+    Seconds,
+    Switch,
+    WholeNumber,
+    WholeSeconds,
+    from_text,
+    one_of,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
-LARGEST_BATCH = 10_000
-"""SQLite takes 32,766 values in one statement, and a batch names each item by two."""
-POSTS_PER_LOCK = 3_000
-DOCUMENTS_PER_LOCK = 50
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """How much of a stream is worked on at once.
+class Settings(SettingsGroup):
+    """Everything that can be set.
 
     Attributes:
-        run_items: items of one run; more wait for the next tick.
-        batch_items: items of one transaction.
-        projection_items: items whose points or edges are written under one lock of their store, held about a second.
-    """
-
-    run_items: int
-    batch_items: int
-    projection_items: int
-
-
-@dataclass(frozen=True, slots=True)
-class ParserSettings:
-    """What a file may cost.
-
-    Attributes:
-        workers: child processes that parse side by side.
-        wall_s: seconds one file may take.
-        memory_bytes: memory of a child.
-        max_file_bytes: size of a file that is looked at.
-    """
-
-    workers: int
-    wall_s: float = 30.0
-    memory_bytes: int = 900 << 20
-    max_file_bytes: int = 512 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class OcrSettings:
-    """What recognising the text on scans and photos may cost.
-
-    Attributes:
-        max_pages: pages of one document (``CHATAI_OCR_PAGES``).
-        page_s: seconds one page may take (``CHATAI_OCR_PAGE_DEADLINE_S``).
-        patience_s: seconds the scans of one batch may take; the next goes on (``CHATAI_OCR_PATIENCE_S``).
-    """
-
-    max_pages: int = 200
-    page_s: int = 60
-    max_wait_s: int = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that can be set, once.
-
-    Attributes:
-        home: folder of all embedded stores, the inbox folder and the blobs (``CHATAI_HOME``).
-        database_url: of the record store (``DATABASE_URL``); SQLite in ``home`` by default.
-        ocr: how scans and photos are read; None where they are not (``CHATAI_OCR``).
-        dagster_database_url: of Dagster's history (``DAGSTER_DATABASE_URL``); None for SQLite in ``home``.
         qdrant: where the vectors are; None for the embedded index in ``home``.
         neo4j: where the graph is; None for the embedded graph in ``home``.
-        models: who tags, embeds and extracts; ``CHATAI_MODELS`` sets all three to ``offline`` or to ``free``.
         providers: name -> access of every provider whose key is set.
-        quota: of each tenant at each provider.
-        costs: what models cost, and what a tenant may spend in a day.
-        model_processes: processes that run offline models; 0 runs them in the caller (``CHATAI_MODEL_PROCESSES``).
-        posts: limits of the stream (``CHATAI_RUN_POSTS``, ``CHATAI_BATCH_POSTS``).
-        documents: limits of the stream (``CHATAI_RUN_DOCUMENTS``, ``CHATAI_BATCH_DOCUMENTS``).
-        lease_s: seconds without heartbeat after which claimed work is free again (``CHATAI_LEASE_S``).
-        probe_interval_s: seconds from one run that tries a part that is down to the next; the first ones come sooner
-            (``CHATAI_PROBE_INTERVAL_S``).
-        stages: deadline and attempts of each stage (``CHATAI_STAGE_DEADLINE_S``, ``CHATAI_MAX_ATTEMPTS``, and each with
-            ``_TAG`` or another stage behind it).
-        item_deadline_s: seconds a model may take over one item (``CHATAI_ITEM_DEADLINE_S``).
-        grace_s: seconds a stage has to clean up after its deadline before its process is ended (``CHATAI_GRACE_S``).
-        run_deadline_s: seconds a run may take before Dagster ends it (``CHATAI_RUN_DEADLINE_S``).
-        retention: how long posts, documents and what is told of them are kept.
-        tenant_id: whose the files in the inbox folder are (``CHATAI_TENANT``).
-        crawl: whether the pages that posts link to are read (``CHATAI_CRAWL``).
-        browser: whether a browser shows them first (``CHATAI_CRAWL=browser``).
-        samples: whether the bundled samples are ingested into an empty home (``CHATAI_SAMPLES``).
-        first_hour: first partition; None means the hour in which the home was created (``CHATAI_FIRST_HOUR``).
-        announce: channels that are told of outages, in apprise's notation, secret (``CHATAI_ANNOUNCE``).
-        sentry_dsn: project of Sentry that is told the same, secret (``SENTRY_DSN``).
-        log_level: least level that is logged (``CHATAI_LOG_LEVEL``).
+        ocr: how scans and photos are read; None where they are refused.
+        stages: deadline and attempts of each stage.
     """
 
-    home: Path
-    database_url: str
+    home: Annotated[Path, from_text(lambda text: Path(text).expanduser().resolve())] = Field(
+        default=PROJECT / ".chatai",
+        validation_alias="CHATAI_HOME",
+        description="folder of all embedded stores, the inbox folder and uploaded bytes",
+        json_schema_extra={"default_text": "`.chatai`"},
+    )
+    database_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['home'] / 'records.sqlite'}",
+        repr=False,
+        validation_alias="DATABASE_URL",
+        description="the record store, e.g. `postgresql://user:password@host/database`",
+        json_schema_extra={"default_text": "SQLite in the home"},
+    )
+    dagster_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="DAGSTER_DATABASE_URL",
+        description="Dagster's history, of `make run` and `chatai` too; bare `dagster dev` needs "
+        "`deploy/dagster.yaml` in `DAGSTER_HOME`",
+        json_schema_extra={"default_text": "SQLite in the home"},
+    )
+    qdrant: QdrantServer | None
+    neo4j: Neo4jServer | None
+    models: ModelSettings
+    providers: Mapping[str, SkipValidation[ProviderSettings]]
+    quota: QuotaSettings
+    costs: CostSettings
+    model_processes: Annotated[int, WholeNumber(least=0)] = Field(
+        default_factory=default_processes,
+        validation_alias="CHATAI_MODEL_PROCESSES",
+        description="child processes that run offline models; 0 runs them in the caller",
+        json_schema_extra={"default_text": "one per core, at most 4"},
+    )
     parser: ParserSettings
-    ocr: OcrSettings | None = None
-    dagster_database_url: str | None = field(default=None, repr=False)
-    qdrant: QdrantServer | None = None
-    neo4j: Neo4jServer | None = None
-    models: ModelSettings = field(default_factory=ModelSettings)
-    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
-    quota: QuotaSettings = field(default_factory=QuotaSettings)
-    costs: CostSettings = field(default_factory=CostSettings)
-    model_processes: int = 0
-    posts: StreamLimits = field(default_factory=lambda: StreamLimits(2_000, 1_000, POSTS_PER_LOCK))
-    documents: StreamLimits = field(default_factory=lambda: StreamLimits(200, 50, DOCUMENTS_PER_LOCK))
-    lease_s: float = 60.0
-    probe_interval_s: float = 360.0
-    stages: Mapping[Stage, StageLimits] = field(default_factory=usual_stages)
-    item_deadline_s: float = DEFAULT_ITEM_DEADLINE_S
-    grace_s: float = 3.0
-    run_deadline_s: int = 3_600
-    retention: RetentionSettings = field(default_factory=RetentionSettings)
-    tenant_id: str = DEFAULT_TENANT
-    crawl: bool = False
-    browser: bool = False
-    samples: bool = False
-    first_hour: str | None = None
-    announce: tuple[str, ...] = field(default=(), repr=False)
-    sentry_dsn: str | None = field(default=None, repr=False)
-    log_level: str = "INFO"
+    ocr: OcrSettings | None
+    posts: StreamLimits
+    documents: StreamLimits
+    crawl_mode: Annotated[str, one_of("0", "1", "browser")] = Field(
+        default="0",
+        validation_alias="CHATAI_CRAWL",
+        description="1 reads the first three pages that a post links to and finds their text as the post's; sites then "
+        "learn who reads them. `browser` renders them in Chromium first, for texts that scripts write: a second or "
+        "two a page, after `make browser`; it is not in the image",
+    )
+    retention: RetentionSettings
+    lease_s: Seconds = Field(
+        default=60,
+        validation_alias="CHATAI_LEASE_S",
+        description="how long claimed work stays claimed without a heartbeat",
+    )
+    stages: Mapping[Stage, StageLimits]
+    item_deadline_s: Seconds = Field(
+        default=300, validation_alias="CHATAI_ITEM_DEADLINE_S", description="how long a model may take for one item"
+    )
+    run_deadline_s: WholeSeconds = Field(
+        default=3_600,
+        validation_alias="CHATAI_RUN_DEADLINE_S",
+        description="how long a run may take before Dagster ends it",
+    )
+    grace_s: Seconds = Field(
+        default=3,
+        validation_alias="CHATAI_GRACE_S",
+        description="how long a stage may clean up after its deadline before its process is ended",
+    )
+    announce: Addresses = Field(
+        default=(),
+        repr=False,
+        validation_alias="CHATAI_ANNOUNCE",
+        description="who is notified of outages, in addition to the log: "
+        "[apprise URLs](https://github.com/caronc/apprise/wiki) with spaces between them, e.g. "
+        "`tgram://token/chat json://host/path mailtos://user:password@host`",
+    )
+    sentry_dsn: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="SENTRY_DSN",
+        description="a project of Sentry that gets the same notifications",
+    )
+    probe_interval_s: Seconds = Field(
+        default=360,
+        validation_alias="CHATAI_PROBE_INTERVAL_S",
+        description="between runs that try whether what is down is back; the first come after 60, 120 and 240 s",
+    )
+    tenant_id: str = Field(
+        default=DEFAULT_TENANT, validation_alias="CHATAI_TENANT", description="whose the files in the inbox folder are"
+    )
+    samples: Switch = Field(
+        default=False,
+        validation_alias="CHATAI_SAMPLES",
+        description="1 brings the bundled samples into an empty home",
+        json_schema_extra={"default_text": "0; `make run` sets 1"},
+    )
+    first_hour: str | None = Field(
+        default=None,
+        validation_alias="CHATAI_FIRST_HOUR",
+        description="the first partition, e.g. `2026-11-21-00:00`",
+        json_schema_extra={"default_text": "when the home was created"},
+    )
+    log_level: Annotated[str, one_of("INFO", "DEBUG", "WARNING", "ERROR")] = Field(
+        default="INFO", validation_alias="CHATAI_LOG_LEVEL", description="`INFO`, `DEBUG`, `WARNING` or `ERROR`"
+    )
 
     @property
     def inbox_folder(self) -> Path:
@@ -156,6 +165,16 @@ class Settings:
     def dagster_home(self) -> Path:
         """Where Dagster keeps its runs and its copy of ``dagster.yaml``."""
         return self.home / "dagster"
+
+    @property
+    def crawl(self) -> bool:
+        """Whether the pages that posts link to are read."""
+        return self.crawl_mode != "0"
+
+    @property
+    def browser(self) -> bool:
+        """Whether a browser renders linked pages before they are read."""
+        return self.crawl_mode == "browser"
 
     def limits(self, stream: Stream) -> StreamLimits:
         """Return the limits of a stream."""
@@ -182,68 +201,22 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         InvalidSetting: a variable has a value that cannot be used.
     """
     env = os.environ if environ is None else environ
-    home = Path(env.get("CHATAI_HOME") or PROJECT / ".chatai").expanduser().resolve()
-    cores = os.cpu_count() or 1
-    models, providers = read_models(env), read_providers(env)
-    crawl = _read_crawl(env)
-    return Settings(
-        home=home,
-        database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'records.sqlite'}",
-        dagster_database_url=env.get("DAGSTER_DATABASE_URL") or None,
+    models, providers, ocr = read_models(env), read_providers(env), OcrSettings.read(env)
+    settings = Settings.read(
+        env,
         qdrant=read_qdrant(env),
         neo4j=read_neo4j(env),
         models=models,
         providers=providers,
-        quota=read_quota(env),
+        quota=QuotaSettings.read(env),
         costs=read_costs(env, models, providers),
-        model_processes=number(env, "CHATAI_MODEL_PROCESSES", min(cores, 4), least=0),
-        posts=StreamLimits(
-            number(env, "CHATAI_RUN_POSTS", 2_000),
-            number(env, "CHATAI_BATCH_POSTS", 1_000, most=LARGEST_BATCH),
-            POSTS_PER_LOCK,
-        ),
-        documents=StreamLimits(
-            number(env, "CHATAI_RUN_DOCUMENTS", 200),
-            number(env, "CHATAI_BATCH_DOCUMENTS", 20, most=LARGEST_BATCH),
-            DOCUMENTS_PER_LOCK,
-        ),
-        parser=ParserSettings(
-            workers=number(env, "CHATAI_PARSER_PROCESSES", min(cores, 4)),
-            wall_s=number(env, "CHATAI_PARSER_DEADLINE_S", 30),
-            memory_bytes=number(env, "CHATAI_PARSER_MEMORY_MB", 900) << 20,
-            max_file_bytes=number(env, "CHATAI_MAX_FILE_MB", 512) << 20,
-        ),
-        ocr=_read_ocr(env),
-        lease_s=number(env, "CHATAI_LEASE_S", 60),
-        probe_interval_s=number(env, "CHATAI_PROBE_INTERVAL_S", 360),
+        parser=ParserSettings.read(env),
+        ocr=ocr if ocr.mode == "auto" else None,
+        posts=PostLimits.read(env),
+        documents=DocumentLimits.read(env),
+        retention=RetentionSettings.read(env),
         stages=read_stages(env),
-        item_deadline_s=number(env, "CHATAI_ITEM_DEADLINE_S", DEFAULT_ITEM_DEADLINE_S),
-        grace_s=number(env, "CHATAI_GRACE_S", 3),
-        run_deadline_s=number(env, "CHATAI_RUN_DEADLINE_S", 3_600),
-        retention=read_retention(env),
-        tenant_id=env.get("CHATAI_TENANT") or DEFAULT_TENANT,
-        crawl=crawl != "0",
-        browser=crawl == "browser",
-        samples=choice(env, "CHATAI_SAMPLES", ("0", "1")) == "1",
-        first_hour=env.get("CHATAI_FIRST_HOUR") or None,
-        announce=addresses(env, "CHATAI_ANNOUNCE"),
-        sentry_dsn=env.get("SENTRY_DSN") or None,
-        log_level=choice(env, "CHATAI_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
     )
-
-
-def _read_crawl(env: Mapping[str, str]) -> str:
-    crawl = choice(env, "CHATAI_CRAWL", ("0", "1", "browser"))
-    if crawl == "browser" and find_spec("crawl4ai") is None:  # to import it takes seconds
+    if settings.browser and find_spec("crawl4ai") is None:  # to import it takes seconds
         raise InvalidSetting("CHATAI_CRAWL is browser, so crawl4ai must be installed: `make browser`.")
-    return crawl
-
-
-def _read_ocr(env: Mapping[str, str]) -> OcrSettings | None:
-    usual = OcrSettings()
-    wanted = OcrSettings(
-        number(env, "CHATAI_OCR_PAGES", usual.max_pages),
-        number(env, "CHATAI_OCR_PAGE_DEADLINE_S", usual.page_s),
-        number(env, "CHATAI_OCR_PATIENCE_S", usual.max_wait_s),
-    )
-    return wanted if choice(env, "CHATAI_OCR", ("auto", "off")) == "auto" else None
+    return settings

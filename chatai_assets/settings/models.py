@@ -1,76 +1,95 @@
 """Which models tag, embed and extract, and how often providers may be called."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from chatai_assets.domain.providers import CHAT_PROVIDERS, EMBEDDING_PROVIDERS, PROVIDERS
-from chatai_assets.settings.values import InvalidSetting, choice, number
+from chatai_assets.settings.group import SettingsGroup
+from chatai_assets.settings.providers import Calls
+from chatai_assets.settings.values import InvalidSetting, Seconds, TokenLimit, one_of
 
-LARGEST_COUNT = 10**15
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaSettings:
-    """Calls of one tenant at one provider, over all processes (``CHATAI_QUOTA_MINUTE``, ``_HOUR``, ``_DAY``).
-
-    Attributes:
-        tokens_per_minute: (``CHATAI_QUOTA_TOKENS_MINUTE``); None for no limit.
-        tokens_per_day: (``CHATAI_QUOTA_TOKENS_DAY``); None for no limit.
-        patience_s: seconds a batch may wait for its turns before the rest is put off (``CHATAI_QUOTA_PATIENCE_S``).
-    """
-
-    per_minute: int = 100
-    per_hour: int = 5_000
-    per_day: int = 100_000
-    max_wait_s: float = 120.0
-    tokens_per_minute: int | None = None
-    tokens_per_day: int | None = None
+BY_KEYS = "by the keys that are set, else `offline`"
+"""Default of a model, for the table of settings."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSettings:
-    """Which models answer: ``offline``, ``free`` (for benchmarks) or a provider (``domain.providers``).
+class QuotaSettings(SettingsGroup):
+    """How much of one provider one tenant may use, over all processes."""
 
-    Attributes:
-        tagger: ``CHATAI_TAGGER``; by default the first of ``PROVIDERS`` whose key is set, else offline.
-        embedder: ``CHATAI_EMBEDDER``; by the same rule. It applies to a home that has no vectors yet; later the record
-            store says which model embeds (``storage.vector_indexes``).
-        extractor: ``CHATAI_EXTRACTOR``; by default the last of ``PROVIDERS`` whose key is set, else offline.
-    """
+    per_minute: Calls = Field(
+        default=100,
+        validation_alias="CHATAI_QUOTA_MINUTE",
+        description="of a tenant to one provider in a minute, over all processes",
+    )
+    per_hour: Calls = Field(default=5_000, validation_alias="CHATAI_QUOTA_HOUR", description="the same in an hour")
+    per_day: Calls = Field(default=100_000, validation_alias="CHATAI_QUOTA_DAY", description="the same in a day")
+    tokens_per_minute: TokenLimit = Field(
+        default=None,
+        validation_alias="CHATAI_QUOTA_TOKENS_MINUTE",
+        description="tokens of a tenant at one provider in a minute, over all processes",
+    )
+    tokens_per_day: TokenLimit = Field(
+        default=None,
+        validation_alias="CHATAI_QUOTA_TOKENS_DAY",
+        description="tokens of a tenant at one provider in a day, over all processes",
+    )
+    max_wait_s: Seconds = Field(
+        default=120,
+        validation_alias="CHATAI_QUOTA_PATIENCE_S",
+        description="how long a batch waits for free quota before the rest of its items is deferred",
+    )
 
-    tagger: str = "offline"
-    embedder: str = "offline"
-    extractor: str = "offline"
+
+class ModelSettings(SettingsGroup):
+    """Which models answer: ``offline``, ``free`` (for benchmarks) or a provider (``domain.providers``)."""
+
+    preset: Annotated[Literal["offline", "free"] | None, one_of("offline", "free")] = Field(
+        default=None,
+        validation_alias="CHATAI_MODELS",
+        description="the three below at once: `offline`, or `free`: hashed vectors, first words as tags; for tests",
+    )
+    tagger: str = Field(
+        default="offline",
+        validation_alias="CHATAI_TAGGER",
+        description="what tags: `offline`, `gigachat`, `openrouter` or `free`",
+        json_schema_extra={"default_text": BY_KEYS},
+    )
+    embedder: str = Field(
+        default="offline",
+        validation_alias="CHATAI_EMBEDDER",
+        description="what embeds in a new home; later the record store says which model does",
+        json_schema_extra={"default_text": BY_KEYS},
+    )
+    extractor: str = Field(
+        default="offline",
+        validation_alias="CHATAI_EXTRACTOR",
+        description="what extracts entities and relations",
+        json_schema_extra={"default_text": BY_KEYS},
+    )
 
 
 def read_models(env: Mapping[str, str]) -> ModelSettings:
-    """Return who tags, embeds and extracts."""
-    with_key = [name for name, spec in PROVIDERS.items() if env.get(spec.key_variable)]
-    everywhere = choice(env, "CHATAI_MODELS", ("offline", "free")) if env.get("CHATAI_MODELS") else None
+    """Return which models tag, embed and extract.
 
-    def chosen(variable: str, preferred: Sequence[str], providers: Sequence[str]) -> str:
-        default = everywhere or next((name for name in preferred if name in providers), "offline")
-        value = choice(env, variable, tuple(dict.fromkeys((default, "offline", "free", *providers))))
+    Tagger and embedder are by default the first of ``PROVIDERS`` whose key is set, the extractor is the last.
+    """
+    with_key = [name for name, spec in PROVIDERS.items() if env.get(spec.key_variable)]
+    preset = ModelSettings.read({"CHATAI_MODELS": env.get("CHATAI_MODELS", "")}).preset
+
+    def choose(variable: str, preferred: Sequence[str], providers: Sequence[str]) -> str:
+        default: str = preset or next((name for name in preferred if name in providers), "offline")
+        allowed = tuple(dict.fromkeys((default, "offline", "free", *providers)))
+        value = env.get(variable) or default
+        if value not in allowed:
+            raise InvalidSetting(f"{variable} must be one of {', '.join(allowed)}, not {value!r}.")
         if value in PROVIDERS and value not in with_key:
             raise InvalidSetting(f"{variable} is {value}, so {PROVIDERS[value].key_variable} must be set.")
         return value
 
     return ModelSettings(
-        tagger=chosen("CHATAI_TAGGER", with_key, CHAT_PROVIDERS),
-        embedder=chosen("CHATAI_EMBEDDER", with_key, EMBEDDING_PROVIDERS),
-        extractor=chosen("CHATAI_EXTRACTOR", with_key[::-1], CHAT_PROVIDERS),
-    )
-
-
-def read_quota(env: Mapping[str, str]) -> QuotaSettings:
-    """Return the quota of each tenant at each provider."""
-    return QuotaSettings(
-        number(env, "CHATAI_QUOTA_MINUTE", 100),
-        number(env, "CHATAI_QUOTA_HOUR", 5_000),
-        number(env, "CHATAI_QUOTA_DAY", 100_000),
-        number(env, "CHATAI_QUOTA_PATIENCE_S", 120),
-        number(env, "CHATAI_QUOTA_TOKENS_MINUTE", 0, most=LARGEST_COUNT) or None,
-        number(env, "CHATAI_QUOTA_TOKENS_DAY", 0, most=LARGEST_COUNT) or None,
+        preset=preset,
+        tagger=choose("CHATAI_TAGGER", with_key, CHAT_PROVIDERS),
+        embedder=choose("CHATAI_EMBEDDER", with_key, EMBEDDING_PROVIDERS),
+        extractor=choose("CHATAI_EXTRACTOR", with_key[::-1], CHAT_PROVIDERS),
     )

@@ -1,125 +1,140 @@
 """Access to the providers of models: keys, addresses and names of models."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from chatai_assets.domain.providers import PROVIDERS
-from chatai_assets.settings.values import InvalidSetting, address, choice, number, secret
+from chatai_assets.settings.group import SettingsGroup
+from chatai_assets.settings.values import Address, Count, Names, Secret, Switch, WholeNumber, from_text, one_of
 
-DEFAULT_JOB_CONCURRENCY = 25
-"""``JOB_CONCURRENCY``: calls at a time to one provider, of one process."""
+Calls = Annotated[int, WholeNumber("calls")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderSettings:
+def _check_file(text: str) -> str:
+    if not Path(text).is_file():
+        raise ValueError(f" names no file: {text!r}.")
+    return text
+
+
+class ProviderSettings(SettingsGroup):
     """Access to a provider whose key is set; ``X`` below is its name in capitals.
 
     Attributes:
         key: never shown (``X_API_KEY``).
-        concurrency: calls at a time.
         base_url: address of its API without a slash at the end (``X_BASE_URL``).
         chat_model: answers questions about texts (``X_CHAT_MODEL``); "" for a provider without chat.
         embedding_model: (``X_EMBEDDING_MODEL``).
         dimensions: of the embedding model's vectors (``X_EMBEDDING_DIMENSIONS``).
     """
 
-    key: str = field(repr=False)
-    concurrency: int
-    base_url: str
+    key: Secret = Field(repr=False)
+    base_url: Address
     chat_model: str = ""
     embedding_model: str
-    dimensions: int
+    dimensions: Count
+    job_concurrency: Calls = Field(
+        default=25,
+        validation_alias="JOB_CONCURRENCY",
+        description="of a process to one provider at a time",
+    )
+
+    @property
+    def concurrency(self) -> int:
+        """Calls at a time."""
+        return self.job_concurrency
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GigaChatSettings(ProviderSettings):
-    """GigaChat, where ``GIGACHAT_API_KEY`` is set.
+    """GigaChat, where ``GIGACHAT_API_KEY`` is set."""
 
-    Attributes:
-        key: the authorization key of the cabinet, base64 of id and secret; never shown.
-        concurrency: calls at a time of all processes together (``GIGACHAT_STREAMS``); individuals have one, others ten
-            or more by contract.
-        scope: ``GIGACHAT_API_PERS``, ``_B2B`` or ``_CORP`` (``GIGACHAT_SCOPE``).
-        ca_bundle: file of the Russian Trusted Root CA, in addition to the usual ones (``GIGACHAT_CA_BUNDLE``).
-        structured: whether the chat model knows JSON schemas (``GIGACHAT_STRUCTURED``); if not, the prompt alone asks.
-    """
+    key: Secret = Field(
+        repr=False,
+        validation_alias="GIGACHAT_API_KEY",
+        description="authorization key of GigaChat's cabinet, base64 of id and secret",
+    )
+    scope: Annotated[str, one_of("GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP")] = Field(
+        default="GIGACHAT_API_PERS",
+        validation_alias="GIGACHAT_SCOPE",
+        description="of the GigaChat account: `GIGACHAT_API_PERS`, `GIGACHAT_API_B2B` or `GIGACHAT_API_CORP`",
+    )
+    ca_bundle: Annotated[str | None, from_text(_check_file)] = Field(
+        default=None, validation_alias="GIGACHAT_CA_BUNDLE", description="file of the Russian Trusted Root CA"
+    )
+    auth_url: Address = Field(
+        default="https://ngw.devices.sberbank.ru:9443/api/v2/oauth",
+        validation_alias="GIGACHAT_AUTH_URL",
+        description="where GigaChat gives access tokens; `http://` only on this machine",
+    )
+    base_url: Address = Field(
+        default="https://gigachat.devices.sberbank.ru/api/v1",
+        validation_alias="GIGACHAT_BASE_URL",
+        description="GigaChat's API; `http://` only on this machine",
+    )
+    chat_model: str = Field(
+        default="GigaChat", validation_alias="GIGACHAT_CHAT_MODEL", description="model that tags and extracts"
+    )
+    structured: Switch = Field(
+        default=False,
+        validation_alias="GIGACHAT_STRUCTURED",
+        description="1 for GigaChat models that know JSON schemas; for others the prompt alone asks",
+    )
+    embedding_model: str = Field(
+        default="Embeddings", validation_alias="GIGACHAT_EMBEDDING_MODEL", description="model that embeds"
+    )
+    dimensions: Count = Field(
+        default=1_024, validation_alias="GIGACHAT_EMBEDDING_DIMENSIONS", description="length of that model's vectors"
+    )
+    account_concurrency: Annotated[int | None, WholeNumber("calls")] = Field(
+        default=None,
+        validation_alias="GIGACHAT_STREAMS",
+        description="at GigaChat at a time, of all processes together, as the account allows",
+        json_schema_extra={"default_text": "1 call for `GIGACHAT_API_PERS`, else `JOB_CONCURRENCY`"},
+    )
 
-    scope: str = "GIGACHAT_API_PERS"
-    ca_bundle: str | None = None
-    auth_url: str = "https://ngw.devices.sberbank.ru:9443/api/v2/oauth"
-    base_url: str = "https://gigachat.devices.sberbank.ru/api/v1"
-    chat_model: str = "GigaChat"
-    embedding_model: str = "Embeddings"
-    dimensions: int = 1_024
-    structured: bool = False
+    @property
+    def concurrency(self) -> int:
+        """Calls at a time of all processes together; individuals have one, others ten or more by contract."""
+        return self.account_concurrency or (1 if self.scope == "GIGACHAT_API_PERS" else self.job_concurrency)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRouterSettings(ProviderSettings):
-    """OpenRouter, where ``OPENROUTER_API_KEY`` is set.
+    """OpenRouter, where ``OPENROUTER_API_KEY`` is set."""
 
-    Attributes:
-        chat_model: must know JSON schemas (``OPENROUTER_CHAT_MODEL``).
-        fallback_models: asked by OpenRouter when the first is down (``OPENROUTER_FALLBACK_MODELS``, with commas).
-    """
-
-    base_url: str = "https://openrouter.ai/api/v1"
-    chat_model: str = "openai/gpt-4o-mini"
-    fallback_models: tuple[str, ...] = ()
-    embedding_model: str = "openai/text-embedding-3-small"
-    dimensions: int = 1_536
-
-
-def _read_gigachat(env: Mapping[str, str], key: str) -> GigaChatSettings:
-    usual = GigaChatSettings(key=key, concurrency=1)
-    bundle = env.get("GIGACHAT_CA_BUNDLE") or None
-    if bundle and not Path(bundle).is_file():
-        raise InvalidSetting(f"GIGACHAT_CA_BUNDLE names no file: {bundle!r}.")
-    scope = choice(env, "GIGACHAT_SCOPE", ("GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"))
-    concurrency = read_job_concurrency(env)
-    return GigaChatSettings(
-        key=secret(key, "GIGACHAT_API_KEY"),
-        concurrency=number(env, "GIGACHAT_STREAMS", 1 if scope == "GIGACHAT_API_PERS" else concurrency),
-        scope=scope,
-        ca_bundle=bundle,
-        auth_url=address(env, "GIGACHAT_AUTH_URL", usual.auth_url),
-        base_url=address(env, "GIGACHAT_BASE_URL", usual.base_url),
-        chat_model=env.get("GIGACHAT_CHAT_MODEL") or usual.chat_model,
-        embedding_model=env.get("GIGACHAT_EMBEDDING_MODEL") or usual.embedding_model,
-        dimensions=number(env, "GIGACHAT_EMBEDDING_DIMENSIONS", usual.dimensions),
-        structured=choice(env, "GIGACHAT_STRUCTURED", ("0", "1")) == "1",
+    key: Secret = Field(repr=False, validation_alias="OPENROUTER_API_KEY", description="key of OpenRouter")
+    base_url: Address = Field(
+        default="https://openrouter.ai/api/v1",
+        validation_alias="OPENROUTER_BASE_URL",
+        description="OpenRouter's API; `http://` only on this machine",
+    )
+    chat_model: str = Field(
+        default="openai/gpt-4o-mini",
+        validation_alias="OPENROUTER_CHAT_MODEL",
+        description="model that tags and extracts; it must know JSON schemas",
+    )
+    fallback_models: Names = Field(
+        default=(),
+        validation_alias="OPENROUTER_FALLBACK_MODELS",
+        description="models that OpenRouter asks when the chat model is down, separated by commas",
+    )
+    embedding_model: str = Field(
+        default="openai/text-embedding-3-small",
+        validation_alias="OPENROUTER_EMBEDDING_MODEL",
+        description="model that embeds",
+    )
+    dimensions: Count = Field(
+        default=1_536, validation_alias="OPENROUTER_EMBEDDING_DIMENSIONS", description="length of that model's vectors"
     )
 
 
-def _read_openrouter(env: Mapping[str, str], key: str) -> OpenRouterSettings:
-    usual = OpenRouterSettings(key=key, concurrency=1)
-    fallbacks = (name.strip() for name in env.get("OPENROUTER_FALLBACK_MODELS", "").split(","))
-    return OpenRouterSettings(
-        key=secret(key, "OPENROUTER_API_KEY"),
-        concurrency=read_job_concurrency(env),
-        base_url=address(env, "OPENROUTER_BASE_URL", usual.base_url),
-        chat_model=env.get("OPENROUTER_CHAT_MODEL") or usual.chat_model,
-        fallback_models=tuple(name for name in fallbacks if name),
-        embedding_model=env.get("OPENROUTER_EMBEDDING_MODEL") or usual.embedding_model,
-        dimensions=number(env, "OPENROUTER_EMBEDDING_DIMENSIONS", usual.dimensions),
-    )
-
-
-_READERS: Mapping[str, Callable[[Mapping[str, str], str], ProviderSettings]] = {
-    "gigachat": _read_gigachat,
-    "openrouter": _read_openrouter,
+PROVIDER_SETTINGS: Mapping[str, type[ProviderSettings]] = {
+    "gigachat": GigaChatSettings,
+    "openrouter": OpenRouterSettings,
 }
 
 
 def read_providers(env: Mapping[str, str]) -> dict[str, ProviderSettings]:
     """Return name -> access of every provider whose key is set, in the order of ``PROVIDERS``."""
-    keys = {name: env.get(spec.key_variable) for name, spec in PROVIDERS.items()}
-    return {name: _READERS[name](env, key) for name, key in keys.items() if key}
-
-
-def read_job_concurrency(env: Mapping[str, str]) -> int:
-    """Return how many calls go to one provider at a time."""
-    return number(env, "JOB_CONCURRENCY", DEFAULT_JOB_CONCURRENCY)
+    return {name: PROVIDER_SETTINGS[name].read(env) for name, spec in PROVIDERS.items() if env.get(spec.key_variable)}

@@ -1,70 +1,84 @@
 """How long things are kept."""
 
-from __future__ import annotations
+from typing import Annotated
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from pydantic import Field, SkipValidation
 
-from chatai_assets.domain.ttl import NEVER_EXPIRES, TTLPolicy
-from chatai_assets.settings.values import InvalidSetting, number
+from chatai_assets.domain.ttl import TTLPolicy
+from chatai_assets.settings.group import SettingsGroup
+from chatai_assets.settings.values import WholeNumber, from_text
 
 DAY_S = 86_400
 LONGEST_DAYS = 36_500
+DAYS = WholeNumber("days", least=0, most=LONGEST_DAYS, scale=DAY_S, zero_is_none=True)
+Days = Annotated[int | None, DAYS]
+"""Seconds, written in days; None is never."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
-    """After how many seconds what goes; None is never.
+def _parse_ttl(usual_s: int | None, text: str) -> TTLPolicy:
+    """Return the policy of a list like ``30,acme=90,globex=0``: days, and those of tenants that have others.
 
-    Attributes:
-        posts: by tenant (``CHATAI_POST_TTL_DAYS``).
-        documents: by tenant (``CHATAI_DOCUMENT_TTL_DAYS``).
-        stats_s: what each batch did; sums by hour stay (``CHATAI_KEEP_STATS_DAYS``).
-        letters_s: dead letters that are resolved, after their last failure (``CHATAI_KEEP_LETTERS_DAYS``).
-        answers_s: answers of providers, and linked pages, that no item uses (``CHATAI_KEEP_ANSWERS_DAYS``).
-        costs_s: costs by hour of arrival; sums by day stay (``CHATAI_KEEP_COSTS_DAYS``).
-        tombstones_s: of what expired; it may come again then (``CHATAI_KEEP_TOMBSTONES_DAYS``).
-        runs_s: runs of Dagster, unless an hour's status rests on them (``CHATAI_KEEP_RUNS_DAYS``).
+    Args:
+        usual_s: seconds where the list names only tenants.
     """
-
-    posts: TTLPolicy = NEVER_EXPIRES
-    documents: TTLPolicy = NEVER_EXPIRES
-    stats_s: int | None = None
-    letters_s: int | None = None
-    answers_s: int | None = None
-    costs_s: int | None = None
-    tombstones_s: int | None = None
-    runs_s: int | None = None
-
-
-def read_retention(env: Mapping[str, str]) -> RetentionSettings:
-    """Return what is kept for how long.
-
-    Raises:
-        InvalidSetting: a number of days cannot be used.
-    """
-    return RetentionSettings(
-        posts=_lifetime(env, "CHATAI_POST_TTL_DAYS", 30),
-        documents=_lifetime(env, "CHATAI_DOCUMENT_TTL_DAYS", 0),
-        stats_s=_seconds(env, "CHATAI_KEEP_STATS_DAYS", 30),
-        letters_s=_seconds(env, "CHATAI_KEEP_LETTERS_DAYS", 90),
-        answers_s=_seconds(env, "CHATAI_KEEP_ANSWERS_DAYS", 30),
-        costs_s=_seconds(env, "CHATAI_KEEP_COSTS_DAYS", 90),
-        tombstones_s=_seconds(env, "CHATAI_KEEP_TOMBSTONES_DAYS", 365),
-        runs_s=_seconds(env, "CHATAI_KEEP_RUNS_DAYS", 30),
-    )
-
-
-def _seconds(env: Mapping[str, str], name: str, default: int) -> int | None:
-    return number(env, name, default, least=0, most=LONGEST_DAYS) * DAY_S or None
-
-
-def _lifetime(env: Mapping[str, str], name: str, default: int) -> TTLPolicy:
-    """Return the lifetime of a list like ``30,acme=90,globex=0``: days, and those of tenants that have others."""
-    entries = [entry.strip() for entry in (env.get(name) or str(default)).split(",") if entry.strip()]
+    entries = [entry.strip() for entry in text.split(",") if entry.strip()]
     usual = [entry for entry in entries if "=" not in entry]
     named = [entry.rpartition("=") for entry in entries if "=" in entry]
     if len(usual) > 1 or not all(tenant_id.strip() for tenant_id, _, _ in named):
-        raise InvalidSetting(f"{name} must be days, and tenants with theirs, like 30,acme=90,globex=0.")
-    of_tenants = {tenant_id.strip(): _seconds({name: days}, name, 0) for tenant_id, _, days in named}
-    return TTLPolicy(_seconds({name: usual[0]} if usual else {}, name, default), of_tenants)
+        raise ValueError(" must be days, and tenants with theirs, like 30,acme=90,globex=0.")
+    of_tenants = {tenant_id.strip(): DAYS.parse(days) if days else None for tenant_id, _, days in named}
+    return TTLPolicy(DAYS.parse(usual[0]) if usual else usual_s, of_tenants)
+
+
+POST_TTL = TTLPolicy(30 * DAY_S)
+DOCUMENT_TTL = TTLPolicy(None)
+PostTTL = Annotated[SkipValidation[TTLPolicy], from_text(lambda text: _parse_ttl(POST_TTL.usual_s, text))]
+DocumentTTL = Annotated[SkipValidation[TTLPolicy], from_text(lambda text: _parse_ttl(DOCUMENT_TTL.usual_s, text))]
+
+
+class RetentionSettings(SettingsGroup):
+    """After how many seconds something is deleted; None is never."""
+
+    posts: PostTTL = Field(
+        default=POST_TTL,
+        validation_alias="CHATAI_POST_TTL_DAYS",
+        description="`expires_at` of posts, counted from arrival; 0 is never; `30,acme=90,globex=0`: other days for "
+        "tenants",
+        json_schema_extra={"default_text": "30 days"},
+    )
+    documents: DocumentTTL = Field(
+        default=DOCUMENT_TTL,
+        validation_alias="CHATAI_DOCUMENT_TTL_DAYS",
+        description="the same of documents",
+        json_schema_extra={"default_text": "0 days"},
+    )
+    stats_s: Days = Field(
+        default=30 * DAY_S,
+        validation_alias="CHATAI_KEEP_STATS_DAYS",
+        description="of what each batch did, which is then summed up by hour; 0 here and below is never",
+    )
+    costs_s: Days = Field(
+        default=90 * DAY_S,
+        validation_alias="CHATAI_KEEP_COSTS_DAYS",
+        description="of costs by hour of arrival, which are then summed up by day",
+    )
+    letters_s: Days = Field(
+        default=90 * DAY_S,
+        validation_alias="CHATAI_KEEP_LETTERS_DAYS",
+        description="of resolved dead letters, from their last failure",
+    )
+    answers_s: Days = Field(
+        default=30 * DAY_S,
+        validation_alias="CHATAI_KEEP_ANSWERS_DAYS",
+        description="of answers of providers and of linked pages that no item uses",
+    )
+    runs_s: Days = Field(
+        default=30 * DAY_S,
+        validation_alias="CHATAI_KEEP_RUNS_DAYS",
+        description="of Dagster's runs, except those that the status of an hour depends on",
+    )
+    tombstones_s: Days = Field(
+        default=365 * DAY_S,
+        validation_alias="CHATAI_KEEP_TOMBSTONES_DAYS",
+        description="of tombstones; after that an old export brings its posts again",
+    )
