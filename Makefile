@@ -11,7 +11,7 @@ LOCKS := requirements.lock deploy/requirements.lock deploy/requirements-browser.
 LOCKING := --generate-hashes --no-emit-index-url --universal --no-strip-extras --python-version 3.11 --quiet \
     --custom-compile-command "make lock"
 
-.PHONY: setup browser run test test-scenarios check bench pictures lock clean
+.PHONY: setup browser run test test-scenarios check bench docs pictures lock clean
 
 setup: .venv/.ready
 
@@ -55,6 +55,10 @@ check: setup
 # Speed, memory and retrieval quality on the corpus at CHATAI_CORPUS; prints tables.
 bench: setup
 	$(BIN)/python -m chatai_assets_tests.benchmarks $(ARGS)
+
+# Writes the table of settings in deploy/operations.md from the settings classes.
+docs: setup
+	$(BIN)/python -m chatai_assets.settings.reference
 
 # Drives the real UI as the tests do, leaves what it saw in build/pictures, and takes the pictures of the README from there.
 pictures: setup

@@ -182,7 +182,7 @@ class Services:
         if access is None:
             raise ProviderMisconfigured(f"{name} is to be asked, but {PROVIDERS[name].key_variable} is not set.")
         changes: dict[str, Any] = {"embedding_model": model, "dimensions": dimensions} if model else {}
-        return open_provider(name, replace(access, **changes))
+        return open_provider(name, access.replace(**changes))
 
     @cached_property
     def tagger(self) -> Tagger:
@@ -247,7 +247,7 @@ class Services:
                 from chatai_assets.adapters.nlp.models import PooledEmbedder
                 from chatai_assets.adapters.nlp.process_pool import ModelWorkers
 
-                return PooledEmbedder(self._opened.enter_context(ModelWorkers(0)))
+                return PooledEmbedder(self._opened.enter_context(ModelWorkers(0, self.settings.item_deadline_s)))
             case provider:
                 from chatai_assets.llm.models import RemoteEmbedder
 

@@ -8,6 +8,13 @@ from types import MappingProxyType
 
 from chatai_assets.domain.ocr import OcrResult
 
+PARSE_S = 30
+"""Seconds one file may take to parse."""
+PARSE_MEMORY_BYTES = 900 << 20
+"""Private memory of the process that parses a file; below 1 GB by what shared libraries add to its size."""
+MAX_FILE_BYTES = 512 << 20
+"""Larger files are refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

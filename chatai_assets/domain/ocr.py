@@ -11,6 +11,12 @@ MIN_WORD_CONFIDENCE = 40.0
 MIN_PAGE_CONFIDENCE = 50.0
 """Percent. A page below it is a picture, or in a script that the engine does not know."""
 MIN_LETTERS = 3
+MAX_OCR_PAGES = 200
+"""Pages of one document that are recognised."""
+OCR_PAGE_S = 60
+"""Seconds one page may take."""
+OCR_BATCH_S = 120
+"""Seconds the scans of one batch may take; pages that are left wait for the next batch."""
 
 
 @dataclass(frozen=True, slots=True)

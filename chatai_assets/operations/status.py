@@ -36,7 +36,7 @@ class ItemNotFound(LookupError):
     """No tenant, or more than one, has an item of this source key; says what to do."""
 
 
-def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval_s: float = 360.0) -> dict[str, Any]:
+def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval_s: float) -> dict[str, Any]:
     """Return counts of both streams and all stores, what was paid today, what is down, and the hours that are behind.
 
     An hour is behind when it is over and something in it is not finished. A projection is lost when it is not the one

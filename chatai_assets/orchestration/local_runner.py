@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -117,9 +117,9 @@ def _finish_erasures(services: Services) -> list[str]:
 
 def with_larger_runs(settings: Settings) -> Settings:
     """Return the settings with larger runs: a run costs half a second whatever it does."""
-    posts = replace(settings.posts, run_items=settings.posts.run_items * SHARE)
-    documents = replace(settings.documents, run_items=settings.documents.run_items * SHARE)
-    return replace(settings, posts=posts, documents=documents)
+    posts = settings.posts.replace(run_items=settings.posts.run_items * SHARE)
+    documents = settings.documents.replace(run_items=settings.documents.run_items * SHARE)
+    return settings.replace(posts=posts, documents=documents)
 
 
 def freeze_gc() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -92,14 +93,15 @@ def tag_outage(instance: dg.DagsterInstance, run_id: str, part: str) -> None:
 
 
 def end_lost_runs(
-    instance: dg.DagsterInstance, records: Records, silence: StalledDetector | None = None, lease_s: float = 60.0
+    instance: dg.DagsterInstance, records: Records, silence: StalledDetector | None = None, lease_s: float = math.inf
 ) -> list[str]:
     """Fail started runs whose process no longer exists, or was not heard of for a lease; return their ids.
 
     Dagster's default launcher would leave them open for as long as a run may take, and their hours with them.
 
     Args:
-        silence: who was heard of before, for machines whose clock was ahead when they were lost.
+        silence: when runs were last heard of, for machines whose clock was ahead when they were lost.
+        lease_s: seconds without news after which ``silence`` counts such a run as lost.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     elsewhere = {run.run_id: alive_until(records, run.run_id) for run in started if _is_remote(run)}

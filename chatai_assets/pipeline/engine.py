@@ -61,8 +61,8 @@ class StageRunConfig:
     run_items: int
     batch_items: int
     projection_items: int
-    lease_s: float = 60.0
-    max_attempts: int = 5
+    lease_s: float
+    max_attempts: int
     budget_s: float = math.inf
     only: ItemKey | None = None
     probing: bool = False

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from chatai_assets.domain.documents import MAX_FILE_BYTES, PARSE_MEMORY_BYTES, PARSE_S
+from chatai_assets.domain.ocr import MAX_OCR_PAGES, OCR_BATCH_S, OCR_PAGE_S
 from chatai_assets.settings.group import SettingsGroup
 from chatai_assets.settings.values import Count, Megabytes, Seconds, WholeNumber, WholeSeconds, one_of
 
@@ -67,13 +69,17 @@ class ParserSettings(SettingsGroup):
         json_schema_extra={"default_text": f"one per core, at most {MAX_PROCESSES}"},
     )
     wall_s: Seconds = Field(
-        default=30, validation_alias="CHATAI_PARSER_DEADLINE_S", description="how long one file may take to parse"
+        default=PARSE_S, validation_alias="CHATAI_PARSER_DEADLINE_S", description="how long one file may take to parse"
     )
     memory_bytes: Megabytes = Field(
-        default=900 << 20, validation_alias="CHATAI_PARSER_MEMORY_MB", description="memory of one parser process"
+        default=PARSE_MEMORY_BYTES,
+        validation_alias="CHATAI_PARSER_MEMORY_MB",
+        description="memory of one parser process",
     )
     max_file_bytes: Megabytes = Field(
-        default=512 << 20, validation_alias="CHATAI_MAX_FILE_MB", description="size of a file; larger ones are refused"
+        default=MAX_FILE_BYTES,
+        validation_alias="CHATAI_MAX_FILE_MB",
+        description="size of a file; larger ones are refused",
     )
 
 
@@ -86,13 +92,15 @@ class OcrSettings(SettingsGroup):
         description="text on scans and photos is recognised where tesseract is installed; `off`: they are refused",
     )
     max_pages: Annotated[int, WholeNumber("pages")] = Field(
-        default=200, validation_alias="CHATAI_OCR_PAGES", description="of one scan that are read"
+        default=MAX_OCR_PAGES, validation_alias="CHATAI_OCR_PAGES", description="of one scan that are read"
     )
     page_s: WholeSeconds = Field(
-        default=60, validation_alias="CHATAI_OCR_PAGE_DEADLINE_S", description="how long one page of a scan may take"
+        default=OCR_PAGE_S,
+        validation_alias="CHATAI_OCR_PAGE_DEADLINE_S",
+        description="how long one page of a scan may take",
     )
     max_wait_s: WholeSeconds = Field(
-        default=120,
+        default=OCR_BATCH_S,
         validation_alias="CHATAI_OCR_PATIENCE_S",
         description="how long the scans of one batch may take before the rest is left to the next batch",
     )

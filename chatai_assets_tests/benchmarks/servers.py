@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
-from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 from chatai_assets.services import Services
@@ -31,6 +30,7 @@ from chatai_assets_tests.support.pipeline import (
     find_inconsistencies,
     free_settings,
     ingest_files,
+    read_status,
 )
 from chatai_assets_tests.support.qdrant_wire import run_qdrant_stand_in
 from chatai_assets_tests.support.server_processes import run_server
@@ -79,7 +79,7 @@ def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]
         if outcome.failures:
             raise SystemExit(" ".join(outcome.failures))
         seconds = time.monotonic() - started
-        told, held = status(services.records, services.indexes, services.graph), contents(services)
+        told, held = read_status(services), contents(services)
         with services.records.reading() as connection:
             rows = {f"rows of {table.name}": _rows(connection, table) for table in COUNTED}
     return FilledHome(seconds, told, held, {name: len(found) for name, found in held.items()} | rows)

@@ -8,7 +8,7 @@ import pytest
 from chatai_assets.domain.ids import ItemKey, digest
 from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.operations.erasure import erase_from_store, finish, forget
-from chatai_assets.operations.status import ItemNotFound, describe_item, redo, status
+from chatai_assets.operations.status import ItemNotFound, describe_item, redo
 from chatai_assets.pipeline.projections.recovery import probe_vectors, rebuild
 from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters, schema
@@ -41,6 +41,7 @@ from chatai_assets_tests.support.pipeline import (
     load_payloads,
     message,
     process_all,
+    read_status,
     rows,
     run,
     stage_run_config,
@@ -70,7 +71,7 @@ def test_a_post_and_a_document_are_gone_from_all_stores_within_one_run(services,
     found = contents(services)
     assert find_inconsistencies(found) == []
     assert len(found["points"]) == len(blobs(services)) + 1 == 2
-    figures = status(services.records, services.indexes, services.graph)
+    figures = read_status(services)
     assert figures["posts"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
     assert figures["documents"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
 
@@ -214,7 +215,7 @@ def test_news_of_a_deletion_forgets_a_post_and_one_that_comes_after(services):
     assert find_traces_in_tables(services) == []
     again = ingest_posts(services, [deletion(1, 3)])
     assert (again.deleted, again.skipped) == (0, 2)
-    assert status(services.records, services.indexes, services.graph)["posts"]["received"] == 1
+    assert read_status(services)["posts"]["received"] == 1
 
 
 def test_a_post_and_its_deletion_may_stand_in_one_file(embedded):

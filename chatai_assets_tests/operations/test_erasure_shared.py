@@ -1,7 +1,6 @@
 """What items share with others outlives them, and what nobody has any more goes."""
 
 import shutil
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
@@ -83,7 +82,7 @@ def test_a_document_that_arrives_while_its_bytes_go_brings_them_again(embedded, 
 def test_documents_expire_where_a_tenant_says_so_damaged_ones_as_well(tmp_path):
     kept = TTLPolicy(None, {"brief": DAY_S})
     settings = free_settings(tmp_path / "home")
-    settings = replace(settings, retention=replace(settings.retention, documents=kept))
+    settings = settings.replace(retention=settings.retention.replace(documents=kept))
     with Services(settings) as services:
         (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
         (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4\nnothing of the kind")

@@ -6,7 +6,6 @@ from sqlalchemy import func, select, update
 from chatai_assets.domain.ids import ItemKey, hour_of
 from chatai_assets.operations.erasure import Stores, erase_from_projections
 from chatai_assets.operations.expiry import expire
-from chatai_assets.operations.status import status
 from chatai_assets.storage import schema, tombstones
 from chatai_assets.storage import work_queue as work
 from chatai_assets_tests.support.pipeline import (
@@ -18,6 +17,7 @@ from chatai_assets_tests.support.pipeline import (
     ingest_posts,
     message,
     process_all,
+    read_status,
     rows,
 )
 
@@ -66,7 +66,7 @@ def test_what_expired_leaves_all_stores_and_the_rest_is_as_if_it_had_never_been(
         "tombstones": (0, 2),
         "work": (18, 6),
     }
-    assert status(services.records, services.indexes, services.graph)["posts"] == {
+    assert read_status(services)["posts"] == {
         "received": 1,
         "searchable": 1,
         "pending": 0,

@@ -3,7 +3,6 @@
 import shutil
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -14,7 +13,6 @@ from chatai_assets.operations.audit.audit import audit
 from chatai_assets.operations.erasure import forget
 from chatai_assets.operations.reindexing import CannotReindex, abort, build, drop_old, start
 from chatai_assets.operations.relevance import EvalQuery
-from chatai_assets.operations.status import status
 from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.services import Services
 from chatai_assets.storage import reindexing as filling
@@ -28,6 +26,7 @@ from chatai_assets_tests.support.pipeline import (
     ingest_posts,
     message,
     process_all,
+    read_status,
     rows,
     run,
     stage_run_config,
@@ -89,7 +88,7 @@ def test_another_model_serves_what_the_first_one_did(either):
     assert agrees(either)
     assert found(either)[0].endswith("/900")
     assert rows(either, schema.work, schema.work.c.stage == "reindex") == []
-    told = status(either.records, either.indexes, either.graph)
+    told = read_status(either)
     assert [(index["embedder"], index["state"]) for index in told["indexes"]] == [
         ("free", "kept"),
         ("free:512", "serving"),
@@ -251,7 +250,7 @@ def test_filling_shows_in_no_hour_that_is_behind(home):
     with home.records.begin() as connection:
         assert filling.enqueue_some(connection, 2, now=1.0) == COUNT + 1
     assert due_hours(home, "posts") == []
-    assert status(home.records, home.indexes, home.graph)["hours_behind"] == []
+    assert read_status(home)["hours_behind"] == []
     fill_all = reindex_context(home)
     build(fill_all, home.indexes.of("filling"), build_index(home, "free:512", begun=True))
 
@@ -282,7 +281,7 @@ def test_the_index_that_serves_is_written_again_when_it_is_lost(home):
 
 
 def test_a_setting_that_changes_mixes_nothing(home):
-    changed = replace(home.settings, models=replace(home.settings.models, embedder="offline"))
+    changed = home.settings.replace(models=home.settings.models.replace(embedder="offline"))
     with Services(changed) as services:
         ingest_posts(services, [message(901, "Жираф вышел из поезда.")])
         process_all(services)

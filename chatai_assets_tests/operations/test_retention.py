@@ -1,6 +1,5 @@
 """What is kept for a while goes after it, and what somebody needs stays."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from chatai_assets_tests.support.pipeline import (
 AFTER = NOON + 100 * DAY_S
 POST = ItemKey("default", f"tg/{CHAT}/1")
 KEPT = read_settings({}).retention
-NOTHING_ELSE = replace(KEPT, stats_s=None, costs_s=None, letters_s=None, answers_s=None, tombstones_s=None)
+NOTHING_ELSE = KEPT.replace(stats_s=None, costs_s=None, letters_s=None, answers_s=None, tombstones_s=None)
 
 
 @pytest.fixture

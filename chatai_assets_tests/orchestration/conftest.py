@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def _message(number: int, text: str) -> dict[str, Any]:
 def settings(tmp_path: Path) -> Settings:
     first = hour_of(time.time() - 60 * HOUR_S)
     found = read_settings({"CHATAI_HOME": str(tmp_path / "home"), "CHATAI_MODELS": "free", "CHATAI_FIRST_HOUR": first})
-    return replace(found, parser=replace(found.parser, workers=1))
+    return found.replace(parser=found.parser.replace(workers=1))
 
 
 @pytest.fixture

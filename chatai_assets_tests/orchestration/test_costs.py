@@ -1,13 +1,11 @@
 """What the UI shows of costs, and how runs and sensors treat a tenant whose budget is spent."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from chatai_assets.domain.costs import Budget
 from chatai_assets.domain.ids import hour_of
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.storage import schema
@@ -77,8 +75,8 @@ def tick(home):
 
 def raise_budget(home, tokens):
     """Have the definitions made anew, as after a restart with another setting."""
-    costs = replace(home.services.settings.costs, budget=Budget(tokens=tokens))
-    home.defs = build_defs(replace(home.services.settings, costs=costs), services=home.services)
+    costs = home.services.settings.costs.replace(budget_tokens_day=tokens)
+    home.defs = build_defs(home.services.settings.replace(costs=costs), services=home.services)
 
 
 def test_a_spent_budget_fails_the_run_by_name_and_the_sensor_waits_until_it_is_raised(asking, server):

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from dataclasses import replace
 
 import dagster as dg
 from dagster._core.instance import InstanceRef
@@ -10,7 +9,7 @@ from chatai_assets.settings import PROJECT
 
 
 def test_the_instance_of_a_home_keeps_its_runs_there(settings, tmp_path):
-    settings = replace(settings, home=tmp_path / "somewhere")
+    settings = settings.replace(home=tmp_path / "somewhere")
     with home_instance(settings) as instance:
         instance.add_run(dg.DagsterRun(job_name="posts"))
     with home_instance(settings) as again:
@@ -27,7 +26,7 @@ def test_without_dagster_home_the_project_folder_keeps_the_runs_in_the_same_plac
     (tmp_path / "goes_away").mkdir()
     with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path / "goes_away"), config_dir=".")) as bare:
         bare.add_run(dg.DagsterRun(job_name="posts"))
-    with home_instance(replace(settings, home=tmp_path / ".chatai")) as instance:
+    with home_instance(settings.replace(home=tmp_path / ".chatai")) as instance:
         assert len(instance.get_runs()) == 1
 
 

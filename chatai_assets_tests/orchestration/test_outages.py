@@ -1,7 +1,6 @@
 """What sensors and runs make of a part that is down."""
 
 import time
-from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from chatai_assets.domain.circuit_breaker import clock_time
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
 from chatai_assets.operations.outages import open_breaker
-from chatai_assets.operations.status import status
 from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.checks import hour_complete_result
 from chatai_assets.orchestration.jobs.streams import run_hour_here
@@ -22,6 +20,7 @@ from chatai_assets.services import open_services
 from chatai_assets.storage import outages
 from chatai_assets_tests.operations.test_outages import Town
 from chatai_assets_tests.orchestration.test_due_hours import asked, tick
+from chatai_assets_tests.support.pipeline import read_status
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(hom
 def test_status_and_the_check_say_what_is_down_and_what_catches_up(home, moment):
     home.posts(range(1, 4), ago=2)
     take_down(home, moment[0])
-    told = status(home.records, home.services.indexes, home.services.graph)
+    told = read_status(home.services)
     assert told["hours_behind"] == [home.hour(ago=2)]
     assert told["catch_up"] == "chatai process"
     (down,) = told["outages"]
@@ -130,7 +129,7 @@ def test_a_breaker_for_which_nothing_waits_any_more_is_closed(home, moment):
 
 
 def test_a_record_store_that_is_down_stops_no_sensor_and_asks_for_no_run(settings):
-    gone = replace(settings, database_url="postgresql://nobody:nothing@127.0.0.1:9/gone")
+    gone = settings.replace(database_url="postgresql://nobody:nothing@127.0.0.1:9/gone")
     hours = arrival_hours(settings.first_hour)
     with open_services(gone) as services, dg.DagsterInstance.ephemeral() as instance:
         sensor = due_sensor("posts", hours, settings.costs.budget, lambda: services, ProjectionMonitor(), time.time)

@@ -1,7 +1,6 @@
 """Dagster's own history and the record store in PostgreSQL."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -30,7 +29,7 @@ def instance(tmp_path, postgresql_server, monkeypatch):
 
 
 def test_an_hour_is_materialized_with_history_and_records_in_postgresql(settings, database_url, instance, tmp_path):
-    with open_services(replace(settings, database_url=database_url)) as services:
+    with open_services(settings.replace(database_url=database_url)) as services:
         home = Home(services, instance, tmp_path)
         home.posts(range(1, 4))
         assert home.run("posts", home.hour()).failure is None
@@ -49,7 +48,7 @@ def statuses():
 
 
 def test_what_is_processed_by_command_stands_in_the_history_of_the_daemon(settings, instance, tmp_path):
-    served = replace(settings, dagster_database_url=os.environ["DAGSTER_DATABASE_URL"])
+    served = settings.replace(dagster_database_url=os.environ["DAGSTER_DATABASE_URL"])
     with open_services(served) as services:
         home = Home(services, instance, tmp_path)
         home.posts(range(1, 3))
@@ -61,10 +60,10 @@ def test_what_is_processed_by_command_stands_in_the_history_of_the_daemon(settin
 
 
 def test_all_homes_of_one_record_store_begin_with_the_same_hour(settings, database_url):
-    ours = replace(settings, database_url=database_url, first_hour=None)
+    ours = settings.replace(database_url=database_url, first_hour=None)
     with open_services(ours) as services:
         begun = first_hour(services)
-    with open_services(replace(ours, home=Path(f"{ours.home}-elsewhere"))) as services:
+    with open_services(ours.replace(home=Path(f"{ours.home}-elsewhere"))) as services:
         assert first_hour(services) == begun
 
 

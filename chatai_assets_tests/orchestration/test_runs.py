@@ -94,7 +94,7 @@ def test_a_run_of_a_machine_that_was_lost_with_its_clock_ahead_is_failed_after_a
         run = started(instance)
         instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id}@another.1/77/1/abc"})
         with run_heartbeat(records, run.run_id, lease_s=7_200):
-            assert [end_lost_runs(instance, records, silence) for _ in range(3)] == [[], [], [run.run_id]]
+            assert [end_lost_runs(instance, records, silence, 60.0) for _ in range(3)] == [[], [], [run.run_id]]
 
 
 def test_a_run_that_failed_in_the_future_holds_nothing_up():

@@ -9,7 +9,6 @@ from chatai_assets.adapters.graph.ladybug_writer import LadybugWriter
 from chatai_assets.adapters.graph.neo4j import Neo4jWriter
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.stages import ITEM_STAGES
-from chatai_assets.operations.status import status
 from chatai_assets.services import Services
 from chatai_assets_tests.pipeline.test_engine import NEW, OLD, PART, PATIENCE_S, Hesitating, expected
 from chatai_assets_tests.support import corpus
@@ -23,6 +22,7 @@ from chatai_assets_tests.support.pipeline import (
     ingest_posts,
     message,
     process_all,
+    read_status,
     run,
     stage_run_config,
 )
@@ -43,7 +43,12 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
             process_all(services)
             ingest_posts(services, edits)
             process_all(services)
-            found.append((status(services.records, services.indexes, services.graph), contents(services)))
+            found.append(
+                (
+                    read_status(services),
+                    contents(services),
+                )
+            )
     (embedded, held_embedded), (served, held_served) = found
     assert served == embedded
     assert served["posts"]["searchable"] > 150

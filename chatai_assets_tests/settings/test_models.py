@@ -6,10 +6,10 @@ import pytest
 
 from chatai_assets.domain.costs import Budget, Price
 from chatai_assets.settings import PROJECT, read_settings
-from chatai_assets.settings.models import ModelSettings
-from chatai_assets.settings.providers import DEFAULT_JOB_CONCURRENCY
+from chatai_assets.settings.providers import ProviderSettings
 from chatai_assets.settings.values import InvalidSetting
 
+DEFAULT_JOB_CONCURRENCY = ProviderSettings.model_fields["job_concurrency"].default
 GIGA = {"GIGACHAT_API_KEY": "c2VjcmV0OnNlY3JldA=="}
 CORP = {"GIGACHAT_SCOPE": "GIGACHAT_API_CORP"}
 ROUTER = {"OPENROUTER_API_KEY": "sk-or-secret"}
@@ -18,19 +18,20 @@ ROUTER = {"OPENROUTER_API_KEY": "sk-or-secret"}
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, ModelSettings("offline", "offline", "offline")),
-        ({"CHATAI_MODELS": "free"}, ModelSettings("free", "free", "free")),
-        (GIGA, ModelSettings("gigachat", "gigachat", "gigachat")),
-        (ROUTER, ModelSettings("openrouter", "openrouter", "openrouter")),
-        (GIGA | ROUTER, ModelSettings("gigachat", "gigachat", "openrouter")),
-        (GIGA | {"CHATAI_MODELS": "offline"}, ModelSettings("offline", "offline", "offline")),
-        (GIGA | {"CHATAI_MODELS": "free", "CHATAI_TAGGER": "gigachat"}, ModelSettings("gigachat", "free", "free")),
-        (GIGA | {"CHATAI_EMBEDDER": "offline"}, ModelSettings("gigachat", "offline", "gigachat")),
+        ({}, ("offline", "offline", "offline")),
+        ({"CHATAI_MODELS": "free"}, ("free", "free", "free")),
+        (GIGA, ("gigachat", "gigachat", "gigachat")),
+        (ROUTER, ("openrouter", "openrouter", "openrouter")),
+        (GIGA | ROUTER, ("gigachat", "gigachat", "openrouter")),
+        (GIGA | {"CHATAI_MODELS": "offline"}, ("offline", "offline", "offline")),
+        (GIGA | {"CHATAI_MODELS": "free", "CHATAI_TAGGER": "gigachat"}, ("gigachat", "free", "free")),
+        (GIGA | {"CHATAI_EMBEDDER": "offline"}, ("gigachat", "offline", "gigachat")),
     ],
     ids=range(8),
 )
 def test_keys_and_choices_say_who_answers(variables, expected):
-    assert read_settings(variables).models == expected
+    models = read_settings(variables).models
+    assert (models.tagger, models.embedder, models.extractor) == expected
 
 
 @pytest.mark.parametrize(

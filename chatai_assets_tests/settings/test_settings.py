@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from chatai_assets.settings import OcrSettings, read_settings
+from chatai_assets.settings import read_settings
+from chatai_assets.settings.limits import OcrSettings
 from chatai_assets.settings.models import ModelSettings
 from chatai_assets.settings.retention import DAY_S
 from chatai_assets.settings.stages import StageLimits
@@ -71,5 +72,8 @@ def test_a_value_that_cannot_be_used_is_named(name: str, value: str):
 
 def test_one_stage_may_have_limits_of_its_own():
     settings = read_settings({"CHATAI_STAGE_DEADLINE_S": "60", "CHATAI_MAX_ATTEMPTS_TAG": "2"})
-    assert (settings.stages["tag"], settings.stages["link"]) == (StageLimits(60, 2), StageLimits(60, 5))
+    assert (settings.stages["tag"], settings.stages["link"]) == (
+        StageLimits(deadline_s=60, max_attempts=2),
+        StageLimits(deadline_s=60, max_attempts=5),
+    )
     assert settings.stage_tags("tag")["chatai/item_deadline_s"] == "300"

@@ -17,8 +17,9 @@ def test_no_variable_selects_no_server(tmp_path):
 
 def test_the_variables_say_where_the_servers_are():
     settings = read_settings(NEO4J | QDRANT)
-    assert settings.neo4j == Neo4jServer("neo4j+s://graph:7687", "reader", "p4ssword")
-    assert settings.qdrant == QdrantServer("https://vectors:6333", "k3y", 6334)
+    assert settings.neo4j == Neo4jServer.read(NEO4J)
+    assert dict(settings.neo4j) == {"uri": "neo4j+s://graph:7687", "user": "reader", "password": "p4ssword"}
+    assert settings.qdrant == QdrantServer(url="https://vectors:6333", api_key="k3y", grpc_port=6334)
 
 
 def test_a_secret_is_not_shown_with_the_settings():

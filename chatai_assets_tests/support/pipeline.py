@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from chatai_assets.adapters.vectors.edge_alias import current
 from chatai_assets.adapters.vectors.qdrant import ALIAS
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream
 from chatai_assets.domain.stages import ITEM_STAGES, Stage
+from chatai_assets.operations.status import status
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.ingest import IngestReport, Intake, ingest
 from chatai_assets.pipeline.runner import run_stage
@@ -44,7 +45,12 @@ def free_settings(home: Path, servers: Mapping[str, str] | None = None, **change
         servers: variables that select servers; embedded stores by default.
     """
     free = {"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", "CHATAI_PARSER_PROCESSES": "1"}
-    return replace(read_settings({**free, **(servers or {})}), **changes)
+    return read_settings({**free, **(servers or {})}).replace(**changes)
+
+
+def read_status(services: Services) -> dict[str, Any]:
+    """Return what ``chatai status`` shows of a home."""
+    return status(services.records, services.indexes, services.graph, services.settings.probe_interval_s)
 
 
 def message(number: int, text: str, *, date: int = 1_700_000_000, edited: int | None = None, chat: int = CHAT) -> Any:

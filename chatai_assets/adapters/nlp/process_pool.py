@@ -24,9 +24,6 @@ from chatai_assets.domain.errors import Outage
 Value = TypeVar("Value")
 Method = Callable[[Sequence[str]], Sequence[Value]]
 
-ANSWER_WITHIN_S = 300.0
-"""A worker that is silent for longer, over one batch, is taken for stuck."""
-
 IDLE_S = 5.0
 """Longer than a batch takes to be committed; loading all models again takes about 2 s."""
 
@@ -69,11 +66,11 @@ class ModelWorkers:
 
     Args:
         processes: how many; with 0 or 1 everything runs in the calling process.
-        answer_within_s: how long one batch may take.
+        answer_within_s: seconds one batch may take; a worker that is silent for longer counts as stuck.
         idle_s: how long they wait for the next call.
     """
 
-    def __init__(self, processes: int, answer_within_s: float = ANSWER_WITHIN_S, *, idle_s: float = IDLE_S) -> None:
+    def __init__(self, processes: int, answer_within_s: float, *, idle_s: float = IDLE_S) -> None:
         self._processes = processes
         self._answer_within_s = answer_within_s
         self._idle_s = idle_s

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chatai_assets.domain.documents import MAX_FILE_BYTES, PARSE_MEMORY_BYTES, PARSE_S
+from chatai_assets.domain.ocr import MAX_OCR_PAGES, OCR_BATCH_S, OCR_PAGE_S
+
 
 @dataclass(frozen=True, slots=True)
 class ParserLimits:
@@ -27,11 +30,11 @@ class ParserLimits:
         max_files_per_child: a worker is replaced after so many files, in case a library leaks.
     """
 
-    memory_bytes: int = 900 * 2**20
-    wall_s: float = 30.0
+    memory_bytes: int = PARSE_MEMORY_BYTES
+    wall_s: float = PARSE_S
     cpu_s: int = 30
     start_s: float = 60.0
-    max_file_bytes: int = 200 * 2**20
+    max_file_bytes: int = MAX_FILE_BYTES
     max_text_chars: int = 20_000_000
     max_pages: int = 20_000
     max_rows: int = 500_000
@@ -55,7 +58,7 @@ class OcrLimits:
         max_lost: pages of one document that may time out or crash their worker; after that the others are skipped.
     """
 
-    max_pages: int = 200
-    page_s: int = 60
-    max_wait_s: float = 120.0
+    max_pages: int = MAX_OCR_PAGES
+    page_s: int = OCR_PAGE_S
+    max_wait_s: float = OCR_BATCH_S
     max_lost: int = 3

@@ -16,8 +16,6 @@ from types import FrameType
 
 from chatai_assets.orchestration.watchdog.client import Watchdog
 
-GRACE_S = 3.0
-"""Seconds that cleaning up may take after the deadline before the process is ended."""
 REARM_S = 1.0
 
 
@@ -32,12 +30,12 @@ class DeadlineExceeded(BaseException):
 
 
 @contextmanager
-def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grace_s: float = GRACE_S) -> Iterator[None]:
+def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grace_s: float) -> Iterator[None]:
     """Stop the block after some seconds, and end the process where it cannot be stopped.
 
     Args:
         name: of what is limited, e.g. ``the stage 'tag'``.
-        grace_s: seconds from the deadline until the process is ended.
+        grace_s: seconds that cleaning up may take after the deadline before the process is ended.
 
     Raises:
         DeadlineExceeded: the block took longer; raised again each second in case it is swallowed.

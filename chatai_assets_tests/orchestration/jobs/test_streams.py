@@ -1,7 +1,6 @@
 """Runs of whole hours, with real embedded stores and free models."""
 
 import time
-from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -13,7 +12,7 @@ from chatai_assets.domain.stages import ITEM_STAGES
 from chatai_assets.orchestration import failures
 from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.build import build_defs
-from chatai_assets.settings import StreamLimits
+from chatai_assets.settings.limits import StreamLimits
 from chatai_assets.settings.stages import StageLimits
 from chatai_assets.storage import dead_letters
 from chatai_assets.storage import work_queue as work
@@ -79,7 +78,9 @@ def test_materializing_an_hour_again_changes_nothing(home):
 
 
 def test_a_run_does_a_bounded_share_and_the_check_says_what_is_left(home, settings):
-    home.defs = build_defs(replace(settings, posts=StreamLimits(4, 2, 3)), services=home.services)
+    home.defs = build_defs(
+        settings.replace(posts=StreamLimits(run_items=4, batch_items=2, projection_items=3)), services=home.services
+    )
     home.posts(range(1, 8))
     assert home.run("posts", home.hour()).failure is None
     check = checks_of(home, "posts")["hour_complete"]
@@ -143,7 +144,7 @@ def test_a_stage_that_hangs_is_stopped_and_gives_its_items_back(home, settings):
 
     home.services.__dict__["tagger"] = Tagger()
     home.defs = build_defs(
-        replace(settings, stages={stage: StageLimits(1.0) for stage in ITEM_STAGES}), services=home.services
+        settings.replace(stages={stage: StageLimits(deadline_s=1.0) for stage in ITEM_STAGES}), services=home.services
     )
     home.posts(range(1, 4))
     outcome = home.run("posts", home.hour())

@@ -34,8 +34,8 @@ with Watchdog(stop_s=0.5).watching("", ["{}"]):
 """
 
 
-def deadline(seconds: float, **changes):
-    return deadlines.deadline(seconds, "a test", "", watchdog(), **changes)
+def deadline(seconds: float, grace_s: float = 3.0):
+    return deadlines.deadline(seconds, "a test", "", watchdog(), grace_s=grace_s)
 
 
 def _spin() -> None:

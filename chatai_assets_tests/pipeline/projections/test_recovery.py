@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from chatai_assets.operations.status import status
 from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.pipeline.projections.recovery import is_lost, rebuild
@@ -22,6 +21,7 @@ from chatai_assets_tests.support.pipeline import (
     ingest_posts,
     message,
     process_all,
+    read_status,
     rows,
 )
 from chatai_assets_tests.support.servers import empty_graph
@@ -102,9 +102,9 @@ def restored(folder, day, name):
 def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(quiet, home, name):
     shutil.rmtree(home / name)
     with Services(free_settings(home)) as services:
-        assert status(services.records, services.indexes, services.graph)["lost"] == [name]
+        assert read_status(services)["lost"] == [name]
         found = finished(services)
-        assert status(services.records, services.indexes, services.graph)["lost"] == []
+        assert read_status(services)["lost"] == []
     assert differences(quiet[2], found) == []
     assert find_inconsistencies(found) == []
 
@@ -151,7 +151,7 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
         log[at : at + 8] = bytes(255 - byte for byte in log[at : at + 8])
         file.write_bytes(log)
         if noticed_by == "status":
-            status(services.records, services.indexes, services.graph)
+            read_status(services)
         found = finished(services)
     assert differences(quiet[2], found) == []
     assert find_inconsistencies(found) == []
@@ -182,7 +182,7 @@ def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, 
         assert ProjectionMonitor().check(services)
         states = {row["source_key"]: row["status"] for row in rows(services, schema.documents)}
         assert {states[key] for key in completed} == {"processing"}
-        assert status(services.records, services.indexes, services.graph)["documents"]["searchable"] == 0
+        assert read_status(services)["documents"]["searchable"] == 0
         finished(services)
         states = {row["source_key"]: row["status"] for row in rows(services, schema.documents)}
         assert {states[key] for key in completed} == {"completed"}

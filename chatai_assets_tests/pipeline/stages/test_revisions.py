@@ -6,7 +6,7 @@ import random
 import pytest
 
 from chatai_assets.domain.text.chunking import MAX_NEW_CHUNKS
-from chatai_assets.operations.status import describe_item, redo, status
+from chatai_assets.operations.status import describe_item, redo
 from chatai_assets.storage import schema
 from chatai_assets_tests.benchmarks.edits import edit, lay_out, slope, word
 from chatai_assets_tests.support.pipeline import (
@@ -20,6 +20,7 @@ from chatai_assets_tests.support.pipeline import (
     load_payloads,
     message,
     process_all,
+    read_status,
     rows,
     states,
 )
@@ -68,7 +69,7 @@ def test_a_post_and_a_document_end_in_all_stores(services, tmp_path):
         "Tag",
         "Entity",
     }
-    figures = status(services.records, services.indexes, services.graph)
+    figures = read_status(services)
     assert figures["posts"] == {"received": 2, "searchable": 2, "pending": 0, "failed": 0}
     assert figures["documents"] == {"received": 1, "searchable": 1, "pending": 0, "failed": 0}
     assert figures["vectors"]["points"] == len(found["points"])
@@ -205,7 +206,7 @@ def test_a_file_that_becomes_damaged_fails_and_leaves_index_and_graph(services, 
         1,
     )
     assert letter["job_id"] == f"{failed['source_key']}@3"
-    figures = status(services.records, services.indexes, services.graph)
+    figures = read_status(services)
     assert figures["documents"] == {"received": 2, "searchable": 1, "pending": 0, "failed": 1}
 
 
