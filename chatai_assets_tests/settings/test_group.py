@@ -36,9 +36,7 @@ def test_settings_can_be_pickled():
 
 
 def test_a_stage_names_its_own_variable_in_an_error():
-    with pytest.raises(
-        InvalidSetting, match=r"^CHATAI_MAX_ATTEMPTS_TAG must be a whole number from 1 to 1000"
-    ):
+    with pytest.raises(InvalidSetting, match=r"^CHATAI_MAX_ATTEMPTS_TAG must be a whole number from 1 to 1000"):
         read_settings({"CHATAI_MAX_ATTEMPTS_TAG": "0"})
 
 
