@@ -1,7 +1,7 @@
 """How long each stage may take and how often it may try."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ def read_stages(env: Mapping[str, str]) -> dict[Stage, StageLimits]:
 
 
 def _read_limits(env: Mapping[str, str], spec: StageSpec) -> StageLimits:
-    described = {"deadline_s": spec.deadline_s, "max_attempts": spec.max_attempts}
-    of_all = StageLimits.read(env, **{name: value for name, value in described.items() if value is not None})
+    described: dict[str, Any] = {"deadline_s": spec.deadline_s, "max_attempts": spec.max_attempts}
+    described = {name: value for name, value in described.items() if value is not None}
+    of_all = StageLimits.read(env, **described)
     return StageLimits.read(env, suffix=f"_{spec.name.upper()}", **dict(of_all))
