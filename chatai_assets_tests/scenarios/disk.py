@@ -82,7 +82,7 @@ class Outcome:
 
     injected: Counter[str] = field(default_factory=Counter)
     said: Counter[str] = field(default_factory=Counter)
-    lives: int = 0
+    workers: int = 0
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -94,8 +94,8 @@ def run_all(folder: Path, items: int, faults: int, seed: int) -> Outcome:
     quiet, disturbed = folder / "quiet", folder / "disturbed"
     expected = _run_undisturbed(quiet, Arrivals(folder / "files", plan))
     material = Arrivals(folder / "files", plan)
-    lives = -(-faults // FAULTS_PER_WORKER)
-    posts, documents = -(-material.posts_left // lives), -(-material.documents_left // lives)
+    workers = -(-faults // FAULTS_PER_WORKER)
+    posts, documents = -(-material.posts_left // workers), -(-material.documents_left // workers)
     while faults:
         count = min(FAULTS_PER_WORKER, faults)
         faults -= count
@@ -153,7 +153,7 @@ def _run_worker(home: Path, arrivals: Sequence[Path], faults: int, random: Rando
     process = context.Process(target=_work, args=(home, arrivals, its, random.getrandbits(32)))
     process.start()
     its.close()
-    outcome.lives += 1
+    outcome.workers += 1
     with ours:
         if not _read_messages(ours, PATIENCE_S, outcome, until="begun"):
             outcome.faults.append("a worker does not begin")
@@ -268,8 +268,8 @@ def main(items: int, faults: int, seed: int | None) -> None:
         click.echo(f"  {count} {what}")
     for what, count in outcome.said.most_common():
         click.echo(f"  {count} {what}")
-    calls, lives = outcome.injected.total(), outcome.lives
-    click.echo(f"the disk was bad {faults} times for {lives} processes, {calls} calls failed, {outcome.seconds:.0f} s")
+    calls, workers = outcome.injected.total(), outcome.workers
+    click.echo(f"bad disk: {faults} times for {workers} processes, {calls} calls failed, {outcome.seconds:.0f} s")
     click.echo(f"{len(outcome.faults)} items blamed, hangs, differences or loose ends")
     for line in outcome.faults[:50]:
         click.echo(f"  {line}")

@@ -90,14 +90,14 @@ def _ingest(home: Path, servers: Mapping[str, str]) -> str:
         return ingest_all(services, home.parent / "in")
 
 
-def _forget_both(home: Path, servers: Mapping[str, str], document: str, fate: CrashPlan) -> None:
+def _forget_both(home: Path, servers: Mapping[str, str], document: str, crash_plan: CrashPlan) -> None:
     with Services(free_settings(home, servers)) as services:
-        services.__dict__["records"] = CrashingRecords(services.records, fate)
-        inject_crashes(services, fate)
+        services.__dict__["records"] = CrashingRecords(services.records, crash_plan)
+        inject_crashes(services, crash_plan)
         for name, key in (("post", POST), ("document", document)):
-            fate.stage = name
+            crash_plan.stage = name
             forget(erasure_stores(services), key)
-        fate.stage = "vacuum"
+        crash_plan.stage = "vacuum"
         vacuum(erasure_stores(services), services.settings.inbox_folder, "default")
 
 

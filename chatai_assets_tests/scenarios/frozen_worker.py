@@ -33,8 +33,7 @@ from chatai_assets.observability import configure_logging
 from chatai_assets.operations.status import redo
 from chatai_assets.services import Services
 from chatai_assets.storage import schema
-from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support import slow_worker as dawdler
+from chatai_assets_tests.support import corpus, slow_worker
 from chatai_assets_tests.support.pipeline import (
     Limits,
     contents,
@@ -91,7 +90,7 @@ class SlowWorker:
     """The process that is stopped and continued, and what it says."""
 
     def __init__(self, services: Services, servers: Mapping[str, str]) -> None:
-        command = dawdler.worker_command(services.settings.home, [*servers.items()], LEASE_S)
+        command = slow_worker.worker_command(services.settings.home, [*servers.items()], LEASE_S)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._said: queue.Queue[str] = queue.Queue()
         self._listener = threading.Thread(target=self._listen, daemon=True)

@@ -61,25 +61,25 @@ def run(folder: Path, kills: int, seed: int, items: int = 400, keep: Path | None
     first = 0
     while outcome.deaths.total() < kills and not outcome.losses:
         phase = random.choice(PHASES)
-        life = _run_until_killed(graph_folder, first, items, phase, random)
+        worker = _run_until_killed(graph_folder, first, items, phase, random)
         outcome.deaths[phase] += 1
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(graph_folder, copy)
         with capture_logs() as logged:
-            fault = _find_fault(graph_folder, life, items)
+            fault = _find_fault(graph_folder, worker, items)
         outcome.torn += any(entry["event"] == LOG_CUT for entry in logged)
         if fault:
             outcome.losses.append(f"kill {outcome.deaths.total()}, {phase}: {fault}")
             if keep:
                 shutil.copytree(copy, keep / f"seed-{seed}-kill-{outcome.deaths.total()}")
-        first = life
+        first = worker
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
 def _run_until_killed(folder: Path, first: int, items: int, phase: str, random: Random) -> int:
     """Let a writer work until it is killed; return the number of the first change that is not confirmed."""
-    passings = random.randint(1, 3)
+    occurrence = random.randint(1, 3)
     awaited = "applying" if phase in GROWING_FILES else phase
     command = [sys.executable, "-m", writing.__name__, str(folder), str(first), "--items", str(items), *ENDLESS]
     confirmed = first
@@ -88,8 +88,8 @@ def _run_until_killed(folder: Path, first: int, items: int, phase: str, random: 
             said, _, number = line.partition(" ")
             if said == "signed":
                 confirmed = int(number) + 1
-            passings -= said == awaited
-            if not passings:
+            occurrence -= said == awaited
+            if not occurrence:
                 if phase in GROWING_FILES:
                     _await_growth(folder / f"graph.lbug.{GROWING_FILES[phase]}")
                 time.sleep(random.uniform(0, KILL_WITHIN_S.get(phase, MOMENT_S)))

@@ -239,15 +239,15 @@ def _run_with_kills(
     chosen = random.sample(boundaries, min(len(boundaries), plan.places or len(boundaries)))
     targets = _targets(chosen, plan, random)
     portions = _ArrivalBatches(material, targets)
-    lives, left, waiting = WorkerForks(), len(targets) * WORKERS_PER_KILL, list[Path]()
+    forks, left, waiting = WorkerForks(), len(targets) * WORKERS_PER_KILL, list[Path]()
     until = time.monotonic() + plan.longest_s
     while targets and left and time.monotonic() < until:
         left -= 1
         target = targets.pop(0)
         streams = _choose_streams(target, random)
         waiting += portions.next(streams)
-        life = WorkerPlan(services.settings.home, servers, waiting, streams, target, ledger)
-        end = lives.live(life, None if target else random.uniform(0, plan.longest_delay_s))
+        worker = WorkerPlan(services.settings.home, servers, waiting, streams, target, ledger)
+        end = forks.run(worker, None if target else random.uniform(0, plan.longest_delay_s))
         append_line(ledger, ENDED)
         waiting = [] if end.took_in else waiting
         _record_exit(end, target, outcome)
@@ -273,7 +273,7 @@ def _targets(places: Sequence[str], plan: Plan, random: Random) -> list[str | No
 
 
 class _ArrivalBatches:
-    """How much arrives in one life: so much that it lasts for all, with some left for lives that must be repeated."""
+    """How much arrives in one worker: so much that it lasts for all, with some left for lives that must be repeated."""
 
     def __init__(self, material: Arrivals, targets: Sequence[str | None]) -> None:
         self._material = material

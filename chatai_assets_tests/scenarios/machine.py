@@ -88,7 +88,7 @@ class Setup:
 
     def __init__(self, folder: Path) -> None:
         self.done: Counter[str] = Counter()
-        self.lives = WorkerForks()
+        self.forks = WorkerForks()
         self._empty = folder / "empty"
         self._homes = folder / "homes"
         with Services(free_settings(self._empty)) as services:
@@ -110,7 +110,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, stand: Setup) -> None:
         super().__init__()
         self._stand = stand
-        self._world = SimulatedHome(stand.new_home(), stand.lives)
+        self._world = SimulatedHome(stand.new_home(), stand.forks)
         self._diverged = False
 
     @rule(operation=OPERATIONS)

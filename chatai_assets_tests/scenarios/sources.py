@@ -212,22 +212,22 @@ def _change(
 ) -> None:
     """Have one worker after the other take in some changes, sweep, and do what is due, killed all but the last."""
     keys = {row["file_name"]: row["source_key"] for row in rows(services, schema.documents)}
-    lives, dice, waiting, forgotten = WorkerForks(), Random(plan.seed + 1), list[Path](), list[str]()
+    forks, dice, waiting, forgotten = WorkerForks(), Random(plan.seed + 1), list[Path](), list[str]()
     for number, (files, names) in enumerate(sources.changes(plan.kills + 1)):
         waiting, forgotten = waiting + files, forgotten + [keys[name] for name in names]
-        life = WorkerPlan(
+        worker = WorkerPlan(
             services.settings.home,
             servers,
             waiting,
             ("documents", "posts"),
             ANYWHERE if number < plan.kills else None,
             ledger,
-            passings=dice.randint(1, LAST_OCCURRENCE),
+            occurrence=dice.randint(1, LAST_OCCURRENCE),
             now=AFTER,
             forgotten=forgotten,
             sweeps_at=AFTER + number * HOUR_S,
         )
-        end = lives.live(life)
+        end = forks.run(worker)
         append_line(ledger, ENDED)
         outcome.kills += end.killed
         if end.took_in:

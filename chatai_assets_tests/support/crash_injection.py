@@ -46,9 +46,9 @@ class CrashPlan:
         stage: the stage that is under way; part of the name of its commits.
     """
 
-    def __init__(self, point: str | None, passings: int = 1) -> None:
+    def __init__(self, point: str | None, occurrence: int = 1) -> None:
         self.point = point
-        self.left = passings
+        self.left = occurrence
         self.stage = ""
 
     def reach(self, point: str) -> None:
@@ -75,9 +75,9 @@ class CrashingRecords:
     A commit has the name of the stage and of the function that opened its transaction.
     """
 
-    def __init__(self, records: Any, fate: CrashPlan) -> None:
+    def __init__(self, records: Any, crash_plan: CrashPlan) -> None:
         self.records = records
-        self.fate = fate
+        self.crash_plan = crash_plan
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.records, name)
@@ -87,21 +87,21 @@ class CrashingRecords:
 
     @contextmanager
     def _transaction(self, opened_by: str) -> Iterator[Any]:
-        place = f"{self.fate.stage} {opened_by}"
+        place = f"{self.crash_plan.stage} {opened_by}"
         with self.records.begin() as connection:
             yield connection
-            self.fate.reach(f"{place}, before its commit")
-        self.fate.reach(f"{place}, after its commit")
+            self.crash_plan.reach(f"{place}, before its commit")
+        self.crash_plan.reach(f"{place}, after its commit")
 
 
 class CrashingStore:
-    """A vector index or graph at which a process may die, or dawdle before it writes."""
+    """A vector index or graph at which a process may die, or delay before it writes."""
 
-    def __init__(self, store: Any, name: str, fate: CrashPlan, dawdle_s: float = 0.0) -> None:
+    def __init__(self, store: Any, name: str, crash_plan: CrashPlan, delay_s: float = 0.0) -> None:
         self.store = store
         self.name = name
-        self.fate = fate
-        self.dawdle_s = dawdle_s
+        self.crash_plan = crash_plan
+        self.delay_s = delay_s
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
@@ -110,7 +110,7 @@ class CrashingStore:
     def writing(self) -> Iterator[CrashingWriter]:
         with self.store.writing() as writer:
             yield CrashingWriter(writer, self)
-        self.fate.reach(f"{self.name} closed")
+        self.crash_plan.reach(f"{self.name} closed")
 
 
 class CrashingWriter:
@@ -121,10 +121,10 @@ class CrashingWriter:
         self.store = store
 
     def _write(self, write: Any, what: Any) -> None:
-        self.store.fate.reach(f"{self.store.name} intended")
-        time.sleep(self.store.dawdle_s)
+        self.store.crash_plan.reach(f"{self.store.name} intended")
+        time.sleep(self.store.delay_s)
         write(what)
-        self.store.fate.reach(f"{self.store.name} written")
+        self.store.crash_plan.reach(f"{self.store.name} written")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.writer, name)
@@ -178,10 +178,10 @@ def log_model_calls(services: Services, file: Path) -> None:
     services.__dict__["embedder"] = CallLoggingModel(services.embedder, "embed", file)
 
 
-def inject_crashes(services: Services, fate: CrashPlan, dawdle_s: float = 0.0) -> None:
+def inject_crashes(services: Services, crash_plan: CrashPlan, delay_s: float = 0.0) -> None:
     """Let a process die at its stores."""
-    services.__dict__["vectors"] = CrashingStore(services.vectors, "vectors", fate, dawdle_s)
-    services.__dict__["graph"] = CrashingStore(services.graph, "graph", fate, dawdle_s)
+    services.__dict__["vectors"] = CrashingStore(services.vectors, "vectors", crash_plan, delay_s)
+    services.__dict__["graph"] = CrashingStore(services.graph, "graph", crash_plan, delay_s)
 
 
 def worker_command(home: Path, servers: Mapping[str, str], *options: str) -> list[str]:
@@ -193,8 +193,8 @@ def worker_command(home: Path, servers: Mapping[str, str], *options: str) -> lis
 @click.command()
 @click.argument("home", type=click.Path(path_type=Path))
 @click.option("--die-at", type=click.Choice(CRASH_POINTS))
-@click.option("--passings", default=1, help="Which passing of that point is the last.")
-@click.option("--dawdle", default=0.0, help="Seconds to sleep between intention and write.")
+@click.option("--occurrence", default=1, help="Which passing of that point is the last.")
+@click.option("--delay", default=0.0, help="Seconds to sleep between intention and write.")
 @click.option("--server", "servers", type=(str, str), multiple=True, help="A variable that selects a server.")
 @click.option("--calls", type=click.Path(path_type=Path), help="File for what the models are asked.")
 @click.option("--run-items", default=400)
@@ -203,8 +203,8 @@ def worker_command(home: Path, servers: Mapping[str, str], *options: str) -> lis
 def main(
     home: Path,
     die_at: str | None,
-    passings: int,
-    dawdle: float,
+    occurrence: int,
+    delay: float,
     servers: tuple[tuple[str, str], ...],
     calls: Path | None,
     run_items: int,
@@ -215,7 +215,7 @@ def main(
     configure_logging("ERROR")
     limits = Limits(run_items, batch_items, projection_items)
     with Services(free_settings(home, dict(servers))) as services:
-        inject_crashes(services, CrashPlan(die_at, passings), dawdle)
+        inject_crashes(services, CrashPlan(die_at, occurrence), delay)
         if calls:
             log_model_calls(services, calls)
         while _round(services, limits):

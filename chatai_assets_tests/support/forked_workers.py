@@ -59,7 +59,7 @@ class WorkerPlan:
         streams: what it works on, in this order.
         point: where it kills itself; None leaves that to others.
         ledger: file for what its models are asked and for its commits.
-        passings: which passing of that point is the last.
+        occurrence: which passing of that point is the last.
         now: when its arrivals arrive.
         forgotten: keys of items to forget.
         sweeps_at: what expired until then it removes; None leaves it.
@@ -71,7 +71,7 @@ class WorkerPlan:
     streams: Sequence[Stream]
     point: str | None
     ledger: Path
-    passings: int = 1
+    occurrence: int = 1
     now: float = NOON
     forgotten: Sequence[str] = ()
     sweeps_at: float | None = None
@@ -101,14 +101,14 @@ class WorkerForks:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*PRELOADED_MODULES])
 
-    def live(self, life: WorkerPlan, kill_after_s: float | None = None) -> WorkerExit:
+    def run(self, worker: WorkerPlan, kill_after_s: float | None = None) -> WorkerExit:
         """Let a process live until it is killed or has nothing left to do.
 
         Raises:
             RuntimeError: it ended by itself with an error, or does not end.
         """
         ours, its = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_run_worker, args=(life, its), daemon=False)
+        process = self._context.Process(target=_run_worker, args=(worker, its), daemon=False)
         started = time.monotonic()
         process.start()
         its.close()
@@ -143,46 +143,46 @@ def _collect_messages(
     raise RuntimeError(f"A worker does not end; it said {[*said]}.")
 
 
-def _run_worker(life: WorkerPlan, says: Connection) -> None:
+def _run_worker(worker: WorkerPlan, says: Connection) -> None:
     configure_logging("ERROR")
     says.send("born")
-    with Services(free_settings(life.home, life.servers)) as services:
-        fate = _ReportingCrashPlan(life.point, life.passings, life.ledger, says)
-        instrument(services, fate, life.ledger)
-        fate.stage = "ingest"
-        ingest_files(services, life.arrivals, now=life.now)
-        for key in life.forgotten:
+    with Services(free_settings(worker.home, worker.servers)) as services:
+        crash_plan = _ReportingCrashPlan(worker.point, worker.occurrence, worker.ledger, says)
+        instrument(services, crash_plan, worker.ledger)
+        crash_plan.stage = "ingest"
+        ingest_files(services, worker.arrivals, now=worker.now)
+        for key in worker.forgotten:
             forget(erasure_stores(services), key)
         says.send("taken in")
-        _sweep(services, fate, life.sweeps_at)
-        while process_round(services, fate, life.streams):
+        _sweep(services, crash_plan, worker.sweeps_at)
+        while process_round(services, crash_plan, worker.streams):
             pass
 
 
-def _sweep(services: Services, fate: CrashPlan, until: float | None) -> None:
+def _sweep(services: Services, crash_plan: CrashPlan, until: float | None) -> None:
     if until is not None:
-        fate.stage = "expiry"
+        crash_plan.stage = "expiry"
         while expire(erasure_stores(services), clock=lambda: until).until < until:
             pass  # that was the end of a sweep which had been stopped
         finish(erasure_stores(services), clock=lambda: until)
 
 
-def instrument(services: Services, fate: CrashPlan, ledger: Path) -> None:
+def instrument(services: Services, crash_plan: CrashPlan, ledger: Path) -> None:
     """Let a process die at its stores and note in a ledger what its models are asked."""
-    services.__dict__["records"] = CrashingRecords(services.records, fate)
-    inject_crashes(services, fate)
+    services.__dict__["records"] = CrashingRecords(services.records, crash_plan)
+    inject_crashes(services, crash_plan)
     for name, model in (("tag", "tagger"), ("embed", "embedder"), ("extract", "extractor")):
         services.__dict__[model] = CallLoggingModel(getattr(services, model), name, ledger)
 
 
 def process_round(
-    services: Services, fate: CrashPlan, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS
+    services: Services, crash_plan: CrashPlan, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS
 ) -> bool:
     """Do one run of every due hour; return whether there was one."""
     due = [(stream, hour) for stream in streams for hour in due_hours(services, stream)]
     for stream, hour in due:
         for stage in ITEM_STAGES:
-            fate.stage = f"{stream} {stage}"
+            crash_plan.stage = f"{stream} {stage}"
             run(stage, stage_run_config(stream, hour, limits), services)
     return bool(due)
 
@@ -190,8 +190,8 @@ def process_round(
 class _ReportingCrashPlan(CrashPlan):
     """Tells the parent how far this process is, and the ledger which batches are committed."""
 
-    def __init__(self, point: str | None, passings: int, ledger: Path, says: Connection) -> None:
-        super().__init__(point, passings)
+    def __init__(self, point: str | None, occurrence: int, ledger: Path, says: Connection) -> None:
+        super().__init__(point, occurrence)
         self._ledger = ledger
         self._says = says
         self._stage = ""

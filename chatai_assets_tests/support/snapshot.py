@@ -74,9 +74,9 @@ class RaisingCrashPlan(CrashPlan):
 class RaisingRecords(CrashingRecords):
     """A record store at whose commits a crash may happen, and which does nothing after one."""
 
-    def __init__(self, records: Any, fate: RaisingCrashPlan) -> None:
-        super().__init__(records, fate)
-        self._crashing = fate
+    def __init__(self, records: Any, crash_plan: RaisingCrashPlan) -> None:
+        super().__init__(records, crash_plan)
+        self._crashing = crash_plan
 
     def begin(self) -> AbstractContextManager[Any]:
         if self._crashing.until is not None and self._crashing.until < 0:
@@ -110,19 +110,19 @@ class SimulatedHome:
         poisoned: whether texts with poison are refused.
     """
 
-    def __init__(self, home: Path, lives: WorkerForks) -> None:
+    def __init__(self, home: Path, forks: WorkerForks) -> None:
         self.model = Model()
         self.now = NOON
         self.poisoned = False
         self._home = home
-        self._lives = lives
+        self._forks = forks
         self._open()
 
     def _open(self) -> None:
         self._services = Services(free_settings(self._home))
-        self._fate = RaisingCrashPlan()
-        self._services.__dict__["records"] = RaisingRecords(self._services.records, self._fate)
-        inject_crashes(self._services, self._fate)
+        self._crash_plan = RaisingCrashPlan()
+        self._services.__dict__["records"] = RaisingRecords(self._services.records, self._crash_plan)
+        inject_crashes(self._services, self._crash_plan)
         moody = RefusingTagger(self._services.tagger, lambda text: self.poisoned and POISON in text)
         self._services.__dict__["tagger"] = moody
 
@@ -133,13 +133,13 @@ class SimulatedHome:
     def arrive(self, tenant: str, number: int, text: str, date: int, crash: int | None) -> None:
         """Take a revision in; who crashes at it, before or after the commit, tries again."""
         update = message(number, text, date=BASE_DATE, edited=BASE_DATE + 1 + date)
-        self._fate.until = crash
+        self._crash_plan.until = crash
         try:
             ingest_posts(self._services, [update], tenant=tenant, now=self.now)
         except SimulatedCrash:
             self._begin_again(by_lease=False)
             ingest_posts(self._services, [update], tenant=tenant, now=self.now)
-        self._fate.until = None
+        self._crash_plan.until = None
         self.model.arrive(tenant, number, text, date, self.now)
 
     def run_stage(self, stage: str) -> None:
@@ -156,7 +156,7 @@ class SimulatedHome:
 
     def crash(self, moment: int, *, by_lease: bool) -> None:
         """Process until the n-th point; claims go when their owner is found gone, or when their lease is over."""
-        self._fate.until = moment
+        self._crash_plan.until = moment
         with suppress(SimulatedCrash):
             self.process()
         self._begin_again(by_lease=by_lease)
@@ -176,8 +176,8 @@ class SimulatedHome:
     def restart(self, point: str | None) -> None:
         """Start anew; before that, let a process of its own work until it is killed at a point."""
         if point:
-            life = WorkerPlan(self._home, {}, [], ("posts",), point, self._home / "ledger.txt")
-            self._lives.live(life)
+            worker = WorkerPlan(self._home, {}, [], ("posts",), point, self._home / "ledger.txt")
+            self._forks.run(worker)
         self._begin_again(by_lease=False)
 
     def redo(self, tenant: str, number: int, moment: int) -> None:
