@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import structlog
 
-from chatai_assets_tests.support.server_processes import SESSION, SESSION_INPUT, session_folder
+from chatai_assets_tests.support.server_processes import session_folder
 from chatai_assets_tests.support.servers import (
+    SESSION,
+    SESSION_INPUT,
     browser,
     database_url,
+    empty_database_url,
     empty_neo4j,
     neo4j_server,
     postgresql_server,
@@ -25,6 +28,7 @@ from chatai_assets_tests.support.servers import (
 __all__ = [
     "browser",
     "database_url",
+    "empty_database_url",
     "empty_neo4j",
     "neo4j_server",
     "postgresql_server",

@@ -24,6 +24,7 @@ from chatai_assets.orchestration.build import build_defs
 from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 from chatai_assets.services import Services
 from chatai_assets.storage import schema
+from chatai_assets_tests.support.migrated_stores import empty_database
 from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
@@ -34,7 +35,7 @@ from chatai_assets_tests.support.pipeline import (
 )
 from chatai_assets_tests.support.qdrant_wire import run_qdrant_stand_in
 from chatai_assets_tests.support.server_processes import run_server
-from chatai_assets_tests.support.servers import empty_graph, new_database
+from chatai_assets_tests.support.servers import empty_graph
 
 COUNTED = (schema.inbox, schema.vectors)
 """Tables of which only the number of rows is compared: one tells when and whence, of the other the index has it all."""
@@ -64,7 +65,7 @@ def servers(*, over_grpc: bool) -> Iterator[dict[str, str]]:
     with ExitStack() as running:
         postgresql, neo4j = (running.enter_context(run_server(name)) for name in ("postgresql", "neo4j"))
         qdrant = running.enter_context(run_qdrant_stand_in())
-        url = running.enter_context(new_database(postgresql))
+        url = running.enter_context(empty_database(postgresql))
         empty_graph(neo4j)
         grpc = {"QDRANT_GRPC_PORT": str(qdrant.grpc_port)} if over_grpc else {}
         yield {"DATABASE_URL": url, "QDRANT_URL": qdrant.url, **neo4j, **grpc}

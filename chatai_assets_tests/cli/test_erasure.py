@@ -42,6 +42,7 @@ def told(result):
     return json.loads(result.stdout)
 
 
+@pytest.mark.scenario
 def test_a_post_and_a_document_are_forgotten_and_vacuumed_by_command(chatai, document, home):
     said = told(chatai("forget", "--kind", "post", "--json", "--", f"{CHAT}/1"))
     assert said.keys() == {"source", "tenant", "again", "erased", "waiting"}

@@ -1,6 +1,7 @@
 """After a vacuum no file and no table holds a word of what was forgotten."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ from chatai_assets_tests.support.pipeline import (
     process_all,
     rows,
 )
+from chatai_assets_tests.support.server_processes import Reach, ServerMissing, run_server
+from chatai_assets_tests.support.servers import skip_without
 
 
 def vacuum_all(services):
@@ -46,6 +49,7 @@ def drop(services, *files):
     return take_folder(services.settings.inbox_folder, intake, clock=lambda: newest + SETTLED_S)
 
 
+@pytest.mark.scenario
 def test_no_file_of_the_home_holds_a_word_of_it(embedded):
     services, home = embedded, embedded.settings.home
     folder = services.settings.inbox_folder
@@ -72,6 +76,7 @@ def test_no_file_of_the_home_holds_a_word_of_it(embedded):
     assert contents(services) == before
 
 
+@pytest.mark.scenario
 def test_a_vacuum_does_what_waits_first(embedded, tmp_path):
     document = ingest_all(embedded, tmp_path / "in")
     place = embedded.settings.home / "blobs" / ".incoming-killed"
@@ -99,20 +104,28 @@ def test_a_vacuum_beside_a_stage_at_work_says_that_traces_may_come(embedded, tmp
 
 
 @pytest.fixture
-def administrator(postgresql_server):
+def own_postgresql() -> Iterator[Reach]:
+    """A server that holds no words of other tests."""
+    with skip_without(ServerMissing), run_server("postgresql") as server:
+        yield server
+
+
+@pytest.fixture
+def administrator(own_postgresql):
     """A connection that may do everything, outside of transactions."""
-    engine = create_engine(postgresql_server["DATABASE_URL"], isolation_level="AUTOCOMMIT")
+    engine = create_engine(own_postgresql["DATABASE_URL"], isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         yield connection
     engine.dispose()
 
 
-def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, database_url, administrator):
+@pytest.mark.scenario
+def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, own_postgresql, administrator):
     data = Path(administrator.execute(text("SHOW data_directory")).scalar_one())
     # As the README tells administrators: the log of writes is theirs.
     administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
     administrator.execute(text("SELECT pg_reload_conf()"))  # the server's processes take it up in their own time
-    with Services(free_settings(tmp_path / "home", {"DATABASE_URL": database_url})) as services:
+    with Services(free_settings(tmp_path / "home", own_postgresql)) as services:
         document = ingest_all(services, tmp_path / "in")
         administrator.execute(text("CHECKPOINT"))
         assert {trace.partition("/")[0] for trace in find_traces(data)} == {"base", "pg_wal"}

@@ -15,6 +15,7 @@ from chatai_assets.pipeline.ingest import Intake, ingest
 from chatai_assets.services import Services, open_services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage import work_queue as work
+from chatai_assets_tests.support.migrated_stores import copy_migrated_sqlite
 
 HOUR_S = 3_600
 
@@ -82,6 +83,7 @@ def _message(number: int, text: str) -> dict[str, Any]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    copy_migrated_sqlite(tmp_path / "home" / "records.sqlite")
     first = hour_of(time.time() - 60 * HOUR_S)
     found = read_settings({"CHATAI_HOME": str(tmp_path / "home"), "CHATAI_MODELS": "free", "CHATAI_FIRST_HOUR": first})
     return found.replace(parser=found.parser.replace(workers=1))

@@ -12,7 +12,7 @@ from chatai_assets.orchestration.local_runner import run_pending
 from chatai_assets.services import first_hour, open_services
 from chatai_assets.settings import PROJECT
 from chatai_assets_tests.orchestration.conftest import Home
-from chatai_assets_tests.support.servers import new_database
+from chatai_assets_tests.support.migrated_stores import empty_database
 
 DEPLOYED = PROJECT / "deploy" / "dagster.yaml"
 
@@ -22,7 +22,7 @@ def instance(tmp_path, postgresql_server, monkeypatch):
     folder = tmp_path / "dagster"
     folder.mkdir()
     (folder / "dagster.yaml").write_bytes(DEPLOYED.read_bytes())
-    with new_database(postgresql_server) as url:
+    with empty_database(postgresql_server) as url:
         monkeypatch.setenv("DAGSTER_DATABASE_URL", url)
         with dg.DagsterInstance.from_config(str(folder)) as opened:
             yield opened

@@ -153,6 +153,7 @@ def test_a_stage_that_finds_what_is_wanted_does_not_even_lock_its_store(services
     assert unchanged == {"tag": 1, "embed": 1, "index": 1, "link": 1}
 
 
+@pytest.mark.scenario
 def test_one_changed_post_among_a_thousand_is_one_posts_work(services):
     posts = [message(number, f"Вчера поезд {number} видел Париж.") for number in range(1, 1_001)]
     ingest_posts(services, posts)

@@ -31,6 +31,7 @@ HISTORY = (corpus.posts(3, 60), corpus.edits(3, corpus.posts(3, 60), 0.5))
 HOLDERS = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
 
+@pytest.mark.scenario
 def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, servers):
     posts = corpus.posts(1, 200)
     edits = corpus.edits(1, posts, 0.2)
@@ -56,6 +57,7 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
     assert find_inconsistencies(held_served) == []
 
 
+@pytest.mark.scenario
 def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, services, monkeypatch):
     found = []
     with Services(free_settings(tmp_path / "large")) as other:

@@ -34,6 +34,7 @@ from chatai_assets.storage.key_values import get_value
 from chatai_assets.storage.tombstones import pending_erasures
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.forked_workers import PRELOADED_MODULES
+from chatai_assets_tests.support.migrated_stores import empty_database
 from chatai_assets_tests.support.pipeline import (
     NOON,
     contents,
@@ -46,7 +47,6 @@ from chatai_assets_tests.support.pipeline import (
     rows,
 )
 from chatai_assets_tests.support.server_processes import run_server
-from chatai_assets_tests.support.servers import new_database
 
 DAY_S = 86_400
 LATER = NOON + 20 * DAY_S
@@ -263,7 +263,9 @@ def main(posts: int, rest: int, kills: int, batch: int, seed: int, *, postgresql
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
         if postgresql:
-            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(run_server("postgresql"))))}
+            servers = {
+                "DATABASE_URL": stack.enter_context(empty_database(stack.enter_context(run_server("postgresql"))))
+            }
         outcome = run(folder, Plan(posts, kills, seed, rest, batch), servers)
     click.echo(f"seed {seed}: {posts + rest} posts brought in {outcome.filling_s:.0f} s")
     click.echo(f"killed {len(outcome.kills)} times, with {outcome.kills} gone and {outcome.in_hand} in hand")

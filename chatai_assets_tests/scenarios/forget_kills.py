@@ -36,9 +36,9 @@ from chatai_assets_tests.support.erasure import (
     ingest_all,
 )
 from chatai_assets_tests.support.forked_workers import PRELOADED_MODULES, TIMEOUT_S
+from chatai_assets_tests.support.migrated_stores import empty_database
 from chatai_assets_tests.support.pipeline import contents, find_inconsistencies, free_settings, process_all, rows
 from chatai_assets_tests.support.server_processes import run_server
-from chatai_assets_tests.support.servers import new_database
 
 PRELOADED = (__name__, *PRELOADED_MODULES)
 
@@ -155,7 +155,7 @@ def main(database: str, places: int | None) -> None:
         servers = []
         if database == "postgresql":
             server = stack.enter_context(run_server("postgresql"))
-            servers = [{"DATABASE_URL": stack.enter_context(new_database(server))} for _ in range(80)]
+            servers = [{"DATABASE_URL": stack.enter_context(empty_database(server))} for _ in range(80)]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         outcome = run(folder, SystemRandom().randrange(10_000), places=places, servers=servers)
     click.echo(f"{outcome.deaths} killed at {len(outcome.points)} points: {', '.join(outcome.points)}")

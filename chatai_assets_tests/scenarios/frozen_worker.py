@@ -34,6 +34,7 @@ from chatai_assets.operations.status import redo
 from chatai_assets.services import Services
 from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus, slow_worker
+from chatai_assets_tests.support.migrated_stores import empty_database
 from chatai_assets_tests.support.pipeline import (
     Limits,
     contents,
@@ -48,7 +49,6 @@ from chatai_assets_tests.support.pipeline import (
     rows,
 )
 from chatai_assets_tests.support.server_processes import run_server
-from chatai_assets_tests.support.servers import new_database
 
 PATIENCE_S = 60.0
 LEASE_S = 0.6
@@ -282,7 +282,7 @@ def main(rounds: int, seed: int, *, postgresql: bool) -> None:
         servers = {}
         if postgresql:
             server = stack.enter_context(run_server("postgresql"))
-            servers = {"DATABASE_URL": stack.enter_context(new_database(server))}
+            servers = {"DATABASE_URL": stack.enter_context(empty_database(server))}
         outcome = run(folder, Plan(rounds, seed), servers)
     click.echo(f"seed {seed}: stopped {outcome.stopped.total()} times, {outcome.seconds:.0f} s")
     for place, count in sorted(outcome.stopped.items()):

@@ -41,6 +41,7 @@ from chatai_assets_tests.support.forked_workers import (
     instrument,
     process_round,
 )
+from chatai_assets_tests.support.migrated_stores import empty_database
 from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
@@ -50,7 +51,6 @@ from chatai_assets_tests.support.pipeline import (
     ingest_files,
 )
 from chatai_assets_tests.support.server_processes import run_server
-from chatai_assets_tests.support.servers import new_database
 
 WORKERS_PER_KILL = 3
 """Some processes finish before they come to where they shall die."""
@@ -339,7 +339,9 @@ def main(items: int, kills: int, boundary_kills: int, database: str, seed: int |
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
         if database == "postgresql":
-            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(run_server("postgresql"))))}
+            servers = {
+                "DATABASE_URL": stack.enter_context(empty_database(stack.enter_context(run_server("postgresql"))))
+            }
         outcome = run(folder, Plan(items, kills, boundary_kills, seed, longest_s=60.0 * minutes), servers)
     _print_outcome(outcome)
     sys.exit(bool(outcome.faults))

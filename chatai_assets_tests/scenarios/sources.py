@@ -28,6 +28,7 @@ from chatai_assets.storage import schema
 from chatai_assets_tests.support import corpus
 from chatai_assets_tests.support.crash_injection import ANYWHERE, call_line
 from chatai_assets_tests.support.forked_workers import ENDED, WorkerForks, WorkerPlan, append_line, count_calls
+from chatai_assets_tests.support.migrated_stores import empty_database
 from chatai_assets_tests.support.pipeline import (
     NOON,
     Limits,
@@ -42,7 +43,6 @@ from chatai_assets_tests.support.pipeline import (
     rows,
 )
 from chatai_assets_tests.support.server_processes import run_server
-from chatai_assets_tests.support.servers import new_database
 
 HOUR_S, DAY_S = 3_600, 86_400
 LATER = NOON + 20 * DAY_S
@@ -261,7 +261,9 @@ def main(items: int, share: float, kills: int, seed: int | None, *, postgresql: 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
         if postgresql:
-            servers = {"DATABASE_URL": stack.enter_context(new_database(stack.enter_context(run_server("postgresql"))))}
+            servers = {
+                "DATABASE_URL": stack.enter_context(empty_database(stack.enter_context(run_server("postgresql"))))
+            }
         outcome = run(folder, Plan(items, kills, seed, share), servers)
     told = ", ".join(f"{count} {way}" for way, count in outcome.changed.items())
     click.echo(f"{told}; {outcome.kills} workers killed, {outcome.seconds:.0f} s")

@@ -56,9 +56,9 @@ def test_a_graph_of_before_names_were_resolved_is_drawn_again_and_nothing_else_i
     assert [tuple(row) for row in states] == [("link", "pending"), ("parse", "done")]
 
 
-def test_a_store_that_is_opened_again_keeps_what_it_has(url, records):
+def test_a_store_that_is_opened_again_keeps_what_it_has(records_url, records):
     receive_arrivals(records, arrival())
-    again = open_records(url)
+    again = open_records(records_url)
     assert receive_arrivals(again, arrival()) == ["unchanged"]
     again.close()
 

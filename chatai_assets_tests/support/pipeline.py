@@ -30,6 +30,7 @@ from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage import schema
 from chatai_assets.storage import work_queue as work
+from chatai_assets_tests.support.migrated_stores import copy_migrated_sqlite
 
 NOON = 1_790_000_000.0
 """A moment for arrivals; with a fixed one, payloads of two homes are equal."""
@@ -39,12 +40,14 @@ RUN_COLUMNS = {"seq", "hour", "received_at", "owner", "lease_until", "run_id", "
 
 
 def free_settings(home: Path, servers: Mapping[str, str] | None = None, **changes: Any) -> Settings:
-    """Return settings of a home with models that cost nothing and one parser process.
+    """Return settings of a home with free models and one parser process; a new home gets a migrated record store.
 
     Args:
         servers: variables that select servers; embedded stores by default.
     """
     free = {"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", "CHATAI_PARSER_PROCESSES": "1"}
+    if "DATABASE_URL" not in (servers or {}):
+        copy_migrated_sqlite(home / "records.sqlite")
     return read_settings({**free, **(servers or {})}).replace(**changes)
 
 

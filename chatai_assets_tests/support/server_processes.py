@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
 import psutil
-import pytest
 from filelock import FileLock
 
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "services"
@@ -27,10 +26,6 @@ START_S = 600
 """With the time that CI needs to install a server."""
 STOP_S = 60
 FIFO = "session"
-SESSION = pytest.StashKey[Path]()
-"""Where pytest's configuration keeps the folder of the session."""
-SESSION_INPUT = "chatai_session"
-"""The name under which pytest-xdist passes it to workers."""
 
 Reach = Mapping[str, str]
 """Names of environment variables and their values: how a server is reached."""

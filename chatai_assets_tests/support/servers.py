@@ -10,20 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from neo4j import GraphDatabase
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from chatai_assets.adapters.crawler.browser.process import find_chromium
 from chatai_assets.adapters.graph.neo4j import Neo4jGraph
 from chatai_assets.adapters.ocr.tesseract import Tesseract, TesseractNotFound, find_tesseract
 from chatai_assets.files.locks import CheckLock
+from chatai_assets_tests.support.migrated_stores import empty_database, migrated_database
 from chatai_assets_tests.support.qdrant_wire import QdrantStandIn, run_qdrant_stand_in
 from chatai_assets_tests.support.scans import MissingFont, font
-from chatai_assets_tests.support.server_processes import IN_CI, SESSION, Reach, ServerMissing, shared_server
+from chatai_assets_tests.support.server_processes import IN_CI, Reach, ServerMissing, shared_server
+
+SESSION = pytest.StashKey[Path]()
+"""Where pytest's configuration keeps the folder of the session."""
+SESSION_INPUT = "chatai_session"
+"""The name under which pytest-xdist passes it to workers."""
 
 
 class BrowserMissing(Exception):
@@ -68,25 +71,17 @@ def _shared(name: str, folder: Path) -> Reach:
         return shared_server(name, folder)
 
 
-@contextmanager
-def new_database(server: Reach) -> Iterator[str]:
-    """Give the URL of an empty database that is dropped in the end."""
-    url = make_url(server["DATABASE_URL"])
-    name, admin = f"test_{uuid4().hex}", create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield url.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
+@pytest.fixture
+def database_url(postgresql_server: Reach, servers_folder: Path) -> Iterator[str]:
+    """A PostgreSQL database with all tables and no rows."""
+    with migrated_database(postgresql_server, servers_folder) as url:
+        yield url
 
 
 @pytest.fixture
-def database_url(postgresql_server: Reach) -> Iterator[str]:
-    """An empty PostgreSQL database."""
-    with new_database(postgresql_server) as url:
+def empty_database_url(postgresql_server: Reach) -> Iterator[str]:
+    """A PostgreSQL database without tables."""
+    with empty_database(postgresql_server) as url:
         yield url
 
 

@@ -244,6 +244,7 @@ def test_an_entity_lives_as_long_as_one_of_its_forms_is_mentioned(fresh, steps, 
     assert related == []
 
 
+@pytest.mark.scenario
 def test_the_last_of_several_posts_takes_the_entity_with_it_in_any_order(graph):
     forms = enumerate(SPELLINGS[:3])
     said = {str(number): build_subgraph(in_spelling(number, form)) for number, form in forms}
@@ -292,6 +293,7 @@ VERSIONS = st.builds(
 BATCHES = st.lists(st.lists(st.tuples(VERSIONS, st.booleans()), max_size=4), max_size=4)
 
 
+@pytest.mark.scenario
 @given(BATCHES, st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_any_history_the_graph_holds_the_latest_versions_alone(fresh, batches, data):

@@ -48,6 +48,7 @@ def killed_after(folder, first, delay_s):
     return max([first, *(int(number) + 1 for number in durable)])
 
 
+@pytest.mark.scenario
 def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
     moments = random.Random(2)
     first = 0
@@ -74,6 +75,7 @@ def test_a_writer_whose_disk_is_full_or_fails_says_so_and_its_process_lives(tmp_
     assert read_parts(LadybugGraph(tmp_path / "graph")) in (expected_parts(last), expected_parts(last + 1))
 
 
+@pytest.mark.scenario
 def test_a_graph_may_be_larger_than_the_memory_that_reading_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
     graph = LadybugGraph(tmp_path)
@@ -82,6 +84,7 @@ def test_a_graph_may_be_larger_than_the_memory_that_reading_needs(tmp_path, monk
     assert sum(node.label == "Document" for node in graph.nodes()) == 6_000
 
 
+@pytest.mark.scenario
 def test_a_graph_that_is_too_large_says_what_to_do_and_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
     monkeypatch.setattr(ladybug_session, "MOST_BUFFER_BYTES", 16 << 20)

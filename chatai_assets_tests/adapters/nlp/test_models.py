@@ -151,6 +151,7 @@ def corpus_posts(most: int) -> list[str]:
     return posts
 
 
+@pytest.mark.scenario
 @pytest.mark.corpus
 def test_every_tag_of_real_posts_is_in_its_post():
     posts = corpus_posts(1_000)

@@ -108,6 +108,7 @@ def test_a_kill_while_the_collection_is_made_leaves_nothing_in_the_way(store: Ed
     assert store.count() == 1
 
 
+@pytest.mark.scenario
 def test_processes_take_turns_and_searches_do_not_wait_for_the_queue(tmp_path: Path):
     write(EdgeVectors(tmp_path, DIMENSIONS, MODEL), point(1_000_000, words="sea"))
     writers = [start(WRITER, tmp_path, str(first)) for first in (0, 2_000, 4_000)]

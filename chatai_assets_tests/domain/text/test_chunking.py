@@ -65,6 +65,7 @@ def test_an_edit_changes_no_more_chunks_where_lines_begin_alike():
             assert len(after - before) <= 3
 
 
+@pytest.mark.scenario
 @settings(max_examples=300, deadline=None)
 @given(longest=st.sampled_from([5, 32]), step=st.sampled_from([1, -1, 2, -2]), seed=st.integers(0, 2**32))
 def test_edits_of_a_text_that_is_hard_to_cut_change_at_most_three_chunks_each(longest: int, step: int, seed: int):

@@ -94,6 +94,7 @@ def spoil_points(services, points):
         writer.delete([point.id for point in gone])
 
 
+@pytest.mark.scenario
 def test_points_that_were_tampered_with_are_found_and_mended(filled):
     before = contents(filled)
     spoil_points(filled, Random(1).sample(list(filled.vectors.points_with_vectors()), 7))
@@ -139,6 +140,7 @@ def spoil_graph(services, dice):
         )
 
 
+@pytest.mark.scenario
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_graph_that_was_tampered_with_is_found_and_mended(filled, seed):
     before = contents(filled)
@@ -183,6 +185,7 @@ def test_vectors_of_the_index_are_those_of_the_record_store(filled):
         assert len(point.sparse.indices) == len(point.sparse.values) > 0
 
 
+@pytest.mark.scenario
 def test_one_in_twenty_altered_by_hand_is_all_that_is_found(tmp_path):
     outcome = tampering.run(tmp_path, posts=200, share=0.05, seed=5)
     assert outcome.clean_code == 0

@@ -118,6 +118,7 @@ def test_a_store_of_the_day_before_is_brought_up_to_date_and_nothing_stale_stays
     assert find_inconsistencies(found) == []
 
 
+@pytest.mark.scenario
 def test_a_record_store_of_the_day_before_takes_its_newer_stores_back(quiet, home):
     restored(home, quiet[0] / "first day", "records.sqlite")
     with Services(free_settings(home)) as services:
@@ -128,6 +129,7 @@ def test_a_record_store_of_the_day_before_takes_its_newer_stores_back(quiet, hom
     assert differences(quiet[2], found) == []
 
 
+@pytest.mark.scenario
 @pytest.mark.parametrize("place", [0.001, 0.5, 0.999])
 @pytest.mark.parametrize("noticed_by", ["the next run", "status"])
 def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, tmp_path, place, noticed_by):
@@ -157,6 +159,7 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
     assert find_inconsistencies(found) == []
 
 
+@pytest.mark.scenario
 @pytest.mark.parametrize("day", ["empty", "first day"])
 @pytest.mark.parametrize(
     ("name", "passings"),
