@@ -175,7 +175,7 @@ def in_two_processes(environment, tenant, count):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(240)
     assert [process.exitcode for process in processes] == [0, 0]
 
 
