@@ -234,7 +234,7 @@ def _vectors(services: Services) -> Iterator[Any]:
         return
     folder = current(services.settings.home / "vectors")
     if folder is not None:
-        with collections.opened(folder) as shard:
+        with collections.open_shard(folder) as shard:
             yield from _scroll_all(
                 lambda offset: shard.scroll(edge.ScrollRequest(offset=offset, limit=1_000, with_vector=True))
             )

@@ -1,4 +1,4 @@
-"""The knowledge graph, whichever server or library holds it."""
+"""Protocol of the knowledge graph, implemented by an embedded library and by a server."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from chatai_assets.domain.graph.subgraph import Edge, Node
 
 @dataclass(frozen=True, slots=True)
 class GraphCounts:
-    """How large the graph is."""
+    """Size of the graph."""
 
     nodes: int
     relationships: int
 
 
 class GraphWriter(Protocol):
-    """Open for writing; changes are durable when ``apply`` returns."""
+    """A graph that is locked for writing; changes are durable when ``apply`` returns."""
 
     @property
     def max_parts(self) -> int:
-        """How many nodes and edges a change is to have at most, unless a single item has more."""
+        """Maximum of nodes and edges of a change, unless a single item has more."""
         ...
 
     @property
     def generation(self) -> str | None:
-        """What the last turn of writing left (``storage.projection_ledger``); None in a new graph."""
+        """Generation of the last write session (``storage.projection_ledger``); None in a new graph."""
         ...
 
-    def write_generation(self, mark: str) -> None:
-        """Leave a mark: it is there only if all that was applied before is there as well."""
+    def write_generation(self, generation: str) -> None:
+        """Write the generation, once all changes applied before are durable."""
         ...
 
     def apply(self, change: GraphChange) -> None:
@@ -46,14 +46,14 @@ class GraphWriter(Protocol):
 
 
 class GraphStore(Protocol):
-    """Where facts and their sources are linked."""
+    """A graph of facts and their sources."""
 
     def writing(self) -> AbstractContextManager[GraphWriter]:
-        """Hold the graph for writing; other writers and readers of an embedded graph wait meanwhile."""
+        """Lock the graph for writing; other writers, and readers of an embedded graph, wait meanwhile."""
         ...
 
     def generation(self) -> str | None:
-        """Return what the last turn of writing left, by a cheap look; None where there is no graph."""
+        """Return the generation of the last write session without opening the graph; None if there is no graph."""
         ...
 
     def count(self) -> GraphCounts:
@@ -61,13 +61,13 @@ class GraphStore(Protocol):
         ...
 
     def compact(self) -> bool:
-        """Leave no trace of what was deleted in the files; False where only the server's own upkeep does that."""
+        """Rewrite the files without deleted data; return False if only the server's own tools do that."""
         ...
 
     def nodes(self) -> Iterator[Node]:
-        """Yield every node; what is written meanwhile may or may not be among them."""
+        """Yield every node; concurrent writes may or may not be included."""
         ...
 
     def edges(self) -> Iterator[Edge]:
-        """Yield every edge, likewise."""
+        """Yield every edge; concurrent writes may or may not be included."""
         ...

@@ -32,7 +32,7 @@ NODES: Mapping[str, Mapping[str, PropertyType]] = {
     "Tag": {"tenant_id": "STRING", "name": "STRING"},
     "Entity": {"tenant_id": "STRING", "form": "STRING", "kind": "STRING", "name": "STRING"},
 }
-"""Label -> properties beside ``id``. A source is a source key here; moments are epoch seconds."""
+"""Label -> properties other than ``id``. A source is a source key here; times are epoch seconds."""
 
 EDGES: Mapping[str, Mapping[str, PropertyType]] = {
     "POSTED_IN": {"tenant_id": "STRING"},
@@ -46,14 +46,14 @@ EDGES: Mapping[str, Mapping[str, PropertyType]] = {
     },
     "RELATED": {"tenant_id": "STRING", "predicate": "STRING", "weak": "BOOLEAN", "chunks": "INT64[]"},
 }
-"""Type -> properties beside ``id`` and ``source`` (``tenant|source key``); chunks are ordinals, each once.
+"""Type -> properties other than ``id`` and ``source`` (``tenant|source key``); chunks are ordinals, each once.
 
-The forms by which an entity is mentioned are lines, and so are, in their order, the reasons why each means that entity:
-ladybug reads no list of texts from a file letter by letter.
+``forms`` has the forms by which an entity is mentioned, one a line, and ``reasons`` in the same order why each means
+that entity: ladybug cannot read a list of strings from a file exactly.
 """
 
 ADDED_LATER: Mapping[str, tuple[str, ...]] = {"MENTIONS": ("forms", "reasons")}
-"""Type -> properties that one of an earlier version does not have."""
+"""Type -> properties that graphs of an earlier version lack."""
 
 ENDPOINTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "POSTED_IN": (("Post", "Channel"),),
@@ -64,7 +64,7 @@ ENDPOINTS: Mapping[str, tuple[tuple[str, str], ...]] = {
 """Type -> the labels it joins."""
 
 READ_GENERATION = "MATCH (p:Projection {id: 'graph'}) RETURN p.mark"
-"""The answer is the mark of the last turn of writing (``storage.projection_ledger``), kept in a node of its own."""
+"""Returns the generation of the last write session (``storage.projection_ledger``), stored in a node of its own."""
 WRITE_GENERATION = "MERGE (p:Projection {id: 'graph'}) SET p.mark = $mark"
 IS_CURRENT = "MATCH ()-[r:MENTIONS]->() RETURN r.reasons LIMIT 0"
 """Fails where ladybug's tables are those of an earlier version."""
@@ -154,22 +154,22 @@ def count_nodes(label: str) -> str:
 
 
 def count_nodes_by_offset(label: str) -> str:
-    """Return the statement that counts the nodes of a label by ``$size`` places of its table: number, count."""
+    """Return the statement that counts the nodes of a label by ``$size`` offsets of its table: number, count."""
     return f"MATCH (n:{label}) {_BY_OFFSET.format('n')}"
 
 
 def count_edges_by_offset(type_: str, start: str, end: str) -> str:
-    """Return the statement that counts the edges of a type between two labels likewise."""
+    """Return the statement that counts the edges of a type between two labels by ``$size`` offsets of its table."""
     return f"MATCH (:{start})-[r:{type_}]->(:{end}) {_BY_OFFSET.format('r')}"
 
 
 def nodes_between(label: str) -> str:
-    """Return the statement that lists the nodes at the places from ``$first`` to ``$beyond``: ``node_columns``."""
+    """Return the statement that lists the nodes at the offsets from ``$first`` to ``$beyond``: ``node_columns``."""
     return f"MATCH (n:{label}) {_BETWEEN.format('n')} RETURN {_projection('n', node_columns(label))}"
 
 
 def edges_between(type_: str, start: str, end: str) -> str:
-    """Return the statement that lists the edges at the places from ``$first`` to ``$beyond``: ``edge_columns``."""
+    """Return the statement that lists the edges at the offsets from ``$first`` to ``$beyond``: ``edge_columns``."""
     columns = _projection("r", {"id": "STRING", "source": "STRING", **EDGES[type_]})
     return f"MATCH (a:{start})-[r:{type_}]->(b:{end}) {_BETWEEN.format('r')} RETURN a.id, b.id, {columns}"
 

@@ -1,9 +1,9 @@
 """The graph embedded in this process, in one file.
 
 No process may open the file while another writes it, so each use takes the lock (``files.locks``), opens and closes.
-A process killed while writing leaves a log that the next one to open the file for writing replays: a change is there
-as a whole or not at all. Killed in mid-commit it leaves a log that breaks off. Such a log is cut after its last whole
-transaction; should that cost something confirmed, the mark is missing, too. What cannot be opened even so is set aside.
+A process killed while writing leaves a log that the next writer replays: a change is applied completely or not at all.
+A process killed during a commit leaves a truncated log, which is cut after its last complete transaction; if that
+loses confirmed data, the generation is lost with it. A file that cannot be opened even then is quarantined.
 """
 
 from __future__ import annotations
@@ -38,37 +38,37 @@ LOG_SHARE = 32
 
 
 class LadybugGraph:
-    """The graph in a folder of its own; implements ``port.GraphStore``.
+    """The graph in a folder of its own; implements ``base.GraphStore``.
 
     Args:
-        path: the folder; made with the first use.
-        turn_timeout_s: how long to wait for others to let go of the graph.
+        path: the folder; created on first use.
+        turn_timeout_s: seconds to wait for the lock.
     """
 
     def __init__(self, path: Path, turn_timeout_s: float = TURN_TIMEOUT_S) -> None:
         self._folder = path
         self._file = path / GRAPH
-        self._turns = GraphLock(path, turn_timeout_s)
+        self._lock = GraphLock(path, turn_timeout_s)
 
     @contextmanager
     def writing(self) -> Iterator[LadybugWriter]:
-        """Hold the graph for writing; for some 3,000 items at most, so that others do not wait for long.
+        """Lock the graph for writing; for some 3,000 items at most, so that others do not wait for long.
 
         Raises:
-            StoreUnavailable: others hold it for too long, or it cannot be opened or written.
+            StoreUnavailable: the lock is held for too long, or the file cannot be opened or written.
         """
-        with self._turns.writing():
-            with ExitStack() as turn:
-                connection = self._opened(turn) or self._begun(turn)
+        with self._lock.writing():
+            with ExitStack() as stack:
+                connection = self._open(stack) or self._create(stack)
                 _complete_schema(connection)
                 writer = LadybugWriter(connection, self._folder)
-                self._tell(writer.generation)  # a killed writer may have signed and not come to this
+                self._sync_generation(writer.generation)  # a killed writer may have written it to the graph only
                 yield writer
-                self._spare_checkpoint(connection)
-            self._tell(writer.generation)
+                self._skip_checkpoint(connection)
+            self._sync_generation(writer.generation)
 
     def generation(self) -> str | None:
-        """Return what the last turn of writing left, without opening the graph; None where there is none."""
+        """Return the generation of the last write session without opening the graph; None if there is none."""
         return generation_of_graph(self._folder)
 
     def count(self) -> GraphCounts:
@@ -81,46 +81,46 @@ class LadybugGraph:
                 return GraphCounts(nodes, query(connection, cypher.EDGE_COUNT)[0][0])
 
     def compact(self) -> bool:
-        """Write the file anew, without any trace of what was deleted, and remove those that were set aside."""
-        with self._turns.writing():
-            with ExitStack() as turn:
-                connection = self._opened(turn)
+        """Copy the graph into a new file without deleted data, and remove quarantined files."""
+        with self._lock.writing():
+            with ExitStack() as stack:
+                connection = self._open(stack)
                 if connection:
                     _complete_schema(connection)
-            copied = self._copied() if connection else None
+            copied = self._copy() if connection else None
             with translate_errors("written"):
                 if copied:
-                    for beside in self._folder.glob(f"{GRAPH}.*"):  # whatever stood in it is in the file now
-                        beside.unlink()
+                    for log_file in self._folder.glob(f"{GRAPH}.*"):  # its contents are in the copy
+                        log_file.unlink()
                     copied.replace(self._file)
                 for lost in self._folder.glob("lost-*"):
                     rmtree(lost)
         return True
 
     def nodes(self) -> Iterator[Node]:
-        """Yield every node, label after label; what is written meanwhile may or may not be among them.
+        """Yield every node, label by label; concurrent writes may or may not be included.
 
-        Writers wait until a portion is done with (``ladybug_walk``).
+        Writers wait until a batch is consumed (``ladybug_reader``).
         """
         for label, properties in cypher.NODES.items():
             for node_id, *values in iter_nodes(self._reading, label):
                 yield Node(label, node_id, dict(zip(properties, values, strict=True)))
 
     def edges(self) -> Iterator[Edge]:
-        """Yield every edge, type after type, as ``nodes`` does."""
+        """Yield every edge, type by type, as ``nodes`` does."""
         for type_, properties in cypher.EDGES.items():
             for start, end in cypher.ENDPOINTS[type_]:
                 for start_id, end_id, edge_id, source, *values in iter_edges(self._reading, type_, start, end):
                     named = dict(zip(properties, values, strict=True))
                     yield Edge(type_, edge_id, (start, start_id), (end, end_id), source, named)
 
-    def _tell(self, mark: str | None) -> None:
-        """Let the mark in the folder be that of the graph."""
-        if read_generation(self._folder) != mark:
-            write_generation(self._folder, mark)
+    def _sync_generation(self, generation: str | None) -> None:
+        """Write the generation of the graph to the folder, if they differ."""
+        if read_generation(self._folder) != generation:
+            write_generation(self._folder, generation)
 
-    def _spare_checkpoint(self, connection: ladybug.Connection) -> None:
-        """Let a short log stand: the next use replays it, while a checkpoint rewrites all edges."""
+    def _skip_checkpoint(self, connection: ladybug.Connection) -> None:
+        """Keep a short log: the next use replays it, while a checkpoint rewrites all edges."""
         file = self._file.with_name(f"{self._file.name}.wal")
         written = file.stat().st_size if file.exists() else 0
         if written < max(SHORT_LOG_BYTES, self._file.stat().st_size // LOG_SHARE):
@@ -129,60 +129,60 @@ class LadybugGraph:
 
     @contextmanager
     def _reading(self) -> Iterator[ladybug.Connection | None]:
-        """Give a connection, or None before the first write."""
-        with ExitStack() as turn:
-            yield (self._beside_others(turn) or self._alone(turn)) if self._file.exists() else None
+        """Yield a connection, or None before the first write."""
+        with ExitStack() as stack:
+            yield (self._open_shared(stack) or self._open_exclusive(stack)) if self._file.exists() else None
 
-    def _beside_others(self, turn: ExitStack) -> ladybug.Connection | None:
-        """Return a connection that only reads, or None where something must be written first.
+    def _open_shared(self, stack: ExitStack) -> ladybug.Connection | None:
+        """Return a read-only connection, or None if something must be written first.
 
-        A killed writer left work to be finished, or the tables are those of an earlier version.
+        A killed writer left a log to replay, or the tables are those of an earlier version.
         """
         with ExitStack() as attempt:
-            attempt.enter_context(self._turns.reading())
+            attempt.enter_context(self._lock.reading())
             with suppress(StoreUnavailable):
                 connection = attempt.enter_context(open_database(self._file, read_only=True))
                 with translate_errors("read"):
                     query(connection, cypher.IS_CURRENT)
-                turn.push(attempt.pop_all())
+                stack.push(attempt.pop_all())
                 return connection
         return None
 
-    def _alone(self, turn: ExitStack) -> ladybug.Connection | None:
-        turn.enter_context(self._turns.writing())
-        connection = self._opened(turn)
+    def _open_exclusive(self, stack: ExitStack) -> ladybug.Connection | None:
+        stack.enter_context(self._lock.writing())
+        connection = self._open(stack)
         if connection:
             _complete_schema(connection)
         return connection
 
-    def _opened(self, turn: ExitStack) -> ladybug.Connection | None:
-        """Open the file, held alone; None where there is none, or where it was damaged and is set aside now."""
+    def _open(self, stack: ExitStack) -> ladybug.Connection | None:
+        """Open the file under the exclusive lock; None if there is none, or if it was damaged and quarantined."""
         if not self._file.exists():
             return None
         with suppress(StoreDamaged):
-            return turn.enter_context(open_database(self._file))
+            return stack.enter_context(open_database(self._file))
         try:
-            connection = turn.enter_context(open_database(self._file, cut_log=True))
+            connection = stack.enter_context(open_database(self._file, cut_log=True))
         except StoreDamaged as error:
             quarantine_files(
                 self._folder, [*self._folder.glob(f"{GRAPH}*"), *self._folder.glob(MARK)], "graph", str(error)
             )
             return None
-        self._tell(generation_in(connection))
+        self._sync_generation(generation_in(connection))
         log.warning(LOG_CUT, store="graph", advice="Nothing to do: a killed writer's last change is written again.")
         return connection
 
-    def _begun(self, turn: ExitStack) -> ladybug.Connection:
-        """Make the file with its schema; it gets its name when it is complete, so that what exists can be read."""
-        with self._drafted():
+    def _create(self, stack: ExitStack) -> ladybug.Connection:
+        """Create the file with its schema under a draft name, so that an existing file is always complete."""
+        with self._new_draft():
             pass
         with translate_errors("made"):
             self._draft.replace(self._file)
-        return turn.enter_context(open_database(self._file))
+        return stack.enter_context(open_database(self._file))
 
-    def _copied(self) -> Path:
-        """Return a file beside ours that holds the same, while nobody else may open ours."""
-        with self._drafted() as draft, translate_errors("written"):
+    def _copy(self) -> Path:
+        """Copy the graph into a draft file and return it; the caller holds the exclusive lock."""
+        with self._new_draft() as draft, translate_errors("written"):
             copy_graph(partial(open_database, self._file, read_only=True), draft, self._folder)
         return self._draft
 
@@ -191,8 +191,8 @@ class LadybugGraph:
         return self._file.with_suffix(".draft")
 
     @contextmanager
-    def _drafted(self) -> Iterator[ladybug.Connection]:
-        """Give a connection to a new file with the schema."""
+    def _new_draft(self) -> Iterator[ladybug.Connection]:
+        """Yield a connection to a new draft file with the schema."""
         with translate_errors("made"):
             for leftover in self._folder.glob(f"{self._draft.name}*"):
                 leftover.unlink()
@@ -204,7 +204,7 @@ class LadybugGraph:
 
 
 def _complete_schema(connection: ladybug.Connection) -> None:
-    """Make the tables and columns that an empty file, or one of an earlier version, does not have."""
+    """Create tables and columns that an empty file, or one of an earlier version, lacks."""
     try:
         query(connection, cypher.READ_GENERATION)
         query(connection, cypher.IS_CURRENT)

@@ -1,4 +1,4 @@
-"""The mark of the embedded graph, found without opening it."""
+"""Generation of the embedded graph, read without opening it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from chatai_assets.files.generation import read_generation
 
 GRAPH = "graph.lbug"
-"""The graph's file; those that ladybug keeps beside it begin with the same name."""
+"""The graph's file; names of ladybug's other files begin with it."""
 
 
 def generation_of_graph(folder: Path) -> str | None:
-    """Return the mark; None where there is no graph, or an empty file."""
+    """Return the generation; None if there is no graph, or an empty file."""
     try:
         is_there = (folder / GRAPH).stat().st_size > 0
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
-"""Reading all that a ladybug graph holds, in portions, each with the file opened anew.
+"""Reads a whole ladybug graph in batches, opening the file for each batch.
 
-Pages that a statement has read mostly stay in the pool until the database is closed, however small what it returns:
-measured, a graph of 100,000 posts does not go through 128 MB at once, and a portion of it takes some 80 MB.
+Pages that a statement has read mostly stay in the buffer pool until the database is closed, however small the result.
+Measured: a graph of 100,000 posts cannot be read at once within 128 MB; a batch of it takes some 80 MB.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import ladybug
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.ladybug_session import iter_rows, query, translate_errors
 
-PORTION = 50_000
-"""Nodes or edges that are read with the file opened once."""
+BATCH_ROWS = 50_000
+"""Nodes or edges read per opening of the file."""
 SIZE = 10_000
-"""Places that are counted together; what was deleted leaves its place empty."""
+"""Row offsets counted together; deleted rows leave their offset empty."""
 END = 1 << 62
 
 Opening = Callable[[], AbstractContextManager[ladybug.Connection | None]]
-"""Opens the graph for reading; gives None where there is none."""
+"""Opens the graph for reading; yields None if there is none."""
 
 
 def iter_nodes(opening: Opening, label: str) -> Iterator[Any]:
@@ -40,19 +40,19 @@ def iter_edges(opening: Opening, type_: str, start: str, end: str) -> Iterator[A
 def _iter_batches(opening: Opening, counting: str, listing: str) -> Iterator[Any]:
     with opening() as connection, translate_errors("read"):
         counts = query(connection, counting, {"size": SIZE}) if connection else []
-    for first, beyond in _portions(counts):
+    for first, beyond in _offset_ranges(counts):
         with opening() as connection:
             if connection:
                 yield from iter_rows(connection, listing, {"first": first, "beyond": beyond})
 
 
-def _portions(counts: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """Yield first place, and place beyond the last, of portions; what is added meanwhile belongs to the last."""
-    first, held = 0, 0
+def _offset_ranges(counts: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Yield first offset and end offset of each batch; the last batch includes rows added meanwhile."""
+    first, rows = 0, 0
     for number, count in counts:
-        if held + count > PORTION:
+        if rows + count > BATCH_ROWS:
             yield first, number * SIZE
-            first, held = number * SIZE, 0
-        held += count
-    if held:
+            first, rows = number * SIZE, 0
+        rows += count
+    if rows:
         yield first, END

@@ -1,4 +1,4 @@
-"""One use of a ladybug file: open, ask, close; its errors become ours here."""
+"""Opens and queries a ladybug file, and translates its errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import ladybug
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.files.os_errors import describe_errno, errno_in
 
-BUFFER_BYTES, MOST_BUFFER_BYTES = 128 << 20, 4 << 30
-"""Of memory for pages: what reading a graph of any size needs, and the most that writing a large one may take."""
+BUFFER_BYTES, MAX_BUFFER_BYTES = 128 << 20, 4 << 30
+"""Sizes of the buffer pool: enough to read a graph of any size, and the maximum for writing a large one."""
 THREADS = 2
 DAMAGE = (
     "orrupted",
@@ -26,25 +26,25 @@ DAMAGE = (
     "Cannot read checkpoint",
     "Assertion failed",
 )
-"""What ladybug's messages about a log or file that cannot be read have in them; those about locks and disks do not."""
+"""Fragments of ladybug's messages about an unreadable log or file; messages about locks and disks lack them."""
 OF_DISK, OF_LOCK = "IO exception", "Could not set lock"
-"""How messages about files begin, and what those have in them that are about others who hold one.
+"""Start of messages about files, and a fragment of those about a lock held by another process.
 
-What the system said is told of writing, not of reading and syncing.
+Only messages about writing contain the system's error, not those about reading and syncing.
 """
 
 OF_MEMORY = "Buffer manager exception"
 TOO_LARGE = "it needs more memory than an embedded graph may take; set NEO4J_URI to use a server"
 COMMITTED = "The committed data is durable and will be recovered on restart: "
-"""What stands before the reason where a transaction was committed and the checkpoint after it failed."""
+"""Precedes the reason when a transaction was committed and the checkpoint after it failed."""
 
 
 @contextmanager
 def open_database(file: Path, *, read_only: bool = False, cut_log: bool = False) -> Iterator[ladybug.Connection]:
-    """Give a connection to a file; what was committed is durable.
+    """Yield a connection to a file; committed transactions are durable.
 
     Args:
-        cut_log: whether a log that cannot be read to its end counts up to its last whole transaction.
+        cut_log: whether to use a truncated log up to its last complete transaction.
 
     Raises:
         StoreDamaged: its log or file cannot be read.
@@ -65,7 +65,7 @@ def open_database(file: Path, *, read_only: bool = False, cut_log: bool = False)
         try:
             yield connection
         except StoreUnavailable:
-            if not read_only:  # who writes is alone; who reads would take the file from its neighbours, too
+            if not read_only:  # a writer is alone; a reader would take the file from other readers of this process, too
                 _abandon_files(connection, file)
             raise
         finally:
@@ -76,16 +76,16 @@ def open_database(file: Path, *, read_only: bool = False, cut_log: bool = False)
 
 
 def _write_buffer_bytes(file: Path) -> int:
-    """Return how much memory pages may take while a file is written: a checkpoint may hold all of it, old and new."""
+    """Return the buffer size for writing: a checkpoint may hold all pages of the file, old and new."""
     size = file.stat().st_size if file.exists() else 0
-    return min(max(BUFFER_BYTES, 2 * size), MOST_BUFFER_BYTES)
+    return min(max(BUFFER_BYTES, 2 * size), MAX_BUFFER_BYTES)
 
 
 @contextmanager
 def translate_errors(done: str) -> Iterator[None]:
-    """Turn ladybug's errors into ``StoreUnavailable``.
+    """Raise ladybug's errors as ``StoreUnavailable``.
 
-    Only their class is told, or what the system said, for the rest may quote a row.
+    The message has only their class or the system's error, because the rest may quote a row.
     """
     try:
         yield
@@ -98,7 +98,7 @@ def translate_errors(done: str) -> Iterator[None]:
 
 
 def _refusal_reason(message: str) -> str | None:
-    """Return what the system or ladybug refused and what to do, if that is what a message of ladybug is about."""
+    """Return what the system or ladybug refused and what to do; None for other messages."""
     if message.startswith(OF_MEMORY):
         return TOO_LARGE
     if not message.startswith(OF_DISK) or OF_LOCK in message:
@@ -107,21 +107,21 @@ def _refusal_reason(message: str) -> str | None:
 
 
 def _abandon_files(connection: ladybug.Connection, file: Path) -> None:
-    """Leave the files as they are, as a kill would: what is written to them from now on goes nowhere.
+    """Leave the files as a kill would: redirect all further writes to memory.
 
-    A log that could not be written is written again when the database is closed, and where that fails, too, ladybug
-    ends the process. The next use finishes or drops what the log says.
+    ladybug writes a failed log again when the database is closed, and ends the process if that fails too. The next use
+    of the file replays or drops the log.
     """
     with suppress(RuntimeError):
         query(connection, "CALL force_checkpoint_on_close=false")
     for number in _open_descriptors(file):
-        nowhere = os.memfd_create(file.name)
-        os.dup2(nowhere, number, inheritable=False)
-        os.close(nowhere)
+        in_memory = os.memfd_create(file.name)
+        os.dup2(in_memory, number, inheritable=False)
+        os.close(in_memory)
 
 
 def _open_descriptors(file: Path) -> Iterator[int]:
-    """Yield the numbers under which this process has a file, or those beside it, open; none where nobody tells."""
+    """Yield this process's descriptors of a file and of ladybug's other files; none on systems without /proc."""
     beginning = str(file.resolve())
     for number in [*Path("/proc/self/fd").glob("*")]:
         with suppress(OSError):  # the folder itself was open while it was listed

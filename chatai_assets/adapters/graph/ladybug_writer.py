@@ -12,36 +12,36 @@ import ladybug
 
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.ladybug_session import query, translate_errors
-from chatai_assets.adapters.graph.statements import Row, group_by, write_change
+from chatai_assets.adapters.graph.statements import GraphRow, group_by, write_change
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 
 MAX_PARTS = 200_000
-"""Nodes and edges of one transaction: each rewrites what the last one wrote of the same tables.
+"""Nodes and edges of one transaction: each rewrites what the previous one wrote to the same tables.
 
-Measured: 100,000 at once take 2.2 s of CPU and 20 MB of memory; in portions of 50,000 they take 3.2 s, and leave a file
+Measured: 100,000 at once take 2.2 s of CPU and 20 MB of memory; in batches of 50,000 they take 3.2 s, and the file is
 half as large again.
 """
 
 
 class LadybugWriter:
-    """Implements ``port.GraphWriter`` on an open connection.
+    """Implements ``base.GraphWriter`` on an open connection.
 
     Args:
-        connection: nobody else writes through it.
-        folder: where rows lie while they are read, in files without a name.
+        connection: used by this writer only.
+        folder: for temporary files of rows.
     """
 
     max_parts = MAX_PARTS
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:
-        self._transaction = Transaction(connection, folder)
+        self._transaction = LadybugTransaction(connection, folder)
         self.generation = generation_in(connection)
 
-    def write_generation(self, mark: str) -> None:
-        """Leave a mark; ``StoreUnavailable`` when it was not written."""
+    def write_generation(self, generation: str) -> None:
+        """Write the generation; ``StoreUnavailable`` if that failed."""
         with translate_errors("written"), self._transaction.open():
-            self._transaction.ask(cypher.WRITE_GENERATION, {"mark": mark})
-        self.generation = mark
+            self._transaction.ask(cypher.WRITE_GENERATION, {"mark": generation})
+        self.generation = generation
 
     def apply(self, change: GraphChange) -> None:
         """Apply a change in one transaction; applying it twice changes nothing.
@@ -56,13 +56,13 @@ class LadybugWriter:
 
 
 def generation_in(connection: ladybug.Connection) -> str | None:
-    """Return the mark of an open graph."""
+    """Return the generation of an open graph."""
     with translate_errors("read"):
         return next((row[0] for row in query(connection, cypher.READ_GENERATION)), None)
 
 
-class Transaction:
-    """Implements ``changes.GraphTransaction``."""
+class LadybugTransaction:
+    """Implements ``statements.GraphTransaction``."""
 
     def __init__(self, connection: ladybug.Connection, folder: Path) -> None:
         self._connection = connection
@@ -84,7 +84,7 @@ class Transaction:
     def ask(self, statement: str, parameters: Mapping[str, Any]) -> list[Any]:
         return query(self._connection, statement, parameters)
 
-    def load(self, table: Sequence[Row], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
+    def load(self, table: Sequence[GraphRow], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
         with csv_scan(table, columns, self._folder) as scan:
             query(self._connection, f"{scan} {body(PREFIX)}")
 
@@ -95,17 +95,17 @@ class Transaction:
 
 OPTIONS = "file_format='csv', header=false, auto_detect=false, parallel=false, delim=',', quote='\"', escape='\"'"
 PREFIX = "row_"
-"""Before each column's name, so that it is no property's or variable's name."""
+"""Prefix of column names, so that they differ from properties and variables."""
 
 
 @contextmanager
 def csv_scan(rows: Iterable[Sequence[Any]], columns: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """Give the clause that makes the rows, to stand before a body of ``cypher``; it is good until the block ends.
+    """Yield the clause that scans the rows, to precede a body of ``cypher``; valid until the block ends.
 
     Args:
         rows: values in the order of ``columns``: str, int, bool, None or a list of int.
         columns: name -> type of the schema.
-        folder: where the nameless file lies; written by the same user as the graph.
+        folder: for the temporary file; written by the same user as the graph.
     """
     declared = ", ".join(f"{PREFIX}{name} {kind}" for name, kind in columns.items())
     with TemporaryFile("w", encoding="utf-8", newline="", dir=folder) as file:

@@ -1,8 +1,8 @@
 """The graph in a Neo4j server, version 5.7 or later (Community has all that is needed).
 
-The driver repeats a transaction that failed for a passing reason (a lost leader, a deadlock) for half a
-minute; what fails then is an outage. How long a server may be silent amid an answer it says itself when it is
-connected to: twice its ``server.bolt.connection_keep_alive``, two minutes by default. The driver has no setting.
+The driver retries a transaction that failed transiently (a lost leader, a deadlock) for half a minute; a failure after
+that is an outage. The read timeout within an answer is announced by the server on connect: twice its
+``server.bolt.connection_keep_alive``, two minutes by default. The driver has no setting for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jEr
 
 from chatai_assets.adapters.graph import cypher
 from chatai_assets.adapters.graph.base import GraphCounts
-from chatai_assets.adapters.graph.statements import Row, group_by, write_change
+from chatai_assets.adapters.graph.statements import GraphRow, group_by, write_change
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Node
@@ -27,7 +27,7 @@ CONNECT_S = 5.0
 ACQUIRE_S = 15.0
 """For a connection of the pool, handshake included."""
 IDLE_S = 30.0
-"""A connection that was not used for longer is tried before it is."""
+"""A connection that was idle for longer is checked before use."""
 RETRY_S = 30.0
 READ_S = 60.0
 WRITE_S = 120.0
@@ -37,18 +37,18 @@ ROWS = 5_000
 MAX_PARTS = 50_000
 """Nodes and edges of one transaction: the server keeps all of it in memory meanwhile."""
 PAGE = 5_000
-"""Nodes or edges read at a time while all are walked through."""
+"""Nodes or edges per request when all are read."""
 
 
 class Neo4jGraph:
-    """The graph behind a URI; implements ``port.GraphStore``. Safe to share between threads.
+    """The graph behind a URI; implements ``base.GraphStore``. Safe to share between threads.
 
     Args:
         uri: e.g. ``neo4j://host:7687``.
         auth: user and password.
-        turns: one writer at a time, on whichever machine.
-        retry_s: how long a transaction is tried again after passing failures.
-        acquire_s: how long one try may wait for a connection.
+        turns: the writer lock, shared by all machines.
+        retry_s: seconds to retry a transaction after transient failures.
+        acquire_s: seconds one attempt may wait for a connection.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Neo4jGraph:
     ) -> None:
         self._uri = uri
         self._auth = auth
-        self._turns = turns
+        self._writer_lock = turns
         self._retry_s = retry_s
         self._acquire_s = acquire_s
         self._has_schema = False
@@ -72,21 +72,21 @@ class Neo4jGraph:
 
     @contextmanager
     def writing(self) -> Iterator[Neo4jWriter]:
-        """Hold the turn at the graph; readers do not wait.
+        """Hold the writer lock; readers do not wait.
 
         Raises:
-            StoreUnavailable: others hold it for too long, or the graph cannot be reached.
+            StoreUnavailable: the lock is held for too long, or the graph cannot be reached.
         """
-        with self._turns() as check_lock:
+        with self._writer_lock() as check_lock:
             self._make_schema()
             mark = next((row[0] for row in self._read(cypher.READ_GENERATION)), None)
-            if mark is None:  # another database may have taken the place of the one that was prepared
+            if mark is None:  # the database may have been replaced since the schema was created
                 self._has_schema = False
                 self._make_schema()
             yield Neo4jWriter(self._driver, check_lock, mark)
 
     def generation(self) -> str | None:
-        """Return what the last turn of writing left; asked once, so that a server that is down is known at once."""
+        """Return the generation of the last write session; without retries, so that an outage is noticed at once."""
         with translate_errors("read"), self._driver.session() as session:
             answer = session.run(Query(cypher.READ_GENERATION, timeout=READ_S)).single()
         return answer.value() if answer else None
@@ -97,18 +97,18 @@ class Neo4jGraph:
         return GraphCounts(nodes, self._read(cypher.EDGE_COUNT)[0][0])
 
     def compact(self) -> bool:
-        """Return False: the files of a server are written anew only while it is stopped, by its own tools."""
+        """Return False: the files of a server are rewritten only by its own tools, while it is stopped."""
         return False
 
     def nodes(self) -> Iterator[Node]:
-        """Yield every node, in the order of label and id; what is written meanwhile may or may not be among them."""
+        """Yield every node, in the order of label and id; concurrent writes may or may not be included."""
         for label in sorted(cypher.NODES):
             names = tuple(cypher.NODES[label])
             for node_id, *values in self._pages(cypher.nodes_after(label), id_at=0):
                 yield Node(label, node_id, dict(zip(names, values, strict=True)))
 
     def edges(self) -> Iterator[Edge]:
-        """Yield every edge, in the order of type and id; what is written meanwhile may or may not be among them."""
+        """Yield every edge, in the order of type and id; concurrent writes may or may not be included."""
         for type_ in sorted(cypher.EDGES):
             names = tuple(cypher.EDGES[type_])
             for start, end, start_id, end_id, edge_id, source, *values in self._pages(
@@ -127,7 +127,7 @@ class Neo4jGraph:
                 connection_acquisition_timeout=self._acquire_s,
                 liveness_check_timeout=IDLE_S,
                 max_transaction_retry_time=self._retry_s,
-                notifications_min_severity=NotificationMinimumSeverity.OFF,  # about labels nobody has used yet
+                notifications_min_severity=NotificationMinimumSeverity.OFF,  # about labels without nodes
             )
 
     def _make_schema(self) -> None:
@@ -139,7 +139,7 @@ class Neo4jGraph:
         self._has_schema = True
 
     def _pages(self, statement: str, *, id_at: int) -> Iterator[list[Any]]:
-        """Yield the rows of a statement that gives one page after ``$after``, page after page."""
+        """Yield the rows of a paged statement, which returns the page after ``$after``."""
         after = ""
         while page := self._read(statement, {"after": after, "limit": PAGE}):
             yield from page
@@ -155,13 +155,13 @@ class Neo4jGraph:
 
 
 class Neo4jWriter:
-    """Implements ``port.GraphWriter``; made by ``Neo4jGraph.writing``."""
+    """Implements ``base.GraphWriter``; made by ``Neo4jGraph.writing``."""
 
     max_parts = MAX_PARTS
 
     def __init__(self, driver: Driver, check_lock: CheckLock, mark: str | None) -> None:
         self._driver = driver
-        self._still_mine = check_lock
+        self._check_lock = check_lock
         self.generation = mark
 
     def apply(self, change: GraphChange) -> None:
@@ -175,22 +175,22 @@ class Neo4jWriter:
 
         self._commit(lambda transaction: write_change(_Transaction(transaction), change))
 
-    def write_generation(self, mark: str) -> None:
-        """Leave a mark; raises ``StoreUnavailable`` as ``apply`` does."""
-        self._commit(lambda transaction: transaction.run(cypher.WRITE_GENERATION, {"mark": mark}).consume())
+    def write_generation(self, generation: str) -> None:
+        """Write the generation; raises ``StoreUnavailable`` as ``apply`` does."""
+        self._commit(lambda transaction: transaction.run(cypher.WRITE_GENERATION, {"mark": generation}).consume())
 
     def _commit(self, write: Callable[[ManagedTransaction], object]) -> None:
         @unit_of_work(timeout=WRITE_S)
         def work(transaction: ManagedTransaction) -> None:
             write(transaction)
-            self._still_mine()  # a commit follows
+            self._check_lock()  # a commit follows
 
         with translate_errors("written"), self._driver.session() as session:
             session.execute_write(work)
 
 
 class _Transaction:
-    """Implements ``changes.GraphTransaction``."""
+    """Implements ``statements.GraphTransaction``."""
 
     def __init__(self, transaction: ManagedTransaction) -> None:
         self._transaction = transaction
@@ -198,7 +198,7 @@ class _Transaction:
     def ask(self, statement: str, parameters: Mapping[str, Any]) -> list[Any]:
         return self._transaction.run(statement, dict(parameters)).values()
 
-    def load(self, rows: Sequence[Row], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
+    def load(self, rows: Sequence[GraphRow], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
         for start in range(0, len(rows), ROWS):
             part = [dict(zip(columns, row, strict=True)) for row in rows[start : start + ROWS]]
             self.ask(f"UNWIND $rows AS row {body('row.')}", {"rows": part})
@@ -210,7 +210,7 @@ class _Transaction:
 
 @contextmanager
 def translate_errors(done: str) -> Iterator[None]:
-    """Turn the driver's errors into ``StoreUnavailable``; the rest of them than code or class may quote a row."""
+    """Raise the driver's errors as ``StoreUnavailable`` with code or class only; the rest may quote a row."""
     try:
         yield
     except AuthError as error:

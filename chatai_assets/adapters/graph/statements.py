@@ -1,7 +1,7 @@
-"""A change of the graph as statements, in the order that is right for every store.
+"""Writes a change of the graph as statements, in an order that suits every store.
 
-What is surely new is created, the rest looked up by key: MERGE is slow in an embedded graph, and no faster in a server
-that has looked the key up already. Whether something is new is asked of the store, never believed of the caller.
+New nodes are created, others looked up by key: MERGE is slow in an embedded graph, and no faster in a server that has
+looked the key up already. Whether a node is new is queried from the store, not taken from the caller.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.domain.graph.subgraph import Edge, Node, node_of_source
 
 NodeKey = tuple[str, str]
-Row = Sequence[Any]
+GraphRow = Sequence[Any]
 Item = TypeVar("Item")
 Group = TypeVar("Group", bound=Hashable)
 
@@ -28,13 +28,13 @@ class GraphTransaction(Protocol):
         """Run a statement and return its rows, each a sequence of values."""
         ...
 
-    def load(self, rows: Sequence[Row], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
+    def load(self, rows: Sequence[GraphRow], columns: Mapping[str, str], body: Callable[[str], str]) -> None:
         """Run a body of ``cypher`` for every row.
 
         Args:
             rows: at least one; values in the order of ``columns``.
             columns: name -> type of the schema.
-            body: given what stands before the name of a column, returns the body.
+            body: takes the prefix of column names, returns the body.
         """
         ...
 
@@ -44,9 +44,9 @@ class GraphTransaction(Protocol):
 
 
 def write_change(transaction: GraphTransaction, change: GraphChange) -> None:
-    """Write a change; doing it twice changes nothing. The transaction's own errors pass through."""
-    made = _write_nodes(transaction, change.nodes)
-    _write_edges(transaction, change.edges, made)
+    """Write a change; doing it twice changes nothing. Errors of the transaction are not translated."""
+    created = _write_nodes(transaction, change.nodes)
+    _write_edges(transaction, change.edges, created)
     transaction.delete_edges(change.delete_edges)
     for label, keys in group_by(change.release_nodes, lambda key: key[0]).items():
         transaction.ask(cypher.release_nodes(label), {"ids": [node_id for _, node_id in keys]})
@@ -61,8 +61,8 @@ def group_by(items: Iterable[Item], key: Callable[[Item], Group]) -> dict[Group,
 
 
 def _write_nodes(transaction: GraphTransaction, nodes: Sequence[Node]) -> set[NodeKey]:
-    """Write nodes and return (label, id) of those that were not there before."""
-    made: set[NodeKey] = set()
+    """Write nodes; return (label, id) of those that were created."""
+    created: set[NodeKey] = set()
     for label, wanted in group_by(nodes, lambda node: node.label).items():
         ids = [node.id for node in wanted]
         known = {row[0]: list(row) for row in transaction.ask(cypher.known_nodes(label), {"ids": ids})}
@@ -73,14 +73,14 @@ def _write_nodes(transaction: GraphTransaction, nodes: Sequence[Node]) -> set[No
             transaction.load(new, columns, partial(cypher.create_node, label))
         if changed:
             transaction.load(changed, columns, partial(cypher.set_node, label))
-        made.update((label, row[0]) for row in new)
-    return made
+        created.update((label, row[0]) for row in new)
+    return created
 
 
-def _write_edges(transaction: GraphTransaction, edges: Sequence[Edge], made: set[NodeKey]) -> None:
-    # A source whose own node was not there has no edge there; any other edge may be there, and is replaced.
+def _write_edges(transaction: GraphTransaction, edges: Sequence[Edge], created: set[NodeKey]) -> None:
+    # A source whose node was just created has no edges yet; edges of other sources may exist, and are replaced.
     transaction.delete_edges(
-        [EdgeRef(edge.type, edge.id, edge.start) for edge in edges if node_of_source(edge.source) not in made]
+        [EdgeRef(edge.type, edge.id, edge.start) for edge in edges if node_of_source(edge.source) not in created]
     )
     for (type_, start, end), group in group_by(edges, _table).items():
         body = partial(cypher.create_edge, type_, start, end)

@@ -1,4 +1,4 @@
-"""The vector index, whichever server or library holds it."""
+"""Protocol of the vector index, implemented by an embedded library and by a server."""
 
 from __future__ import annotations
 
@@ -61,27 +61,27 @@ class Hit:
 
 
 def point_of(record: Any) -> Point:
-    """Return what a store tells of a point and its vectors, named as in a ``Point``; those it lacks are empty."""
-    told = record.vector or {}
-    sparse = told.get("sparse")
+    """Return a store's record as a ``Point``; vectors that the record lacks are empty."""
+    vectors = record.vector or {}
+    sparse = vectors.get("sparse")
     return Point(
         id=str(record.id),
-        dense=np.asarray(told.get("dense", ()), np.float32),
+        dense=np.asarray(vectors.get("dense", ()), np.float32),
         sparse=Sparse(sparse.indices, sparse.values) if sparse else Sparse((), ()),
         payload=record.payload or {},
     )
 
 
 class VectorWriter(Protocol):
-    """Open for writing; writes are durable when the ``writing()`` block that gave it ends."""
+    """An index that is locked for writing; writes are durable when the ``writing()`` block ends."""
 
     @property
     def generation(self) -> str | None:
-        """What the last turn of writing left (``storage.projection_ledger``); None in a new index."""
+        """Generation of the last write session (``storage.projection_ledger``); None in a new index."""
         ...
 
-    def write_generation(self, mark: str) -> None:
-        """Leave a mark, at the end of the turn: it is there only if all that was written is there as well."""
+    def write_generation(self, generation: str) -> None:
+        """Write the generation, at the end of a write session, once all written data is durable."""
         ...
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -97,11 +97,11 @@ class VectorStore(Protocol):
     """Where chunks are found by meaning and by words."""
 
     def writing(self) -> AbstractContextManager[VectorWriter]:
-        """Hold the index for writing; other writers and readers of an embedded index wait meanwhile."""
+        """Lock the index for writing; other writers, and readers of an embedded index, wait meanwhile."""
         ...
 
     def generation(self) -> str | None:
-        """Return what the last turn of writing left, by a cheap look; None where there is no index."""
+        """Return the generation of the last write session without opening the index; None if there is no index."""
         ...
 
     def search(self, query: Query) -> list[Hit]:
@@ -117,15 +117,15 @@ class VectorStore(Protocol):
         ...
 
     def compact(self) -> bool:
-        """Leave no trace of deleted points in the files; False where only the server's own upkeep does that."""
+        """Rewrite the files without deleted points; return False if only the server's optimizer does that."""
         ...
 
     def promote(self) -> None:
-        """Be what others than us reach under the name of the index, where it has one; it is no error if it is."""
+        """Point the public alias at this index, if the store has aliases; a no-op if it does already."""
         ...
 
     def remove(self) -> None:
-        """Remove the index with all that is in it; it is no error if there is none."""
+        """Remove the index and its contents; a no-op if there is none."""
         ...
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:

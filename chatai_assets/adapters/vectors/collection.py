@@ -1,4 +1,4 @@
-"""What a collection of the vector index is made for, and which payload fields it can filter by."""
+"""Identity of a collection of the vector index, and the payload fields it can filter by."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTEGERS = ("published_at", "expires_at")
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What a collection is made for; two models never share one, even of equal dimensions."""
+    """Identity of a collection; two models never share one, even with equal dimensions."""
 
     model: str
     dimensions: int

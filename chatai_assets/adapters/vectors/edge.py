@@ -1,7 +1,7 @@
 """The embedded vector index: Qdrant Edge, Qdrant's own shard, in process and without a server.
 
-Whoever searches or writes opens the shard, works and closes it: writers alone, searches side by side (``files.locks``).
-What cannot be opened any more is set aside, and a new index is begun.
+Every search and every write session opens the shard and closes it again. Writers hold the lock exclusively, searches
+share it (``files.locks``). A shard that cannot be opened any more is quarantined, and a new index is created.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ T = TypeVar("T")
 TURN_TIMEOUT_S = 60.0
 MIN_FREE_BYTES = 200_000_000
 PAGE = 1_000
-"""Points asked for at a time while all are walked through."""
+"""Points per request when all are read."""
 PAGES = 10
-"""Pages for which the index is opened once: what it has read stays in memory until it is closed."""
+"""Pages read per opening of the index: everything it has read stays in memory until it is closed."""
 
 
 class EdgeVectors:
     """The embedded ``VectorStore``: good for about 150,000 points.
 
     Args:
-        path: folder of the index; made by the first write.
+        path: folder of the index; created by the first write.
         dimensions: length of the dense vectors.
-        model: who made them; a collection belongs to one model.
-        turn_timeout_s: how long to wait for others who have the index open.
+        model: the embedding model; a collection belongs to one model.
+        turn_timeout_s: seconds to wait for the lock.
         min_free_bytes: with less on the disk nothing is written: Edge maps its files into memory, and a full disk
-            would end the process by a signal.
+            would kill the process by a signal.
 
     Every method raises ``StoreUnavailable`` when the index is busy for too long, on a full disk, or was made with
     another model.
@@ -61,31 +61,31 @@ class EdgeVectors:
     ) -> None:
         self._path = path
         self._wanted = Collection(model, dimensions)
-        self._turns = IndexLock(path, turn_timeout_s)
+        self._lock = IndexLock(path, turn_timeout_s)
         self._min_free_bytes = min_free_bytes
 
     @contextmanager
     def writing(self) -> Iterator[EdgeWriter]:
-        """Hold the index for writing; what was written is durable when the block ends.
+        """Lock the index for writing; writes are durable when the block ends.
 
-        Let go of it every 3,000 points or so: nobody can search meanwhile.
+        Release it every 3,000 points or so: searches wait meanwhile.
         """
-        with self._changing() as shard:
-            yield EdgeWriter(shard, self._checked(), self._check_space)
+        with self._write_shard() as shard:
+            yield EdgeWriter(shard, self._collection_folder(), self._check_space)
 
     def generation(self) -> str | None:
-        """Return what the last turn of writing left, without opening the index; None where there is none."""
+        """Return the generation of the last write session without opening the index; None if there is none."""
         return generation_of_index(self._path)
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits of a hybrid (dense + sparse) search, best first; none before the first write.
 
-        ``ValueError`` when the query names no tenant: nobody searches in what belongs to others.
+        ``ValueError`` when the query has no tenant filter: a search must not cross tenants.
         """
         return self.search_all([query])[0]
 
     def search_all(self, queries: Sequence[Query]) -> list[list[Hit]]:
-        """Return the hits of each query; the index is opened once and held until the last is answered."""
+        """Return the hits of each query; the index is opened once and stays open until the last is answered."""
         if any("tenant_id" not in query.filters for query in queries):
             raise ValueError("a search needs the filter tenant_id")
         with self._reading() as shard:
@@ -97,18 +97,18 @@ class EdgeVectors:
             return 0 if shard is None else shard.count(edge.CountRequest(filter=equal(filters or {})))
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield id and payload of every point in the order of ids, 5,000 at a time; the index is free in between."""
-        yield from self._walked(lambda record: (str(record.id), record.payload or {}), with_vector=False)
+        """Yield id and payload of all points in the order of ids; the lock is released every 10,000."""
+        yield from self._scroll(lambda record: (str(record.id), record.payload or {}), with_vector=False)
 
     def points_with_vectors(self) -> Iterator[Point]:
-        """Yield every point with its vectors in the order of ids, 5,000 at a time; the index is free in between."""
-        yield from self._walked(point_of, with_vector=True)
+        """Yield all points with vectors in the order of ids; the lock is released every 10,000."""
+        yield from self._scroll(point_of, with_vector=True)
 
-    def _walked(self, told: Callable[[Any], T], *, with_vector: bool) -> Iterator[T]:
-        """Yield what is told of every point, which is all that is kept of it while the index is free."""
+    def _scroll(self, convert: Callable[[Any], T], *, with_vector: bool) -> Iterator[T]:
+        """Yield every record, converted; only converted records stay in memory while the lock is released."""
         offset, is_first = None, True
         while is_first or offset is not None:
-            is_first, held = False, list[T]()
+            is_first, records = False, list[T]()
             with self._reading(to_search=False) as shard:
                 if shard is None:
                     return
@@ -116,98 +116,98 @@ class EdgeVectors:
                     page, offset = shard.scroll(
                         edge.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=with_vector)
                     )
-                    held += map(told, page)
+                    records += map(convert, page)
                     if offset is None:
                         break
-            yield from held
+            yield from records
 
     def compact(self) -> bool:
-        """Write the collection anew, without any trace of deleted points, and remove those that were set aside.
+        """Copy the collection without deleted points, and remove the old one and quarantined files.
 
-        Nobody can search meanwhile: about a second per 5,000 points.
+        Searches wait meanwhile: about a second per 5,000 points.
         """
         if current(self._path) is None:
             return True
         self._check_space(sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file()))
-        with self._turns.writing(), translate_errors("written"):
-            with ExitStack() as turn:
-                copied = collections.copy(self._changed(turn), old := self._checked(), self._wanted)
+        with self._lock.writing(), translate_errors("written"):
+            with ExitStack() as stack:
+                copied = collections.copy(self._open_exclusive(stack), old := self._collection_folder(), self._wanted)
             write_generation(copied, read_generation(old))
             point_alias(self._path, copied)
             collections.keep_only(copied, self._wanted)
         return True
 
     def promote(self) -> None:
-        """Do nothing: nobody else reaches an embedded index."""
+        """Do nothing: an embedded index has no public alias."""
 
     def remove(self) -> None:
-        """Remove the index with all that is in it."""
+        """Remove the index and its contents."""
         if self._path.is_dir():
-            with self._turns.writing(), translate_errors("removed"):
+            with self._lock.writing(), translate_errors("removed"):
                 rmtree(self._path)
 
     @contextmanager
-    def _changing(self) -> Iterator[edge.EdgeShard]:
+    def _write_shard(self) -> Iterator[edge.EdgeShard]:
         with translate_errors("written"):
             self._path.mkdir(parents=True, exist_ok=True)
             self._check_space()
-        with self._turns.writing(), ExitStack() as turn:
+        with self._lock.writing(), ExitStack() as stack:
             try:
-                shard = self._changed(turn)
+                shard = self._open_exclusive(stack)
             except StoreDamaged as error:
-                self._set_aside(error)
-                shard = self._changed(turn)
+                self._quarantine(error)
+                shard = self._open_exclusive(stack)
             yield shard
 
-    def _changed(self, turn: ExitStack) -> edge.EdgeShard:
-        """Open the collection in use, or a new one, held alone."""
+    def _open_exclusive(self, stack: ExitStack) -> edge.EdgeShard:
+        """Open the current collection for writing, or create one; the caller holds the exclusive lock."""
         if current(self._path) is None:
             with translate_errors("created"):
                 point_alias(self._path, collections.create(self._path, self._wanted))
         with translate_errors("written"):
-            collections.clear_views(self._checked())
-        return turn.enter_context(collections.changed(self._checked()))
+            collections.clear_views(self._collection_folder())
+        return stack.enter_context(collections.open_for_writing(self._collection_folder()))
 
     @contextmanager
     def _reading(self, *, to_search: bool = True) -> Iterator[edge.EdgeShard | None]:
-        with ExitStack() as turn:
+        with ExitStack() as stack:
             try:
-                shard = self._viewed(turn, to_search=to_search)
+                shard = self._open_shared(stack, to_search=to_search)
             except StoreDamaged:
-                turn.close()
-                self._mend()
-                shard = self._viewed(turn, to_search=to_search)
+                stack.close()
+                self._quarantine_if_damaged()
+                shard = self._open_shared(stack, to_search=to_search)
             with translate_errors("read"):
                 yield shard
 
-    def _viewed(self, turn: ExitStack, *, to_search: bool) -> edge.EdgeShard | None:
-        """Open the collection in use beside other searches; None where there is none."""
+    def _open_shared(self, stack: ExitStack, *, to_search: bool) -> edge.EdgeShard | None:
+        """Open the current collection under the shared lock; None if there is none."""
         if current(self._path) is None:
             return None
-        turn.enter_context(self._turns.searching())
-        if collections.is_unfinished(self._checked()):
-            turn.close()
-            return turn.enter_context(self._changing())
-        return turn.enter_context(collections.viewed(self._checked(), to_search=to_search))
+        stack.enter_context(self._lock.searching())
+        if collections.is_unfinished(self._collection_folder()):
+            stack.close()
+            return stack.enter_context(self._write_shard())
+        return stack.enter_context(collections.open_view(self._collection_folder(), to_search=to_search))
 
-    def _mend(self) -> None:
-        """Look again, alone, and set aside what is damaged indeed."""
-        with self._turns.writing():
+    def _quarantine_if_damaged(self) -> None:
+        """Open the collection under the exclusive lock, and quarantine it if it is still unreadable."""
+        with self._lock.writing():
             try:
-                with collections.opened(self._checked()):
+                with collections.open_shard(self._collection_folder()):
                     pass
             except StoreDamaged as error:
-                self._set_aside(error)
+                self._quarantine(error)
 
-    def _set_aside(self, error: StoreDamaged) -> None:
+    def _quarantine(self, error: StoreDamaged) -> None:
         folder, alias = current(self._path), self._path / ALIAS
         quarantine_files(self._path, [*([folder] if folder else []), alias], "vector index", str(error))
 
-    def _checked(self) -> Path:
+    def _collection_folder(self) -> Path:
         folder = current(self._path)
         if folder is None:
             raise StoreUnavailable("the vector index vanished while it was in use")
-        found = collections.made_for(folder)
+        found = collections.read_description(folder)
         if found != self._wanted:
             raise StoreUnavailable(
                 f"the vector index was made with {found.model} ({found.dimensions} dimensions), but "
@@ -215,9 +215,9 @@ class EdgeVectors:
             )
         return folder
 
-    def _check_space(self, besides: int = 0) -> None:
+    def _check_space(self, extra: int = 0) -> None:
         free = disk_usage(self._path).free
-        if free < self._min_free_bytes + besides:
+        if free < self._min_free_bytes + extra:
             raise StoreUnavailable(
                 f"the disk of the vector index is full: {free // 1_000_000} MB are free; free space on that disk"
             )
@@ -243,12 +243,12 @@ class EdgeWriter:
         if ids:
             self._update(edge.UpdateOperation.delete_points([*ids]))
 
-    def write_generation(self, mark: str) -> None:
-        """Leave a mark once everything written so far is on disk."""
+    def write_generation(self, generation: str) -> None:
+        """Write the generation once everything written so far is on disk."""
         with translate_errors("written"):
             self._shard.flush()
-        write_generation(self._folder, mark)
-        self.generation = mark
+        write_generation(self._folder, generation)
+        self.generation = generation
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         with translate_errors("written"):

@@ -1,4 +1,4 @@
-"""Which collection of the embedded index is in use, and its mark: found without opening it."""
+"""Alias file of the embedded index: its current collection and generation, read without opening the index."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALIAS = "current"
 
 
 def current(index: Path) -> Path | None:
-    """Return the folder of the collection in use; None when nothing was ever written, or it was removed."""
+    """Return the folder of the current collection; None before the first write, or if it was removed."""
     try:
         folder = index / (index / ALIAS).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
@@ -20,7 +20,7 @@ def current(index: Path) -> Path | None:
 
 
 def point_alias(index: Path, folder: Path) -> None:
-    """Make a collection the one in use, at once for everybody."""
+    """Make a collection the current one, atomically for all processes."""
     new = index / f"{ALIAS}.new"
     with new.open("w", encoding="utf-8") as file:
         file.write(folder.name)
@@ -30,6 +30,6 @@ def point_alias(index: Path, folder: Path) -> None:
 
 
 def generation_of_index(index: Path) -> str | None:
-    """Return the mark of the collection in use; None where there is none."""
+    """Return the generation of the current collection; None if there is none."""
     folder = current(index)
     return read_generation(folder) if folder else None

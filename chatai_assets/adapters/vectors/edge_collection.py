@@ -1,14 +1,14 @@
-"""Collections of the embedded index as folders: one per model and version of the layout, and a file as alias.
+"""Collections of the embedded index as folders: one per model and layout version, with a file as alias.
 
 ::
 
-    <index>/current                          the name of the collection in use
+    <index>/current                          the name of the current collection
     <index>/use-multilingual-v3-0.2.1-512-v1/about.json    model, dimensions, layout
     <index>/use-multilingual-v3-0.2.1-512-v1/shard/        Qdrant Edge's files
-    <index>/use-multilingual-v3-0.2.1-512-v1/unfinished    there while a writer writes, and after one was killed
-    <index>/use-multilingual-v3-0.2.1-512-v1/mark          which turn of writing it has seen last
+    <index>/use-multilingual-v3-0.2.1-512-v1/unfinished    exists during a write, and after a writer was killed
+    <index>/use-multilingual-v3-0.2.1-512-v1/mark          generation of its last write session
 
-Everything here is done while the index is held (``files.locks``).
+Callers hold the lock of the index (``files.locks``).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.files.os_errors import describe_errno
 
 UNFINISHED = "unfinished"
-ANEW = "-anew"
-"""Ends the other of two names that a collection may have: a copy gets the one its original has not."""
+COPY_SUFFIX = "-anew"
+"""A collection has one of two names: a copy takes the name that its original does not have."""
 COPIED_AT_ONCE = 1_000
-OF_SYSTEM = {
+RUST_ERRNOS = {
     "WouldBlock": errno.EWOULDBLOCK,
     "PermissionDenied": errno.EACCES,
     "StorageFull": errno.ENOSPC,
@@ -43,18 +43,18 @@ OF_SYSTEM = {
     "ReadOnlyFilesystem": errno.EROFS,
     "OutOfMemory": errno.ENOMEM,
 }
-"""Rust's names for what the system refuses, where a message tells no number."""
+"""Rust's names of system errors, for messages without a number."""
 READ_AHEAD, READ_LATER = b'"InRamChunkedMmap"', b'"ChunkedMmap"'
-"""How a segment's description tells when the vectors in one and the same file are read."""
+"""Values in a segment's description: load the vectors of the same file at once, or on demand."""
 DAMAGED = "the vector index cannot be {doing} ({reason}); check the disk, or rebuild the index from the record store"
 
 
 @contextmanager
 def translate_errors(doing: str) -> Iterator[None]:
-    """Turn what Qdrant Edge and the disk raise into ``StoreDamaged``; into ``StoreUnavailable`` if the system refused.
+    """Raise errors of Qdrant Edge and the disk as ``StoreDamaged``, or ``StoreUnavailable`` if the system refused.
 
     Edge raises bare ``Exception`` with a sentence, and Rust panics arrive as a ``BaseException`` of pyo3's.
-    Of a refusal the system's words are kept, of damage the first line of the message.
+    A refusal is described by its errno, damage by the first line of the message.
     """
     try:
         yield
@@ -69,8 +69,8 @@ def translate_errors(doing: str) -> Iterator[None]:
         raise StoreDamaged(DAMAGED.format(doing=doing, reason=reason)) from error
 
 
-def made_for(folder: Path) -> Collection:
-    """Return what a collection was made for; ``StoreDamaged`` when its description is missing or broken."""
+def read_description(folder: Path) -> Collection:
+    """Return model, dimensions and layout of a collection; ``StoreDamaged`` if its description is unreadable."""
     try:
         return Collection(**json.loads((folder / "about.json").read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError) as error:
@@ -80,24 +80,24 @@ def made_for(folder: Path) -> Collection:
 
 
 def create(index: Path, collection: Collection) -> Path:
-    """Make an empty collection and return its folder; a kill half-way leaves nothing that would be taken for one."""
+    """Create an empty collection and return its folder; an interrupted creation leaves no valid collection."""
     return _create(index / collection.name, collection, of=None)
 
 
 def copy(shard: edge.EdgeShard, folder: Path, collection: Collection) -> Path:
-    """Make a collection that holds the points of an open one and no trace of any other; return its folder.
+    """Create a collection with only the points of an open one; return its folder.
 
     Args:
-        folder: of the open one; the new one takes the other of two names beside it.
+        folder: of the open one; the new one takes the other of its two names in the same parent.
     """
-    index, anew = folder.parent, f"{collection.name}{ANEW}"
-    return _create(index / (collection.name if folder.name == anew else anew), collection, of=shard)
+    index, other = folder.parent, f"{collection.name}{COPY_SUFFIX}"
+    return _create(index / (collection.name if folder.name == other else other), collection, of=shard)
 
 
 def keep_only(folder: Path, collection: Collection) -> None:
-    """Remove what a collection was copied from, and whatever was set aside or left unfinished."""
+    """Remove the original of a copied collection, quarantined files and unfinished leftovers."""
     index = folder.parent
-    others = (index / collection.name, index / f"{collection.name}{ANEW}")
+    others = (index / collection.name, index / f"{collection.name}{COPY_SUFFIX}")
     for old in (*others, *index.glob("lost-*"), *index.glob("*.new")):
         if old.is_dir() and old != folder:
             rmtree(old)
@@ -134,14 +134,14 @@ def _copy_points(source: edge.EdgeShard, target: edge.EdgeShard) -> None:
 
 
 def _same_point(record: Any) -> edge.Point:
-    told = record.vector["sparse"]
-    sparse = edge.SparseVector(indices=list(told.indices), values=list(told.values))
+    stored = record.vector["sparse"]
+    sparse = edge.SparseVector(indices=list(stored.indices), values=list(stored.values))
     dense = list(record.vector["dense"])
     return edge.Point(id=record.id, vector={"dense": dense, "sparse": sparse}, payload=record.payload or {})
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[edge.EdgeShard]:
+def open_shard(folder: Path) -> Iterator[edge.EdgeShard]:
     """Yield the shard of a collection and close it, also when the block raises."""
     with translate_errors("opened"):
         shard = edge.EdgeShard.load(str(folder / "shard"))
@@ -153,11 +153,11 @@ def opened(folder: Path) -> Iterator[edge.EdgeShard]:
 
 
 @contextmanager
-def changed(folder: Path) -> Iterator[edge.EdgeShard]:
-    """Yield the shard of a collection; what was written to it is on disk when the block ends, even if it raises."""
+def open_for_writing(folder: Path) -> Iterator[edge.EdgeShard]:
+    """Yield the shard of a collection; writes are on disk when the block ends, even if it raises."""
     with translate_errors("written"), (folder / UNFINISHED).open("wb") as mark:
         os.fsync(mark.fileno())
-    with opened(folder) as shard:
+    with open_shard(folder) as shard:
         try:
             yield shard
         finally:
@@ -168,19 +168,19 @@ def changed(folder: Path) -> Iterator[edge.EdgeShard]:
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Return whether a writer was killed: what it wrote stands in its log, which must be replayed (``changed``)."""
+    """Return whether a writer was killed: its writes are in the log, which ``open_for_writing`` replays."""
     return (folder / UNFINISHED).exists()
 
 
 @contextmanager
-def viewed(folder: Path, *, to_search: bool = True) -> Iterator[edge.EdgeShard]:
-    """Yield the shard of a finished collection for reading only, which any number of processes may do at once.
+def open_view(folder: Path, *, to_search: bool = True) -> Iterator[edge.EdgeShard]:
+    """Yield the shard of a finished collection for reading; any number of processes may do so at once.
 
-    A shard's log is locked by whoever opens it. All that a closed shard holds stands in its segments, so a view has
-    these and an empty log of its own.
+    Opening a shard locks its log. A closed shard has all its data in segments, so a view links these and has an empty
+    log of its own.
 
     Args:
-        to_search: whether by filters, or many times; else it opens in half the time and takes a quarter of the memory.
+        to_search: whether it is searched with filters; if not, it opens in half the time with a quarter of the memory.
     """
     with (
         translate_errors("opened"),
@@ -201,9 +201,9 @@ def viewed(folder: Path, *, to_search: bool = True) -> Iterator[edge.EdgeShard]:
 
 
 def _link_for_walk(segments: Path, view: Path) -> None:
-    """Let a folder show segments without the indexes of their payload, and with vectors that are read when asked for.
+    """Link segments without payload indexes, and with vectors that are loaded on demand.
 
-    Edge builds indexes in memory when it loads a segment, and reads all vectors ahead.
+    Edge builds indexes in memory when it loads a segment, and loads all vectors at once.
     """
     for segment in segments.iterdir():
         (mine := view / segment.name).mkdir(parents=True)
@@ -215,7 +215,7 @@ def _link_for_walk(segments: Path, view: Path) -> None:
 
 
 def clear_views(folder: Path) -> None:
-    """Remove the views that killed searches left behind; only while nobody searches."""
+    """Remove views of killed searches; the caller holds the exclusive lock."""
     for view in folder.glob("view-*"):
         rmtree(view, ignore_errors=True)
 
@@ -228,19 +228,19 @@ def _config(dimensions: int) -> edge.EdgeConfig:
 
 
 def _of_system(error: BaseException) -> bool:
-    """Return whether the system refused (a lock, a permission, a full disk); a file that is not there is damage."""
+    """Return whether the system refused (a lock, a permission, a full disk); a missing file is damage."""
     if isinstance(error, OSError):
         return not isinstance(error, FileNotFoundError)
     return _number(error) is not None
 
 
 def _number(error: BaseException) -> int | None:
-    """Return the number of ``errno`` of which an error speaks, unless it is that a file is not there."""
+    """Return the errno of an error, also from its text; None for a missing file (ENOENT)."""
     if isinstance(error, OSError):
         return error.errno
-    told = [int(number) for number in re.findall(r"(?:os error|code:) (\d+)", str(error))]
-    told += [number for kind, number in OF_SYSTEM.items() if kind in str(error)]
-    return next((number for number in told if number != errno.ENOENT), None)
+    numbers = [int(number) for number in re.findall(r"(?:os error|code:) (\d+)", str(error))]
+    numbers += [number for kind, number in RUST_ERRNOS.items() if kind in str(error)]
+    return next((number for number in numbers if number != errno.ENOENT), None)
 
 
 def _of_edge(error: BaseException) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 import qdrant_edge as edge
 
 from chatai_assets.adapters.vectors.base import Hit, Query
-from chatai_assets.adapters.vectors.hybrid import CANDIDATES, LANGUAGES, fused
+from chatai_assets.adapters.vectors.hybrid import CANDIDATES, LANGUAGES, fuse_hits
 
 
 def search(shard: edge.EdgeShard, query: Query) -> list[Hit]:
-    """Return the hits of a hybrid search, best first; the rarity of a word is that among the tenant's points."""
+    """Return the hits of a hybrid search, best first; the IDF of a word is computed over the tenant's points."""
     wanted = max(CANDIDATES, query.limit)
     meaning = edge.Query.Nearest(query.dense.tolist(), using="dense")
     prefetches = [edge.Prefetch(limit=wanted, query=meaning, filter=part) for part in _languages(query.filters)]
@@ -35,7 +35,7 @@ def search(shard: edge.EdgeShard, query: Query) -> list[Hit]:
             ]
         )
     )
-    return fused(*answers, query=query)
+    return fuse_hits(*answers, query=query)
 
 
 def equal(filters: Mapping[str, str]) -> edge.Filter | None:

@@ -1,7 +1,7 @@
-"""A hybrid search, whoever looks the points up.
+"""Hybrid search, shared by the embedded index and the server.
 
-Candidates come from the words and from the meaning, the latter in each language by itself; then both scores of every
-candidate are asked for, since fusion adds scores.
+Candidates come from the sparse vector, and from the dense vector for each language separately. Then both scores of
+every candidate are requested, since fusion adds scores.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from chatai_assets.adapters.vectors.base import Hit, Query
 from chatai_assets.domain.search.fusion import Candidate, fuse
 
 LANGUAGES = ("ru", "en")
-"""Languages that are looked through by themselves; all others are one group."""
+"""Languages searched separately; all others are one group."""
 CANDIDATES = 50
-"""From the words, and from the meaning in each language."""
+"""By the sparse vector, and by the dense vector in each language."""
 
 
 class Scored(Protocol):
-    """A candidate with one of its scores; its payload comes with the score of its meaning only."""
+    """A candidate with one of its scores; only dense results carry the payload."""
 
     @property
     def id(self) -> Any:
@@ -28,7 +28,7 @@ class Scored(Protocol):
 
     @property
     def score(self) -> float:
-        """Cosine, or BM25 of the words that are shared."""
+        """Cosine, or BM25 of the shared words."""
         ...
 
     @property
@@ -37,7 +37,7 @@ class Scored(Protocol):
         ...
 
 
-def fused(by_meaning: Iterable[Scored], by_words: Iterable[Scored] = (), *, query: Query) -> list[Hit]:
+def fuse_hits(by_meaning: Iterable[Scored], by_words: Iterable[Scored] = (), *, query: Query) -> list[Hit]:
     """Return the hits of a query, best first, from both scores of its candidates."""
     found = {str(point.id): point for point in by_meaning}
     lexical = {str(point.id): point.score for point in by_words}

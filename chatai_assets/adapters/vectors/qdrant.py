@@ -20,8 +20,8 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 
 from chatai_assets.adapters.vectors.base import Hit, Point, Query, point_of
 from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, TENANT, Collection
-from chatai_assets.adapters.vectors.hybrid import fused
-from chatai_assets.adapters.vectors.qdrant_search import equal, requests_of
+from chatai_assets.adapters.vectors.hybrid import fuse_hits
+from chatai_assets.adapters.vectors.qdrant_search import build_requests, equal
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.files.locks import CheckLock, WriterLock
 
@@ -31,9 +31,9 @@ UPSERT_POINTS = 250
 """Points of one request: with 1,536 dimensions as JSON about 8 MB; a server takes 32."""
 DELETE_POINTS = 10_000
 MARK = "mark"
-"""Where a collection's metadata tells the mark of the last turn of writing (``storage.projection_ledger``)."""
+"""Key of the generation in a collection's metadata (``storage.projection_ledger``)."""
 PAGE = 1_000
-"""Points read at a time while all are walked through."""
+"""Points per request when all are read."""
 
 
 class QdrantVectors:
@@ -42,12 +42,12 @@ class QdrantVectors:
     Args:
         url: of the REST port.
         dimensions: length of the dense vectors.
-        model: who made them; a collection belongs to one model.
-        turns: one writer at a time, on whichever machine.
+        model: the embedding model; a collection belongs to one model.
+        turns: the writer lock, shared by all machines.
         api_key: sent with every request.
-        grpc_port: carries everything if it is given.
-        timeout_s: of one request.
-        number: of the index, for each of those of a home has a collection of its own.
+        grpc_port: port for all requests; None uses REST.
+        timeout_s: seconds of one request.
+        number: of the index; each index of a home has a collection of its own.
 
     Every method raises ``StoreUnavailable`` when the server cannot be reached, refuses, or holds the vectors of another
     model under the alias.
@@ -69,7 +69,7 @@ class QdrantVectors:
         self._wanted = Collection(model, dimensions)
         self._name = self._wanted.name if number == 1 else f"{self._wanted.name}-{number}"
         self._number = number
-        self._turns = turns
+        self._writer_lock = turns
         self._api_key = api_key
         self._grpc_port = grpc_port
         self._timeout_s = timeout_s
@@ -81,29 +81,31 @@ class QdrantVectors:
 
     @contextmanager
     def writing(self) -> Iterator[QdrantWriter]:
-        """Hold the turn at the index; searches do not wait. Makes the collection if it is not there yet."""
-        with self._turns() as check_lock:
-            if not self._is_there(anew=True):
+        """Hold the writer lock; searches do not wait. Creates the collection if it does not exist yet."""
+        with self._writer_lock() as check_lock:
+            if not self._is_there(recheck=True):
                 with translate_errors("created"):
                     self._create()
-            yield QdrantWriter(self._client, check_lock, self._name, self._mark())
+            yield QdrantWriter(self._client, check_lock, self._name, self._read_generation())
 
     def generation(self) -> str | None:
-        """Return what the last turn of writing left; None where there is no collection."""
-        return self._mark() if self._is_there(anew=True) else None
+        """Return the generation of the last write session; None if there is no collection."""
+        return self._read_generation() if self._is_there(recheck=True) else None
 
     def search(self, query: Query) -> list[Hit]:
         """Return the hits of a hybrid (dense + sparse) search, best first; none before the first write.
 
-        ``ValueError`` when the query names no tenant: nobody searches in what belongs to others.
+        ``ValueError`` when the query has no tenant filter: a search must not cross tenants.
         """
         if TENANT not in query.filters:
             raise ValueError("a search needs the filter tenant_id")
         if not self._is_there():
             return []
         with translate_errors("searched"):
-            answers = self._client.query_batch_points(self._name, requests=requests_of(query), timeout=self._timeout_s)
-        return fused(*(answer.points for answer in answers), query=query)
+            answers = self._client.query_batch_points(
+                self._name, requests=build_requests(query), timeout=self._timeout_s
+            )
+        return fuse_hits(*(answer.points for answer in answers), query=query)
 
     def search_all(self, queries: Sequence[Query]) -> list[list[Hit]]:
         """Return the hits of each query."""
@@ -117,12 +119,12 @@ class QdrantVectors:
             return self._client.count(self._name, count_filter=equal(filters or {}), exact=True).count
 
     def compact(self) -> bool:
-        """Return False: a server overwrites deleted points when it merges segments, and nobody can ask for that."""
+        """Return False: a server overwrites deleted points when it merges segments, which cannot be requested."""
         return False
 
     def remove(self) -> None:
-        """Remove the collection with every alias of it."""
-        with self._turns() as check_lock:
+        """Remove the collection and all its aliases."""
+        with self._writer_lock() as check_lock:
             mine = [alias for alias, collection in self._aliases().items() if collection == self._name]
             check_lock()
             with translate_errors("removed"):
@@ -131,7 +133,7 @@ class QdrantVectors:
             self._is_known = False
 
     def promote(self) -> None:
-        """Be what others reach under the usual alias; the collection that was keeps one of its own."""
+        """Point the public alias at this collection; the previous one keeps an alias of its own."""
         aliases = self._aliases()
         before = aliases.get(ALIAS)
         if before == self._name or self._name not in aliases.values():
@@ -143,12 +145,12 @@ class QdrantVectors:
             self._client.update_collection_aliases([*freed, _named(ALIAS, self._name)])
 
     def points(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield id and payload of every point in the order of ids; what is written meanwhile may be among them."""
+        """Yield id and payload of every point in the order of ids; may include concurrent writes."""
         for record in self._records(with_vectors=False):
             yield str(record.id), record.payload or {}
 
     def points_with_vectors(self) -> Iterator[Point]:
-        """Yield every point with its vectors in the order of ids; what is written meanwhile may be among them."""
+        """Yield every point with its vectors in the order of ids; may include concurrent writes."""
         for record in self._records(with_vectors=True):
             yield point_of(record)
 
@@ -173,12 +175,12 @@ class QdrantVectors:
             prefer_grpc=self._grpc_port is not None,
             grpc_port=self._grpc_port or 6334,
             timeout=self._timeout_s,
-            check_compatibility=False,  # it would ask from a thread and warn; whatever does not fit fails by itself
+            check_compatibility=False,  # it would check in a thread and warn; incompatible requests fail anyway
         )
 
-    def _is_there(self, *, anew: bool = False) -> bool:
-        """Return whether the collection is there and complete; readers ask once, writers each time."""
-        if self._is_known and not anew:
+    def _is_there(self, *, recheck: bool = False) -> bool:
+        """Return whether the collection exists and is complete; readers check once, writers each time."""
+        if self._is_known and not recheck:
             return True
         aliases = self._aliases()
         is_there = self._name in aliases.values()
@@ -195,12 +197,12 @@ class QdrantVectors:
         with translate_errors("read"):
             return {alias.alias_name: alias.collection_name for alias in self._client.get_aliases().aliases}
 
-    def _mark(self) -> str | None:
+    def _read_generation(self) -> str | None:
         with translate_errors("read"):
             return (self._client.get_collection(self._name).config.metadata or {}).get(MARK)
 
     def _create(self) -> None:
-        """Make the collection, its indexes and the alias; whatever a kill left unfinished is taken up."""
+        """Create the collection, its indexes and the alias; continues an interrupted creation."""
         name = self._name
         if not self._client.collection_exists(name):
             self._client.create_collection(
@@ -218,34 +220,34 @@ class QdrantVectors:
 
 
 class QdrantWriter:
-    """Implements ``port.VectorWriter``; made by ``QdrantVectors.writing``."""
+    """Implements ``base.VectorWriter``; made by ``QdrantVectors.writing``."""
 
-    def __init__(self, client: QdrantClient, check_lock: CheckLock, collection: str, mark: str | None) -> None:
+    def __init__(self, client: QdrantClient, check_lock: CheckLock, collection: str, generation: str | None) -> None:
         self._client = client
-        self._still_mine = check_lock
+        self._check_lock = check_lock
         self._collection = collection
-        self.generation = mark
+        self.generation = generation
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points; the same id replaces vector and payload."""
         for start in range(0, len(points), UPSERT_POINTS):
             part = [_struct(point) for point in points[start : start + UPSERT_POINTS]]
-            self._still_mine()
+            self._check_lock()
             with translate_errors("written"):
                 self._client.upsert(self._collection, points=part, wait=True)
 
-    def write_generation(self, mark: str) -> None:
-        """Leave a mark; whatever was written before has been applied."""
-        self._still_mine()
+    def write_generation(self, generation: str) -> None:
+        """Write the generation; all earlier writes have been applied."""
+        self._check_lock()
         with translate_errors("written"):
-            self._client.update_collection(self._collection, metadata={MARK: mark})
-        self.generation = mark
+            self._client.update_collection(self._collection, metadata={MARK: generation})
+        self.generation = generation
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are no error."""
         for start in range(0, len(ids), DELETE_POINTS):
             part = models.PointIdsList(points=list(ids[start : start + DELETE_POINTS]))
-            self._still_mine()
+            self._check_lock()
             with translate_errors("written"):
                 self._client.delete(self._collection, points_selector=part, wait=True)
 
@@ -260,7 +262,7 @@ def _unnamed(alias: str) -> models.DeleteAliasOperation:
 
 @contextmanager
 def translate_errors(done: str) -> Iterator[None]:
-    """Turn what qdrant-client raises into ``StoreUnavailable``; answers are not told, for they may quote a payload."""
+    """Raise errors of qdrant-client as ``StoreUnavailable`` without the response, which may quote a payload."""
     try:
         yield
     except UnexpectedResponse as error:

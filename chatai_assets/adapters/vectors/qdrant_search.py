@@ -11,10 +11,10 @@ from chatai_assets.adapters.vectors.collection import TENANT
 from chatai_assets.adapters.vectors.hybrid import CANDIDATES, LANGUAGES
 
 
-def requests_of(query: Query) -> list[models.QueryRequest]:
-    """Return what to ask: the candidates by their meaning and, if there are words, the same by their words.
+def build_requests(query: Query) -> list[models.QueryRequest]:
+    """Return the requests: candidates scored by the dense vector and, if there are words, by the sparse vector.
 
-    The rarity of a word is that among the tenant's points.
+    The IDF of a word is computed over the tenant's points.
     """
     wanted = max(CANDIDATES, query.limit)
     meaning = query.dense.tolist()

@@ -35,15 +35,15 @@ store = EdgeVectors(Path(sys.argv[1]), DIMENSIONS, "hashed@1")
 """
 KILLED_WHILE_SEARCHING = """
 from chatai_assets.adapters.vectors.edge_alias import current
-from chatai_assets.adapters.vectors.edge_collection import viewed
-with viewed(current(Path(sys.argv[1])), to_search=sys.argv[2] == "search"):
+from chatai_assets.adapters.vectors.edge_collection import open_view
+with open_view(current(Path(sys.argv[1])), to_search=sys.argv[2] == "search"):
     print("open", flush=True)
     time.sleep(60)
 """
 HOLDING = """
 from chatai_assets.adapters.vectors.edge_alias import current
-from chatai_assets.adapters.vectors.edge_collection import opened
-with opened(current(Path(sys.argv[1]))):
+from chatai_assets.adapters.vectors.edge_collection import open_shard
+with open_shard(current(Path(sys.argv[1]))):
     print("open", flush=True)
     time.sleep(10)
 """
