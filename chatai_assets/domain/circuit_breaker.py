@@ -1,4 +1,6 @@
-"""The circuit breaker of what all items need: a provider, the vectors, the graph. Plain functions of (state, now).
+"""Circuit breaker of a dependency that all items need: a provider, the vector index, the graph.
+
+Pure functions of (state, now).
 
 ::
 
@@ -7,7 +9,7 @@
       |                                       +---------------the probe fails----------+
       +----------------the probe succeeds, at every place that had failed--------------+
 
-While it is open nobody calls. While it is half-open one run of each stream may, with a few items.
+While it is open no stage calls the dependency. While it is half-open one run of each stream may, with a few items.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 
 BreakerState = Literal["closed", "open", "half-open"]
 FIRST_PROBES_S = (60.0, 120.0, 240.0)
-"""Seconds from one probe to the next: the first ones sooner, for most outages are short."""
+"""Seconds between the first probes; they are close together because most outages are short."""
 SETTLED_S = 120.0
-"""A breaker that opens again within this time goes on with the same outage, and nobody was told of its end yet."""
+"""A breaker that reopens within this time continues the same outage; its end has not been notified yet."""
 RECORDS = "records"
-"""The part that keeps everybody's state; of its own outage nothing can be written there."""
+"""The record store, which holds the state of all breakers; its own outage cannot be recorded there."""
 PROBE_ITEMS = 20
-"""Of a probe: enough to see whether the other side works, few enough to cost nothing."""
+"""Items of a probe: enough to see whether the dependency works, few enough to be cheap."""
 DISPLAY_NAMES = {
     **{name: spec.display_name for name, spec in PROVIDERS.items()},
     "offline": "the offline model",
@@ -44,7 +46,7 @@ DISPLAY_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """The probes of one stream so far: how many were asked for, and when the last one was (epoch seconds)."""
+    """Probes of one stream so far: how many were requested, and when the last one was (epoch seconds)."""
 
     asked: int = 0
     asked_at: float = 0.0

@@ -172,14 +172,14 @@ class PageUnavailable(TransientError):
 
 
 class Deferred(TransientError):
-    """The tenant's quota, or the time of the batch, was used up before this item's turn came."""
+    """The tenant's quota, or the time of the batch, was used up before this item was sent."""
 
     code = "NotAsked"
     counts_as_attempt = False
 
 
 class OcrTimeBudgetExceeded(Deferred):
-    """Pages of a scan are left for which the batch had no more time; those that were recognised are kept."""
+    """The batch ran out of time for some pages of a scan; recognised pages are cached."""
 
     code = "PagesLeft"
 
@@ -212,43 +212,43 @@ class StoreUnavailable(Outage):
 
 
 class StoreDamaged(StoreUnavailable):
-    """What a store holds cannot be read any more, however often one asks."""
+    """The data of a store cannot be read; retrying does not help."""
 
     code = "StoreDamaged"
 
 
 class ProjectionMismatch(StoreUnavailable):
-    """A projection is not the one that the ledger speaks of: it was lost, or comes from another day or place."""
+    """A projection is not the one that the ledger describes: it was lost, restored or replaced."""
 
     code = "ProjectionReplaced"
 
 
 class IndexSuperseded(StoreUnavailable):
-    """A vector index is not what it was when the work on it began: whoever serves has changed meanwhile."""
+    """A vector index changed its state during the batch: another index became active."""
 
     code = "IndexMoved"
 
 
 class ProviderUnreachable(Outage):
-    """Nobody answers at the provider."""
+    """The provider does not answer."""
 
     code = "ProviderUnreachable"
 
 
 class PaymentRequired(Outage):
-    """The provider wants money first."""
+    """The provider requires payment."""
 
     code = "PaymentRequired"
 
 
 class AllBudgetsExceeded(Outage):
-    """All that waits belongs to tenants whose budget of the day is spent."""
+    """All pending items belong to tenants whose budget of the day is spent."""
 
     code = "BudgetSpent"
 
 
 class ProviderMisconfigured(Outage):
-    """The provider will refuse every item until a setting is mended."""
+    """The provider will refuse every item until a setting is corrected."""
 
     code = "ProviderMisconfigured"
 

@@ -19,10 +19,10 @@ MAX_PREDICATE_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """Somebody or something named in a chunk.
+    """A person, place or thing named in a chunk.
 
     Attributes:
-        name: the words as they stand in the chunk.
+        name: the words as written in the chunk.
         form: the name's normal form, equal for all spellings that are known to mean the same; part of the node key.
         kind: ``person organization place other``.
     """

@@ -1,4 +1,4 @@
-"""Desired points and edges against recorded ones -> upserts and deletes."""
+"""Compares desired points and edges with recorded ones and plans upserts and deletes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 UNKNOWN = ""
-"""The fingerprint of an id whose content nobody knows; no content has it."""
+"""Fingerprint of an id whose content is unknown; no content has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What a chat model is asked, and how its answer is read: strictly, whoever answers.
+"""Prompts of chat models, and strict parsing of their answers, the same for every provider.
 
-A text is data. It stands between marks that it cannot contain, since they are made from its hash, and nothing that
-an answer says is believed before ``tagging`` and ``linking`` found it in the text.
+A text is data. It is enclosed in markers that it cannot contain, since they are made from its hash, and nothing in an
+answer is used before ``tagging`` and ``extraction`` found it in the text.
 """
 
 from __future__ import annotations
@@ -168,10 +168,10 @@ def _entity(row: Mapping[str, str], chunk: str, caseless: Callable[[str, str], s
 
 
 def _form(name: str, normal: str) -> str | None:
-    """Return the normal form where it can only be another case of the name, else None.
+    """Return the normal form if it can only be another case of the name, else None.
 
-    Each of its words shares the first half of the name's word, three letters at least: whoever answers cannot slip
-    in another name.
+    Each of its words must share the first half of the name's word, at least three letters, so that a model cannot
+    substitute another name.
     """
     own, other = plain_form(name), plain_form(normal)
     pairs = list(zip_longest(own.split(), other.split(), fillvalue=""))

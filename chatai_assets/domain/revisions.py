@@ -15,10 +15,10 @@ Kind = Literal["post", "document"]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One revision of one item as it came through a door.
+    """One revision of one item as it arrived.
 
     Attributes:
-        door: ``file``, ``folder``, ...: how it came.
+        door: ``file``, ``folder``, ...: by which way it arrived.
         payload: the raw record of a post; of a document ``{"sha256", "file_name", "size_bytes"}``.
         content_hash: equal for revisions a reader would call the same.
         revised_at: epoch seconds by which revisions of a post are ordered; ties go to the later arrival.
@@ -41,7 +41,7 @@ class KnownRevision:
     """The latest revision of an item that the record store knows.
 
     Attributes:
-        gone: whether the item expired or was forgotten, so that no more than this is known of it.
+        erased: whether the item expired or was forgotten; only these fields of it remain.
     """
 
     seq: int
@@ -53,10 +53,9 @@ class KnownRevision:
 def classify_arrival(arrival: Arrival, known: KnownRevision | None) -> ArrivalOutcome:
     """Return whether an arrival is the item's latest revision.
 
-    ``unchanged`` has the content of the latest one, whichever door it came through; ``superseded``
-    is older than what is known, and is kept without making work; ``skipped`` has no words, and
-    takes none away. A file tells no date of its own, so its order is that of arrival whatever the clock says.
-    What is gone comes back with a revision newer than what was known, and with nothing else.
+    ``unchanged`` has the content of the latest revision; ``superseded`` is older than the latest, and is stored without
+    making work; ``skipped`` has no words, and replaces no item that has. A file has no date of its own, so files are
+    ordered by arrival, whatever the clock says. An erased item returns only with a revision newer than the erased one.
     """
     if known is None:
         return "latest" if arrival.has_words else "skipped"

@@ -1,4 +1,4 @@
-"""A tagger's candidates -> tags, each of which stands in the text."""
+"""Turns a tagger's candidates into tags that occur in the text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from chatai_assets.domain.ids import digest
 from chatai_assets.domain.text.spelling import find_spelling
 
 TAGGED_CHARS = 8_000
-"""How much of a text a tagger reads; what a document is about stands at its beginning."""
+"""How much of a text a tagger reads: the beginning says what a document is about."""
 MAX_TAGS = 8
 MAX_TAG_WORDS = 5
 MIN_TAG_CHARS = 2
 MAX_TAG_CHARS = 60
 MAX_CANDIDATES = 100
-"""Candidates beyond these are not looked at, however many a model sends."""
+"""Further candidates are ignored, however many a model returns."""
 
 MASK = "|"
 """Stands for an address: punctuation, so that no phrase goes across it."""
@@ -63,7 +63,7 @@ def without_addresses(text: str) -> str:
 
 
 def usable_words(text: str) -> Iterator[str]:
-    """Yield, in order, the words of letters of which each alone would be a tag; addresses have none."""
+    """Yield, in order, the words that would each be a valid tag; addresses have none."""
     for line in text.split("\n"):  # neither words nor addresses go beyond one; often the first is enough
         for match in _WORD.finditer(without_addresses(line)):
             if len(match.group()) <= MAX_TAG_CHARS:

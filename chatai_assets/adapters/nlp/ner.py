@@ -117,7 +117,7 @@ def _is_plain_word(words: str) -> bool:
 @cache
 def _network() -> _Network:
     with warnings.catch_warnings():
-        # both libraries are old and unmaintained; what they deprecate is not ours to mend
+        # both libraries are old and unmaintained; their deprecation warnings cannot be fixed here
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", SyntaxWarning)
         from navec import Navec  # noqa: PLC0415 - so that their warnings stay in here

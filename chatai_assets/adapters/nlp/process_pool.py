@@ -1,7 +1,7 @@
-"""A process per core for models that run in Python: the calling process stays responsive, the cores are used.
+"""Pool of worker processes, one per core, for models that run in Python; the calling process stays responsive.
 
-Workers are started by this module's own command instead of ``multiprocessing``: they import nothing but the models (not
-the program that uses them), and their numeric libraries are told to use one thread before they load.
+Workers are started by this module's own command instead of ``multiprocessing``, so that they import only the models, not
+the program that uses them. Their numeric libraries are set to one thread before they load.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 class _Worker:
-    """One process and the line to it."""
+    """One worker process and the pipe to it."""
 
     def __init__(self) -> None:
         self.line, theirs = Pipe()
@@ -44,11 +44,11 @@ class _Worker:
                 env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)])},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C in a terminal goes to whoever closes us, not to us
+                start_new_session=True,  # Ctrl-C in a terminal must reach the parent only, which closes the worker
             )
 
     def stop(self, grace_s: float) -> None:
-        """End the process: a closed line tells an idle one to leave, a busy one is killed after ``grace_s``."""
+        """End the worker: an idle one exits when the pipe closes, a busy one is killed after ``grace_s`` seconds."""
         self.line.close()
         try:
             self.process.wait(grace_s)

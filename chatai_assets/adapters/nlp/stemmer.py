@@ -14,7 +14,7 @@ CYRILLIC = re.compile(r"[\u0400-\u052f]")
 UNSEEN = {"\u00ad": "", "\u0301": "", "ё": "е"}
 """Soft hyphens and stress marks stand within words; ё is written at will."""
 MAX_STEM = 64
-"""Letters of a stem that are told apart: a word longer than this is base64 or a mistake."""
+"""Stems are cut to this many letters: a longer word is base64 or a mistake."""
 
 _russian, _english = Stemmer.Stemmer("russian", 0), Stemmer.Stemmer("english", 0)
 _stemming = Lock()  # a Snowball stemmer keeps its word in itself

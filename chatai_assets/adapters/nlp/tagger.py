@@ -80,7 +80,7 @@ def _says_something(phrase: Phrase) -> bool:
 
 
 def _best(phrases: Iterable[Phrase], most: int) -> list[Phrase]:
-    """Return the best phrases, none of which says what a better one says already."""
+    """Return the best phrases, without those that repeat a better one."""
     groups: dict[tuple[str, ...], list[Phrase]] = {}
     counts: Counter[str] = Counter()
     for phrase in phrases:

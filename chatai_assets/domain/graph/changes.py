@@ -1,4 +1,4 @@
-"""Subgraphs against the ledger, which knows their parts by the same keys -> what a batch does to the graph."""
+"""Compares subgraphs with the ledger and builds the changes that a batch makes to the graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatai_assets.domain.ids import fingerprint
 from chatai_assets.domain.projection_plan import Plan
 
 SHAPE_VERSION = "2"
-"""Begins every fingerprint; count it up when nodes or edges change their shape, and all are written anew."""
+"""Prefix of every fingerprint; increment it when the shape of nodes or edges changes, to rewrite all of them."""
 
 MAX_PLAIN_CHARACTERS = 32
 EDGE_TYPES = frozenset({"POSTED_IN", "TAGGED", "MENTIONS", "RELATED"})
@@ -79,9 +79,9 @@ def build_change(items: Iterable[tuple[Plan, Subgraph]]) -> GraphChange:
 
 
 def content_fingerprint(part: Node | Edge) -> str:
-    """Return a fingerprint of what the id does not tell.
+    """Return a fingerprint of the properties that the id does not determine.
 
-    Short content stands for itself, since ninety thousand digests a run cost a second.
+    Short content is its own fingerprint: ninety thousand digests a run would cost a second.
     """
     names = _content_properties(tuple(part.properties))
     if not names:

@@ -21,16 +21,16 @@ MAX_PART_CHARACTERS = 160
 ESCAPES = str.maketrans({"%": "%25", "|": "%7C", "~": "%7E"})
 ESCAPED = re.compile("[%|~]")
 CACHE_SIZE = 1 << 14
-"""Tags and entities whose nodes are not made again: three of four were named by somebody before."""
+"""Cached nodes of tags and entities: three of four were named by another item before."""
 LINE = "\n"
-"""Between the forms of a mention, and between their reasons: no form has one within."""
+"""Separates the forms of a mention, and their reasons; no form contains it."""
 
 
 class Node(NamedTuple):
     """A node; ``id`` starts with the tenant. A tuple, as an edge is: a hundred thousand are made at once.
 
     Attributes:
-        properties: the same names for every node of a label (see ``adapters.graph.cypher``), epoch seconds for moments.
+        properties: the same names for every node of a label (see ``adapters.graph.cypher``), epoch seconds for times.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Node(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """A relationship and the source that vouches for it.
+    """A relationship and the source that states it.
 
     Attributes:
         id: unique within its type; starts with ``source``. The same two nodes may be joined by one edge per source.
@@ -57,7 +57,7 @@ class Edge(NamedTuple):
 
 
 Shared = tuple[str, Node, str, Mapping[str, Any]]
-"""A shared node with the edge to it: type, node, what tells the edge from others of its type, the edge's properties."""
+"""A shared node with the edge to it: type, node, what distinguishes the edge within its type, the edge's properties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one source when it is linked.
+    """Everything known of one source when it is linked.
 
     Attributes:
         channel: of a post; None for documents.
@@ -79,7 +79,7 @@ class Facts:
         published_at: epoch seconds; None where unknown.
         tags: as they stand in the text.
         extractions: ordinal of the chunk -> what it says.
-        overrides: what somebody of the tenant set some forms to mean.
+        overrides: meanings of forms that a person of the tenant set.
     """
 
     tenant_id: str
