@@ -1,7 +1,7 @@
 """Pool of worker processes, one per core, for models that run in Python; the calling process stays responsive.
 
-Workers are started by this module's own command instead of ``multiprocessing``, so that they import only the models, not
-the program that uses them. Their numeric libraries are set to one thread before they load.
+Workers are started by this module's own command instead of ``multiprocessing``, so that they import only the models,
+not the program that uses them. Their numeric libraries are set to one thread before they load.
 """
 
 from __future__ import annotations
