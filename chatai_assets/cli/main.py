@@ -25,9 +25,6 @@ from chatai_assets.cli import (
 )
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.observability import configure_logging
-from chatai_assets.operations.dead_letters import DeadLetterNotFound
-from chatai_assets.operations.entities import EntityNotFound
-from chatai_assets.operations.status import ItemNotFound
 from chatai_assets.services import open_services
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
@@ -54,7 +51,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(cli.main(standalone_mode=False))
-    except (ChatAIError, ItemNotFound, DeadLetterNotFound, EntityNotFound, InvalidSetting) as error:
+    except (ChatAIError, InvalidSetting) as error:
         _end(str(error), 1)
     except click.ClickException as error:
         _end(error.format_message(), error.exit_code)

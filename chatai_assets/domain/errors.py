@@ -31,6 +31,10 @@
     │   │   └── AuthenticationFailed  401, 403
     │   └── MassFailure             too many items of a batch fail alike: the cause is not the items
     └── OperationRefused            what a person asked for cannot be done; says why
+        ├── ItemNotFound            no item, or several, of this source key
+        ├── DeadLetterNotFound      no dead letter of this id
+        ├── EntityNotFound          no item mentions this name
+        └── CannotReindex           the vector index is not in a state that allows it
 
 Every class has a stable ``code``: the name under which it is stored and shown. Classes may be renamed, codes may not.
 Messages never carry the text of a post or document, a token, or a URL with a token.

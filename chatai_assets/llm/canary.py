@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from chatai_assets.domain.errors import InvalidModelResponse, MassFailure, ProviderRejected, TransientError
-from chatai_assets.domain.retry import MASS_FAILURE_ITEMS, MASS_FAILURE_SHARE
+from chatai_assets.domain.failure_policy import MASS_FAILURE_ITEMS, MASS_FAILURE_SHARE
 
 T = TypeVar("T")
 AskCanary = Callable[[str], Awaitable[T]]

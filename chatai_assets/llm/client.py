@@ -18,7 +18,8 @@ from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.adapters.models.provider import BackgroundLoop, OnUsage, Provider
 from chatai_assets.domain.costs import CHARS_PER_TOKEN, SEARCHING, Account, Amount, Cost, Tariff, Usage, amount_of
 from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, Deferred, Outage, ProviderBusy, ProviderUnreachable
-from chatai_assets.domain.retry import ConsecutiveFailures, call_backoff_s
+from chatai_assets.domain.failure_policy import ConsecutiveFailures
+from chatai_assets.domain.retry import call_backoff_s
 from chatai_assets.llm.cache import ResponseCache
 from chatai_assets.llm.rate_limiter import RateLimiter
 from chatai_assets.observability import PROVIDER_BATCH, log

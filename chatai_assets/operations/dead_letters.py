@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chatai_assets.domain.errors import OperationRefused
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.stages import Stage
 from chatai_assets.storage import dead_letters
@@ -23,8 +24,10 @@ NOT_PENDING_NOTE = "the item is no longer there, or an earlier stage does it aga
 Outcome = Literal["replayed", "waiting", "closed"]
 
 
-class DeadLetterNotFound(LookupError):
+class DeadLetterNotFound(OperationRefused):
     """There is no dead letter of this id."""
+
+    code = "DeadLetterNotFound"
 
     def __init__(self, letter_id: int) -> None:
         super().__init__(f"There is no dead letter {letter_id}: `chatai dead-letters list --all` shows what there is.")

@@ -13,6 +13,7 @@ from chatai_assets.domain.entities.resolution import (
     resolve_with_overrides,
     separate_entity_key,
 )
+from chatai_assets.domain.errors import OperationRefused
 from chatai_assets.domain.extraction import KINDS
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.text.spelling import plain_form
@@ -23,8 +24,10 @@ from chatai_assets.storage.engine import Records, Transaction
 BATCH_ITEMS = 1_000
 
 
-class EntityNotFound(LookupError):
-    """No item of the tenant mentions this form, or nobody set what it means."""
+class EntityNotFound(OperationRefused):
+    """No item of the tenant mentions this form, or its meaning was never overridden."""
+
+    code = "EntityNotFound"
 
 
 def show_entities(records: Records, tenant_id: str, name: str) -> list[dict[str, Any]]:

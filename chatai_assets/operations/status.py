@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from chatai_assets.adapters.graph.base import GraphStore
 from chatai_assets.domain.costs import DAY_S, day_of
-from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.domain.errors import OperationRefused, StoreUnavailable
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, hour_of, stream_of
 from chatai_assets.domain.stages import Stage, downstream_of
 from chatai_assets.operations.outages import outages_as_json
@@ -32,8 +32,10 @@ REDO_NOTE = "done again by hand"
 T = TypeVar("T")
 
 
-class ItemNotFound(LookupError):
+class ItemNotFound(OperationRefused):
     """No tenant, or more than one, has an item of this source key; says what to do."""
+
+    code = "ItemNotFound"
 
 
 def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval_s: float) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 
 from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, OpenBreaker, clock_time, name_of
-from chatai_assets.domain.errors import Outage, StoreUnavailable, error_code
+from chatai_assets.domain.errors import StoreUnavailable, error_code
+from chatai_assets.domain.failure_policy import is_outage
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.observability import PROCESSING_COMPLETE, PROCESSING_FAILED, log
@@ -166,7 +167,7 @@ def scope_of(
 
 def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: BaseException) -> OpenBreaker | None:
     """Tell all processes what is down; the breaker then says when the hour is asked for again, not its failed runs."""
-    if not isinstance(error, Outage):
+    if not is_outage(error):
         return None
     down = open_breaker(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock())
     if down:

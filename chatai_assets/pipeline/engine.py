@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from chatai_assets.domain.errors import BudgetExceeded, ChatAIError, TransientError
+from chatai_assets.domain.errors import BudgetExceeded, ChatAIError
+from chatai_assets.domain.failure_policy import check_mass_failure, next_attempt
 from chatai_assets.domain.ids import ItemKey, Stream
-from chatai_assets.domain.retry import check_mass_failure, item_backoff_s
 from chatai_assets.domain.stages import STAGES, Stage, StageSpec, enqueued_after
 from chatai_assets.observability import CLAIM_LOST, CLAIMS_FREED, log
 from chatai_assets.pipeline import budgets
@@ -306,17 +306,11 @@ def _sort_failures(
     for key, error in result.failures.items():
         if key not in held:
             continue
-        attempts = rows[key]["attempts"] + 1
-        if isinstance(error, TransientError) and not error.counts_as_attempt:
-            retried[key] = Retry(error.code, now + (error.retry_after or 0.0), counts_as_attempt=False)
-        elif isinstance(error, TransientError) and attempts < min(
-            config.max_attempts, error.max_attempts or config.max_attempts
-        ):
-            retried[key] = Retry(
-                error.code, now + item_backoff_s(attempts, error.retry_after, spec.backoff), counts_as_attempt=True
-            )
-        else:
+        again = next_attempt(error, rows[key]["attempts"] + 1, config.max_attempts, spec.backoff)
+        if again is None:
             failed[key] = error
+        else:
+            retried[key] = Retry(error.code, now + again.delay_s, again.counts_as_attempt)
     return failed, retried
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from chatai_assets.domain.documents import sentence
-from chatai_assets.domain.errors import ChatAIError, Outage, UnexpectedFailure, UnreadableDocument
+from chatai_assets.domain.errors import ChatAIError, UnexpectedFailure, UnreadableDocument
+from chatai_assets.domain.failure_policy import is_outage
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.pipeline.engine import BatchResult
 from chatai_assets.storage import items as content
@@ -70,7 +71,7 @@ def _answer(ask: Callable[[Sequence[Question]], Sequence[T | ChatAIError]], ques
 
 def note_failure(error: Exception, key: ItemKey, result: BatchResult) -> None:
     """Record what befell an item; an ``Outage`` is raised, since it befalls them all."""
-    if isinstance(error, Outage):
+    if is_outage(error):
         raise error
     if isinstance(error, ChatAIError):
         result.failures[key] = error

@@ -10,7 +10,7 @@ from pydantic import Field
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stream
 from chatai_assets.domain.stages import Stage
-from chatai_assets.operations.dead_letters import DeadLetterNotFound, replay
+from chatai_assets.operations.dead_letters import replay
 from chatai_assets.operations.notifications import notify_dead_letters
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS
 from chatai_assets.services import Services
@@ -79,7 +79,7 @@ def replay_letters(context: dg.OpExecutionContext, config: ReplayConfig, parts: 
     """Replay dead letters."""
     try:
         report = replay(parts.records, build_filter(config))
-    except (DeadLetterNotFound, ChatAIError) as error:
+    except ChatAIError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.add_output_metadata(
         {

@@ -7,7 +7,6 @@ import dagster as dg
 
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.operations.erasure import Stores, finish, forget, has_pending_erasures
-from chatai_assets.operations.status import ItemNotFound
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.runs import OPEN
 from chatai_assets.services import Services
@@ -63,7 +62,7 @@ def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.Resou
     source = config.source.strip()
     try:
         forgotten = forget(erasure_stores(parts), source, tenant_id=config.tenant or None)
-    except (ItemNotFound, ChatAIError) as error:
+    except ChatAIError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     parts.forget_answers(forgotten.key.tenant_id)
     erased = {f"erased_{kind}": count for kind, count in forgotten.erased.items()}

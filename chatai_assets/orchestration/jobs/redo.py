@@ -8,7 +8,7 @@ from pydantic import Field
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.stages import STAGES, Stage, downstream_of
 from chatai_assets.operations.outages import dependency_of
-from chatai_assets.operations.status import ItemNotFound, redo
+from chatai_assets.operations.status import redo
 from chatai_assets.orchestration.assets.streams import asset_key
 from chatai_assets.orchestration.jobs.launchpad import BEFORE_ALL_OTHERS, OneItem
 from chatai_assets.orchestration.metadata import materialization_metadata
@@ -57,7 +57,7 @@ def redo_item(
     source = config.source.strip()
     try:
         stream, key, hour = redo(parts.records, source, tenant_id=config.tenant or None, stage=config.stage)
-    except (ItemNotFound, ChatAIError) as error:
+    except ChatAIError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     for stage in (config.stage, *downstream_of(config.stage)):
         if stream not in STAGES[stage].streams or not is_enabled(stage, parts):

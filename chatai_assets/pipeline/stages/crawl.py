@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from chatai_assets.adapters.crawler.base import PageReader
 from chatai_assets.domain.errors import ChatAIError, Deferred, PageUnavailable
+from chatai_assets.domain.failure_policy import next_attempt
 from chatai_assets.domain.ids import ItemKey, canonical_json, digest
 from chatai_assets.domain.stages import STAGES
 from chatai_assets.domain.text.chunking import chunk_text
@@ -118,8 +119,9 @@ class CrawlHandler:
         faults = {known[place]["fault"] for place in post.places}
         if "not_asked" in faults and self.config.clock() - post.received_at < PATIENCE_S:
             return Deferred("A linked page waits for its site's turn.", LATER_S)
-        if faults & TRANSIENT and post.attempts + 1 < self.config.max_attempts:
-            return PageUnavailable("A linked page cannot be had now.")
+        unavailable = PageUnavailable("A linked page cannot be had now.")
+        if faults & TRANSIENT and next_attempt(unavailable, post.attempts + 1, self.config.max_attempts):
+            return unavailable
         return None
 
     def _complete(

@@ -9,7 +9,8 @@ import numpy as np
 
 from chatai_assets.adapters.models.base import CostLabel, ModelInput, Vector, pop_usage_of
 from chatai_assets.domain.embedding_model import parse_embedding_model
-from chatai_assets.domain.errors import ChatAIError, Outage, TransientError
+from chatai_assets.domain.errors import ChatAIError, Outage
+from chatai_assets.domain.failure_policy import is_outage, next_attempt
 from chatai_assets.domain.ids import ItemKey, Stream
 from chatai_assets.domain.search.sparse import sparse_terms
 from chatai_assets.domain.stages import STAGES
@@ -71,12 +72,12 @@ class EmbedHandler:
         with self.records.reading() as connection:
             rows = content.claimed_work(connection, owner)
             keys = [ItemKey.of(row) for row in rows]
-            tried = {key for key, row in zip(keys, rows, strict=True) if row["attempts"] + 1 >= self.max_attempts}
+            attempts = {key: row["attempts"] + 1 for key, row in zip(keys, rows, strict=True)}
             missing = embeddings.unembedded(connection, owner, self.embedder.model)
         questions = list(dict.fromkeys(map(self._question, missing)))
         answers = dict(zip(questions, self._answers(questions), strict=True))
         result = BatchResult(write=lambda _connection, _keys: None, requeue={"index": keys})
-        kept = self._kept(missing, answers, tried, result)
+        kept = self._kept(missing, answers, attempts, result)
         self._complete(result, keys, kept, {ItemKey.of(row) for row in missing})
         return result
 
@@ -92,14 +93,14 @@ class EmbedHandler:
         self,
         missing: Sequence[UnembeddedText],
         answers: Mapping[ModelInput, Vector | Exception],
-        tried: set[ItemKey],
+        attempts: Mapping[ItemKey, int],
         result: BatchResult,
     ) -> dict[TextKey, VectorRow]:
         """Return (tenant, text hash) -> vector row of what was answered, and note what was not."""
         kept: dict[TextKey, VectorRow] = {}
         for row in missing:
             answer, key = answers[self._question(row)], ItemKey.of(row)
-            if isinstance(answer, Exception) and _may_be_left_out(row, answer, last=key in tried):
+            if isinstance(answer, Exception) and self._may_leave_out(row["part"], answer, attempts[key]):
                 result.counts["page_chunks_left_out"] += 1
             elif isinstance(answer, Exception):
                 note_failure(answer, key, result)
@@ -140,9 +141,12 @@ class EmbedHandler:
         result.counts.update(pop_usage_of(self.embedder))
         result.preview = [{"source": key.source_key, "embedded": key in worked} for key in keys[:10]]
 
+    def _may_leave_out(self, part: str, error: Exception, attempts: int) -> bool:
+        """Return whether an item does without a text: that of a linked page must not keep its post from being found.
 
-def _may_be_left_out(row: UnembeddedText, error: Exception, *, last: bool) -> bool:
-    """Return whether a post does without a text: what a page says must not keep the post itself from being found."""
-    if row["part"] == BODY or isinstance(error, Outage):
-        return False
-    return (last and error.counts_as_attempt) if isinstance(error, TransientError) else True
+        Args:
+            attempts: how often the item was tried, this time included.
+        """
+        if part == BODY or is_outage(error):
+            return False
+        return next_attempt(error, attempts, self.max_attempts) is None
