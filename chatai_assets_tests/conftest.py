@@ -63,15 +63,21 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is a scenario by its place or its fixtures, and run all tests that use Neo4j in one worker.
-
-    Its Community edition has one database, which each of these tests empties.
-    """
+    """Mark what is a scenario by its place or its fixtures, and group what one worker of pytest-xdist must run."""
     for item in items:
-        if _uses_neo4j(item):
-            item.add_marker(pytest.mark.xdist_group("neo4j"))
+        if group := _group_of(item):
+            item.add_marker(pytest.mark.xdist_group(group))
         if item.path.parent == SCENARIOS or "browser" in _fixtures_of(item):
             item.add_marker(pytest.mark.scenario)
+
+
+def _group_of(item: pytest.Item) -> str | None:
+    """Return the group of tests that share something which only one worker may have or should make."""
+    if _uses_neo4j(item):
+        return "neo4j"  # its Community edition has one database, which each of these tests empties
+    if "daemon" in _fixtures_of(item):
+        return "daemon"
+    return item.path.stem if item.get_closest_marker("one_worker") else None
 
 
 def _uses_neo4j(item: pytest.Item) -> bool:

@@ -10,6 +10,8 @@ import yaml
 
 from chatai_assets.settings import PROJECT, read_settings
 
+pytestmark = pytest.mark.one_worker
+
 DEPLOY = PROJECT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 VALUES = yaml.safe_load((DEPLOY / "k8s-values.yaml").read_text(encoding="utf-8"))

@@ -26,6 +26,8 @@ from chatai_assets.storage.engine import Records, open_records
 from chatai_assets_tests.support.files import pdf
 from chatai_assets_tests.support.scans import draw_shapes, draw_text, write_scan
 
+pytestmark = pytest.mark.one_worker
+
 RU = "Счёт за ремонт велосипеда: замена цепи и тормозных колодок, итого 4350 рублей. Спасибо за доверие!"
 EN = "The harbour office is open from nine to five; boats that arrive later moor at the outer pier."
 SHORT = "The harbour office is open from nine to five every day."

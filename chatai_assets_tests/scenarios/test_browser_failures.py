@@ -38,6 +38,7 @@ NEW_TAGS_CHANGE = {"tag", "index", "link"}
 """Stages with something to do once a post's tags are known; the others were done while the provider was down."""
 Rows = dict[tuple[str, str], tuple[str, str, float]]
 pytestmark = [
+    pytest.mark.one_worker,
     pytest.mark.browser,
     pytest.mark.daemon,
     pytest.mark.timeout(600),

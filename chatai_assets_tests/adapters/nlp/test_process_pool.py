@@ -12,6 +12,8 @@ import pytest
 from chatai_assets.adapters.nlp.process_pool import ModelWorkers
 from chatai_assets.domain.errors import Outage, ProviderRejected
 
+pytestmark = pytest.mark.one_worker
+
 ROOT = Path(__file__).parents[3]
 WITHIN_S = 300.0
 """Longer than a busy machine takes for any of these calls."""

@@ -24,6 +24,7 @@ from chatai_assets.storage.engine import open_records
 CORPUS = Path(os.environ.get("CHATAI_CORPUS", "/nonexistent"))
 pytestmark = [
     pytest.mark.scenario,
+    pytest.mark.one_worker,
     pytest.mark.corpus,
     pytest.mark.skipif(not CORPUS.is_dir(), reason="CHATAI_CORPUS is not set"),
 ]

@@ -26,6 +26,8 @@ from chatai_assets_tests.support.pipeline import (
 )
 from chatai_assets_tests.support.servers import empty_graph
 
+pytestmark = pytest.mark.one_worker
+
 POSTS = corpus.posts(3, 60)
 EDITS = corpus.edits(3, POSTS, 0.3)
 KILLED_IN_RECOVERY = """
