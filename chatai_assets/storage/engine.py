@@ -1,4 +1,4 @@
-"""Opening the record store: one engine, one transaction per batch, migrations on open."""
+"""Opens the record store: engine, transactions, migrations, and translation of database errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONNECT_S = 10
 STATEMENT_S = 120
 """The server ends a statement that takes longer."""
 IDLE_S = 300
-"""The server ends a transaction in which nothing happens for longer: a frozen process must not hold rows for ever."""
+"""The server ends a transaction that is idle for longer: a frozen process must not lock rows for ever."""
 LIBPQ_TIMEOUTS = {
     "connect_timeout": CONNECT_S,
     "keepalives_idle": 30,
@@ -39,10 +39,10 @@ LIBPQ_TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""Of libpq, in seconds but for the last: when a connection is given up. What a URL says of them goes first."""
+"""When libpq gives up a connection: seconds, except the last, which is in ms. Parameters in the URL take precedence."""
 MIGRATION_LOCK_S = 120
 STORE_ERRORS = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"}
-"""Classes of SQLAlchemy's errors that blame the database, not the statement; the last is what a damaged file raises."""
+"""SQLAlchemy's error classes for faults of the database, not of a statement; a damaged file raises the last one."""
 ADVICE = {
     "SQLITE_FULL": "; free space on its disk",
     "53100": "; free space on its disk",
@@ -51,10 +51,9 @@ ADVICE = {
     "SQLITE_CORRUPT": "; check its disk: if that can be read, the file is damaged and a copy must be brought back",
     "SQLITE_NOTADB": "; bring back a copy of the file",
 }
-"""Beginnings of SQLite's names and of PostgreSQL's codes of errors -> what to do.
+"""Prefixes of SQLite's error names and PostgreSQL's error codes -> what to do.
 
-SQLite says of a disk that cannot be read what it says of a damaged file, and of shared memory that finds no space that
-its disk fails.
+SQLite reports an unreadable disk as a damaged file, and shared memory that finds no space as a disk failure.
 """
 SQLITE_PRAGMAS = (
     "journal_mode=WAL",
@@ -68,7 +67,7 @@ SQLITE_PRAGMAS = (
 
 
 class Records:
-    """The record store behind one URL; safe to share between threads.
+    """The record store behind one URL; threads may share it.
 
     Only the URL differs between SQLite and PostgreSQL.
     """
@@ -88,19 +87,19 @@ class Records:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a transaction that only reads; on SQLite it neither waits for a writer nor holds one up."""
+        """Open a read-only transaction; on SQLite it neither waits for a writer nor blocks one."""
         with translate_errors(), self.engine.connect() as connection:
             reader = connection.execution_options(chatai_reading=True)
             with reader.begin():
                 yield reader
 
     def check(self) -> None:
-        """Ask for nothing, to see whether it answers; raises ``StoreUnavailable``."""
+        """Run an empty query; raises ``StoreUnavailable`` if the database does not answer."""
         with self.reading() as connection:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
 
@@ -128,11 +127,11 @@ def _has_file(url: URL) -> bool:
 
 @contextmanager
 def translate_errors(store: str = "The record store", part: str = RECORDS) -> Iterator[None]:
-    """Translate what SQLAlchemy raises about a store itself; statements that are wrong stay what they are.
+    """Translate SQLAlchemy's errors about the database into ``StoreUnavailable``; errors of statements pass unchanged.
 
     Args:
         store: its name at the beginning of a sentence.
-        part: its name among what may be down; "" where that makes no difference.
+        part: its name as a dependency with a circuit breaker; "" if it has none.
     """
     try:
         yield
@@ -145,7 +144,7 @@ def translate_errors(store: str = "The record store", part: str = RECORDS) -> It
 
 
 def _is_current(engine: Engine) -> bool:
-    """Return whether the newest migration has run; asked first, since loading alembic takes half a second."""
+    """Return whether the newest migration has run; checked first because importing alembic takes half a second."""
     if not _has_file(engine.url):
         return False
     reading = engine.execution_options(chatai_reading=True)
@@ -195,15 +194,15 @@ def _migration_lock(url: URL) -> Iterator[None]:
 def _server_engine(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg2")
-    patience = {name: value for name, value in LIBPQ_TIMEOUTS.items() if name not in url.query}
+    timeouts = {name: value for name, value in LIBPQ_TIMEOUTS.items() if name not in url.query}
     engine = create_engine(
         url,
         pool_pre_ping=True,
         pool_size=5,
         max_overflow=10,
         pool_timeout=BUSY_TIMEOUT_S,
-        connect_args=patience,
-        hide_parameters=True,  # private text, which an unforeseen error would carry into logs and Dagster's history
+        connect_args=timeouts,
+        hide_parameters=True,  # private text must not reach logs and Dagster's history with an unforeseen error
     )
 
     @event.listens_for(engine, "begin")
@@ -218,7 +217,7 @@ def _server_engine(url: URL) -> Engine:
 
 
 def wait_at_most(connection: Connection, lock_s: float) -> None:
-    """Let a transaction last as long as it will, but wait no longer than so many seconds for any lock."""
+    """Lift the time limits of a transaction, but wait at most so many seconds for any lock."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
             "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
@@ -231,13 +230,13 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the BEGIN below decides, not the driver
+        connection.isolation_level = None  # transactions begin with the BEGIN below, not with the driver's
         for pragma in SQLITE_PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _(connection: Connection) -> None:
-        # A deferred read that turns into a write can fail whatever the timeout.
+        # A deferred transaction that turns from reading to writing can fail regardless of the timeout.
         reading = connection.get_execution_options().get("chatai_reading", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
@@ -245,12 +244,12 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _sentence(store: str, error: DBAPIError) -> str:
-    """Return what is wrong with a store, and what to do where it is its disk."""
-    told = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "pgcode", None) or ""
-    advice = next((advice for name, advice in ADVICE.items() if told.startswith(name)), "")
+    """Return what is wrong with a store, and what to do if it is its disk."""
+    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "pgcode", None) or ""
+    advice = next((advice for name, advice in ADVICE.items() if code.startswith(name)), "")
     return f"{store} cannot be used: {_reason(error)}{advice}."
 
 
 def _reason(error: DBAPIError) -> str:
-    """Return the driver's first line; never the statement or its parameters, which hold private text."""
+    """Return the first line of the driver's message; never the statement or its parameters, which hold private text."""
     return str(error.orig).strip().splitlines()[0].rstrip(".") if str(error.orig).strip() else type(error.orig).__name__

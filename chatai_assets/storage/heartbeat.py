@@ -1,4 +1,4 @@
-"""Saying something again and again while a block runs, as long as the record store can be reached."""
+"""Periodic call from a background thread while a block runs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from chatai_assets.domain.errors import StoreUnavailable
 
 @contextmanager
 def heartbeat(beat: Callable[[], None], every_s: float, name: str) -> Iterator[None]:
-    """Beat from a thread of its own until the block ends, first after ``every_s`` seconds.
+    """Call ``beat`` every ``every_s`` seconds from a thread of its own until the block ends.
 
-    A beat that cannot reach the record store is left out: the next may still be in time.
+    A beat that cannot reach the record store is skipped: the next one may still be in time.
     """
-    over = threading.Event()
+    stopped = threading.Event()
 
-    def go_on() -> None:
-        while not over.wait(every_s):
+    def run() -> None:
+        while not stopped.wait(every_s):
             try:
                 beat()
             except StoreUnavailable:
                 continue
 
-    thread = threading.Thread(target=go_on, name=name, daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stopped.set()
         thread.join()

@@ -1,4 +1,4 @@
-"""Parsed items and their chunks, read and written by the batch of one owner."""
+"""Posts, documents and their chunks: what stages read of a claim and write at its commit."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from chatai_assets.storage.schema import chunks, documents, inbox, posts, work
 from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_all
 
 NOT_PARSED = {"error", "error_code"}
-"""Columns that may be empty but are no result of parsing."""
+"""Nullable columns that are not filled by parsing."""
 TEXTS_LOCK = "texts of chunks"
-"""Whoever removes vectors excludes others from it: a chunk that comes meanwhile might count on one of them."""
+"""Advisory lock: exclusive for deleting vectors, shared for adding chunks, since a new chunk may need one of them."""
 
 
 class ChunkKey(NamedTuple):
@@ -212,7 +212,11 @@ def _chunks_of(owner: str, row: type, *, pages: bool) -> Select[Any]:
 
 
 def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dict[ItemKey, PreviousChunks]:
-    """Return how the documents of a claim were cut before, those that were parsed by this code."""
+    """Return the present chunks of the documents of a claim, of those that were parsed by the same code.
+
+    Args:
+        parsed_by: fingerprint of the parsing code.
+    """
     columns = (documents.c.tenant_id, documents.c.source_key, documents.c.text)
     texts = connection.execute(claimed_by(documents, *columns, owner=owner).where(documents.c.parsed_by == parsed_by))
     found = {ItemKey(tenant_id, source_key): text for tenant_id, source_key, text in texts}
@@ -224,7 +228,7 @@ def earlier_documents(connection: Connection, owner: str, parsed_by: str) -> dic
 
 
 def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Set columns of items that exist; all rows name the same columns besides ``tenant_id`` and ``source_key``."""
+    """Update columns of existing items; all rows have the same columns besides ``tenant_id`` and ``source_key``."""
     if not rows:
         return
     table = items_table(stream)
@@ -243,21 +247,21 @@ def write_items(connection: Connection, stream: Stream, rows: Sequence[Mapping[s
 
 
 def mark_processing(connection: Connection, owner: str) -> None:
-    """Show that the documents of a claim are worked on."""
+    """Set the status of a claim's pending documents to ``processing``."""
     mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(claimed_keys(owner))
     connection.execute(update(documents).where(mine, documents.c.status == "pending").values(status="processing"))
 
 
 def reset_idle_documents(connection: Connection) -> int:
-    """Show as pending the documents of hours in which nobody works on anything; return how many that were."""
+    """Set documents from ``processing`` back to ``pending`` in hours without any claim; return how many."""
     working = select(work.c.hour).where(work.c.stream == "documents", work.c.state == "working")
-    processing = documents.c.status == literal_column("'processing'")  # written out, so that the index serves
+    processing = documents.c.status == literal_column("'processing'")  # a literal, so that the partial index is used
     resting = update(documents).where(processing, documents.c.hour.not_in(working)).values(status="pending")
     return connection.execute(resting).rowcount
 
 
 def reset_failed(connection: Connection, keys: Collection[ItemKey]) -> None:
-    """Show failed documents as pending."""
+    """Set the status of failed documents back to ``pending``."""
     if keys:
         mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
         waiting = update(documents).where(mine, documents.c.status == "failed")
@@ -265,7 +269,7 @@ def reset_failed(connection: Connection, keys: Collection[ItemKey]) -> None:
 
 
 def clear_items(connection: Connection, stream: Stream, keys: Collection[ItemKey]) -> None:
-    """Empty all columns of items that parsing fills."""
+    """Empty all columns that parsing fills."""
     table = items_table(stream)
     parsed = {column.name: None for column in table.c if column.nullable and column.name not in NOT_PARSED}
     mine = tuple_(table.c.tenant_id, table.c.source_key).in_(keys)
@@ -283,13 +287,13 @@ def arrival_moments(connection: Connection, stream: Stream, keys: Collection[Ite
 
 
 def reset_completed(connection: Connection, keys: Collection[ItemKey]) -> None:
-    """Let documents that search finds no more be ``processing`` again, until they are indexed."""
+    """Set completed documents back to ``processing`` because search does not find them until they are indexed."""
     mine = tuple_(documents.c.tenant_id, documents.c.source_key).in_(keys)
     connection.execute(update(documents).where(mine, documents.c.status == "completed").values(status="processing"))
 
 
 def replace_chunks(connection: Connection, owner: str, rows: Sequence[ChunkWithText]) -> None:
-    """Let the items of a claim have these chunks and no others."""
+    """Replace all chunks of the items of a claim."""
     connection.execute(delete(chunks).where(tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(claimed_keys(owner))))
     if rows:
         advisory_lock_shared(connection, TEXTS_LOCK)
@@ -306,7 +310,7 @@ def texts_of_points(connection: Connection, keys: Sequence[ChunkKey]) -> dict[Ch
 
 
 def find_item(connection: Connection, stream: Stream, tenant_id: str, source_key: str) -> RowMapping | None:
-    """Return one item with everything the store knows of it but its text, or None."""
+    """Return all columns of one item, with ``text_chars`` instead of its text, or None."""
     table = items_table(stream)
     columns = [column for column in table.c if column.name not in {"text", "pages"}]
     text = func.length(table.c.text).label("text_chars")

@@ -1,4 +1,4 @@
-"""Small facts that outlive a process: name -> JSON value."""
+"""Named JSON values that outlive a process, in the table ``checkpoints``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def delete_value(connection: Connection, name: str) -> None:
 
 
 def put_value_if_absent(connection: Connection, name: str, value: Any) -> Any:
-    """Store a value unless there is one; return the one that stands."""
+    """Store a value unless there is one; return the stored one."""
     upsert(connection, checkpoints, [{"name": name, "value": value}], update=())
     return get_value(connection, name)

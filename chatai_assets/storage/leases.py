@@ -23,21 +23,21 @@ from chatai_assets.storage.sql import advisory_lock
 from chatai_assets.storage.work_queue import FREE, is_due
 
 ISOLATE_AFTER = 2
-"""Lost claims after which an item is claimed by itself; after the first it comes in small groups."""
+"""Lost claims after which an item is claimed alone; after the first one it is claimed in small groups."""
 POISON_AFTER = ISOLATE_AFTER + 3
-"""Lost claims, the last three of them with nothing else in hand, after which it is the item that kills."""
+"""Lost claims after which an item counts as a poison item; it was alone in the last three of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an owner asks for.
+    """A request to claim items.
 
     Attributes:
         owner: fencing token, never used before.
         limit: items at most.
         now: epoch seconds.
-        lease_until: epoch seconds at which the claim lapses unless it is renewed.
-        only: the one item to take, for a redo; None takes what is due.
+        lease_until: epoch seconds at which the claim expires unless it is renewed.
+        only: the one item to claim, for a redo; None claims what is due.
     """
 
     owner: str
@@ -52,13 +52,13 @@ class Claim:
 
 
 def claim(connection: Connection, wanted: Claim, is_running: Callable[[str], bool] = lambda _owner: False) -> int:
-    """Mark due rows as the owner's, tenants in turn, oldest arrival first; return how many.
+    """Claim due rows for an owner, round robin between tenants, oldest arrival first; return how many.
 
-    Whatever was in hand when a process was lost may have killed it, so it comes after all else and in ever
-    smaller company: after the first loss in groups of the root of the limit, then alone.
+    Items whose claim was lost with a process may have crashed it. They are claimed after all others, and in smaller
+    batches: after the first loss as many as the square root of the limit, later one at a time.
 
     Args:
-        is_running: whether an owner's process is known to run still; a lease of it that ran out is no loss.
+        is_running: whether an owner's process is known to be alive; its expired leases do not count as losses.
     """
     advisory_lock(connection, f"claim {wanted.stream} {wanted.stage} {wanted.hour}")
     here = (work.c.stream == wanted.stream, work.c.stage == wanted.stage, work.c.hour == wanted.hour)
@@ -74,7 +74,7 @@ def claim(connection: Connection, wanted: Claim, is_running: Callable[[str], boo
 
 def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], limit: int) -> int:
     chosen = _first(connection, wanted, losses).limit(limit)
-    # Rows that are being changed right now are left for the next claim: waiting for them could deadlock.
+    # Rows that are locked at this moment are left for the next claim: waiting for them could deadlock.
     free = (
         select(work.c.tenant_id, work.c.source_key)
         .where(work.c.stage == wanted.stage, tuple_(work.c.tenant_id, work.c.source_key).in_(chosen))
@@ -95,9 +95,9 @@ def _take(connection: Connection, wanted: Claim, losses: ColumnElement[bool], li
 
 
 def _first(connection: Connection, wanted: Claim, losses: ColumnElement[bool]) -> Select[Any]:
-    """Return a select over the keys of what is due, tenants in turn.
+    """Return a select of the keys of due rows, round robin between tenants.
 
-    Giving turns means numbering all rows, which takes a claim four times as long; usually one tenant waits.
+    Round robin numbers all rows, which makes a claim take four times as long; usually only one tenant has due rows.
     """
     ends = connection.execute(_due(wanted, func.min(work.c.tenant_id), func.max(work.c.tenant_id)).where(losses)).one()
     if ends[0] == ends[1]:
@@ -119,7 +119,7 @@ def _due(wanted: Claim, *columns: Any) -> Select[Any]:
 
 
 def still_owned(connection: Connection, owner: str) -> set[ItemKey]:
-    """Return the items that are still the owner's, and keep them so until the transaction ends."""
+    """Return the items that still belong to the owner, locked until the transaction ends."""
     rows = connection.execute(
         select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).order_by(work.c.seq).with_for_update()
     )
@@ -127,7 +127,7 @@ def still_owned(connection: Connection, owner: str) -> set[ItemKey]:
 
 
 def renew(connection: Connection, owner: str, lease_until: float) -> None:
-    """Prolong a claim; rows that are being committed or taken away right now need it no more."""
+    """Extend the lease of a claim; rows locked by a commit or a reclaim at this moment are skipped."""
     free = select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner).with_for_update(skip_locked=True)
     connection.execute(
         update(work)
@@ -137,17 +137,17 @@ def renew(connection: Connection, owner: str, lease_until: float) -> None:
 
 
 def release(connection: Connection, owner: str) -> None:
-    """Give back what a claim has not finished; no attempt is used up."""
+    """Release the rows that a claim still holds; no attempt is used up."""
     connection.execute(update(work).where(work.c.owner == owner).values(state="pending", **FREE))
 
 
 def is_idle(connection: Connection) -> bool:
-    """Return whether no stage is at work on anything."""
+    """Return whether nothing is claimed."""
     return connection.execute(select(work.c.seq).where(work.c.owner.is_not(None)).limit(1)).first() is None
 
 
 def reclaim_dead(connection: Connection, is_gone: Callable[[str], bool]) -> int:
-    """Give back the claims whose owner is known to be gone, as lost with it; return how many owners those were."""
+    """Release the claims of dead owners and count a loss for each row; return the number of owners."""
     owners = connection.execute(select(work.c.owner).where(work.c.owner.is_not(None)).distinct()).scalars().all()
     gone = [owner for owner in owners if owner and is_gone(owner)]
     if gone:
@@ -159,11 +159,11 @@ def reclaim_dead(connection: Connection, is_gone: Callable[[str], bool]) -> int:
 def reclaim_expired(
     connection: Connection, now: float, is_running: Callable[[str], bool], *where: ColumnElement[bool]
 ) -> int:
-    """Give back what was claimed under leases that have run out; return how many rows that were.
+    """Release claims whose lease has expired; return the number of rows.
 
     Args:
-        is_running: whether an owner's process is known to run still. What it held did not kill it: it could not
-            tell the store in time, or was not told that it holds something.
+        is_running: whether an owner's process is known to be alive. Its rows did not crash it and count no loss: it
+            could not renew in time, or never learned that its claim had succeeded.
     """
     lapsed = and_(work.c.state == "working", work.c.lease_until < now, *where)
     owners = connection.execute(select(work.c.owner).where(lapsed).distinct()).scalars().all()
@@ -173,14 +173,14 @@ def reclaim_expired(
 
 
 def leases_beyond(connection: Connection, beyond: float) -> dict[str, float]:
-    """Return owner -> end of its lease, of those that lie further ahead than a clock that is right could say."""
+    """Return owner -> end of its lease, for leases that end later than any correct clock could have set."""
     far = and_(work.c.state == "working", work.c.lease_until > beyond, work.c.owner.is_not(None))
     rows = connection.execute(select(work.c.owner, func.max(work.c.lease_until)).where(far).group_by(work.c.owner))
     return {owner: lease_until for owner, lease_until in rows if owner}
 
 
 def reclaim_stalled(connection: Connection, leases: Mapping[str, float]) -> int:
-    """Give back the claims of owners that were not heard of, unless a lease was renewed just now."""
+    """Release the claims of stalled owners, unless the lease was renewed meanwhile; return the number of rows."""
     silent = [and_(work.c.owner == owner, work.c.lease_until <= lease_until) for owner, lease_until in leases.items()]
     if not silent:
         return 0
@@ -190,7 +190,7 @@ def reclaim_stalled(connection: Connection, leases: Mapping[str, float]) -> int:
 
 def _reclaim(connection: Connection, lapsed: ColumnElement[bool], owners: Sequence[str], lost: int) -> int:
     theirs = and_(lapsed, work.c.owner.in_(owners))
-    # Whoever commits or renews such a row at this moment still has it.
+    # A row that its owner commits or renews at this moment is locked and stays with it.
     free = select(work.c.tenant_id, work.c.source_key, work.c.stage).where(theirs).with_for_update(skip_locked=True)
     same = tuple_(work.c.tenant_id, work.c.source_key, work.c.stage).in_(free)
     given_back = update(work).where(theirs, same).values(state="pending", losses=work.c.losses + lost, **FREE)
@@ -198,23 +198,23 @@ def _reclaim(connection: Connection, lapsed: ColumnElement[bool], owners: Sequen
 
 
 MAX_CLOCK_SKEW_S = 300.0
-"""Machines whose clocks differ by less are left to themselves."""
+"""Smaller differences between the clocks of machines are tolerated."""
 PENDING = (work.c.stream.in_(STREAMS), work.c.stage.in_(ALL_STAGES), work.c.state == "pending")
-"""Stream and stage choose nothing, but let an index be used."""
+"""The conditions on stream and stage select everything, but let the database use an index."""
 
 
 def clamp_future_delays(connection: Connection, now: float) -> int:
-    """Let pauses that began in the future begin now, each as long as it is; return how many there were."""
+    """Let delays that start in the future start now, with unchanged length; return how many there were."""
     future = (work.c.next_attempt_at > now, work.c.changed_at > now + MAX_CLOCK_SKEW_S)
     pause_s = work.c.next_attempt_at - work.c.changed_at
-    begun_now = update(work).where(*PENDING, *future).values(next_attempt_at=now + pause_s, changed_at=now)
-    return connection.execute(begun_now).rowcount
+    shifted = update(work).where(*PENDING, *future).values(next_attempt_at=now + pause_s, changed_at=now)
+    return connection.execute(shifted).rowcount
 
 
 def clamp_future_hours(connection: Connection, now: float, first_hour: str) -> int:
-    """Let what arrived in hours that have not begun belong to the running one; return how many rows of work that were.
+    """Move items of future hours, and of hours before the first, to the current hour; return the number of work rows.
 
-    An hour that has not begun is no partition, so nobody would work on it before it has; nor on one before the first.
+    Such hours have no partition, so nothing would process them: future ones until they begin, earlier ones never.
     """
     running, latest = max(hour_of(now), first_hour), max(hour_of(now + MAX_CLOCK_SKEW_S), first_hour)
     if str(get_value(connection, NEWEST_HOUR) or "") > latest:

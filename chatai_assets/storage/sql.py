@@ -1,4 +1,4 @@
-"""Where SQLite and PostgreSQL differ: upserts, and how writers keep out of each other's way."""
+"""What differs between SQLite and PostgreSQL: upserts, advisory locks, row locks; and how rows are fetched."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ T = TypeVar("T")
 Row = TypeVar("Row")
 Insert = sqlite.Insert | postgresql.Insert
 AT_ONCE = 500
-"""Values of one statement where there may be many: planners like fewer than SQLite's 32,766."""
+"""Values of one statement at most: SQLite allows 32,766 parameters, query planners work better with fewer."""
 
 
 def batched(values: Collection[T]) -> Iterator[list[T]]:
-    """Yield values in portions that one statement takes."""
+    """Yield values in lists that fit into one statement."""
     each = list(values)
     return (each[first : first + AT_ONCE] for first in range(0, len(each), AT_ONCE))
 
@@ -56,18 +56,18 @@ def fetch_first(connection: Connection, statement: Select[Any], _row: type[Row])
 
 
 def insert_into(connection: Connection, table: Table) -> Insert:
-    """Return an insert that knows ``on_conflict_do_*``."""
+    """Return an insert of the connection's dialect, with ``on_conflict_do_*``."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def advisory_lock(connection: Connection, name: str) -> None:
-    """Make others who ask for the same name wait until the transaction ends; SQLite has one writer anyway."""
+    """Lock a name exclusively until the transaction ends. SQLite needs no lock: it has one writer at a time."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_number(name))))
 
 
 def advisory_lock_shared(connection: Connection, name: str) -> None:
-    """Make whoever wants to exclude others from a name wait until the transaction ends, but not those who do not."""
+    """Lock a name in shared mode until the transaction ends: only ``advisory_lock`` of the same name waits."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock_shared(_number(name))))
 
@@ -83,9 +83,9 @@ def lock_rows(connection: Connection, rows: Select[Any]) -> None:
 
 
 def json_values_table(connection: Connection, values: Sequence[Any]) -> TableValuedAlias:
-    """Return a table whose column ``value`` holds JSON values, handed over as one parameter.
+    """Return a table whose column ``value`` holds JSON values, passed as one parameter.
 
-    A statement with a parameter for each of a thousand takes longer to make than to run.
+    Compiling a statement with a thousand parameters takes longer than running it.
     """
     if connection.dialect.name == "sqlite":
         return func.json_each(literal(values, JSON)).table_valued(column("value", JSON), name="listed")

@@ -1,4 +1,4 @@
-"""What is not done: one row per item and stage, and what becomes of it."""
+"""The work queue: one row per item and stage, from pending through working to done or failed."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class BatchStats(TypedDict):
 
 
 FREE = {"owner": None, "lease_until": None}
-"""What a row of nobody says."""
+"""Column values of a row without a claim."""
 
 
 def is_due(now: float) -> Any:
-    """Select what may be claimed: waiting rows whose time has come, and claims whose lease ran out."""
+    """Return the condition for rows that may be claimed: pending ones whose time has come, and expired claims."""
     waiting = and_(work.c.state == "pending", work.c.next_attempt_at <= now)
     lapsed = and_(work.c.state == "working", work.c.lease_until < now)
     return or_(waiting, lapsed)
@@ -92,7 +92,7 @@ def mark_done(connection: Connection, owner: str, *, fingerprint: str, now: floa
 
 
 def mark_failed(connection: Connection, owner: str, failures: Sequence[tuple[ItemKey, str]], *, now: float) -> None:
-    """Mark items of the owner as failed for good: ``(key, error class)``."""
+    """Mark items of the owner as permanently failed: ``(key, error class)``."""
     _each(
         connection,
         owner,
@@ -110,7 +110,7 @@ def mark_failed(connection: Connection, owner: str, failures: Sequence[tuple[Ite
 def reschedule(
     connection: Connection, owner: str, retries: Sequence[tuple[ItemKey, str, float]], *, now: float
 ) -> None:
-    """Give items back for a later attempt: ``(key, error class, epoch second of the attempt)``."""
+    """Release items for a later attempt: ``(key, error class, epoch second of the attempt)``."""
     _each(
         connection,
         owner,
@@ -127,7 +127,7 @@ def reschedule(
 
 
 def defer(connection: Connection, owner: str, later: Sequence[tuple[ItemKey, str, float]], *, now: float) -> None:
-    """Give items back that were not tried: ``(key, error class, epoch second of the attempt)``; none is used up."""
+    """Release items that were not tried: ``(key, error class, epoch second of the attempt)``; no attempt is used up."""
     _each(
         connection,
         owner,
@@ -139,7 +139,7 @@ def defer(connection: Connection, owner: str, later: Sequence[tuple[ItemKey, str
 def has_deferred(
     connection: Connection, stream: Stream, stage: Stage, hour: str, error_class: str, *, now: float
 ) -> bool:
-    """Return whether items of an hour are put off for a reason, until later than now."""
+    """Return whether items of an hour are deferred with this error class until later than now."""
     mine = (work.c.stream == stream, work.c.stage == stage, work.c.state == "pending", work.c.hour == hour)
     later = (work.c.next_attempt_at > now, work.c.error_class == error_class)
     return connection.execute(select(work.c.seq).where(*mine, *later).limit(1)).first() is not None
@@ -148,7 +148,7 @@ def has_deferred(
 def count_deferred(
     connection: Connection, stream: Stream, stages: Sequence[Stage], error_class: str, *, now: float
 ) -> dict[str, int]:
-    """Return tenant -> rows that are put off for a reason, until later than now."""
+    """Return tenant -> rows that are deferred with this error class until later than now."""
     waiting = (work.c.stream == stream, work.c.stage.in_(stages), work.c.state == "pending")
     later = (work.c.next_attempt_at > now, work.c.error_class == error_class)
     rows = connection.execute(select(work.c.tenant_id, func.count()).where(*waiting, *later).group_by(work.c.tenant_id))
@@ -158,7 +158,7 @@ def count_deferred(
 def release_deferred(
     connection: Connection, stream: Stream, stages: Sequence[Stage], tenants: Sequence[str], error_class: str
 ) -> None:
-    """Make due what was put off for a reason that is gone for these tenants."""
+    """Make rows of tenants due that were deferred with this error class."""
     waiting = (work.c.stream == stream, work.c.stage.in_(stages), work.c.state == "pending")
     theirs = (work.c.tenant_id.in_(tenants), work.c.error_class == error_class)
     if tenants:
@@ -182,7 +182,7 @@ def _each(
 def enqueue(
     connection: Connection, owner: str, stages: Iterable[Stage], *, now: float, keys: Sequence[ItemKey] | None = None
 ) -> None:
-    """Make the next stages pending for items of the owner, where they have no row yet.
+    """Make stages pending for items of the owner that have no row of them yet.
 
     Args:
         keys: the items; all that are the owner's by default.
@@ -195,7 +195,7 @@ def enqueue(
 
 
 def enqueue_stage(connection: Connection, after: Stage, stage: Stage, keys: Sequence[ItemKey], *, now: float) -> None:
-    """Make a stage pending for items that have a row of another one, where they have none of this."""
+    """Make a stage pending for items that have a row of the stage ``after`` and none of this one."""
     if keys:
         named = tuple_(work.c.tenant_id, work.c.source_key).in_(keys)
         _add_rows(connection, stage, and_(work.c.stage == after, named), now)
@@ -215,54 +215,52 @@ def _add_rows(connection: Connection, stage: Stage, upstream: ColumnElement[bool
 def requeue(
     connection: Connection, stage: Stage, keys: Sequence[ItemKey], *, now: float, owner: str | None = None
 ) -> None:
-    """Make a stage pending again where it was already looked at; a claim on it is lost.
+    """Make a stage pending again where it was already tried; a claim on it is lost.
 
     Args:
-        owner: who holds all of these items, if somebody does: their rows are found sooner than a thousand named ones.
+        owner: the claim that holds all of these items, if there is one: its rows are found faster than named keys.
     """
     if not keys:
         return
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
-    # Whoever claims a row now would not see what it is opened for.
+    # Locked first: a claim taken now would not see the new results that the stage is requeued for.
     lock_rows(connection, select(work.c.seq).where(named).order_by(work.c.seq))
-    looked_at = _mark_pending(connection, named) if owner is None else _mark_pending_of(connection, owner, stage, keys)
-    if looked_at:
+    touched = _touched(connection, named) if owner is None else _touched_of_claim(connection, owner, stage, keys)
+    if touched:
         connection.execute(
             update(work)
             .where(
                 work.c.tenant_id == bindparam("tenant"), work.c.source_key == bindparam("key"), work.c.stage == stage
             )
             .values(state="pending", attempts=0, losses=0, next_attempt_at=0.0, changed_at=now, **FREE),
-            [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in looked_at],
+            [{"tenant": tenant_id, "key": source_key} for tenant_id, source_key in touched],
         )
 
 
-def _mark_pending(connection: Connection, rows: ColumnElement[bool]) -> list[ItemKey]:
-    """Return the items of rows that are not as nobody has looked at them; usually there are none."""
+def _touched(connection: Connection, rows: ColumnElement[bool]) -> list[ItemKey]:
+    """Return the items of rows that were claimed or tried since they became pending; usually there are none."""
     touched = or_(work.c.state != "pending", work.c.attempts > 0, work.c.losses > 0)
     found = connection.execute(select(work.c.tenant_id, work.c.source_key).where(rows, touched))
     return [ItemKey(tenant_id, source_key) for tenant_id, source_key in found]
 
 
-def _mark_pending_of(connection: Connection, owner: str, stage: Stage, keys: Sequence[ItemKey]) -> list[ItemKey]:
+def _touched_of_claim(connection: Connection, owner: str, stage: Stage, keys: Sequence[ItemKey]) -> list[ItemKey]:
     held = work.alias("held")
     theirs = select(held.c.tenant_id, held.c.source_key).where(held.c.owner == owner)
-    found = _mark_pending(
-        connection, and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(theirs))
-    )
+    found = _touched(connection, and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(theirs)))
     wanted = set(keys)
     return [key for key in found if key in wanted]
 
 
 def discard(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> None:
-    """Forget that items ever came to a stage; a claim on them is lost."""
+    """Delete the rows of items at a stage; a claim on them is lost."""
     if keys:
         named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
         connection.execute(delete(work).where(named))
 
 
 def redo(connection: Connection, key: ItemKey, stage: Stage, *, now: float) -> str | None:
-    """Make one item pending again from a stage on; return its hour, or None if that stage never saw it."""
+    """Make one item pending again from a stage on; return its hour, or None if it has no row of that stage."""
     mine = and_(work.c.tenant_id == key.tenant_id, work.c.source_key == key.source_key)
     hour = connection.execute(select(work.c.hour).where(mine, work.c.stage == stage)).scalar()
     if hour is None:
@@ -276,7 +274,7 @@ def redo(connection: Connection, key: ItemKey, stage: Stage, *, now: float) -> s
 def due_hours(
     connection: Connection, stream: Stream, *, now: float, stages: Collection[Stage] = PIPELINE_STAGES
 ) -> list[tuple[str, int]]:
-    """Return the hours with due work of these stages and how many rows are due in each, the newest hour first."""
+    """Return the hours with due work of these stages and the number of due rows, newest hour first."""
     rows = connection.execute(
         select(work.c.hour, func.count())
         .where(work.c.stream == stream, work.c.stage.in_(stages), is_due(now))
@@ -287,7 +285,7 @@ def due_hours(
 
 
 def open_hours(connection: Connection, stream: Stream) -> dict[str, int]:
-    """Return hour -> items that are not finished in it, due now or later, oldest hour first."""
+    """Return hour -> unfinished items, due now or later, oldest hour first."""
     rows = connection.execute(
         select(work.c.hour, func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key)))
         .where(work.c.stream == stream, work.c.stage.in_(PIPELINE_STAGES), work.c.state.in_(("pending", "working")))
@@ -308,7 +306,7 @@ def open_rows(connection: Connection) -> dict[Stage, int]:
 
 
 def count_waiting(connection: Connection, stream: Stream, stages: Collection[Stage]) -> int:
-    """Return how many items wait at any of these stages, due now or later."""
+    """Return the number of items that are unfinished at any of these stages, due now or later."""
     items = func.count(func.distinct(work.c.tenant_id + "|" + work.c.source_key))
     return connection.execute(
         select(items).where(work.c.stream == stream, work.c.stage.in_(stages), work.c.state.in_(("pending", "working")))
@@ -316,7 +314,7 @@ def count_waiting(connection: Connection, stream: Stream, stages: Collection[Sta
 
 
 def hour_states(connection: Connection, stream: Stream, stage: Stage, hour: str) -> dict[str, int]:
-    """Return state -> items of one hour at one stage; ``gone`` are those that expired or were forgotten."""
+    """Return state -> items of one hour at one stage; ``gone`` counts those that expired or were forgotten."""
     rows = connection.execute(
         select(work.c.state, func.count())
         .where(work.c.stream == stream, work.c.stage == stage, work.c.hour == hour)
@@ -332,7 +330,7 @@ def hour_states(connection: Connection, stream: Stream, stage: Stage, hour: str)
 def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
     """Return how many items are ``searchable``, ``pending`` or ``failed``; the three add up to all items.
 
-    An item is failed when a stage that search depends on failed for good, searchable when its latest
+    An item is failed when a stage that search depends on failed permanently, searchable when its latest
     revision is indexed, else pending.
     """
     failed = func.max(case((and_(work.c.state == "failed", work.c.stage.in_(SEARCH_STAGES)), 1), else_=0))
@@ -348,7 +346,7 @@ def item_states(connection: Connection, stream: Stream) -> dict[str, int]:
 
 
 def find_rows(connection: Connection, stage: Stage, keys: Sequence[ItemKey]) -> dict[ItemKey, WorkRow]:
-    """Return item -> its row of a stage, of those that have one."""
+    """Return item -> its row of a stage, for items that have one."""
     named = and_(work.c.stage == stage, tuple_(work.c.tenant_id, work.c.source_key).in_(keys))
     found = fetch_all(connection, select(*columns_of(work, WorkRow)).where(named), WorkRow) if keys else ()
     return {ItemKey.of(row): row for row in found}

@@ -35,13 +35,13 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 @contextmanager
 def writer_lock(records: Records, store: str, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[CheckLock]:
-    """Hold the only turn at a store until the block ends.
+    """Hold the writer lock of a store until the block ends.
 
     Args:
         store: its name, e.g. ``"vectors"``.
 
     Raises:
-        StoreUnavailable: others do not let go of it in time, or the record store was lost meanwhile.
+        StoreUnavailable: another writer does not release it in time, or the record store was lost meanwhile.
     """
     in_database = records.engine.dialect.name == "postgresql"
     with (_in_database if in_database else _in_file)(records, store, timeout_s) as check_lock:
@@ -69,7 +69,7 @@ def _in_file(records: Records, store: str, timeout_s: float) -> Iterator[CheckLo
     except Timeout:
         raise _busy(store, timeout_s) from None
     try:
-        yield lambda: None  # the kernel takes a file's lock only from a process that ends
+        yield lambda: None  # the kernel releases a file's lock only when the process ends
     finally:
         lock.release()
 
