@@ -120,7 +120,7 @@ def _reschedule(connection: Connection, owner: str, outcome: BatchOutcome) -> No
 
 
 def _invalidate_projections(connection: Connection, owner: str, outcome: BatchOutcome) -> None:
-    """Have the projections drop what a failed item no longer says, whichever revision of it they hold."""
+    """Have the projections drop what a failed item no longer says in any revision that they hold."""
     if not outcome.failed:
         return
     for stage in outcome.continues_without:

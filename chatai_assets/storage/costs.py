@@ -1,4 +1,4 @@
-"""What was paid to providers, by tenant, day, provider, stage and hour of arrival."""
+"""Costs of providers by tenant, day, provider, stage and hour of arrival."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def spent(connection: Connection, tenant_id: str, day: str) -> Amount:
     """Return what a tenant spent on a day, at all providers."""
     mine = (provider_costs.c.tenant_id == tenant_id, provider_costs.c.day == day)
     row = connection.execute(_sums(select()).where(*mine)).mappings().one()
-    told = priced(row)
-    return Amount(told["tokens"], int(row["money_nano"]))
+    figures = priced(row)
+    return Amount(figures["tokens"], int(row["money_nano"]))
 
 
 def costs_since(connection: Connection, day: str) -> list[dict[str, Any]]:
@@ -56,21 +56,21 @@ def costs_since(connection: Connection, day: str) -> list[dict[str, Any]]:
 
 
 def costs_of_hour(connection: Connection, stream: str, stage: str, hour: str) -> dict[str, Any]:
-    """Return what an hour of arrival cost at one stage so far, for all tenants; nothing where nobody was asked."""
+    """Return what an hour of arrival cost at one stage so far, for all tenants; empty if no provider was asked."""
     mine = (provider_costs.c.stream == stream, provider_costs.c.stage == stage, provider_costs.c.hour == hour)
     if connection.execute(select(provider_costs.c.day).where(*mine).limit(1)).first() is None:
         return {}
-    told = priced(connection.execute(_sums(select()).where(*mine)).mappings().one())
-    return {**told, "kept_answers": count_kept(connection)}
+    figures = priced(connection.execute(_sums(select()).where(*mine)).mappings().one())
+    return {**figures, "kept_answers": count_kept(connection)}
 
 
 def count_kept(connection: Connection) -> int:
-    """Return how many answers are kept."""
+    """Return how many provider responses are stored."""
     return connection.execute(select(func.count()).select_from(provider_results)).scalar_one()
 
 
 def priced(row: RowMapping) -> dict[str, Any]:
-    """Return the figures of a row with all tokens together, and the money; None where no price is known."""
+    """Return the figures of a row with the sum of tokens, and the money; None if no price is known."""
     figures: dict[str, Any] = {name: int(row[name] or 0) for name in FIGURES}
     money = figures.pop("money_nano")
     tokens = figures["prompt_tokens"] + figures["completion_tokens"] + figures["embedding_tokens"]

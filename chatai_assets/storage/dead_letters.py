@@ -1,4 +1,4 @@
-"""Quarantined items: what failed for good, why, and what was done about it."""
+"""Dead letters: items that failed permanently at a stage, why, and how they were resolved."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DeadLetterRow(TypedDict):
 
 
 def record(connection: Connection, letters: Sequence[NewDeadLetter], *, now: float) -> None:
-    """Write dead letters; the same item, stage and revision failing again updates its letter and opens it again."""
+    """Write dead letters; when a revision fails again at a stage, its dead letter is updated and reopened."""
     if not letters:
         return
     rows = [
@@ -94,7 +94,7 @@ def resolve_items(
     *,
     stages: Sequence[Stage] = ITEM_STAGES,
 ) -> int:
-    """Close the open dead letters of some items, of the stages named; return how many there were."""
+    """Resolve the open dead letters of items at some stages; return how many there were."""
     result = connection.execute(
         update(worker_dlq)
         .where(
@@ -109,13 +109,13 @@ def resolve_items(
 
 
 def erase_items(connection: Connection, tenant_id: str, source_keys: Sequence[str]) -> int:
-    """Delete all dead letters of some items; return how many there were."""
+    """Delete all dead letters of items; return how many there were."""
     mine = and_(worker_dlq.c.tenant_id == tenant_id, worker_dlq.c.source_key.in_(source_keys))
     return connection.execute(delete(worker_dlq).where(mine)).rowcount
 
 
 def resolve_done(connection: Connection, owner: str, stage: Stage, note: str) -> None:
-    """Close what a stage had to say of items of a claim that it is about to finish after all."""
+    """Resolve the open dead letters of a stage for the items of a claim, which it is about to finish."""
     done = select(work.c.tenant_id, work.c.source_key).where(work.c.owner == owner)
     connection.execute(
         update(worker_dlq)
@@ -130,13 +130,13 @@ def resolve_done(connection: Connection, owner: str, stage: Stage, note: str) ->
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters; what is left out chooses all.
+    """Selects dead letters; a field that is left out selects all.
 
     Attributes:
         item: tenant and source key.
         since: epoch seconds; of the last failure.
         resolved: None for open and resolved ones.
-        announced: whether people were told of it; None for all.
+        announced: whether people were notified of it; None for all.
     """
 
     ids: Sequence[int] = ()
@@ -151,7 +151,7 @@ class DeadLetterFilter:
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What a letter must fulfil."""
+        """The conditions that a dead letter must meet."""
         letter = worker_dlq.c
         named = {
             letter.tenant_id: self.tenant_id or (self.item and self.item[0]),
@@ -205,13 +205,13 @@ def ids_of(connection: Connection, choice: DeadLetterFilter) -> list[int]:
 
 
 def resolve(connection: Connection, ids: Sequence[int], note: str) -> int:
-    """Close dead letters that are open; return how many those were. A note that stands stays."""
+    """Resolve dead letters that are open; return how many. Notes of resolved ones are not changed."""
     closed = update(worker_dlq).where(worker_dlq.c.id.in_(ids), worker_dlq.c.resolved.is_(False))
     return connection.execute(closed.values(resolved=True, resolution_note=note)).rowcount
 
 
 def open_classes(connection: Connection, stream: Stream) -> dict[str, tuple[int, float]]:
-    """Return error class -> how many dead letters of it are open and when the oldest was written, most first."""
+    """Return error class -> number of open dead letters and time of the oldest, largest number first."""
     letter = worker_dlq.c
     count = func.count()
     rows = connection.execute(
@@ -224,7 +224,7 @@ def open_classes(connection: Connection, stream: Stream) -> dict[str, tuple[int,
 
 
 def open_stages(connection: Connection, stream: Stream) -> dict[str, int]:
-    """Return stage -> open dead letters of it."""
+    """Return stage -> number of open dead letters."""
     letter = worker_dlq.c
     rows = connection.execute(
         select(letter.job_name, func.count())
@@ -236,22 +236,22 @@ def open_stages(connection: Connection, stream: Stream) -> dict[str, int]:
 
 
 def list_not_notified(connection: Connection, limit: int) -> list[DeadLetterRow]:
-    """Return open dead letters that nobody was told of, the newest failure first."""
+    """Return open dead letters that people were not notified of, newest failure first."""
     return list_dead_letters(connection, DeadLetterFilter(announced=False), limit=limit)
 
 
-def mark_notified(connection: Connection, told: Sequence[DeadLetterRow]) -> None:
-    """Note that people were told of letters, unless their items have failed again since."""
+def mark_notified(connection: Connection, shown: Sequence[DeadLetterRow]) -> None:
+    """Record that people were notified of dead letters, except those whose items have failed again since."""
     letter = worker_dlq.c
-    same = and_(letter.id == bindparam("told"), letter.last_failed_at == bindparam("failed_at"))
+    same = and_(letter.id == bindparam("letter_id"), letter.last_failed_at == bindparam("failed_at"))
     connection.execute(
         update(worker_dlq).where(same).values(announced=True),
-        [{"told": row["id"], "failed_at": row["last_failed_at"]} for row in told],
+        [{"letter_id": row["id"], "failed_at": row["last_failed_at"]} for row in shown],
     )
 
 
 def open_failures(connection: Connection, stage: Stage, keys: Collection[ItemKey]) -> set[tuple[str, str, str]]:
-    """Return tenant, source key and error class of the open dead letters that some items have of a stage."""
+    """Return tenant, source key and error class of the open dead letters of items at a stage."""
     letter = worker_dlq.c
     rows = connection.execute(
         select(letter.tenant_id, letter.source_key, letter.error_class).where(
@@ -262,7 +262,7 @@ def open_failures(connection: Connection, stage: Stage, keys: Collection[ItemKey
 
 
 def count_since(connection: Connection, stage: Stage, error_class: str, since: float) -> int:
-    """Return how many dead letters of a class a stage has written since a moment, in epoch seconds."""
+    """Return the number of dead letters of an error class at a stage since an epoch second."""
     letter = worker_dlq.c
     counted = select(func.count()).where(
         letter.job_name == stage, letter.error_class == error_class, letter.last_failed_at >= since

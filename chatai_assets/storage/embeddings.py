@@ -1,4 +1,4 @@
-"""Vectors by what they were computed from: the same text is never embedded twice by one model."""
+"""Vectors by tenant, model and hash of the text: no model embeds the same text of a tenant twice."""
 
 from __future__ import annotations
 
@@ -56,9 +56,8 @@ def unembedded(connection: Connection, owner: str, model: str) -> list[Unembedde
 
 def store_vectors(connection: Connection, rows: Sequence[VectorRow]) -> None:
     """Store vectors; one that is there already stays."""
-    in_order = sorted(
-        rows, key=lambda row: (row["tenant_id"], row["text_hash"])
-    )  # whoever else keeps them waits, not more
+    # In a fixed order, so that two writers cannot deadlock.
+    in_order = sorted(rows, key=lambda row: (row["tenant_id"], row["text_hash"]))
     upsert(connection, vectors, in_order, update=())
 
 
@@ -76,16 +75,16 @@ def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model:
     """Return chunk -> its ``text_hash dense sparse_indices sparse_values``, of those that have them.
 
     Args:
-        places: as JSON and PostgreSQL take them: no NUL in a text, no number beyond 32 bits.
+        places: valid for JSON and PostgreSQL: no NUL in a text, no number beyond 32 bits.
     """
-    # Joined, since SQLite reads a whole table for a list of rows after IN.
+    # A join, because SQLite scans the whole table for a list of rows after IN.
     listed = json_values_table(connection, places)
     tenant_id, source_key, part = (listed.c.value[number].as_string() for number in range(3))
     place = (chunks.c.tenant_id, chunks.c.source_key, chunks.c.part, chunks.c.ordinal)
     is_listed = and_(
         *(
-            mine == told
-            for mine, told in zip(place, (tenant_id, source_key, part, listed.c.value[3].as_integer()), strict=True)
+            column == value
+            for column, value in zip(place, (tenant_id, source_key, part, listed.c.value[3].as_integer()), strict=True)
         )
     )
     same = and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash)
@@ -100,7 +99,7 @@ def vectors_of_chunks(connection: Connection, places: Sequence[ChunkKey], model:
 
 
 def embedded_texts(connection: Connection, owner: str, model: str) -> set[TextKey]:
-    """Return (tenant, text hash) of the chunks of a claim for which a vector is kept."""
+    """Return the texts of the chunks of a claim that have a vector."""
     statement = (
         claimed_by(chunks, vectors.c.tenant_id, vectors.c.text_hash, owner=owner)
         .join(vectors, and_(vectors.c.tenant_id == chunks.c.tenant_id, vectors.c.text_hash == chunks.c.text_hash))

@@ -1,4 +1,4 @@
-"""What models said of an item: tags, entities and relations, and how the text of scans was recognised."""
+"""Results of models for an item: tags, entities, relations, and how the text of scans was recognised."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def write_tags(connection: Connection, rows: Sequence[EnrichmentRow]) -> None:
 
 
 def change_tags(connection: Connection, tags: Mapping[ItemKey, Sequence[str]]) -> None:
-    """Let items that have tags have these, found by the same model; no row stays of those that have none."""
+    """Replace the tags of items that have some; items with an empty list lose their row. The model stays the same."""
     if not tags:
         return
     forget_tags(connection, [key for key, words in tags.items() if not words])
@@ -102,12 +102,12 @@ def change_tags(connection: Connection, tags: Mapping[ItemKey, Sequence[str]]) -
 
 
 def forget_tags(connection: Connection, keys: Collection[ItemKey]) -> None:
-    """Let items have no tags."""
+    """Delete the tags of items."""
     _forget(connection, keys, TAGS)
 
 
 def write_recognition(connection: Connection, recognised: Mapping[ItemKey, OcrResult], *, now: float) -> None:
-    """Write how the text of items was recognised, where it is not what is written already."""
+    """Store how the text of items was recognised, where it differs from what is stored."""
     table = post_enrichment.c
     mine = (tuple_(table.tenant_id, table.post_id).in_(recognised), table.kind == OCR)
     stored = connection.execute(select(table.tenant_id, table.post_id, table.content_hash).where(*mine))
@@ -130,7 +130,7 @@ def write_recognition(connection: Connection, recognised: Mapping[ItemKey, OcrRe
 
 
 def forget_recognition(connection: Connection, keys: Collection[ItemKey]) -> None:
-    """Let the text of items be recognised by nobody."""
+    """Delete how the text of items was recognised."""
     _forget(connection, keys, OCR)
 
 
@@ -149,13 +149,13 @@ def _forget(connection: Connection, keys: Collection[ItemKey], kind: str) -> Non
 
 
 def forget_facts(connection: Connection, keys: Collection[ItemKey]) -> None:
-    """Let items have no entities and no relations."""
+    """Delete the entities and relations of items."""
     for table in (entities, relations):
         connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(keys)))
 
 
 def replace_facts(connection: Connection, owner: str, names: Sequence[EntityRow], ties: Sequence[RelationRow]) -> None:
-    """Let the items of a claim have these entities and relations and no others."""
+    """Replace all entities and relations of the items of a claim."""
     for table, rows in ((entities, names), (relations, ties)):
         connection.execute(delete(table).where(tuple_(table.c.tenant_id, table.c.source_key).in_(claimed_keys(owner))))
         if rows:

@@ -1,7 +1,7 @@
-"""What people set names to mean, and which items mention a name.
+"""Overrides of entity resolution that people set, and which items mention a name.
 
-An override is there first and spreads after: ``told_up_to`` says how far the items that mention its form were opened
-again. One that was taken back means nothing and spreads likewise, before its row goes.
+An override takes effect first and is propagated later: ``told_up_to`` says up to which source key the items that
+mention its form were linked again. An override that was taken back is propagated as well before its row is deleted.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _by_tenant(connection: Connection, chosen: ColumnElement[bool]) -> dict[str,
 def set_override(
     connection: Connection, tenant_id: str, named: EntityKey, means: EntityKey | None, *, note: str, now: float
 ) -> None:
-    """Let a form, given with its kind, mean an entity by hand; None takes that back. It spreads from the beginning."""
+    """Set which entity a form means, given with its kind; None takes the override back. Propagation starts again."""
     kind, key = means or (None, None)
     row = {"tenant_id": tenant_id, "kind": named[0], "form": named[1], "means_kind": kind, "means_key": key}
     upsert(connection, entity_overrides, [{**row, "note": note, "set_at": now, "told_up_to": ""}])
@@ -86,19 +86,19 @@ def find_override(connection: Connection, tenant_id: str, named: EntityKey) -> O
 
 
 def all_propagated(connection: Connection) -> bool:
-    """Return whether all items know of all overrides; a cheap look."""
+    """Return whether all overrides are propagated; a cheap query."""
     return connection.execute(select(1).where(entity_overrides.c.told_up_to.is_not(None)).limit(1)).first() is None
 
 
 def next_to_propagate(connection: Connection) -> OverrideRow | None:
-    """Return an override of which not all items know, locked; None when there is none."""
+    """Return an override that is not fully propagated, locked; None if there is none."""
     table = entity_overrides.c
     pending = select(entity_overrides).where(table.told_up_to.is_not(None)).order_by(*entity_overrides.primary_key)
     return fetch_first(connection, pending.limit(1).with_for_update(), OverrideRow)
 
 
 def record_progress(connection: Connection, override: OverrideRow, up_to: str | None) -> None:
-    """Record how far an override has spread, None for everywhere; one that was taken back goes then."""
+    """Record up to which source key an override is propagated; None for all, which deletes one that was taken back."""
     table = entity_overrides.c
     mine = and_(
         table.tenant_id == override["tenant_id"], table.kind == override["kind"], table.form == override["form"]
@@ -118,7 +118,7 @@ def items_mentioning(connection: Connection, tenant_id: str, named: EntityKey, a
 
 
 def forms_mentioned(connection: Connection, tenant_id: str) -> Iterator[Mentioned]:
-    """Yield each form of a tenant, in order, some thousands at a time."""
+    """Yield the forms of a tenant in order, reading some thousands at a time."""
     table = entities.c
     last = ("", "")
     while True:

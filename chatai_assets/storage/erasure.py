@@ -1,7 +1,7 @@
-"""Erasing items from the record store: all that was said, read, computed or bought of them, in one transaction.
+"""Erasure of items from the record store: rows, vectors, pages, provider responses and bytes, in one transaction.
 
-What other items share stays: a vector of the same text, a page that others link to, an answer that others use, bytes
-that were uploaded twice. What remains of an item is its tombstone, without any text.
+What other items share stays: a vector of the same text, a page that others link to, a response that others use, bytes
+that were uploaded twice. Only the tombstone of an item remains, without any text.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from chatai_assets.storage.tombstones import PendingErasures
 from chatai_assets.storage.web_pages import CRAWL, PageKey
 
 BLOBS_LOCK = "blobs"
-"""Whoever removes bytes excludes others from it: an arrival that comes meanwhile might count on them."""
+"""Advisory lock: exclusive for deleting bytes, shared for arrivals, which may need bytes that are stored already."""
 ITEM_TABLES = (chunks, entities, relations, inbox, posts, documents, post_enrichment)
 
 
@@ -53,7 +53,7 @@ class Erased:
     Attributes:
         keys: the items.
         counts: table -> rows.
-        blobs: sha256 of bytes that nobody has any more.
+        blobs: sha256 of bytes that no arrival refers to.
     """
 
     keys: list[ItemKey] = field(default_factory=list)
@@ -62,13 +62,13 @@ class Erased:
 
 
 def erase(connection: Connection, items: PendingErasures, *, now: float, let_go: bool = True) -> Erased:
-    """Erase those of the items that are still leaving.
+    """Erase those of the items that are still marked for erasure.
 
-    The caller removes ``Erased.blobs`` before the transaction ends: nothing that brings these bytes arrives meanwhile.
+    The caller deletes ``Erased.blobs`` before the transaction ends: until then no arrival can refer to these bytes.
 
     Args:
-        let_go: whether the stores have let go of the items. If not, what the ledger says of them stays, and they are
-            leaving still.
+        let_go: whether the items are already removed from vector index and graph. If not, their ledger entries stay and
+            they remain marked.
     """
     tombstones.lock_inboxes(connection, items)
     erased = Erased(tombstones.still_pending(connection, items))
@@ -93,9 +93,10 @@ def erase(connection: Connection, items: PendingErasures, *, now: float, let_go:
 
 
 def forget_posts(connection: Connection, tenant_id: str, source_keys: Sequence[str], *, now: float) -> int:
-    """Erase posts that were deleted where they came from; return how many of them were there.
+    """Erase posts that were deleted in their channel; return how many of them existed.
 
-    The stores let go of them later. Of posts that never came a tombstone is left as well: news may overtake them.
+    They are removed from vector index and graph later. Posts that never arrived get a tombstone as well, because the
+    deletion may arrive before the post.
     """
     keys = [ItemKey(tenant_id, key) for key in dict.fromkeys(source_keys)]
     tombstones.lock_inbox(connection, tenant_id, "post")
@@ -109,12 +110,12 @@ def forget_posts(connection: Connection, tenant_id: str, source_keys: Sequence[s
 
 
 def lock_blobs_shared(connection: Connection) -> None:
-    """Let no bytes be removed until the transaction ends."""
+    """Block the deletion of bytes until the transaction ends."""
     advisory_lock_shared(connection, BLOBS_LOCK)
 
 
 def erase_vectors(connection: Connection, texts: Collection[TextKey]) -> int:
-    """Delete the vectors of those texts that no chunk has; return how many those were."""
+    """Delete the vectors of those texts that no chunk has; return how many."""
     if not texts:
         return 0
     advisory_lock(connection, TEXTS_LOCK)
@@ -127,7 +128,7 @@ def erase_vectors(connection: Connection, texts: Collection[TextKey]) -> int:
 
 
 def _erase_rows(connection: Connection, keys: Sequence[ItemKey], tables: Sequence[Table] = ITEM_TABLES) -> Counter[str]:
-    """Delete what belongs to items alone; return table -> rows."""
+    """Delete the rows that belong to these items only; return table -> rows."""
     counts: Counter[str] = Counter()
     for table in tables:
         source = table.c.post_id if table is post_enrichment else table.c.source_key
@@ -143,7 +144,7 @@ def _texts(connection: Connection, keys: Sequence[ItemKey]) -> set[TextKey]:
 
 
 def _pages(connection: Connection, keys: Sequence[ItemKey]) -> dict[PageKey, str | None]:
-    """Return which pages items link to -> the part that their chunks are, if they have text."""
+    """Return the pages that items link to -> the part that their chunks form, None for a page without text."""
     table = post_enrichment.c
     mine = and_(tuple_(table.tenant_id, table.post_id).in_(keys), table.kind == CRAWL)
     rows = connection.execute(select(table.tenant_id, table.value).where(mine))
@@ -153,7 +154,7 @@ def _pages(connection: Connection, keys: Sequence[ItemKey]) -> dict[PageKey, str
 
 
 def _used_parts(connection: Connection, parts: Collection[PartKey], texts: Collection[TextKey]) -> set[PartKey]:
-    """Return which parts other items still have; they have texts in common, and texts are found by index."""
+    """Return the parts that other items still have. They share texts, so the search uses the index on text hashes."""
     used: set[PartKey] = set()
     for tenant_id, some in _by_tenant(texts) if parts else ():
         mine = (chunks.c.tenant_id == tenant_id, chunks.c.text_hash.in_(some), chunks.c.part != BODY)
@@ -175,7 +176,7 @@ def _blobs(connection: Connection, keys: Sequence[ItemKey]) -> set[str]:
 
 
 def _unused_blobs(connection: Connection, hashes: Collection[str]) -> list[str]:
-    """Return which bytes no arrival brought, of those that some arrival did which is erased."""
+    """Return which of these bytes no remaining arrival refers to."""
     if not hashes:
         return []
     advisory_lock(connection, BLOBS_LOCK)
@@ -184,22 +185,22 @@ def _unused_blobs(connection: Connection, hashes: Collection[str]) -> list[str]:
 
 
 def lock_if_unused(connection: Connection, sha256: str) -> bool:
-    """Return whether nobody has some bytes, and let nobody bring them until the transaction ends."""
+    """Return whether no arrival refers to some bytes; until the transaction ends none can begin to."""
     advisory_lock(connection, BLOBS_LOCK)
     return not has_bytes(connection, sha256)
 
 
 def has_bytes(connection: Connection, sha256: str) -> bool:
-    """Return whether any arrival that is not erased brought these bytes."""
-    is_document = inbox.c.kind == literal_column("'document'")  # written out, so that the index serves
+    """Return whether any arrival that is not erased refers to these bytes."""
+    is_document = inbox.c.kind == literal_column("'document'")  # a literal, so that the partial index is used
     mine = select(inbox.c.seq).where(is_document, inbox.c.content_hash == sha256).limit(1)
     return connection.execute(mine).first() is not None
 
 
 def erase_orphans(connection: Connection, tenant_id: str, *, now: float) -> Counter[str]:
-    """Delete the vectors, pages and answers of a tenant that no item of it has; return table -> rows.
+    """Delete the vectors, pages and provider responses of a tenant that no item uses; return table -> rows.
 
-    Stages that were at work on what was erased meanwhile keep what they paid for; so does work that broke off.
+    They come from stages that worked on items while these were erased, and from interrupted work.
     """
     advisory_lock(connection, TEXTS_LOCK)
     mine = (chunks.c.tenant_id == tenant_id, chunks.c.part != BODY)

@@ -1,4 +1,4 @@
-"""Arrivals: append-only, idempotent; the first thing that happens to an item."""
+"""The inbox: stores arrivals, append-only and idempotent, and makes the latest revisions pending."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ NEWEST_HOUR = "newest_hour"
 SUPERSEDED_NOTE = "a newer revision arrived"
 
 _Fresh = tuple[Arrival, int, int]
-"""A latest revision, its seq, and the date it is known by."""
+"""A latest revision, its seq, and its revision date."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What an arrival is; ``new`` if the inbox shall keep it."""
+    """How an arrival was classified; ``new`` if the inbox stores it."""
 
     arrival: Arrival
     outcome: ArrivalOutcome
@@ -50,8 +50,8 @@ def receive(
 ) -> list[ArrivalOutcome]:
     """Store a batch of arrivals and make the latest revisions pending.
 
-    Everything happens in the caller's transaction: after it, an arrival is either stored with its
-    work or was never seen. One tenant's arrivals of a kind come in one transaction after the other.
+    Everything happens in the caller's transaction: afterwards an arrival is either stored with its
+    work or not stored at all. Arrivals of one tenant and kind are serialized by a lock.
 
     Args:
         arrivals: of one tenant and kind, in the order in which they came.
@@ -64,12 +64,12 @@ def receive(
     hour = arrival_hour(connection, now)
     before = _known_items(connection, tenant_id, kind, {arrival.source_key for arrival in arrivals})
     after = dict(before)
-    verdicts = _judge_all(arrivals, after, _seen_keys(connection, arrivals))
+    verdicts = _classify_all(arrivals, after, _seen_keys(connection, arrivals))
     latest = {verdict.arrival.source_key: verdict for verdict in verdicts if verdict.outcome == "latest"}
     seqs = _append(connection, [verdict for verdict in verdicts if verdict.new], now)
     fresh = {key: (verdict.arrival, seqs[verdict.key], after[key].revised_at) for key, verdict in latest.items()}
     edited = [key for key in fresh if key in before]
-    _take_away(connection, tenant_id, edited)
+    _delete_work(connection, tenant_id, edited)
     tombstones.remove(connection, tenant_id, edited)
     _set_latest(connection, kind, fresh, hour, now)
     _redate(connection, tenant_id, kind, before, {key: known for key, known in after.items() if key not in fresh})
@@ -84,7 +84,7 @@ def is_empty(connection: Connection) -> bool:
 
 
 def arrival_hour(connection: Connection, now: float) -> str:
-    """Return the hour of an arrival: the clock's, or the newest one stored if the clock was set back."""
+    """Return the hour of an arrival: the current one, or the newest stored one if the clock was set back."""
     hour, newest = hour_of(now), str(get_value(connection, NEWEST_HOUR) or "")
     if hour > newest:
         advisory_lock(connection, NEWEST_HOUR)
@@ -94,10 +94,10 @@ def arrival_hour(connection: Connection, now: float) -> str:
 
 
 def find_document_key(connection: Connection, tenant_id: str, own: str, file_name: str, content_hash: str) -> str:
-    """Return the source key of a file: its own if it is known, else that of a file of the same name and bytes.
+    """Return the source key of a file: its own if it is known, else that of a file with the same name and content.
 
     Args:
-        own: the key that follows from where the file lies.
+        own: the key derived from the path of the file.
     """
     tombstones.lock_inbox(connection, tenant_id, "document")
     if _known_items(connection, tenant_id, "document", {own}):
@@ -112,7 +112,7 @@ def find_document_key(connection: Connection, tenant_id: str, own: str, file_nam
 
 
 def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[str]) -> dict[str, KnownRevision]:
-    """Return source key -> latest known revision, of those items that are known, be it that they are gone."""
+    """Return source key -> latest known revision, for known items and for those with a tombstone."""
     table = table_of_kind(kind)
     columns = (table.c.source_key, table.c.seq, table.c.revised_at, table.c.content_hash)
     rows = connection.execute(select(*columns).where(table.c.tenant_id == tenant_id, table.c.source_key.in_(keys)))
@@ -121,26 +121,26 @@ def _known_items(connection: Connection, tenant_id: str, kind: Kind, keys: set[s
 
 
 def _seen_keys(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
-    """Return the idempotency keys of posts that came before, whatever came after them."""
+    """Return the idempotency keys of posts that arrived before, even if later revisions followed."""
     wanted = {idempotency_key(arrival, None) for arrival in arrivals if arrival.kind == "post"}
     if not wanted:
         return set()
     return set(connection.execute(select(inbox.c.idempotency_key).where(inbox.c.idempotency_key.in_(wanted))).scalars())
 
 
-def _judge_all(arrivals: Sequence[Arrival], known: dict[str, KnownRevision], seen: set[str]) -> list[_Verdict]:
-    """Judge each arrival against what the store and the arrivals before it in this batch said.
+def _classify_all(arrivals: Sequence[Arrival], known: dict[str, KnownRevision], seen: set[str]) -> list[_Verdict]:
+    """Classify each arrival against the store and the earlier arrivals of the batch.
 
     Args:
-        known: what the store said; becomes what it will say.
-        seen: idempotency keys that came before; grows likewise.
+        known: the latest known revisions; updated in place.
+        seen: idempotency keys that arrived before; updated in place.
     """
     verdicts = []
     for arrival in arrivals:
         before = known.get(arrival.source_key)
         key = idempotency_key(arrival, before)
         outcome: ArrivalOutcome = "unchanged" if key in seen else classify_arrival(arrival, before)
-        new = key not in seen and _is_kept(arrival, before, outcome)
+        new = key not in seen and _is_stored(arrival, before, outcome)
         after = known_after(arrival, before, outcome)
         if after:
             known[arrival.source_key] = after
@@ -150,10 +150,10 @@ def _judge_all(arrivals: Sequence[Arrival], known: dict[str, KnownRevision], see
     return verdicts
 
 
-def _is_kept(arrival: Arrival, known: KnownRevision | None, outcome: ArrivalOutcome) -> bool:
-    """Return whether the inbox keeps an arrival: not if it makes no work and its item is gone.
+def _is_stored(arrival: Arrival, known: KnownRevision | None, outcome: ArrivalOutcome) -> bool:
+    """Return whether the inbox stores an arrival: not if it makes no work and its item has a tombstone.
 
-    A post that says the old words under a new date is kept, so that a second arrival of it is known.
+    A post with unchanged text and a new date is stored, so that a second arrival of it is recognized.
     """
     if outcome == "latest":
         return True
@@ -189,8 +189,8 @@ def _row(verdict: _Verdict, now: float) -> dict[str, Any]:
     }
 
 
-def _take_away(connection: Connection, tenant_id: str, edited: Sequence[str]) -> None:
-    """Whoever works on an earlier revision loses it here; work is locked before items, as a batch does that commits."""
+def _delete_work(connection: Connection, tenant_id: str, edited: Sequence[str]) -> None:
+    """Delete the work of edited items, which ends claims on earlier revisions; locked before items, as commits do."""
     mine = and_(work.c.tenant_id == tenant_id, work.c.source_key.in_(edited))
     lock_rows(connection, select(work.c.seq).where(mine).order_by(work.c.seq, work.c.stage))
     connection.execute(delete(work).where(mine))
@@ -207,7 +207,7 @@ def _set_latest(connection: Connection, kind: Kind, fresh: Mapping[str, _Fresh],
             "content_hash": arrival.content_hash,
             "hour": hour,
             "received_at": now,
-            "expires_at": None,  # that of the revision before; parsing says when this one does
+            "expires_at": None,  # clears that of the earlier revision; parsing sets it again
         }
         if kind == "document":
             row |= {
@@ -228,7 +228,7 @@ def _redate(
     before: Mapping[str, KnownRevision],
     after: Mapping[str, KnownRevision],
 ) -> None:
-    """Move the dates of items of which nothing but the date changed."""
+    """Update the revision dates of items whose date alone changed."""
     moved = [
         {"tenant": tenant_id, "key": key, "date": known.revised_at}
         for key, known in after.items()
@@ -251,7 +251,7 @@ def _make_pending(
     hour: str,
     now: float,
 ) -> None:
-    """Let the latest revisions begin at the first stage."""
+    """Make the latest revisions pending at the first stage."""
     rows = [
         {
             "tenant_id": tenant_id,

@@ -1,8 +1,8 @@
 """Claims on work: with a lease that is renewed and a fencing token that never repeats.
 
-A claim marks rows with its owner token; from then on every statement of that batch speaks of "the
-rows of this owner". Whatever takes a row away (a newer revision, a redo, an expired lease) clears or
-replaces the token, so that a slow owner finds nothing left to commit.
+A claim marks rows with its owner token, and every statement of the batch selects "the rows of this owner". What
+takes a row away (a newer revision, a redo, an expired lease) clears or replaces the token, so that a slow owner finds
+nothing left to commit.
 """
 
 from __future__ import annotations

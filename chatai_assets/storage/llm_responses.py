@@ -1,7 +1,7 @@
-"""Answers of providers by what they were made from: the same question of a tenant is never paid for twice.
+"""Responses of providers by the fingerprint of the request: a tenant never pays twice for the same request.
 
-An answer is stored as it comes, and linked to the items that use it when their results are committed; so one without
-a link belongs to work that broke off, and is linked once that is done.
+A response is stored as soon as it arrives, and linked to the items that use it when their results are committed. A
+response without a link belongs to interrupted work and is linked when that work is done.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from chatai_assets.storage.schema import provider_result_uses, provider_results
 from chatai_assets.storage.sql import upsert
 
 AT_ONCE = 500
-"""Fingerprints in one statement; SQLite takes 32,766 parameters, planners like fewer."""
+"""Fingerprints in one statement: SQLite allows 32,766 parameters, query planners work better with fewer."""
 
 
 def find_results(connection: Connection, tenant_id: str, fingerprints: Sequence[str]) -> dict[str, Any]:
-    """Return fingerprint -> answer, of those that are kept."""
+    """Return fingerprint -> response, for those that are stored."""
     found: dict[str, Any] = {}
     columns = (provider_results.c.fingerprint, provider_results.c.answer)
     for some in _portions(fingerprints):
@@ -33,13 +33,13 @@ def find_results(connection: Connection, tenant_id: str, fingerprints: Sequence[
 
 
 def store_results(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep ``tenant_id fingerprint provider answer written_at``; an answer that is there stays."""
+    """Store ``tenant_id fingerprint provider answer written_at``; a response that is there already stays."""
     in_order = sorted(rows, key=lambda row: (row["tenant_id"], row["fingerprint"]))
     upsert(connection, provider_results, in_order, update=())
 
 
 def link_results(connection: Connection, uses: Iterable[tuple[ItemKey, str]]) -> None:
-    """Note which items use which answers: (item, fingerprint); a link that is there stays."""
+    """Record which items use which responses: (item, fingerprint)."""
     rows = [
         {"tenant_id": tenant_id, "source_key": source_key, "fingerprint": fingerprint}
         for (tenant_id, source_key), fingerprint in sorted(set(uses))
@@ -48,7 +48,7 @@ def link_results(connection: Connection, uses: Iterable[tuple[ItemKey, str]]) ->
 
 
 def erase_results(connection: Connection, keys: Iterable[ItemKey]) -> int:
-    """Delete the links of items and the answers that nobody else uses; return how many answers that were."""
+    """Delete the links of items, and the responses that no other item uses; return the number of responses."""
     gone = 0
     for tenant_id, items in groupby(sorted(keys), key=itemgetter(0)):
         gone += sum(_forget(connection, tenant_id, some) for some in _portions([key[1] for key in items]))
@@ -56,7 +56,7 @@ def erase_results(connection: Connection, keys: Iterable[ItemKey]) -> int:
 
 
 def drop_unused(connection: Connection, tenant_id: str, until: float) -> int:
-    """Delete a tenant's answers that no item uses, written until a moment; return how many that were."""
+    """Delete a tenant's responses that no item uses, written until an epoch second; return how many."""
     uses, results = provider_result_uses.c, provider_results.c
     needed = exists().where(uses.tenant_id == results.tenant_id, uses.fingerprint == results.fingerprint)
     loose = (results.tenant_id == tenant_id, results.written_at <= until, ~needed)

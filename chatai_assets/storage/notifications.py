@@ -1,6 +1,7 @@
-"""What people were told, so that it is told once, whoever is about to tell it.
+"""Which notifications were sent, so that each is sent once although several processes could send it.
 
-Whoever takes an announcement holds it for a while. Killed between telling and noting, it is told again after that.
+The sender claims a notification for a while. If it crashes between sending and recording, the notification is sent
+again after that.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from chatai_assets.storage.schema import announcements
 from chatai_assets.storage.sql import advisory_lock, upsert
 
 HELD_S = 90.0
-"""Longer than an announcement may take."""
+"""How long a claim holds: longer than sending may take."""
 TRIES = 5
-"""Times a channel that did not take it is told again, a tick of the sensor apart or more; then it is left alone."""
+"""How often a notification is retried for channels that refused it, at least one tick of the sensor apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationClaim:
-    """What is left to do for an announcement.
+    """What is left to do for a notification.
 
     Attributes:
-        state: ``mine`` to tell it now, ``held`` by somebody else, ``done``.
-        only: the channels that did not take it; None for all.
+        state: ``mine`` to send it now, ``held`` by another sender, ``done``.
+        only: the channels that refused it; None for all.
     """
 
     state: str
@@ -33,17 +34,17 @@ class NotificationClaim:
 
 
 def is_done(connection: Connection, name: str) -> bool:
-    """Return whether all channels took an announcement, or those that did not are left alone."""
+    """Return whether all channels accepted a notification, or the retries for the others are used up."""
     return _is_done(_row(connection, name))
 
 
 def claim(connection: Connection, name: str, now: float) -> NotificationClaim:
-    """Take an announcement, unless it was told or somebody else is about to tell it."""
+    """Claim a notification, unless it was sent or another sender holds it."""
     advisory_lock(connection, f"announcement|{name}")
     row = _row(connection, name)
     if _is_done(row):
         return NotificationClaim("done")
-    if row and now < row["held_until"] <= now + HELD_S:  # later than that only a clock that was ahead says
+    if row and now < row["held_until"] <= now + HELD_S:  # a later time was written by a clock that was ahead
         return NotificationClaim("held")
     upsert(connection, announcements, [{"name": name, "held_until": now + HELD_S, "left": []}], update=["held_until"])
     return NotificationClaim("mine", row["left"] if row and row["told_at"] is not None else None)
@@ -58,6 +59,6 @@ def _is_done(row: RowMapping | None) -> bool:
 
 
 def mark_notified(connection: Connection, name: str, left: Sequence[str], now: float) -> None:
-    """Note that an announcement was told, except to some channels."""
+    """Record that a notification was sent, except to the channels in ``left``."""
     changes = {"told_at": now, "held_until": now, "left": list(left), "tries": announcements.c.tries + 1}
     connection.execute(update(announcements).where(announcements.c.name == name).values(**changes))

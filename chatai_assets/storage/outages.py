@@ -1,4 +1,4 @@
-"""The breakers that all processes share: one row per outage, one open row per part at most."""
+"""Circuit breakers shared by all processes: one row per outage, at most one open row per dependency."""
 
 from __future__ import annotations
 
@@ -17,26 +17,31 @@ LONGEST_REASON = 2_000
 
 
 def open_outages(connection: Connection) -> list[OpenBreaker]:
-    """Return the outages that last, the oldest first."""
+    """Return the open outages, oldest first."""
     rows = connection.execute(select(outages).where(outages.c.closed_at.is_(None)).order_by(outages.c.id))
     return [_down(row) for row in rows.mappings()]
 
 
 def list_not_notified(connection: Connection) -> list[OpenBreaker]:
-    """Return the outages of which people were not told everything yet, the oldest first."""
+    """Return the outages whose beginning or end people were not notified of yet, oldest first."""
     rows = connection.execute(select(outages).where(outages.c.settled.is_(False)).order_by(outages.c.id))
     return [_down(row) for row in rows.mappings()]
 
 
 def mark_notified(connection: Connection, outage: int) -> None:
-    """Note that people know of an outage and of its end."""
+    """Record that people were notified of an outage and of its end."""
     connection.execute(update(outages).where(outages.c.id == outage).values(settled=True))
 
 
 def open_breaker(connection: Connection, part: str, place: str, reason: str, error_class: str, now: float) -> None:
-    """Open the breaker of a part, or note that it is still open, at one more place.
+    """Open the breaker of a dependency, or add an affected stage to an open one.
 
-    One that was closed a moment ago is opened again instead: it is the same outage.
+    A breaker that was closed less than ``SETTLED_S`` ago is reopened: it is the same outage.
+
+    Args:
+        part: the dependency, e.g. a provider or a store.
+        place: ``stream/stage`` that failed.
+        now: epoch seconds.
     """
     advisory_lock(connection, "outages")
     found = _latest(connection, part)
@@ -52,13 +57,15 @@ def open_breaker(connection: Connection, part: str, place: str, reason: str, err
 def record_success(
     connection: Connection, part: str, places: Collection[str], now: float, late: Mapping[str, int]
 ) -> bool:
-    """Note that a part works again at some places; when none is left its breaker closes.
+    """Record that a dependency works again for some stages; the breaker closes when no affected stage is left.
 
     Args:
-        late: what waited for it; see ``OpenBreaker``.
+        part: the dependency.
+        places: ``stream/stage`` that succeeded.
+        late: stream -> items that were delayed; see ``OpenBreaker``.
 
     Returns:
-        Whether it was closed by this.
+        Whether this closed the breaker.
     """
     advisory_lock(connection, "outages")
     found = _latest(connection, part)
@@ -72,7 +79,7 @@ def record_success(
 
 
 def record_probe(connection: Connection, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
-    """Note that a probe of a stream is asked for, which tries all of these parts."""
+    """Record that a probe of a stream was requested, which tries all of these dependencies."""
     advisory_lock(connection, "outages")
     for down in downs:
         row = connection.execute(select(outages).where(outages.c.id == down.id)).mappings().one()

@@ -1,4 +1,4 @@
-"""What each projection holds of an item: intended before it is written, confirmed after."""
+"""The ledger of what each projection holds of an item: intended before the write, confirmed after it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTHING = LedgerEntry(intended={}, confirmed={})
 
 
 def entries_of_claim(connection: Connection, owner: str, projection: Projection) -> dict[ItemKey, LedgerEntry]:
-    """Return what the ledger says of the items of a claim; unknown ones are left out."""
+    """Return the ledger entries of the items of a claim; items without an entry are left out."""
     entry = index_ledger.c
     statement = claimed_by(
         index_ledger, entry.tenant_id, entry.source_key, entry.intended, entry.confirmed, owner=owner
@@ -30,7 +30,7 @@ def entries_of_claim(connection: Connection, owner: str, projection: Projection)
 
 
 def find_entries(connection: Connection, keys: Sequence[ItemKey], projection: Projection) -> dict[ItemKey, LedgerEntry]:
-    """Return what the ledger says of items; unknown ones are left out."""
+    """Return the ledger entries of items; items without an entry are left out."""
     entry, found = index_ledger.c, dict[ItemKey, LedgerEntry]()
     for some in batched(keys):
         mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
@@ -44,7 +44,7 @@ def find_entries(connection: Connection, keys: Sequence[ItemKey], projection: Pr
 
 
 def holds_any(connection: Connection, keys: Sequence[ItemKey], projection: Projection) -> bool:
-    """Return whether a projection holds or may hold anything of some items."""
+    """Return whether a projection holds or may hold anything of these items."""
     entry = index_ledger.c
     for some in batched(keys):
         mine = (entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(some))
@@ -59,14 +59,14 @@ def intend(
     intentions: Mapping[ItemKey, Mapping[str, str]],
     before: Mapping[ItemKey, LedgerEntry],
 ) -> None:
-    """Record what is about to be written; what is confirmed stays as it was."""
+    """Record what is about to be written; confirmed parts stay as they are."""
     _write(
         connection, projection, {key: LedgerEntry(wanted, before[key].confirmed) for key, wanted in intentions.items()}
     )
 
 
 def confirm(connection: Connection, projection: Projection, holdings: Mapping[ItemKey, Mapping[str, str]]) -> None:
-    """Record what a projection surely holds now, and that nothing else is under way."""
+    """Record what a projection holds now, with no intended writes left."""
     _write(connection, projection, {key: LedgerEntry({}, held) for key, held in holdings.items()})
 
 
@@ -85,7 +85,7 @@ def _write(connection: Connection, projection: Projection, entries: Mapping[Item
 
 
 def some_keys(connection: Connection, projection: Projection, limit: int) -> list[ItemKey]:
-    """Return some of the items of which a projection holds or may hold something; which ones is left open."""
+    """Return some of the items that a projection holds or may hold, in any order."""
     entry = index_ledger.c
     rows = connection.execute(
         select(entry.tenant_id, entry.source_key).where(entry.projection == projection).limit(limit)
@@ -96,7 +96,7 @@ def some_keys(connection: Connection, projection: Projection, limit: int) -> lis
 def entries(
     connection: Connection, projection: Projection, after: ItemKey | None, limit: int
 ) -> list[tuple[ItemKey, LedgerEntry]]:
-    """Return the next entries after a key, in the order of keys; those of items that were let go are empty."""
+    """Return the next entries after a key, in the order of keys; entries of erased items are empty."""
     entry = index_ledger.c
     place = tuple_(entry.tenant_id, entry.source_key)
     statement = select(entry.tenant_id, entry.source_key, entry.intended, entry.confirmed)
@@ -106,7 +106,7 @@ def entries(
 
 
 def forget(connection: Connection, projection: Projection, keys: Sequence[ItemKey]) -> None:
-    """Drop what is recorded of items."""
+    """Delete the entries of items."""
     entry = index_ledger.c
     connection.execute(
         delete(index_ledger).where(entry.projection == projection, tuple_(entry.tenant_id, entry.source_key).in_(keys))
@@ -114,7 +114,7 @@ def forget(connection: Connection, projection: Projection, keys: Sequence[ItemKe
 
 
 def forget_some(connection: Connection, projection: Projection) -> int:
-    """Drop what is recorded of some items; return how many, 0 once nothing is left of the projection."""
+    """Delete the entries of some items; return how many, 0 once the projection has none."""
     keys = some_keys(connection, projection, FORGOTTEN_AT_ONCE)
     if keys:
         forget(connection, projection, keys)
@@ -122,7 +122,7 @@ def forget_some(connection: Connection, projection: Projection) -> int:
 
 
 def mark_unknown(connection: Connection, projection: Projection, found: Mapping[ItemKey, Collection[str]]) -> None:
-    """Record ids that were found in a projection, of unknown content, beside those recorded already."""
+    """Add ids that were found in a projection, with unknown content, to the entries of their items."""
     entry = index_ledger.c
     rows = connection.execute(
         select(entry.tenant_id, entry.source_key, entry.intended).where(
@@ -135,7 +135,7 @@ def mark_unknown(connection: Connection, projection: Projection, found: Mapping[
 
 
 def projected_items(connection: Connection, owner: str) -> set[ItemKey]:
-    """Return the items of a claim of which some projection holds or may hold something."""
+    """Return the items of a claim that some projection holds or may hold."""
     entry = index_ledger.c
     rows = connection.execute(claimed_by(index_ledger, entry.tenant_id, entry.source_key, owner=owner).distinct())
     return {ItemKey(tenant, key) for tenant, key in rows}
@@ -150,30 +150,32 @@ def holdings_of_item(connection: Connection, key: ItemKey) -> dict[str, LedgerEn
 
 
 Generations = tuple[str | None, str | None]
-"""What the last turn found, or left if it was confirmed; and what it was about to leave."""
+"""The generation that the last writer found, or left if it was confirmed; and the one that it was about to write."""
 
 
 def expected_generations(connection: Connection, projection: Projection) -> Generations:
-    """Return the two marks the projection may have; None is that of a new store."""
-    known, coming = get_value(connection, _name(projection)) or (None, None)
-    return known, coming
+    """Return the two generations that the projection may have; None is that of a new store."""
+    known, next_generation = get_value(connection, _name(projection)) or (None, None)
+    return known, next_generation
 
 
-def set_generations(connection: Connection, projection: Projection, known: str | None, coming: str | None) -> None:
-    """Record what a turn found and what it is about to leave; while the store is held, or being recovered."""
-    put_value(connection, _name(projection), [known, coming])
+def set_generations(
+    connection: Connection, projection: Projection, known: str | None, next_generation: str | None
+) -> None:
+    """Record which generation a writer found and which it will write; needs the writer lock, or a rebuild."""
+    put_value(connection, _name(projection), [known, next_generation])
 
 
-def confirm_generation(connection: Connection, projection: Projection, mark: str) -> None:
-    """Record that a mark was left, unless another turn has come since, which has seen it itself."""
+def confirm_generation(connection: Connection, projection: Projection, generation: str) -> None:
+    """Record that a generation was written, unless another writer came since, which has seen it itself."""
     name = _name(projection)
     connection.execute(select(checkpoints.c.name).where(checkpoints.c.name == name).with_for_update())
-    if expected_generations(connection, projection)[1] == mark:
-        set_generations(connection, projection, mark, mark)
+    if expected_generations(connection, projection)[1] == generation:
+        set_generations(connection, projection, generation, generation)
 
 
 def forget_generations(connection: Connection, projection: Projection) -> None:
-    """Forget a projection that is no more."""
+    """Delete the generations of a projection that was removed."""
     delete_value(connection, _name(projection))
 
 

@@ -20,19 +20,19 @@ from chatai_assets.storage.schema import calls_under_way, quota
 from chatai_assets.storage.sql import advisory_lock, insert_into, upsert
 
 WAITING_CLIENT_LEASE_S = 3.0
-"""Whoever waits looks again ten times a second; who does not come back is waited for no longer than this."""
+"""A waiting client polls ten times a second; after this time without a poll it loses its place in the queue."""
 
 LONGEST_LEASE_S = 600.0
-"""No call may take longer: what lies further ahead was written by a clock that was wrong, and holds nobody up."""
+"""No call takes longer: a lease that ends later was written by a wrong clock and is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """The client that asks for permits.
 
     Attributes:
-        holder: of its calls; a process, and in it the way to one provider.
-        lease_s: seconds after which a call of a holder that is gone counts no more.
+        client_id: owner of its calls: one process and provider.
+        lease_s: seconds after which calls of a dead client no longer count.
     """
 
     tenant_id: str
@@ -50,13 +50,14 @@ class Permit(NamedTuple):
 
 @dataclass(slots=True)
 class FinishedCalls:
-    """Calls of one tenant that ended.
+    """Calls of one tenant that ended and are not recorded yet.
 
     Attributes:
-        turns: in which they were made.
-        unsure: ids of calls that were asked for and not made: whether they were granted, the record store did not say.
-        tokens: that they took.
-        costs: what they cost, and whatever else is to be written down.
+        permits: under which they were made.
+        unacknowledged: ids of calls that were requested and not made, because the record store did not answer whether
+            they were granted.
+        tokens: that they used.
+        costs: account -> what they cost, with cache hits and misses.
     """
 
     permits: list[Permit] = field(default_factory=list)
@@ -64,10 +65,10 @@ class FinishedCalls:
     tokens: int = 0
     costs: dict[Account, Cost] = field(default_factory=dict)
 
-    def add(self, turn: Permit | None, account: Account, cost: Cost) -> None:
-        """Add a call, or what was found without one."""
-        if turn:
-            self.permits.append(turn)
+    def add(self, permit: Permit | None, account: Account, cost: Cost) -> None:
+        """Add a call, or a cost without one (a cache hit)."""
+        if permit:
+            self.permits.append(permit)
         self.tokens += amount_of(cost).tokens
         self.costs.setdefault(account, Cost()).update(cost)
 
@@ -75,7 +76,7 @@ class FinishedCalls:
         return bool(self.permits or self.unacknowledged or self.costs)
 
     def merge(self, other: FinishedCalls) -> None:
-        """Add what could not be written down."""
+        """Add calls that could not be recorded yet."""
         self.permits += other.permits
         self.unacknowledged += other.unacknowledged
         self.tokens += other.tokens
@@ -85,11 +86,12 @@ class FinishedCalls:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a caller gets.
+    """The answer to a request for permits.
 
     Attributes:
-        turns: of the calls that may be made now.
-        spent: of today's budget.
+        decision: how many calls are granted, and what limits them.
+        permits: of the calls that may be made now.
+        spent: amount spent of today's budget.
     """
 
     decision: Decision
@@ -105,10 +107,10 @@ def admit(
     ended: FinishedCalls,
     now: float,
 ) -> Admission:
-    """Settle what ended, and begin as many of the wanted calls as the rules allow now.
+    """Record finished calls, and grant as many of the wanted calls as the limits allow now.
 
     Args:
-        wanted: id of each call that waits -> what it may cost.
+        wanted: id of each waiting call -> its estimated cost.
         now: epoch seconds; machines that share a quota must agree on them within ``domain.rate_limits.MARGIN_S``.
     """
     advisory_lock(connection, f"quota|{caller.tenant_id}")
@@ -140,17 +142,17 @@ def _record_finished(
     connection: Connection, caller: Caller, rules: RateLimitRules, ended: FinishedCalls, now: float
 ) -> None:
     if rules.reserve:
-        remove_calls(connection, caller.tenant_id, [*(turn.id for turn in ended.permits), *ended.unacknowledged])
-    _count(connection, caller, rebucket(rules.calls, [turn.at for turn in ended.permits], now))
+        remove_calls(connection, caller.tenant_id, [*(permit.id for permit in ended.permits), *ended.unacknowledged])
+    _count(connection, caller, rebucket(rules.calls, [permit.at for permit in ended.permits], now))
     costs.add_costs(connection, caller.provider, day_of(now), ended.costs)
     if ended.tokens and rules.tokens:
         _count(connection, caller, dict.fromkeys(buckets(rules.tokens, now), ended.tokens))
 
 
 def _queue(connection: Connection, caller: Caller, granted: Decision, rows: Sequence[RowMapping], now: float) -> None:
-    """Be one of those who wait for a stream, or be so no longer."""
+    """Join the queue for a free slot, or leave it."""
     if granted.short_of_streams and not granted.over_budget:
-        wait_for_slot(connection, caller, rows, now, anew=granted.calls > 0)
+        wait_for_slot(connection, caller, rows, now, at_end=granted.calls > 0)
     elif any(row["id"] == caller.client_id for row in rows):
         remove_calls(connection, caller.tenant_id, [caller.client_id])
 
@@ -167,19 +169,19 @@ def _drop_windows(connection: Connection, caller: Caller, names: Sequence[str]) 
 
 
 def _count(connection: Connection, caller: Caller, changes: Mapping[str, int]) -> None:
-    """Add to the counts of grains, by name."""
+    """Add to the counts of windows, by name."""
     if not changes:
         return
     statement = insert_into(connection, quota)
     keys = ["tenant_id", "provider", "window"]
     more = {"used": quota.c.used + statement.excluded.used}
     place = {"tenant_id": caller.tenant_id, "provider": caller.provider}
-    rows = [{**place, "window": grain, "used": change} for grain, change in changes.items()]
+    rows = [{**place, "window": window, "used": change} for window, change in changes.items()]
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
 
 
 def in_flight(connection: Connection, now: float) -> Sequence[RowMapping]:
-    """Return the calls of everybody that are under way and those who wait, and forget those that lapsed."""
+    """Return all calls in flight and all waiting clients; delete those whose lease has expired."""
     rows = connection.execute(select(calls_under_way)).mappings().all()
     lapsed = [row for row in rows if row["lease_until"] <= now]
     if lapsed:
@@ -188,14 +190,18 @@ def in_flight(connection: Connection, now: float) -> Sequence[RowMapping]:
 
 
 def reserved_amount(rows: Iterable[RowMapping], caller: Caller, *, everywhere: bool) -> Amount:
-    """Return what is reserved for calls of a tenant under way: at one provider, or everywhere."""
+    """Return what is reserved for a tenant's calls in flight, at the caller's provider or everywhere."""
     mine = [row for row in rows if row["tenant_id"] == caller.tenant_id and not row["waiting"]]
     mine = [row for row in mine if everywhere or row["provider"] == caller.provider]
     return Amount(sum(row["tokens"] for row in mine), sum(row["money_nano"] for row in mine))
 
 
 def free_slots(rows: Iterable[RowMapping], caller: Caller, streams: int) -> int:
-    """Return how many calls a caller may begin; one stream is left to each who has been waiting for longer."""
+    """Return how many calls a caller may start; one slot is left to each client that has waited longer.
+
+    Args:
+        streams: concurrent calls allowed at the provider.
+    """
     at_provider = [row for row in rows if row["provider"] == caller.provider]
     taken: int = sum(not row["waiting"] for row in at_provider)
     mine = (caller.tenant_id, caller.client_id)
@@ -208,7 +214,7 @@ def free_slots(rows: Iterable[RowMapping], caller: Caller, streams: int) -> int:
 def add_calls(
     connection: Connection, caller: Caller, ids: Sequence[str], estimates: Sequence[Amount], now: float
 ) -> None:
-    """Write down calls that begin."""
+    """Record calls that start."""
     rows = [
         {**_row(caller, call_id, now, now + caller.lease_s), **estimate._asdict(), "waiting": False}
         for call_id, estimate in zip(ids, estimates, strict=True)
@@ -218,7 +224,7 @@ def add_calls(
 
 
 def remove_calls(connection: Connection, tenant_id: str, ids: Sequence[str]) -> None:
-    """Forget calls that ended."""
+    """Delete calls that ended."""
     if ids:
         connection.execute(
             delete(calls_under_way).where(calls_under_way.c.tenant_id == tenant_id, calls_under_way.c.id.in_(ids))
@@ -226,17 +232,17 @@ def remove_calls(connection: Connection, tenant_id: str, ids: Sequence[str]) -> 
 
 
 def wait_for_slot(
-    connection: Connection, caller: Caller, rows: Iterable[RowMapping], now: float, *, anew: bool
+    connection: Connection, caller: Caller, rows: Iterable[RowMapping], now: float, *, at_end: bool
 ) -> None:
-    """Stay in the queue for a stream; who got one goes to its end."""
+    """Stay in the queue for a free slot; a client that just got one goes to its end (``at_end``)."""
     place = next((row["since"] for row in rows if row["id"] == caller.client_id and row["waiting"]), now)
-    row = _row(caller, caller.client_id, now if anew else place, now + WAITING_CLIENT_LEASE_S)
+    row = _row(caller, caller.client_id, now if at_end else place, now + WAITING_CLIENT_LEASE_S)
     upsert(connection, calls_under_way, [{**row, **NOTHING._asdict(), "waiting": True}])
 
 
-def release_client(connection: Connection, holder: str) -> None:
-    """Forget all of a holder that ends."""
-    connection.execute(delete(calls_under_way).where(calls_under_way.c.holder == holder))
+def release_client(connection: Connection, client_id: str) -> None:
+    """Delete all calls of a client that ends."""
+    connection.execute(delete(calls_under_way).where(calls_under_way.c.holder == client_id))
 
 
 def _row(caller: Caller, call_id: str, since: float, lease_until: float) -> dict[str, Any]:

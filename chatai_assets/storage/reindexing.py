@@ -1,4 +1,4 @@
-"""The work of filling a vector index: opened for every item some at a time, and cleared away when the index serves."""
+"""Work of building a second vector index: enqueued for every item in batches, deleted when the index is active."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from chatai_assets.storage.sql import lock_rows
 
 REINDEX: Stage = "reindex"
 CHECKPOINT = "opened for reindexing"
-"""``[number of the index, key of the last item that was opened]``; None instead of the key once all are."""
+"""``[number of the index, key of the last item that was enqueued]``; None instead of the key once all are."""
 ITEMS = 2_000
 NOTE = "the index it was for serves now, or was given up"
 
 
 def start_enqueueing(connection: Connection, number: int) -> None:
-    """Let every item be opened, from the first."""
+    """Start enqueueing all items for an index, from the first."""
     put_value(connection, CHECKPOINT, [number, ["", ""]])
 
 
 def enqueued_index(connection: Connection) -> int | None:
-    """Return the number of the index for which items were opened last, unless their work is cleared away."""
+    """Return the number of the index for which items were enqueued last; None after their work was deleted."""
     known, _ = get_value(connection, CHECKPOINT) or (None, None)
     return known
 
 
 def enqueue_some(connection: Connection, number: int, *, now: float) -> int:
-    """Open the next items for the index of a number; return how many, 0 once all of them are open or done."""
+    """Enqueue the next items for an index; return how many, 0 once all are enqueued."""
     known, after = get_value(connection, CHECKPOINT) or (None, None)
     if known != number or after is None:
         return 0
@@ -52,27 +52,27 @@ def enqueue_some(connection: Connection, number: int, *, now: float) -> int:
 
 
 def enqueue_items(connection: Connection, keys: list[ItemKey], *, now: float) -> None:
-    """Make items pending for the index that is being filled."""
+    """Make items pending for the index that is being built."""
     work.enqueue_stage(connection, "parse", REINDEX, keys, now=now)
     work.requeue(connection, REINDEX, keys, now=now)
 
 
 def count_states(connection: Connection) -> dict[str, int]:
-    """Return state -> items of the index that is being filled."""
+    """Return state -> items, of the index that is being built."""
     counted = select(rows.c.state, func.count()).where(_mine()).group_by(rows.c.state)
     return {state: count for state, count in connection.execute(counted)}  # noqa: C416 - rows are Row objects to mypy
 
 
 def next_attempt(connection: Connection) -> float | None:
-    """Return the epoch second at which the next pending item may be tried; None where none is pending."""
+    """Return the epoch second at which the next pending item may be tried; None if none is pending."""
     waiting = select(func.min(rows.c.next_attempt_at)).where(_mine(), rows.c.state == "pending")
     return connection.execute(waiting).scalar()
 
 
 def missed_items(connection: Connection, serving: Projection, filling: Projection) -> list[ItemKey]:
-    """Return some items of which the index that serves holds something, and the other one never was told of.
+    """Return some items that the active index holds and that were never enqueued for the other one.
 
-    Their work was taken away by an edit that is on its way: until it comes, the revision before it must be found.
+    An edit that is not parsed yet deleted their work: until then search must find the revision before it.
     """
     mine, other = index_ledger.alias("mine"), index_ledger.alias("other")
     same = and_(
@@ -87,10 +87,10 @@ def missed_items(connection: Connection, serving: Projection, filling: Projectio
 
 
 def clear_some(connection: Connection, changes: dict[Stage, tuple[str, str]]) -> int:
-    """Forget the work of some items, now that what it filled serves; return of how many.
+    """Delete the reindexing work of some items after the switch; return of how many.
 
     Args:
-        changes: stage -> fingerprint that its finished work has, and the one that says what is in use now.
+        changes: stage -> fingerprint of its finished work, and the fingerprint of what is active now.
     """
     some = select(rows.c.tenant_id, rows.c.source_key, rows.c.state).where(_mine()).limit(ITEMS)
     found = connection.execute(some).all()
@@ -119,7 +119,7 @@ def drop_vectors_of(connection: Connection, model: str) -> int:
 
 
 def _mine() -> Any:
-    # Streams choose nothing, but let an index be used.
+    # The condition on the stream selects everything, but lets the database use an index.
     return and_(rows.c.stream.in_(STREAMS), rows.c.stage == REINDEX)
 
 
@@ -127,10 +127,10 @@ TENANTS = 100
 
 
 def sample_chunks(connection: Connection, places: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return tenant, source key and text of one chunk per place, tenants in turn; fewer where there are not so many.
+    """Return tenant, source key and text of sample chunks, round robin between tenants; fewer if there are not enough.
 
     Args:
-        places: hex digits; the chunk whose text's hash comes next is taken, and hashes are as good as random.
+        places: hex digits, one string per sample: the chunk with the next larger text hash is taken.
     """
     some = select(rows.c.tenant_id).where(_indexed()).distinct().limit(TENANTS)
     tenants = sorted(connection.execute(some).scalars())

@@ -1,4 +1,4 @@
-"""What is dropped or rolled up after a while; each function does a bounded share and returns how much that was."""
+"""Deletes and sums up old rows; each function does a bounded part and returns how much that was."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ROWS = 5_000
 """Rows of one transaction."""
 GROUPS = 200
 ROLLED_UP = ""
-"""The run of a row that sums up what many runs did."""
+"""Run id of a row that sums up several runs."""
 SUMMED = ("done", "unchanged", "failed", "retried", "seconds")
 After = Sequence[Any]
-"""Where a walk through a table goes on: the key of the last row; empty at its beginning and at its end."""
+"""Key of the last row, from which a walk through a table continues; empty at the beginning and at the end."""
 BEGINNING: After = ()
 
 
 def roll_up_stats(connection: Connection, until: float) -> int:
-    """Replace what batches did, up to a moment, by one row per stage and hour of arrival; return rows saved."""
+    """Replace statistics of batches before ``until`` by one row per stage and hour of arrival; return rows saved."""
     advisory_lock(connection, "roll up stats")
     stats = stage_stats.c
     by = (stats.stream, stats.stage, stats.hour)
@@ -56,7 +56,7 @@ def roll_up_stats(connection: Connection, until: float) -> int:
 
 
 def roll_up_costs(connection: Connection, before_day: str) -> int:
-    """Let the costs of a day before one, e.g. ``2026-11-21``, tell no hour of arrival; return rows of hours."""
+    """Sum up the costs of one day before ``before_day``, e.g. ``2026-11-21``, over hours; return the rows replaced."""
     advisory_lock(connection, "roll up costs")
     cost = provider_costs.c
     by_hour = and_(cost.day < before_day, cost.hour != "")
@@ -74,23 +74,23 @@ def roll_up_costs(connection: Connection, before_day: str) -> int:
 
 
 def drop_dead_letters(connection: Connection, until: float) -> int:
-    """Drop resolved dead letters whose item failed last before a moment."""
+    """Delete resolved dead letters whose item failed last before ``until``."""
     return _drop(connection, worker_dlq, and_(worker_dlq.c.resolved.is_(True), worker_dlq.c.last_failed_at < until))
 
 
 def drop_tombstones(connection: Connection, until: float) -> int:
-    """Drop tombstones of what expired and was erased before a moment; what was forgotten stays so."""
+    """Delete tombstones of expired items that were erased before ``until``; those of forgotten items stay."""
     stone = tombstones.c
     return _drop(connection, tombstones, and_(stone.reason == "expired", stone.erased_at < until))
 
 
 def drop_pages(connection: Connection, until: float) -> int:
-    """Drop linked pages that nobody asked for since a moment; what posts have of them stays with the posts."""
+    """Delete linked pages that were not requested since ``until``; chunks that posts have of them stay."""
     return _drop(connection, pages, pages.c.checked_at < until)
 
 
 def drop_heartbeats(connection: Connection, until: float) -> int:
-    """Drop what killed runs left of being alive."""
+    """Delete heartbeats that killed runs left behind."""
     alive = select(checkpoints.c.name, checkpoints.c.value).where(checkpoints.c.name.like("alive %"))
     gone = [name for name, value in connection.execute(alive.limit(ROWS)) if value < until]
     for name in gone:
@@ -99,7 +99,7 @@ def drop_heartbeats(connection: Connection, until: float) -> int:
 
 
 def drop_responses(connection: Connection, until: float, after: After) -> tuple[int, After]:
-    """Drop answers that no item uses, of the next rows written before a moment; return how many, and where to go on."""
+    """Delete provider responses that no item uses, among the next rows; return how many, and where to continue."""
     answer, used = provider_results.c, provider_result_uses.c
     key = (answer.written_at, answer.tenant_id, answer.fingerprint)
     rows = _next_rows(connection, key, answer.written_at < until, after)
@@ -110,7 +110,7 @@ def drop_responses(connection: Connection, until: float, after: After) -> tuple[
 
 
 def drop_vectors(connection: Connection, after: After) -> tuple[int, After]:
-    """Drop the vectors of texts that no chunk has, of the next rows; return how many, and where to go on."""
+    """Delete vectors of texts that no chunk has, among the next rows; return how many, and where to continue."""
     vector = vectors.c
     key = (vector.tenant_id, vector.model, vector.text_hash)
     rows = _next_rows(connection, key, None, after)
@@ -134,7 +134,7 @@ def _next_rows(
 
 
 def _drop(connection: Connection, table: Table, where: ColumnElement[bool]) -> int:
-    """Delete some of the rows that fulfil a condition."""
+    """Delete some of the rows that meet a condition."""
     key = table.primary_key.columns.values()
     some = [tuple(row) for row in connection.execute(select(*key).where(where).limit(ROWS))]
     mine = tuple_(*key).in_(some)

@@ -1,4 +1,4 @@
-"""What was made with another model, prompt or version of the code than is in use now."""
+"""Results of another model, prompt or code version than the active one, and how large their redo would be."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from chatai_assets.storage.schema import chunks, vectors, work
 
 
 def count_stale(connection: Connection, stream: Stream, stage: Stage, current: str) -> int:
-    """Return how many items of a stream a stage has finished with another fingerprint than this one."""
+    """Return how many items of a stream are done at a stage with another fingerprint than ``current``."""
     return connection.execute(select(func.count()).select_from(work).where(_stale(stream, stage, current))).scalar_one()
 
 
 def some_stale(connection: Connection, stream: Stream, stage: Stage, current: str, limit: int) -> list[ItemKey]:
-    """Return some of them, the oldest arrival first."""
+    """Return some of the stale items, oldest arrival first."""
     rows = select(work.c.tenant_id, work.c.source_key).where(_stale(stream, stage, current))
     found = connection.execute(rows.order_by(work.c.seq).limit(limit))
     return [ItemKey(tenant_id, key) for tenant_id, key in found]
 
 
 def chars_of_items(connection: Connection, stream: Stream, stage: Stage, current: str, most: int) -> tuple[int, int]:
-    """Return how many texts those items have, and how many characters, at most so many of each."""
+    """Return the number of texts of the stale items, and of characters, at most ``most`` of each text."""
     item = items_table(stream)
     same = and_(item.c.tenant_id == work.c.tenant_id, item.c.source_key == work.c.source_key)
     length = func.length(item.c.text)
@@ -35,7 +35,7 @@ def chars_of_items(connection: Connection, stream: Stream, stage: Stage, current
 
 
 def chars_of_chunks(connection: Connection, stream: Stream, stage: Stage, current: str) -> tuple[int, int]:
-    """Return how many chunks those items have, without linked pages, and how many characters."""
+    """Return the number of chunks of the stale items, without linked pages, and of characters."""
     same = and_(chunks.c.tenant_id == work.c.tenant_id, chunks.c.source_key == work.c.source_key)
     figures = (func.count(), func.coalesce(func.sum(func.length(chunks.c.text)), 0))
     statement = select(*figures).select_from(work).join(chunks, same)
@@ -44,7 +44,7 @@ def chars_of_chunks(connection: Connection, stream: Stream, stage: Stage, curren
 
 
 def chars_to_embed(connection: Connection, stream: Stream, stage: Stage, current: str, model: str) -> int:
-    """Return how many characters the texts of those items have that a model has not embedded yet."""
+    """Return the number of characters in texts of the stale items that a model has not embedded yet."""
     same = and_(chunks.c.tenant_id == work.c.tenant_id, chunks.c.source_key == work.c.source_key)
     known = and_(
         vectors.c.tenant_id == chunks.c.tenant_id,

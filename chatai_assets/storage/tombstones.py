@@ -1,8 +1,8 @@
-"""Items that leave: who is condemned, what is known of them after they were erased.
+"""Tombstones: items that expired or were forgotten, before and after their erasure.
 
-An item is condemned in one transaction: nobody can work on it any more, and a tombstone says that it is leaving. Vector
-index and graph let go of it then, and last of all it is erased (``erasure``). Whoever is killed in between leaves
-tombstones that say what is left to do. An edit that arrives before the end takes the tombstone away: the item lives.
+Marking an item for erasure is one transaction: its work is deleted, and a tombstone records that it is to be erased. It
+is then removed from vector index and graph, and last from the record store (``erasure``). After a crash in between the
+tombstones say what is left to do. An edit that arrives before the end removes the tombstone: the item stays.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ from chatai_assets.storage.sql import advisory_lock, columns_of, fetch_first, in
 
 Reason = Literal["expired", "forgotten"]
 PendingErasures = Mapping[ItemKey, float]
-"""Item -> when it was condemned: who erases it does so only if it was not condemned anew since."""
+"""Item -> when it was marked for erasure: it is erased only if it was not marked again since."""
 NOTES: Mapping[Reason, str] = {"expired": "the item expired", "forgotten": "the item was forgotten"}
 NO_HOUR = ""
-"""Of tombstones of what never came: it counts in no hour."""
+"""Hour of a tombstone for an item that never arrived: it counts in no hour."""
 KINDS: Mapping[Stream, Kind] = {"posts": "post", "documents": "document"}
 
 
 def lock_inbox(connection: Connection, tenant_id: str, kind: Kind) -> None:
-    """Let nothing of a tenant and kind arrive until the transaction ends."""
+    """Block arrivals of a tenant and kind until the transaction ends."""
     advisory_lock(connection, f"inbox {kind} {tenant_id}")
 
 
 def lock_inboxes(connection: Connection, keys: Iterable[ItemKey]) -> None:
-    """Let nothing arrive of the kinds and tenants of some items, always in the same order, lest two deadlock."""
+    """Block arrivals of the tenants and kinds of items, in a fixed order so that two callers cannot deadlock."""
     for tenant_id, kind in sorted({(tenant_id, KINDS[stream_of(source_key)]) for tenant_id, source_key in keys}):
         lock_inbox(connection, tenant_id, kind)
 
 
 def expired_keys(connection: Connection, stream: Stream, until: float, limit: int) -> list[ItemKey]:
-    """Return items whose time ended at ``until`` (epoch seconds) or before and that are not leaving yet."""
+    """Return items that expire at ``until`` (epoch seconds) or before and have no tombstone yet."""
     item = items_table(stream).c
     leaving = exists().where(tombstones.c.tenant_id == item.tenant_id, tombstones.c.source_key == item.source_key)
     due = select(item.tenant_id, item.source_key).where(item.expires_at <= until, ~leaving)
@@ -71,7 +71,7 @@ def mark_for_erasure(
     now: float,
     until: float | None,
 ) -> int:
-    """Let items leave and nobody work on them any more; return how many there were.
+    """Delete the work of items and write their tombstones; return how many items there were.
 
     Args:
         until: only those that expired then or before; None for all of them.
@@ -79,7 +79,7 @@ def mark_for_erasure(
     lock_inboxes(connection, keys)
     item = items_table(stream).c
     named = tuple_(item.tenant_id, item.source_key).in_(keys)
-    # An edit may have come before the door was closed.
+    # An edit may have arrived before the lock.
     mine = named if until is None else and_(named, item.expires_at <= until)
     rows = connection.execute(select(item.tenant_id, item.source_key).where(mine))
     going = [ItemKey(tenant_id, source_key) for tenant_id, source_key in rows]
@@ -88,41 +88,41 @@ def mark_for_erasure(
     at_work = tuple_(work.c.tenant_id, work.c.source_key).in_(going)
     lock_rows(connection, select(work.c.seq).where(at_work).order_by(work.c.seq, work.c.stage))
     connection.execute(delete(work).where(at_work))
-    _put_up(connection, stream, going, reason, now)
+    _write_marks(connection, stream, going, reason, now)
     for tenant_id, some in groupby(sorted(going), key=itemgetter(0)):
         source_keys = [key for _, key in some]
         if reason == "forgotten":
-            _keep_names(connection, tenant_id, source_keys)
+            _store_name_hashes(connection, tenant_id, source_keys)
             dead_letters.erase_items(connection, tenant_id, source_keys)
         else:
             dead_letters.resolve_items(connection, tenant_id, source_keys, NOTES[reason])
     return len(going)
 
 
-def _put_up(connection: Connection, stream: Stream, keys: Sequence[ItemKey], reason: Reason, now: float) -> None:
+def _write_marks(connection: Connection, stream: Stream, keys: Sequence[ItemKey], reason: Reason, now: float) -> None:
     item = items_table(stream).c
     copied = [item[name] for name in ("tenant_id", "source_key", "hour", "seq", "content_hash")]
-    told = (
+    set_now = (
         _date(item.revised_at, reason, now).label("revised_at"),
         literal(stream).label("stream"),
         literal(reason).label("reason"),
         literal(now).label("condemned_at"),
     )
-    rows = select(*copied, *told).where(tuple_(item.tenant_id, item.source_key).in_(keys))
-    names = [column.name for column in (*copied, *told)]
+    rows = select(*copied, *set_now).where(tuple_(item.tenant_id, item.source_key).in_(keys))
+    names = [column.name for column in (*copied, *set_now)]
     statement = insert_into(connection, tombstones).from_select(names, rows)
     changed = {name: statement.excluded[name] for name in names} | {"erased_at": None}
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "source_key"], set_=changed))
 
 
 def _date(revised_at: Any, reason: Reason, now: float) -> ColumnElement[Any]:
-    """Return the date up to which no revision brings an item back: of a forgotten one that of its end."""
+    """Return the date up to which arrivals do not bring an item back; for a forgotten item at least the present."""
     date = case((revised_at < int(now), int(now)), else_=revised_at) if reason == "forgotten" else revised_at
     return cast("ColumnElement[Any]", date)
 
 
-def _keep_names(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> None:
-    """Have forgotten documents known again when the same file comes from another folder."""
+def _store_name_hashes(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> None:
+    """Let forgotten documents be recognized if the same file arrives from another folder."""
     mine = and_(documents.c.tenant_id == tenant_id, documents.c.source_key.in_(source_keys))
     for key, name in connection.execute(select(documents.c.source_key, documents.c.file_name).where(mine)).all():
         stone = and_(tombstones.c.tenant_id == tenant_id, tombstones.c.source_key == key)
@@ -134,7 +134,7 @@ def _name_hash(file_name: str) -> str:
 
 
 def matching_tombstone(connection: Connection, tenant_id: str, file_name: str, content_hash: str) -> str | None:
-    """Return the source key of a forgotten document of this name and these bytes, if there is one."""
+    """Return the source key of a forgotten document with this file name and content, or None."""
     stone = tombstones.c
     same = (stone.tenant_id == tenant_id, stone.content_hash == content_hash, stone.name_hash == _name_hash(file_name))
     found = select(stone.source_key).where(*same, stone.reason == "forgotten").order_by(stone.seq).limit(1)
@@ -142,7 +142,7 @@ def matching_tombstone(connection: Connection, tenant_id: str, file_name: str, c
 
 
 def write_tombstones(connection: Connection, tenant_id: str, source_keys: Collection[str], *, now: float) -> None:
-    """Put up tombstones of items that were deleted before they came, and make those of expired ones last."""
+    """Write tombstones of posts that were deleted before they arrived; those of expired posts become forgotten."""
     rows = [
         {
             "tenant_id": tenant_id,
@@ -205,20 +205,20 @@ def tenants_of_tombstones(connection: Connection, source_key: str) -> list[str]:
 
 
 def forgotten_tenants(connection: Connection) -> list[str]:
-    """Return the tenants that have forgotten anything."""
+    """Return the tenants that have forgotten items."""
     mine = select(tombstones.c.tenant_id).where(tombstones.c.reason == "forgotten").distinct()
     return list(connection.execute(mine.order_by(tombstones.c.tenant_id)).scalars())
 
 
 def any_forgotten(connection: Connection, tenant_id: str, source_keys: Collection[str]) -> bool:
-    """Return whether any of some items was forgotten."""
+    """Return whether any of these items was forgotten."""
     stone = tombstones.c
     mine = (stone.tenant_id == tenant_id, stone.source_key.in_(source_keys), stone.reason == "forgotten")
     return connection.execute(select(stone.seq).where(*mine).limit(1)).first() is not None
 
 
 def pending_erasure_of(connection: Connection, keys: Collection[ItemKey]) -> dict[ItemKey, float]:
-    """Return those of some items that are condemned and not erased yet."""
+    """Return those of the items that are marked for erasure and not erased yet."""
     stone = tombstones.c
     mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(keys), stone.erased_at.is_(None))
     rows = connection.execute(select(stone.tenant_id, stone.source_key, stone.condemned_at).where(mine))
@@ -226,7 +226,7 @@ def pending_erasure_of(connection: Connection, keys: Collection[ItemKey]) -> dic
 
 
 def pending_erasures(connection: Connection, limit: int) -> dict[ItemKey, float]:
-    """Return condemned items that are not erased yet, the first condemned first."""
+    """Return items that are marked for erasure and not erased yet, oldest mark first."""
     stone = tombstones.c
     some = select(stone.tenant_id, stone.source_key, stone.condemned_at).where(stone.erased_at.is_(None))
     rows = connection.execute(some.order_by(stone.condemned_at).limit(limit))
@@ -234,7 +234,7 @@ def pending_erasures(connection: Connection, limit: int) -> dict[ItemKey, float]
 
 
 def still_pending(connection: Connection, items: PendingErasures) -> list[ItemKey]:
-    """Return those of the items that nothing happened to since, and keep it so until the transaction ends."""
+    """Return those of the items whose marks are unchanged, locked until the transaction ends."""
     stone = tombstones.c
     mine = and_(tuple_(stone.tenant_id, stone.source_key).in_(list(items)), stone.erased_at.is_(None))
     columns = (stone.tenant_id, stone.source_key, stone.condemned_at)
@@ -244,19 +244,19 @@ def still_pending(connection: Connection, items: PendingErasures) -> list[ItemKe
 
 
 def set_erased(connection: Connection, keys: Collection[ItemKey], now: float) -> None:
-    """Record that nothing is left of items."""
+    """Record that items are erased from all stores."""
     mine = tuple_(tombstones.c.tenant_id, tombstones.c.source_key).in_(keys)
     connection.execute(update(tombstones).where(mine).values(erased_at=now))
 
 
 def re_mark(connection: Connection, keys: Collection[ItemKey], now: float) -> int:
-    """Let items that were erased, or are about to be, leave once more, since a store still holds something of them."""
+    """Mark items for erasure again because a store still holds something of them; return how many."""
     mine = tuple_(tombstones.c.tenant_id, tombstones.c.source_key).in_(keys)
     return connection.execute(update(tombstones).where(mine).values(condemned_at=now, erased_at=None)).rowcount
 
 
 def erased_revisions(connection: Connection, tenant_id: str, keys: Collection[str]) -> dict[str, KnownRevision]:
-    """Return source key -> latest revision that was known, of items that left or are leaving."""
+    """Return source key -> latest known revision, of items with a tombstone."""
     stone = tombstones.c
     columns = (stone.source_key, stone.seq, stone.revised_at, stone.content_hash)
     rows = connection.execute(select(*columns).where(stone.tenant_id == tenant_id, stone.source_key.in_(keys)))
@@ -266,6 +266,6 @@ def erased_revisions(connection: Connection, tenant_id: str, keys: Collection[st
 
 
 def remove(connection: Connection, tenant_id: str, keys: Collection[str]) -> None:
-    """Let items live again."""
+    """Delete tombstones: the items exist again."""
     mine = (tombstones.c.tenant_id == tenant_id, tombstones.c.source_key.in_(keys))
     connection.execute(delete(tombstones).where(*mine))

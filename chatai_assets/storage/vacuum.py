@@ -1,4 +1,4 @@
-"""Writing the files of the record store anew, so that nothing of deleted rows is left in them."""
+"""Rewrites the files of the record store so that no deleted rows are left in them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from chatai_assets.storage.engine import Records, translate_errors
 from chatai_assets.storage.schema import metadata
 
 LOCK_S = 60
-"""How long to wait for whoever uses a table."""
+"""How long to wait for a table that is in use."""
 
 
 def vacuum(records: Records) -> None:
-    """Write all tables anew; each is locked meanwhile, and SQLite's one file as a whole.
+    """Rewrite all tables; each is locked meanwhile, with SQLite the whole file.
 
-    PostgreSQL's log of writes, its backups and its replicas are beyond this: see the README.
+    PostgreSQL's write-ahead log, backups and replicas are not covered: see the README.
 
     Raises:
-        StoreUnavailable: others do not let go of it, or the disk has no room for a second copy.
+        StoreUnavailable: a table stays in use, or the disk has no room for a second copy.
     """
     with translate_errors():
         if records.engine.dialect.name == "sqlite":
@@ -32,7 +32,7 @@ def vacuum(records: Records) -> None:
 
 def _vacuum_file(engine: Engine) -> None:
     with closing(engine.raw_connection()) as connection:
-        connection.detach()  # with its settings
+        connection.detach()  # it is not reused: its settings are changed below
         try:
             with closing(connection.cursor()) as cursor:
                 cursor.execute("PRAGMA temp_store=FILE")  # the copy may be larger than memory

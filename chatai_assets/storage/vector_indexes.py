@@ -1,7 +1,10 @@
-"""Which vector indexes there are, and which of them serves: the record store says so, no setting and no alias.
+"""The vector indexes and their states. The record store decides which one is active, no setting and no alias.
 
-An index is written, let go of and confirmed in the ledger under the name of its projection. Whoever writes asks in the
-same transactions whether the index is still what it was: so another one begins to serve at once and for everybody.
+The ledger knows an index under the name of its projection. Writers check in the same transaction that the index is
+still in its state (``require_state``), so a switch takes effect at once for all processes.
+
+Stored states: ``serving`` is the active index, ``filling`` is being built, ``kept`` is on standby, ``dropping`` is
+retiring.
 """
 
 from __future__ import annotations
@@ -19,11 +22,11 @@ from chatai_assets.storage.schema import indexes
 from chatai_assets.storage.sql import advisory_lock, upsert
 
 State = Literal["serving", "filling", "kept", "dropping"]
-"""It is searched; it will be; it was and may be again; it is about to go."""
+"""Active; being built; on standby; retiring."""
 FIRST: Projection = "vectors"
 NEWEST = "newest vector index"
 CHANGES_LOCK = "vector indexes"
-"""Whoever changes an index excludes others from it."""
+"""Advisory lock for changes of indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,8 @@ class Index:
     """A vector index.
 
     Attributes:
-        number: 1 is that of a new home; none comes again.
-        embedder: who embeds for it, as ``domain.embedding_model`` writes it.
+        number: 1 is that of a new home; numbers are never reused.
+        embedder: its embedding model, as ``domain.embedding_model`` writes it.
         model: the key of its vectors.
         made_at: epoch seconds; so is ``changed_at``.
     """
@@ -52,7 +55,7 @@ class Index:
 
 
 def all_indexes(connection: Connection) -> list[Index]:
-    """Return the indexes that may hold points, in the order of their numbers; not those that are about to go."""
+    """Return the indexes that are not retiring, in the order of their numbers."""
     return [index for index in every_index(connection) if index.state != "dropping"]
 
 
@@ -63,7 +66,7 @@ def every_index(connection: Connection) -> list[Index]:
 
 
 def index_of(connection: Connection, state: State) -> Index | None:
-    """Return the index of a state; of several the newest."""
+    """Return the index in a state, the newest of several, or None."""
     rows = connection.execute(
         select(indexes).where(indexes.c.state == state).order_by(indexes.c.number.desc()).limit(1)
     ).mappings()
@@ -71,10 +74,10 @@ def index_of(connection: Connection, state: State) -> Index | None:
 
 
 def require_state(connection: Connection, number: int, state: State) -> None:
-    """Let an index stay what it is until the transaction ends.
+    """Lock the row of an index in shared mode until the transaction ends.
 
     Raises:
-        IndexMoved: it is that no more.
+        IndexSuperseded: it is no longer in this state.
     """
     mine = select(indexes.c.number).where(indexes.c.number == number, indexes.c.state == state)
     if connection.execute(mine.with_for_update(read=True)).first() is None:
@@ -82,11 +85,11 @@ def require_state(connection: Connection, number: int, state: State) -> None:
 
 
 def add_index(connection: Connection, embedder: str, model: str, dimensions: int, state: State, *, now: float) -> Index:
-    """Add an index; where another is in a state that only one may have, return that one instead."""
+    """Add an index; if another is in this state already, return that one instead."""
     advisory_lock(connection, CHANGES_LOCK)
-    standing = index_of(connection, state)
-    if standing:
-        return standing
+    existing = index_of(connection, state)
+    if existing:
+        return existing
     number = (get_value(connection, NEWEST) or 0) + 1
     put_value(connection, NEWEST, number)
     index = Index(number, embedder, model, dimensions, state, now, now)
@@ -95,25 +98,25 @@ def add_index(connection: Connection, embedder: str, model: str, dimensions: int
 
 
 def lock_for_change(connection: Connection) -> list[Index]:
-    """Return all indexes and let nobody else change any of them until the transaction ends."""
+    """Return all indexes, locked against other changes until the transaction ends."""
     advisory_lock(connection, CHANGES_LOCK)
     return every_index(connection)
 
 
 def lock_exclusively(connection: Connection) -> list[Index]:
-    """Return all indexes and let nobody else change, or count on, any of them until the transaction ends."""
+    """Return all indexes, locked until the transaction ends against other changes and against ``require_state``."""
     advisory_lock(connection, CHANGES_LOCK)
     rows = connection.execute(select(indexes).order_by(indexes.c.number).with_for_update()).mappings()
     return [Index(**row) for row in rows]
 
 
 def set_states(connection: Connection, changes: Sequence[tuple[int, State]], *, now: float) -> None:
-    """Put indexes into states, in this order: of some states there may be one only at any moment."""
+    """Set the states of indexes in this order: at any moment only one may be active, and only one being built."""
     for number, state in changes:
         mine = update(indexes).where(indexes.c.number == number)
         connection.execute(mine.values(state=state, changed_at=now))
 
 
 def remove_index(connection: Connection, number: int) -> None:
-    """Forget an index of which nothing is left."""
+    """Delete the row of an index."""
     connection.execute(delete(indexes).where(indexes.c.number == number))

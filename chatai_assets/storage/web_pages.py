@@ -1,4 +1,4 @@
-"""Linked pages: as they were read last, which posts want them, and which chunks of posts come from them."""
+"""Linked pages as they were read last, the posts that link to them, and the chunks that come from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatai_assets.storage.sql import advisory_lock_shared, columns_of, fetch_al
 
 CRAWL = "crawl"
 AT_ONCE = 500
-"""Pages asked for in one statement."""
+"""Pages of one statement."""
 
 
 class PageKey(NamedTuple):
@@ -69,7 +69,7 @@ class PageChunk(TypedDict):
 
 
 class LinkedPage(TypedDict):
-    """What is stored of a page beside a post that links to it."""
+    """What is stored of a page for a post that links to it."""
 
     url: str
     part: str | None
@@ -84,7 +84,7 @@ class LinkedPages(TypedDict):
 
 
 def enqueue_crawl(connection: Connection, hour: str, *, now: float) -> None:
-    """Make reading pages pending for the parsed posts of an hour that link to some, or did before they were edited."""
+    """Enqueue the stage ``crawl`` for the parsed posts of an hour that have links, or had some before an edit."""
     linking = and_(posts.c.links.is_not(None), cast(posts.c.links, Text).not_in(("[]", "null")))
     linked = exists().where(
         post_enrichment.c.tenant_id == work.c.tenant_id,
@@ -104,7 +104,7 @@ def enqueue_crawl(connection: Connection, hour: str, *, now: float) -> None:
         .where(work.c.stream == "posts", work.c.stage == "parse", work.c.state == "done", work.c.hour == hour)
         .where(or_(linking, linked), ~known)
         .order_by(work.c.seq)
-        # An edit that comes now takes away what is pending of its post: before this, or after it, but not in between.
+        # An edit deletes the work of its post: the lock lets it do so before this or after it, but not in between.
         .with_for_update(read=True, of=work)
     )
     columns = ["tenant_id", "source_key", "stage", "stream", "hour", "seq", "state", "attempts", "changed_at"]
@@ -116,7 +116,7 @@ def enqueue_crawl(connection: Connection, hour: str, *, now: float) -> None:
 
 
 def discard_crawl(connection: Connection, hour: str) -> None:
-    """Let no post of an hour wait for pages."""
+    """Delete the pending work of the stage ``crawl`` in an hour."""
     waiting = and_(work.c.stream == "posts", work.c.stage == CRAWL, work.c.hour == hour, work.c.state == "pending")
     connection.execute(delete(work).where(waiting))
 
@@ -132,7 +132,7 @@ def find_pages(connection: Connection, places: Collection[PageKey]) -> dict[Page
 
 
 def store_pages(connection: Connection, rows: Sequence[PageRow]) -> None:
-    """Keep pages as they were read now; whoever else keeps them waits, not more."""
+    """Store pages as they were read now, in the order of their keys so that two writers cannot deadlock."""
     upsert(connection, pages, sorted(rows, key=lambda row: (row["tenant_id"], row["url_hash"])))
 
 
@@ -143,7 +143,7 @@ def page_chunks(connection: Connection, owner: str) -> list[PageChunk]:
 
 
 def replace_page_chunks(connection: Connection, keys: Collection[ItemKey], rows: Sequence[ChunkWithText]) -> None:
-    """Let items have these chunks of pages and no others."""
+    """Replace the chunks of items that come from pages."""
     if keys:
         mine = tuple_(chunks.c.tenant_id, chunks.c.source_key).in_(keys)
         connection.execute(delete(chunks).where(mine, chunks.c.part != BODY))
@@ -153,7 +153,7 @@ def replace_page_chunks(connection: Connection, keys: Collection[ItemKey], rows:
 
 
 def pages_of_owner(connection: Connection, owner: str) -> dict[ItemKey, LinkedPages]:
-    """Return item -> what its pages came to, of the items of a claim: the ``value`` that ``write_crawl`` was given."""
+    """Return item -> its linked pages, for the items of a claim: the ``value`` that ``write_crawl`` stored."""
     table = post_enrichment.c
     statement = (
         select(table.tenant_id, table.post_id, table.value)
@@ -164,7 +164,7 @@ def pages_of_owner(connection: Connection, owner: str) -> dict[ItemKey, LinkedPa
 
 
 def pages_of_item(connection: Connection, key: ItemKey) -> list[LinkedPage]:
-    """Return what the pages of one item came to."""
+    """Return the linked pages of one item."""
     table = post_enrichment.c
     mine = and_(table.tenant_id == key.tenant_id, table.post_id == key.source_key, table.kind == CRAWL)
     value = connection.execute(select(table.value).where(mine)).scalar()
