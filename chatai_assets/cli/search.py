@@ -9,7 +9,7 @@ import click
 
 from chatai_assets.cli.output import as_json, print_json, tenant
 from chatai_assets.domain.revisions import Kind
-from chatai_assets.pipeline.search import Found, search
+from chatai_assets.pipeline.search import FoundChunk, search
 from chatai_assets.services import Services
 
 EXCERPT_CHARS = 300
@@ -44,7 +44,7 @@ def search_command(
         click.echo("Nothing was found.", err=True)
 
 
-def _print_hit(hit: Found) -> None:
+def _print_hit(hit: FoundChunk) -> None:
     place = f"page {hit.page}, " if hit.page else ""
     click.secho(f"{hit.score:.4f}  {hit.title or hit.source}", bold=True)
     click.echo(f"        {hit.url or hit.channel or ''}  [{hit.source}, {place}characters {hit.start}-{hit.end}]")

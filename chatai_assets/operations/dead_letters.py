@@ -21,7 +21,7 @@ from chatai_assets.storage.work_queue import WorkRow
 BATCH_LETTERS = 500
 SUPERSEDED_NOTE = "a newer revision took the place of this one"
 NOT_PENDING_NOTE = "the item is no longer there, or an earlier stage does it again"
-Outcome = Literal["replayed", "waiting", "closed"]
+ReplayOutcome = Literal["replayed", "waiting", "closed"]
 
 
 class DeadLetterNotFound(OperationRefused):
@@ -51,7 +51,7 @@ class ReplayResult:
     by_class: dict[str, int] = field(default_factory=dict)
     dry_run: bool = False
 
-    def note(self, error_class: str, outcome: Outcome) -> None:
+    def note(self, error_class: str, outcome: ReplayOutcome) -> None:
         """Count one more letter."""
         match outcome:
             case "replayed":
@@ -120,7 +120,7 @@ def _item(letter: DeadLetterRow) -> ItemKey:
     return ItemKey(letter["tenant_id"], letter["source"])
 
 
-def _decide(letter: DeadLetterRow, row: WorkRow | None) -> tuple[Outcome, str | None]:
+def _decide(letter: DeadLetterRow, row: WorkRow | None) -> tuple[ReplayOutcome, str | None]:
     """Return what becomes of a letter, given its item's row of work, and the note it is closed with."""
     if row is None:
         return "closed", NOT_PENDING_NOTE

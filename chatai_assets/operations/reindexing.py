@@ -42,7 +42,7 @@ REFUSED = "index that was refused"
 MAX_SWAP_ATTEMPTS = 1_000
 """How often in a row something may come between the last item and the swap."""
 
-OnProgress = Callable[[str], None]
+OnReindexProgress = Callable[[str], None]
 
 
 class CannotReindex(OperationRefused):
@@ -65,7 +65,7 @@ class ReindexContext:
     stems: Stems
     scope: Callable[[Stream, str], StageRunConfig]
     ends: float = float("inf")
-    on_progress: OnProgress = lambda _: None
+    on_progress: OnReindexProgress = lambda _: None
     clock: Callable[[], float] = time.time
 
 

@@ -15,7 +15,7 @@ from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.operations.outages import describe_outages, record_probe
 from chatai_assets.orchestration.assets.streams import asset_keys
 from chatai_assets.orchestration.metadata import empty_hour_metadata
-from chatai_assets.orchestration.runs import TRIGGER_TAG, Backoff, backoffs, materialized_hours, open_hours_of_runs
+from chatai_assets.orchestration.runs import TRIGGER_TAG, HourBackoff, backoffs, materialized_hours, open_hours_of_runs
 from chatai_assets.storage import outages
 from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
@@ -46,7 +46,7 @@ class DueHours:
     hours: Sequence[str] = ()
     unknown: Sequence[str] = ()
     running: Sequence[str] = ()
-    waiting: dict[str, Backoff] = field(default_factory=dict)
+    waiting: dict[str, HourBackoff] = field(default_factory=dict)
     later: int = 0
     downs: Sequence[OpenBreaker] = ()
     probe: str | None = None

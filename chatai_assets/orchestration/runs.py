@@ -61,7 +61,7 @@ StreamHour = tuple[Stream, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class HourBackoff:
     """How long an hour is left alone after failed runs.
 
     Attributes:
@@ -144,7 +144,9 @@ def streams_of(run: dg.DagsterRun) -> set[Stream]:
     return {stream for stream in STREAMS if stream in picked | named}
 
 
-def backoffs(instance: dg.DagsterInstance, stream: Stream, hours: Collection[str], now: float) -> dict[str, Backoff]:
+def backoffs(
+    instance: dg.DagsterInstance, stream: Stream, hours: Collection[str], now: float
+) -> dict[str, HourBackoff]:
     """Return hour -> backoff, of those hours whose last run failed and that are to be left alone until later."""
     lately = instance.get_run_records(
         dg.RunsFilter(
@@ -158,7 +160,7 @@ def backoffs(instance: dg.DagsterInstance, stream: Stream, hours: Collection[str
     return {hour: backoff for hour, backoff in found.items() if now < backoff.until <= now + LONGEST_BACKOFF_S}
 
 
-def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff:
+def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> HourBackoff:
     newest_first = instance.get_run_records(
         dg.RunsFilter(tags={STREAM_TAG: stream, PARTITION_TAG: hour}), limit=COUNTED_RUNS
     )
@@ -172,7 +174,7 @@ def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> Backoff
             continue
         failures += 1
         ended = max(ended, record.end_time or record.update_timestamp.timestamp())
-    return Backoff(failures, ended + delay_after(failures))
+    return HourBackoff(failures, ended + delay_after(failures))
 
 
 def delay_after(failures: int) -> float:

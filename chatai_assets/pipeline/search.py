@@ -18,7 +18,7 @@ from chatai_assets.storage.items import ChunkKey
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundChunk:
     """A chunk that answers a question.
 
     Attributes:
@@ -52,7 +52,7 @@ def search(
     records: Records,
     indexes: Indexes,
     stems: Callable[[str], Sequence[str]],
-) -> list[Found]:
+) -> list[FoundChunk]:
     """Return the best chunks of a tenant for a question, best first; works while a run is writing.
 
     Where another index begins to serve meanwhile, that one is asked: what served may be gone.
@@ -108,9 +108,9 @@ def _place(hit: Hit) -> ChunkKey:
     return ChunkKey(payload["tenant_id"], payload["source"], payload["part"], payload["ordinal"])
 
 
-def _found(hit: Hit, text: str) -> Found:
+def _found(hit: Hit, text: str) -> FoundChunk:
     payload: dict[str, Any] = dict(hit.payload)
-    return Found(
+    return FoundChunk(
         source=payload["source"],
         kind=payload["kind"],
         score=round(hit.score, 6),

@@ -40,7 +40,7 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """A row of the table: name of a variable, default with its unit, and meaning, in Markdown."""
 
     variable: str
@@ -64,7 +64,7 @@ def variables() -> Iterator[tuple[str, FieldInfo]]:
 
 def table() -> str:
     """Return the table of all settings."""
-    rows = (Row(variable, _default(field), field.description or "") for variable, field in variables())
+    rows = (SettingRow(variable, _default(field), field.description or "") for variable, field in variables())
     return HEADING + "".join(map(str, rows))
 
 

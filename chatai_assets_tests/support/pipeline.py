@@ -25,7 +25,7 @@ from chatai_assets.operations.status import status
 from chatai_assets.pipeline.engine import StageReport, StageRunConfig
 from chatai_assets.pipeline.ingest import IngestReport, Intake, ingest
 from chatai_assets.pipeline.runner import run_stage
-from chatai_assets.pipeline.search import Found, search
+from chatai_assets.pipeline.search import FoundChunk, search
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings, read_settings
 from chatai_assets.storage import schema
@@ -162,7 +162,7 @@ def states(services: Services, source_key: str) -> dict[str, str]:
     return {row["stage"]: row["state"] for row in rows(services, schema.work, schema.work.c.source_key == source_key)}
 
 
-def find_chunks(services: Services, question: str, limit: int = 10) -> list[Found]:
+def find_chunks(services: Services, question: str, limit: int = 10) -> list[FoundChunk]:
     """Return what a question finds of the default tenant, best first."""
     return search(
         question,

@@ -21,7 +21,7 @@ from chatai_assets.domain.graph.changes import EDGE_TYPES, EdgeRef, GraphChange,
 from chatai_assets.domain.graph.subgraph import Edge, Node, parse_edge_source
 from chatai_assets.domain.ids import ItemKey
 from chatai_assets.domain.projection_plan import LedgerEntry
-from chatai_assets.operations.audit.comparison import Difference, Expected, Found, comparison
+from chatai_assets.operations.audit.comparison import Difference, Expected, FoundPart, comparison
 from chatai_assets.operations.audit.digests import Numbers
 from chatai_assets.pipeline.projections import points
 from chatai_assets.pipeline.projections.recovery import reopen, written_by
@@ -42,7 +42,7 @@ ALTERED = "altered"
 MAX_EXAMPLES = 20
 ORDINALS = range(1 << 31)
 
-OnProgress = Callable[[str], None]
+OnAuditProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class AuditTarget:
     """
 
     name: Projection
-    found: Callable[[], Iterable[Found]]
+    found: Callable[[], Iterable[FoundPart]]
     remove: Callable[[Sequence[Difference]], None]
 
 
@@ -113,7 +113,7 @@ def audit(
     audited: AuditTarget,
     *,
     repair: bool = False,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnAuditProgress = lambda _: None,
     each: Callable[[Difference], None] = lambda _: None,
 ) -> AuditReport:
     """Compare a projection with its ledger.
@@ -204,7 +204,7 @@ def _expected_parts(key: ItemKey, recorded: LedgerEntry) -> Iterator[Expected]:
         yield from (Expected(part, *key, content) for part, content in recorded.confirmed.items())
 
 
-def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterator[Found]:
+def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterator[FoundPart]:
     page: list[Point] = []
     for point in vectors.points_with_vectors():
         page.append(point)
@@ -214,7 +214,7 @@ def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterato
     yield from _found_page(records, page, model)
 
 
-def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator[Found]:
+def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator[FoundPart]:
     places = {point.id: place for point in page if (place := _chunk_key(point))}
     with records.reading() as connection:
         kept = vectors_of_chunks(connection, list(places.values()), model)
@@ -223,7 +223,7 @@ def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator
         vector = kept.get(places[point.id]) if point.id in places else None
         same = vector is not None and _is_same(point, vector)
         content = points.content_of(model, vector.text_hash, payload) if vector is not None and same else ALTERED
-        yield Found(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
+        yield FoundPart(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
 
 
 def _chunk_key(point: Point) -> ChunkKey | None:
@@ -249,14 +249,14 @@ def _is_close(found: Vector, kept: Vector) -> bool:
     return found.shape == kept.shape and bool(np.abs(found - kept).max(initial=0.0) <= VECTOR_TOLERANCE)
 
 
-def _found_parts(graph: GraphStore) -> Iterator[Found]:
+def _found_parts(graph: GraphStore) -> Iterator[FoundPart]:
     for node in graph.nodes():
         told = node.properties
-        yield Found(
+        yield FoundPart(
             f"{node.label} {node.id}", str(told["tenant_id"]), str(told.get("source") or ""), _part_content(node)
         )
     for edge in graph.edges():
-        yield Found(
+        yield FoundPart(
             f"{edge.type} {edge.id}",
             *parse_edge_source(edge.source),
             _part_content(edge),

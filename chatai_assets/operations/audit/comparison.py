@@ -19,7 +19,7 @@ from chatai_assets.operations.audit.digests import Digests, Numbers, differing, 
 BATCH_ROWS = 1_000
 """Rows that are looked at together."""
 
-Kind = Literal["missing", "extra", "changed"]
+DifferenceKind = Literal["missing", "extra", "changed"]
 
 _TABLES = """
     CREATE TABLE expected (part TEXT, tenant TEXT, source TEXT, content TEXT);
@@ -58,7 +58,7 @@ class Expected(NamedTuple):
     content: str | None
 
 
-class Found(NamedTuple):
+class FoundPart(NamedTuple):
     """Something that a store has, and whose it says it is.
 
     Attributes:
@@ -77,7 +77,7 @@ class Found(NamedTuple):
 class Difference(NamedTuple):
     """Where a store is not as it should be; of ``missing`` nothing was found, of ``extra`` nothing is expected."""
 
-    kind: Kind
+    kind: DifferenceKind
     part: str
     tenant_id: str
     source_key: str
@@ -88,7 +88,7 @@ class Difference(NamedTuple):
 
 
 T = TypeVar("T")
-Row = TypeVar("Row", Expected, Found)
+Row = TypeVar("Row", Expected, FoundPart)
 
 
 class Texts:
@@ -108,7 +108,7 @@ class Texts:
         """Take what should be there."""
         self._connection.executemany("INSERT INTO expected VALUES (?, ?, ?, ?)", rows)
 
-    def find(self, rows: Iterable[Found]) -> None:
+    def find(self, rows: Iterable[FoundPart]) -> None:
         """Take what is there."""
         self._connection.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)", rows)
 
@@ -135,7 +135,7 @@ class Comparison:
         """Return how many parts should be there, of those that are compared; what several items share is one."""
         return self._expected.parts()
 
-    def find(self, rows: Iterable[Found]) -> int:
+    def find(self, rows: Iterable[FoundPart]) -> int:
         """Take what is there; return how much that is."""
         return self._take(self._found, rows, self._texts.find if self._texts else None)
 

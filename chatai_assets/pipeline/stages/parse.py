@@ -31,7 +31,7 @@ from chatai_assets.storage.llm_responses import link_results
 SPEC = STAGES["parse"]
 TITLE_CHARS = 120
 
-Row = dict[str, Any]
+ParsedRow = dict[str, Any]
 
 
 def run(config: StageRunConfig, services: StageServices) -> StageReport:
@@ -64,7 +64,7 @@ class PostParseHandler:
         with self.records.reading() as connection:
             arrivals = content.claimed_arrivals(connection, owner)
         result = BatchResult(write=lambda _connection, _keys: None)
-        parsed: dict[ItemKey, tuple[Row, list[Chunk]]] = {}
+        parsed: dict[ItemKey, tuple[ParsedRow, list[Chunk]]] = {}
         for arrival in arrivals:
             key = ItemKey.of(arrival)
             done = attempt(partial(self._parse, arrival), key, result)
@@ -73,13 +73,13 @@ class PostParseHandler:
         _complete(result, "posts", owner, parsed)
         return result
 
-    def _parse(self, arrival: ClaimedArrival) -> tuple[Row, list[Chunk]]:
+    def _parse(self, arrival: ClaimedArrival) -> tuple[ParsedRow, list[Chunk]]:
         post = read_post(arrival["payload"], arrival["record_format"])
         expires_at = self.lifetime.expires_at(arrival["tenant_id"], arrival["received_at"])
         return _post_row(post, expires_at), chunk_text(post.text) if post.text else []
 
 
-def _post_row(post: Post, expires_at: int | None) -> Row:
+def _post_row(post: Post, expires_at: int | None) -> ParsedRow:
     return {
         "title": _title(post.text),
         "channel": post.channel,
@@ -127,7 +127,7 @@ class DocumentParseHandler:
             arrivals = content.claimed_arrivals(connection, owner)
             earlier = content.earlier_documents(connection, owner, self.fingerprint)
         result = BatchResult(write=lambda _connection, _keys: None)
-        parsed: dict[ItemKey, tuple[Row, list[Chunk]]] = {}
+        parsed: dict[ItemKey, tuple[ParsedRow, list[Chunk]]] = {}
         recognised: dict[ItemKey, OcrResult] = {}
         for arrival, answer in zip(arrivals, self.reader.read_many(map(self._upload, arrivals)), strict=True):
             key = ItemKey.of(arrival)
@@ -166,7 +166,7 @@ class DocumentParseHandler:
 
 def _document(
     arrival: ClaimedArrival, parsed: ParsedDocument, lifetime: TTLPolicy, earlier: PreviousChunks | None
-) -> tuple[Row, list[Chunk]]:
+) -> tuple[ParsedRow, list[Chunk]]:
     row = {
         "title": parsed.title or arrival["payload"]["file_name"],
         "channel": arrival["payload"]["file_name"],
@@ -189,7 +189,9 @@ def _document(
     return row, chunk_text(parsed.text, parsed.pages, parsed.sections)
 
 
-def _complete(result: BatchResult, stream: Stream, owner: str, parsed: dict[ItemKey, tuple[Row, list[Chunk]]]) -> None:
+def _complete(
+    result: BatchResult, stream: Stream, owner: str, parsed: dict[ItemKey, tuple[ParsedRow, list[Chunk]]]
+) -> None:
     """Add to a result how to write what was parsed, its figures and its preview."""
 
     def write(connection: Transaction, keys: set[ItemKey]) -> None:
@@ -239,7 +241,7 @@ def _chunk_row(key: ItemKey, chunk: Chunk) -> ChunkWithText:
     }
 
 
-def _keyed(key: ItemKey, row: Row) -> Row:
+def _keyed(key: ItemKey, row: ParsedRow) -> ParsedRow:
     return {"tenant_id": key.tenant_id, "source_key": key.source_key, **row}
 
 

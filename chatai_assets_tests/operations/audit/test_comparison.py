@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatai_assets.operations.audit import digests
-from chatai_assets.operations.audit.comparison import Expected, Found, comparison
+from chatai_assets.operations.audit.comparison import Expected, FoundPart, comparison
 
 PARTS = [f"Tag t|tag|{number}" for number in range(12)]
 expectations = st.lists(st.tuples(st.sampled_from(PARTS), st.sampled_from(["a", "b", "c", None])))
@@ -20,7 +20,7 @@ def look(expected, found, suspected=None):
         looking.expect(Expected(part, "t", "tg/1/1", content) for part, content in expected)
         if suspected is None:
             assert looking.expected() == len({part for part, _ in expected})
-        assert looking.find(Found(part, "t", "tg/1/1", content) for part, content in found) == len(found)
+        assert looking.find(FoundPart(part, "t", "tg/1/1", content) for part, content in found) == len(found)
         pages = [] if suspected is None else looking.differences()
         told = [(each.kind, each.part, each.expected, each.found) for page in pages for each in page]
         return looking.differing(), told
