@@ -63,7 +63,7 @@ def test_done_items_are_pending_at_the_next_stages_and_counted(records):
 
 def test_results_are_written_when_retried_items_have_left_the_claim(records):
     claim(records)
-    seen = []
+    seen: list[str] = []
 
     def write(connection):
         seen.extend(row["source_key"] for row in claimed_work(connection, OWNER))
