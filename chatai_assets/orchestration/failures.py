@@ -16,6 +16,7 @@ again, later each time.
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 
 import dagster as dg
@@ -26,6 +27,7 @@ from chatai_assets.domain.ids import Stream
 from chatai_assets.domain.stages import Stage
 from chatai_assets.operations.outages import down_since
 from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded
+from chatai_assets.settings.values import InvalidSetting
 
 STORE_RETRIES = 1
 STORE_RETRY_DELAY_S = 3
@@ -73,6 +75,21 @@ def failure_of(error: BaseException, place: FailureContext) -> dg.Failure | dg.R
     if place.waiting is not None:
         details["items_waiting"] = dg.MetadataValue.int(place.waiting)
     return dg.Failure(sentence_of(error, place), details, allow_retries=False)
+
+
+def report_unforeseen(error: BaseException, stage: str, sentry_dsn: str | None) -> None:
+    """Report an unforeseen error to Sentry where it is set up; what is foreseen has its notifications.
+
+    Args:
+        stage: the stage or asset that failed.
+        sentry_dsn: a project of Sentry; a wrong address is ignored, since it must not hide the error itself.
+    """
+    if not sentry_dsn or isinstance(error, ChatAIError | DeadlineExceeded):
+        return
+    from chatai_assets.adapters.sentry import Sentry
+
+    with suppress(InvalidSetting):
+        Sentry(sentry_dsn).report_error(error, stage)
 
 
 def _details(error: BaseException) -> dict[str, dg.MetadataValue]:

@@ -22,7 +22,13 @@ from chatai_assets.operations.outages import (
     open_breaker_for,
     record_success,
 )
-from chatai_assets.orchestration.failures import FailureContext, failure_of, is_ours_to_explain, is_tried_again
+from chatai_assets.orchestration.failures import (
+    FailureContext,
+    failure_of,
+    is_ours_to_explain,
+    is_tried_again,
+    report_unforeseen,
+)
 from chatai_assets.orchestration.metadata import LISTED, materialization_metadata
 from chatai_assets.orchestration.resources import Clock, Lazy
 from chatai_assets.orchestration.runs import Trigger, tag_outage, tag_worker, trigger_of
@@ -140,6 +146,7 @@ def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -
         if isinstance(error, DeadlineExceeded):
             ensure_exit(context.run_id)
         _log_failed(run, error)
+        report_unforeseen(error, run.stage, settings.sentry_dsn)
         down = None if is_tried_again(error, context.retry_number) else _open_breaker(context, run, error)
         place = FailureContext(run.scope.stream, run.stage, run.scope.hour, _waiting(run), context.retry_number, down)
         raise failure_of(error, place) from None  # the cause may quote private text

@@ -3,15 +3,25 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from chatai_assets.adapters import sentry
 from chatai_assets.adapters.notifier import AppriseNotifier
 from chatai_assets.adapters.sentry import Sentry
+from chatai_assets.domain.errors import ChatAIError, StoreUnavailable
+from chatai_assets.orchestration.failures import report_unforeseen
 from chatai_assets.settings import read_settings
 from chatai_assets.settings.values import InvalidSetting
 from chatai_assets_tests.support.providers.http_server import Request, Response, serving
+
+
+class ModelMisbehaved(ChatAIError):
+    """An error with a code of its own."""
+
+    code = "Misbehaved"
+
 
 KEY = "0123456789abcdef"
 
@@ -36,7 +46,8 @@ class Relay:
         if self.asked <= self.refuse:
             return Response({"detail": "rate limited"}, status=429)
         head, item, payload, _ = request.body.split(b"\n")
-        assert json.loads(item) == {"type": "event", "length": len(payload)}
+        about = json.loads(item)
+        assert (about["type"], about["length"]) == ("event", len(payload))
         event = json.loads(payload)
         assert json.loads(head)["event_id"] == event["event_id"]
         self.events[event["event_id"]] = event
@@ -90,5 +101,46 @@ def test_an_address_that_is_none_is_refused_without_being_quoted(dsn: str):
     assert dsn not in str(refused.value)
 
 
+def test_an_error_is_reported_by_class_code_stage_and_stack_without_any_text(relay: Relay):
+    def tag(post: str) -> None:
+        reply = f"reply to {post}"
+        raise KeyError(reply)
+
+    def run_stage() -> None:
+        try:
+            tag("private words")
+        except KeyError as cause:
+            raise ModelMisbehaved("more private words") from cause
+
+    channel = Sentry(relay.dsn)
+    with pytest.raises(ModelMisbehaved) as raised:
+        run_stage()
+    assert channel.report_error(raised.value, "tag")
+    channel.close()
+    (event,) = relay.events.values()
+    assert event["level"] == "error"
+    assert event["tags"] == {"class": "ModelMisbehaved", "code": "Misbehaved", "stage": "tag"}
+    exceptions: Any = event["exception"]
+    assert [each["type"] for each in exceptions["values"]] == ["KeyError", "ModelMisbehaved"]
+    assert exceptions["values"][0]["stacktrace"]["frames"][-1]["function"] == "tag"
+    assert "private" not in json.dumps(event)
+    assert set(event) & {"request", "user", "extra", "breadcrumbs", "modules", "server_name"} == set()
+
+
+def test_reporting_an_error_gives_up_in_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sentry, "PAUSE_S", 0.3)
+    assert not Sentry(f"http://{KEY}@127.0.0.1:9/1").report_error(ValueError("private words"), "tag", timeout=0.1)
+
+
 def test_the_settings_never_show_the_key():
     assert KEY not in repr(read_settings({"SENTRY_DSN": f"https://{KEY}@host/1"}))
+
+
+def test_only_what_is_unforeseen_is_reported_and_only_where_sentry_is_set_up(relay: Relay):
+    report_unforeseen(StoreUnavailable("GigaChat is down."), "tag", relay.dsn)
+    report_unforeseen(KeyError("private words"), "tag", None)
+    report_unforeseen(KeyError("private words"), "tag", "no address")
+    assert relay.asked == 0
+    report_unforeseen(KeyError("private words"), "upkeep/expired", relay.dsn)
+    (event,) = relay.events.values()
+    assert event["tags"] == {"class": "KeyError", "code": "KeyError", "stage": "upkeep/expired"}

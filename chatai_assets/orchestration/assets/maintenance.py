@@ -14,7 +14,7 @@ from chatai_assets.operations.erasure import Stores
 from chatai_assets.operations.expiry import ExpirySweep, expire
 from chatai_assets.operations.retention import apply_retention
 from chatai_assets.orchestration.assets.streams import OWNERS
-from chatai_assets.orchestration.failures import failure_of_upkeep, is_ours_to_explain
+from chatai_assets.orchestration.failures import failure_of_upkeep, is_ours_to_explain, report_unforeseen
 from chatai_assets.orchestration.resources import Clock
 from chatai_assets.orchestration.run_retention import delete_old_runs
 from chatai_assets.orchestration.runs import UPKEEP_JOBS, tag_worker
@@ -61,6 +61,7 @@ def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, services: 
             raise
         if isinstance(error, DeadlineExceeded):
             ensure_exit(context.run.run_id)
+        report_unforeseen(error, context.asset_key.to_user_string(), settings.sentry_dsn)
         raise failure_of_upkeep(error, context.op_execution_context.retry_number) from None
 
 
