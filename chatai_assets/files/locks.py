@@ -1,7 +1,9 @@
-"""Kernel file locks of the embedded stores, shared by all processes of one machine.
+"""Kernel file locks, shared by all processes of one machine: of the embedded stores and of the record store's file.
 
 The locks are ``flock`` locks: the kernel releases them when their holder dies. Each acquisition opens its own file
 handles, so threads exclude each other as processes do. Nothing here knows which store is being locked.
+
+The library ``filelock`` has no shared locks that the kernel releases, which searches need, so it is not used.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.files.os_errors import describe_errno
 
 POLL_S = 0.005
-"""Between attempts of everybody but a writer of the vector index."""
+"""Between attempts, except those of a writer of the vector index."""
 WRITER_POLL_S = 0.05
 """Longer than ``POLL_S``, so that searches get the lock before a writer does."""
+EXCLUSIVE_POLL_S = 0.05
+"""Between attempts for a lock that is held for long: a migration, or a batch of writes."""
 WRITER_MAX_WAIT_S = 2.0
 """How long a writer lets searches go first."""
 
@@ -27,7 +31,49 @@ CheckLock = Callable[[], None]
 """Raises ``StoreUnavailable`` when the lock was lost; call it right before something is written."""
 WriterLock = Callable[[], AbstractContextManager[CheckLock]]
 """Waits for the writer lock of a store outside this machine and holds it until the block ends; ``StoreUnavailable``
-when it is not free in time. The record store hands it out (``storage.writer_lock``): all writers share it."""
+when it is not free in time. It comes from the record store (``storage.writer_lock``), which all writers share."""
+
+
+@contextmanager
+def exclusive_lock(path: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of a file until the block ends.
+
+    Args:
+        path: an empty file that is created if needed; its folder exists.
+        timeout_s: how long to wait for other holders.
+
+    Raises:
+        TimeoutError: another process or thread held the lock for too long.
+        OSError: the file cannot be opened.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if not try_acquire(handle, fcntl.LOCK_EX, time.monotonic() + timeout_s, EXCLUSIVE_POLL_S):
+            raise TimeoutError(f"{path.name} is locked for longer than {timeout_s:g} s")
+        try:
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)  # a forked process may still have the handle
+    finally:
+        os.close(handle)
+
+
+def try_acquire(handle: int, mode: int, deadline: float, poll_s: float = POLL_S) -> bool:
+    """Try to lock an open file until the deadline, at least once; return whether the lock was acquired.
+
+    Args:
+        mode: ``fcntl.LOCK_EX`` or ``fcntl.LOCK_SH``.
+        deadline: in monotonic seconds.
+    """
+    while True:
+        try:
+            fcntl.flock(handle, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(poll_s)
+        else:
+            return True
 
 
 class _LockFiles:
@@ -65,21 +111,8 @@ class _LockFiles:
 
     def acquire(self, handle: int, mode: int, deadline: float, poll_s: float = POLL_S) -> None:
         """Acquire a lock, or raise ``StoreUnavailable`` at the deadline."""
-        if not self.try_acquire(handle, mode, deadline, poll_s):
+        if not try_acquire(handle, mode, deadline, poll_s):
             raise StoreUnavailable(f"the {self._store} is busy: no turn at it within {self._timeout_s:g} s")
-
-    @staticmethod
-    def try_acquire(handle: int, mode: int, deadline: float, poll_s: float = POLL_S) -> bool:
-        """Try until the deadline, at least once; return whether the lock was acquired."""
-        while True:
-            try:
-                fcntl.flock(handle, mode | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(poll_s)
-            else:
-                return True
 
 
 class IndexLock:
@@ -115,7 +148,7 @@ class IndexLock:
             with files.open("door.lock") as door, files.open("gate.lock") as gate:
                 files.acquire(door, fcntl.LOCK_EX, deadline, WRITER_POLL_S)
                 polite_until = min(time.monotonic() + WRITER_MAX_WAIT_S, deadline)
-                if not files.try_acquire(index, fcntl.LOCK_EX, polite_until, WRITER_POLL_S):
+                if not try_acquire(index, fcntl.LOCK_EX, polite_until, WRITER_POLL_S):
                     files.acquire(gate, fcntl.LOCK_EX, deadline)
                     files.acquire(index, fcntl.LOCK_EX, deadline)
             yield
@@ -124,8 +157,8 @@ class IndexLock:
 class GraphLock:
     """The lock of one embedded graph: one writer, or any number of readers.
 
-    Two files. Everybody takes the *door* first and releases it once inside, so that neither readers keep a writer out
-    by coming and going, nor a queue of writers keeps a reader out.
+    Two files. Readers and writers take the *door* first and release it once they have the graph, so that neither a
+    steady stream of readers keeps a writer out, nor a queue of writers keeps a reader out.
 
     Args:
         folder: where the two empty lock files are kept.

@@ -130,7 +130,7 @@ class Settings(SettingsGroup):
         default=None,
         repr=False,
         validation_alias="SENTRY_DSN",
-        description="a project of Sentry that gets the same notifications, and unforeseen errors of runs, without texts",
+        description="a project of Sentry that gets the same notifications, and unforeseen errors of runs without texts",
     )
     probe_interval_s: Seconds = Field(
         default=360,

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -15,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from chatai_assets.domain.circuit_breaker import RECORDS
 from chatai_assets.domain.errors import StoreUnavailable
+from chatai_assets.files.locks import exclusive_lock
 from chatai_assets.files.os_errors import describe_errno
 from chatai_assets.storage.sql import advisory_lock
 
@@ -172,7 +172,7 @@ def migrate(engine: Engine) -> None:
                 advisory_lock(connection, "migrations")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
-    except Timeout as error:
+    except TimeoutError as error:
         raise StoreUnavailable("Another process has been migrating the record store for too long.", RECORDS) from error
     except OSError as error:
         raise StoreUnavailable(f"The record store cannot be made: {describe_errno(error.errno)}.", RECORDS) from error
@@ -187,7 +187,7 @@ def _migration_lock(url: URL) -> Iterator[None]:
         return
     path = Path(url.database)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock", timeout=MIGRATION_LOCK_S):
+    with exclusive_lock(Path(f"{path}.lock"), MIGRATION_LOCK_S):
         yield
 
 

@@ -18,14 +18,14 @@ leaves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from chatai_assets.domain.errors import StoreUnavailable
-from chatai_assets.files.locks import CheckLock
+from chatai_assets.files.locks import CheckLock, exclusive_lock
 from chatai_assets.storage.engine import Records, translate_errors, wait_at_most
 from chatai_assets.storage.sql import advisory_lock
 
@@ -63,15 +63,12 @@ def _in_database(records: Records, store: str, timeout_s: float) -> Iterator[Che
 
 @contextmanager
 def _in_file(records: Records, store: str, timeout_s: float) -> Iterator[CheckLock]:
-    lock = FileLock(f"{records.engine.url.database}.{store}.lock", timeout=timeout_s, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise _busy(store, timeout_s) from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive_lock(Path(f"{records.engine.url.database}.{store}.lock"), timeout_s))
+        except TimeoutError:
+            raise _busy(store, timeout_s) from None
         yield lambda: None  # the kernel releases a file's lock only when the process ends
-    finally:
-        lock.release()
 
 
 def _ask(connection: Connection) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from uuid import uuid4
 
-from filelock import FileLock
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from chatai_assets.files.locks import exclusive_lock
 from chatai_assets.storage.engine import open_records
 from chatai_assets_tests.support.server_processes import START_S, Reach
 
@@ -58,7 +58,7 @@ def migrated_database(server: Reach, folder: Path) -> Iterator[str]:
         folder: of the session, where processes agree on who makes the template.
     """
     made = folder / f"{TEMPLATE}.done"
-    with FileLock(folder / f"{TEMPLATE}.lock", timeout=START_S):
+    with exclusive_lock(folder / f"{TEMPLATE}.lock", START_S):
         if not made.exists():
             _execute(server, f"CREATE DATABASE {TEMPLATE}")
             open_records(_url(server, TEMPLATE)).close()

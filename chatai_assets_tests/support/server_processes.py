@@ -18,7 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
 import psutil
-from filelock import FileLock
+
+from chatai_assets.files.locks import exclusive_lock
 
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "services"
 IN_CI = os.environ.get("CI", "").lower() == "true"
@@ -60,7 +61,7 @@ def shared_server(name: str, folder: Path) -> Reach:
         ServerMissing: it cannot be started on this machine.
     """
     known = folder / f"{name}.json"
-    with FileLock(folder / f"{name}.lock", timeout=START_S):
+    with exclusive_lock(folder / f"{name}.lock", START_S):
         if not known.exists():
             known.write_text(json.dumps(_start(name, folder)), encoding="utf-8")
     found = json.loads(known.read_text(encoding="utf-8"))
