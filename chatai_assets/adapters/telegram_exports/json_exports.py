@@ -1,4 +1,4 @@
-"""JSON documents that hold posts: lists, envelopes of the Bot API, exports of Telegram Desktop."""
+"""Finds the records in JSON documents of posts: lists, envelopes of the Bot API, exports of Telegram Desktop."""
 
 from __future__ import annotations
 
@@ -10,91 +10,91 @@ from typing import Any
 from chatai_assets.adapters.telegram_exports.json_stream import BrokenJson, JsonStreamReader
 
 MAX_FIELDS = 1_000
-"""No record of Telegram has nearly as many; an object that has is some other document."""
+"""No record of Telegram has nearly as many; an object that has more is another kind of document."""
 CHAT_FIELDS = ("id", "name", "type")
 CHAT_LISTS = ("chats", "left_chats")
 
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """Something that stands where records stand.
+    """A value at a place where records are expected.
 
     Attributes:
-        value: any JSON.
-        chat: what an export of Telegram Desktop has said of the chat so far; the same object for all its messages.
+        value: any JSON value.
+        chat: fields of the chat that an export of Telegram Desktop had before it; the same object for all its messages.
     """
 
     value: Any
     chat: dict[str, Any] | None = None
 
 
-def iter_records(cursor: JsonStreamReader) -> Iterator[RawRecord]:
-    """Yield what stands where records stand: in lists, envelopes and chats, or one after the other.
+def iter_records(reader: JsonStreamReader) -> Iterator[RawRecord]:
+    """Yield the values where records are expected: in lists, envelopes and chats, or one after the other.
 
     Raises:
-        BrokenJson: what was yielded before stands.
+        BrokenJson: the rest is not JSON; records yielded before are valid.
     """
-    while head := cursor.peek():
+    while head := reader.peek():
         if head == "[":
-            for _ in cursor.elements():
-                yield RawRecord(cursor.value())
+            for _ in reader.elements():
+                yield RawRecord(reader.value())
         elif head == "{":
-            yield from _object(cursor)
+            yield from _object(reader)
         else:
-            yield RawRecord(cursor.value())
+            yield RawRecord(reader.value())
 
 
-def _object(cursor: JsonStreamReader) -> Iterator[RawRecord]:
+def _object(reader: JsonStreamReader) -> Iterator[RawRecord]:
     fields: dict[str, Any] = {}
-    holds_others = False
-    for key in cursor.keys():  # noqa: SIM118 - it is no dict: each key is read from the file
-        head = cursor.peek()
+    has_records = False
+    for key in reader.keys():  # noqa: SIM118 - not a dict: each key is read from the file
+        head = reader.peek()
         if (key, head) == ("messages", "["):
-            yield from _messages(cursor, fields)
+            yield from _messages(reader, fields)
         elif key in CHAT_LISTS and head == "{":
-            yield from _chats(cursor)
+            yield from _chats(reader)
         elif key == "result" and head in ("[", "{"):
-            yield from _results(cursor, head)
+            yield from _results(reader, head)
         else:
-            fields[key] = cursor.value()
+            fields[key] = reader.value()
             if len(fields) > MAX_FIELDS:
                 raise BrokenJson("an object has too many fields")
             continue
-        holds_others = True
-    if not holds_others:
+        has_records = True
+    if not has_records:
         yield RawRecord(fields)
 
 
-def _messages(cursor: JsonStreamReader, chat: dict[str, Any]) -> Iterator[RawRecord]:
-    for _ in cursor.elements():
-        yield RawRecord(cursor.value(), chat)
+def _messages(reader: JsonStreamReader, chat: dict[str, Any]) -> Iterator[RawRecord]:
+    for _ in reader.elements():
+        yield RawRecord(reader.value(), chat)
 
 
-def _chats(cursor: JsonStreamReader) -> Iterator[RawRecord]:
-    for key in cursor.keys():  # noqa: SIM118 - as above
-        if key != "list" or cursor.peek() != "[":
-            cursor.value()
+def _chats(reader: JsonStreamReader) -> Iterator[RawRecord]:
+    for key in reader.keys():  # noqa: SIM118 - as above
+        if key != "list" or reader.peek() != "[":
+            reader.value()
             continue
-        for _ in cursor.elements():
-            if cursor.peek() == "{":
-                yield from _object(cursor)
+        for _ in reader.elements():
+            if reader.peek() == "{":
+                yield from _object(reader)
             else:
-                yield RawRecord(cursor.value())
+                yield RawRecord(reader.value())
 
 
-def _results(cursor: JsonStreamReader, head: str) -> Iterator[RawRecord]:
+def _results(reader: JsonStreamReader, head: str) -> Iterator[RawRecord]:
     if head == "{":
-        yield RawRecord(cursor.value())
+        yield RawRecord(reader.value())
         return
-    for _ in cursor.elements():
-        yield RawRecord(cursor.value())
+    for _ in reader.elements():
+        yield RawRecord(reader.value())
 
 
 class ChatLookup:
-    """Which chat a message belongs to.
+    """Finds the chat of a message.
 
-    Telegram Desktop writes a chat's id, name and type before its messages. A tool that sorts keys
-    puts some of them after: then the file is walked through once more to find them.
+    Telegram Desktop writes a chat's id, name and type before its messages. A tool that sorts keys moves some of them
+    behind: then the file is read a second time to find them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,8 +103,8 @@ class ChatLookup:
         self._number = -1
         self._all: list[dict[str, Any]] | None = None
 
-    def of(self, chat: dict[str, Any]) -> dict[str, Any]:
-        """Return id, name and type of the chat that the walk is in."""
+    def find(self, chat: dict[str, Any]) -> dict[str, Any]:
+        """Return id, name and type of the current chat, given its fields so far."""
         if chat is not self._current:
             self._current = chat
             self._number += 1
@@ -123,9 +123,9 @@ def _read_chats(path: Path) -> list[dict[str, Any]]:
     chats: list[dict[str, Any]] = []
     with path.open("rb") as stream:
         try:
-            for element in iter_records(JsonStreamReader(stream)):
-                if element.chat is not None and (not chats or element.chat is not chats[-1]):
-                    chats.append(element.chat)
+            for record in iter_records(JsonStreamReader(stream)):
+                if record.chat is not None and (not chats or record.chat is not chats[-1]):
+                    chats.append(record.chat)
         except BrokenJson:
-            return chats  # the walk that asked comes to the same place, and reports it
+            return chats  # the caller reads up to the same place and reports the error
     return chats

@@ -1,7 +1,7 @@
-"""Walking through JSON of any size, value by value, in bounded memory.
+"""Streams JSON of any size value by value, in bounded memory.
 
-Unlike an event parser it decodes whole records with the C scanner of ``json`` and still knows
-what stood around them: one pass gives each message together with its chat.
+Unlike an event parser it decodes whole records with the C scanner of ``json`` and still knows their context: one pass
+returns each message together with its chat.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import IO, Any
 
 CHUNK_BYTES = 1 << 18
 MAX_VALUE_CHARS = 1 << 24
-"""A single record is never longer; what is, is taken for broken."""
+"""A single record is never longer; longer values count as broken."""
 
 SPACE = re.compile(r"[ \t\n\r]*")
-# A lone half of a pair can be written in JSON but not stored as UTF-8.
+# A lone surrogate can be written in JSON but not stored as UTF-8.
 LONE_SURROGATE = re.compile(
     r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F])"
 )
@@ -26,24 +26,24 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class BrokenJson(ValueError):
-    """The text stops being JSON; ``str()`` says how, without any of it."""
+    """The text is not JSON from some point on; ``str()`` says why, without quoting it."""
 
 
 def finite(number: str) -> float | None:
-    """Return a number with a fraction; None where it is too large to be one."""
+    """Return a number with a fraction; None if it is too large for a float."""
     value = float(number)
     return value if math.isfinite(value) else None
 
 
 DECODER = json.JSONDecoder(parse_float=finite, parse_constant=lambda _: None)
-"""Knows only what JSON knows: NaN and infinities become null."""
+"""Strict JSON: NaN and infinities become null."""
 
 
 def decode(text: str) -> Any:
-    """Return the one value that a text holds.
+    """Return the value in a JSON text.
 
     Raises:
-        BrokenJson: it is no JSON, or nested too deeply.
+        BrokenJson: it is not JSON, or nested too deeply.
     """
     try:
         value = DECODER.decode(text)
@@ -55,7 +55,7 @@ def decode(text: str) -> Any:
 
 
 def storable(value: Any) -> Any:
-    """Return a value with U+FFFD for every lone surrogate: as long, in UTF-16, as what it replaces."""
+    """Return a value with U+FFFD for every lone surrogate, which keeps its length in UTF-16."""
     if isinstance(value, str):
         return SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
@@ -66,7 +66,7 @@ def storable(value: Any) -> Any:
 
 
 class JsonStreamReader:
-    """A place in a JSON text.
+    """Reads a JSON text from a stream, value by value.
 
     Args:
         stream: UTF-8, with or without a byte order mark.
@@ -81,16 +81,16 @@ class JsonStreamReader:
         self._ending = "the file ends in the middle"
 
     def peek(self) -> str:
-        """Return the first character of what comes next, spaces passed over; empty at the end."""
+        """Return the next character that is not white space; empty at the end."""
         while True:
             self._at = self._after_space(self._at)
             if self._at < len(self._text):
                 return self._text[self._at]
-            if not self._grow():
+            if not self._read_more():
                 return ""
 
     def value(self) -> Any:
-        """Return the next value, whole, and pass over it.
+        """Return the next whole value and advance past it.
 
         Raises:
             BrokenJson: there is none, or it is longer than ``MAX_VALUE_CHARS``.
@@ -102,55 +102,55 @@ class JsonStreamReader:
             except RecursionError:
                 raise BrokenJson("it is nested too deeply") from None
             except ValueError:
-                if not self._grow():
-                    raise BrokenJson(self._why()) from None
+                if not self._read_more():
+                    raise BrokenJson(self._error_reason()) from None
                 continue
-            # A number at the very end of what was read may go on.
-            if end < len(self._text) or not self._grow():
+            # A number at the very end of the buffer may continue.
+            if end < len(self._text) or not self._read_more():
                 escaped = self._text.find("\\u", self._at, end)
                 lone = escaped >= 0 and LONE_SURROGATE.search(self._text, escaped, end)
                 self._at = end
                 return storable(value) if lone else value
 
     def elements(self) -> Iterator[None]:
-        """Stand before each element of the list that comes next; the caller takes it."""
+        """Yield before each element of the next list; the caller must read the element."""
         yield from self._members("[", "]")
 
     def keys(self) -> Iterator[str]:
-        """Yield each key of the object that comes next; the caller takes its value."""
+        """Yield each key of the next object; the caller must read its value."""
         for _ in self._members("{", "}"):
             key = self.value()
             if not isinstance(key, str):
                 raise BrokenJson("a key is no string")
-            self._take(":")
+            self._expect(":")
             yield key
 
     def _members(self, opening: str, closing: str) -> Iterator[None]:
-        self._take(opening)
+        self._expect(opening)
         if self.peek() != closing:
             yield
             while self.peek() != closing:
-                self._take(",")
+                self._expect(",")
                 yield
-        self._take(closing)
+        self._expect(closing)
 
-    def _take(self, expected: str) -> None:
+    def _expect(self, expected: str) -> None:
         if self.peek() != expected:
-            raise BrokenJson(self._why())
+            raise BrokenJson(self._error_reason())
         self._at += 1
 
-    def _why(self) -> str:
+    def _error_reason(self) -> str:
         if len(self._text) - self._at > MAX_VALUE_CHARS:
             return "a value is too long, or not closed"
-        # At the end of the file what is missing was never written, whatever stands there.
+        # At the end of the file the reason is the missing rest, whatever the last characters are.
         return self._ending if self._ended else "it stops being JSON"
 
     def _after_space(self, at: int) -> int:
         match = SPACE.match(self._text, at)
         return match.end() if match else at
 
-    def _grow(self) -> bool:
-        """Read on, at least as much as is still unread, so that long values are tried few times."""
+    def _read_more(self) -> bool:
+        """Read at least as much as is still unparsed, so that long values are attempted only a few times."""
         unread = len(self._text) - self._at
         if self._ended or unread > MAX_VALUE_CHARS:
             return False

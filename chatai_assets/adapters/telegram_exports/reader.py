@@ -1,4 +1,4 @@
-"""Files of posts -> raw records, one by one, in bounded memory."""
+"""Reads the raw records of files of posts one by one, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from chatai_assets.domain.telegram.formats import RecordFormat
 
 Container = Literal["json", "jsonl", "csv"]
 
-HEAD_BYTES = 1 << 22  # what stands before the chats of a whole account can be long
+HEAD_BYTES = 1 << 22  # the export of a whole account can have much data before its chats
 FIRST_LINE_BYTES = 1 << 16
-BINARY_BYTES = 1 << 9  # further on, a NUL is a damaged record's, not a binary file's
+BINARY_BYTES = 1 << 9  # a NUL further on means a damaged record, not a binary file
 SAMPLE = 20
 MAX_FIELD_CHARS = 1 << 20
 DELIMITERS = (",", ";", "\t")
@@ -31,10 +31,11 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class ExportFormat:
-    """What a file of posts is.
+    """Format of a file of posts.
 
     Attributes:
-        container: how its records are strung together.
+        record_format: of its records.
+        container: how the records are stored.
         delimiter: between the columns of a CSV.
     """
 
@@ -45,11 +46,12 @@ class ExportFormat:
 
 @dataclass(frozen=True, slots=True)
 class ExportRecord:
-    """A record that says all by itself: ``read_post(raw, record_format)`` needs nothing else.
+    """A self-contained record: ``read_post(raw, record_format)`` needs nothing else.
 
     Attributes:
         raw: JSON types only, and storable as UTF-8.
-        position: 1-based: the line of a JSONL file, the row below the header of a CSV, the count of the record in JSON.
+        record_format: of ``raw``.
+        position: 1-based line of a JSONL file, row below the header of a CSV, or number of the record in JSON.
     """
 
     raw: dict[str, Any]
@@ -74,7 +76,7 @@ Read = ExportRecord | ExportFault
 
 
 def detect_export_format(path: Path) -> ExportFormat | None:
-    """Return of which format a file of posts is, judged by its beginning; None if it is no file of posts.
+    """Return the format of a file of posts, from its beginning; None if it is not a file of posts.
 
     Raises:
         OSError: the file cannot be read.
@@ -91,12 +93,12 @@ def detect_export_format(path: Path) -> ExportFormat | None:
 
 
 def read_export(path: Path) -> Iterator[Read]:
-    """Yield the records of a file of posts, in its order, and a fault in the place of each that cannot be read.
+    """Yield the records of a file of posts in order, with an ``ExportFault`` for each that cannot be read.
 
-    A JSON document that breaks in the middle ends with one fault; JSONL and CSV go on with the next line.
+    A JSON document that is broken in the middle ends with one fault; JSONL and CSV continue with the next line.
 
     Raises:
-        BadRecord: the file is no file of posts.
+        BadRecord: it is not a file of posts.
         OSError: the file cannot be read.
     """
     export = detect_export_format(path)
@@ -109,16 +111,16 @@ def _read_document(path: Path, export: ExportFormat) -> Iterator[Read]:
     position, chats = 0, ChatLookup(path)
     with path.open("rb") as stream:
         try:
-            for position, element in enumerate(iter_records(JsonStreamReader(stream)), 1):
-                yield _record(_with_chat(element, chats), export, position)
+            for position, record in enumerate(iter_records(JsonStreamReader(stream)), 1):
+                yield _record(_with_chat(record, chats), export, position)
         except BrokenJson as error:
             yield ExportFault(position + 1, f"the file cannot be read from this record on: {error}")
 
 
-def _with_chat(element: RawRecord, chats: ChatLookup) -> Any:
-    if element.chat is None or not isinstance(element.value, dict):
-        return element.value
-    return {**element.value, CHAT: chats.of(element.chat)}
+def _with_chat(record: RawRecord, chats: ChatLookup) -> Any:
+    if record.chat is None or not isinstance(record.value, dict):
+        return record.value
+    return {**record.value, CHAT: chats.find(record.chat)}
 
 
 def _record(value: Any, export: ExportFormat, position: int) -> Read:
@@ -137,7 +139,7 @@ def _read_lines(path: Path, export: ExportFormat) -> Iterator[Read]:
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
-    """Yield the lines of a file; None in the place of one that is too long."""
+    """Yield the lines of a file; None for a line that is too long."""
     while line := stream.readline(MAX_VALUE_CHARS):
         whole = line.endswith(b"\n") or len(line) < MAX_VALUE_CHARS
         while not whole:
@@ -160,7 +162,7 @@ def _line_records(line: bytes, export: ExportFormat, position: int) -> Iterator[
 
 
 def _unwrap_envelope(value: Any) -> list[Any]:
-    """Return the updates of an envelope of the Bot API; anything else is one record."""
+    """Return the updates in an envelope of the Bot API; anything else is one record."""
     if isinstance(value, dict) and "ok" in value and isinstance(value.get("result"), list):
         return list(value["result"])
     return [value]
@@ -168,7 +170,7 @@ def _unwrap_envelope(value: Any) -> list[Any]:
 
 def _read_rows(path: Path, export: ExportFormat) -> Iterator[Read]:
     csv.field_size_limit(MAX_FIELD_CHARS)
-    # Bytes that are not UTF-8 come through as surrogates, so that only their own row is lost.
+    # Bytes that are not UTF-8 become surrogates, so that only their row is lost.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         rows = _rows(csv.reader(stream, delimiter=export.delimiter))
         header = next(rows, None)
@@ -177,7 +179,7 @@ def _read_rows(path: Path, export: ExportFormat) -> Iterator[Read]:
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[list[str] | None]:
-    """Yield the rows that are not empty; None in the place of one that is no CSV."""
+    """Yield the rows that are not empty; None for a row that is not CSV."""
     while True:
         try:
             if row := next(reader):
@@ -231,9 +233,9 @@ def _jsonl_format(head: bytes) -> ExportFormat | None:
 
 def _document_format(head: bytes) -> ExportFormat | None:
     try:
-        for element in islice(iter_records(JsonStreamReader(io.BytesIO(head))), SAMPLE):
+        for record in islice(iter_records(JsonStreamReader(io.BytesIO(head))), SAMPLE):
             record_format = (
-                _detect_record_format(element.value) if element.chat is None else _detect_message_format(element.value)
+                _detect_record_format(record.value) if record.chat is None else _detect_message_format(record.value)
             )
             if record_format:
                 return ExportFormat(record_format, "json")
@@ -243,13 +245,13 @@ def _document_format(head: bytes) -> ExportFormat | None:
 
 
 def _detect_message_format(value: Any) -> RecordFormat | None:
-    """Return "desktop" for a message of a chat; other files have a list named ``messages`` too."""
+    """Return "desktop" for a message of a chat; other files may also have a list named ``messages``."""
     fields = value if isinstance(value, dict) else {}
     return "desktop" if fields.get("type") in ("message", "service") and {"id", "date"} <= fields.keys() else None
 
 
 def _detect_record_format(value: Any) -> RecordFormat | None:
-    """Return the format of a record that stands by itself; None if it is no record of posts."""
+    """Return the format of a record outside a chat; None if it is not a record of posts."""
     fields = value if isinstance(value, dict) else {}
     if "update_id" in fields or {"message_id", "chat", "date"} <= fields.keys():
         return "bot_api"

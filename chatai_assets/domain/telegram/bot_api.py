@@ -1,4 +1,4 @@
-"""Updates and messages of the Telegram Bot API (https://core.telegram.org/bots/api#message) -> Post."""
+"""Parses updates and messages of the Telegram Bot API (https://core.telegram.org/bots/api#message)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatai_assets.domain.telegram.post import NotAPost, Post, collect_links, po
 from chatai_assets.domain.text.normalize import normalise
 
 POST_KINDS = ("message", "edited_message", "channel_post", "edited_channel_post")
-# An animation carries `document` as well, for old clients: it stands before it.
+# An animation also has ``document``, for old clients, so it must come before it.
 MEDIA_KINDS = (
     *("animation", "audio", "photo", "sticker", "story", "video", "video_note", "voice", "document", "paid_media"),
     *("checklist", "contact", "dice", "game", "poll", "venue", "location", "invoice", "giveaway"),
@@ -37,7 +37,7 @@ def read_update(raw: Mapping[str, Any]) -> Post:
     media_kind = next((kind for kind in MEDIA_KINDS if message.get(kind)), None)
     if not (text or media_kind):
         raise NotAPost("a service message")
-    # People have names too, but no public posts.
+    # Users have user names too, but no public posts.
     username = public_name(string(chat.get("username"))) if chat_id < 0 else None
     return Post(
         chat_id=chat_id,
@@ -56,11 +56,11 @@ def read_update(raw: Mapping[str, Any]) -> Post:
 
 
 def extract_message(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the message that an update brings, or the record itself if it is a message.
+    """Return the message of an update, or the record itself if it is a message.
 
     Raises:
-        NotAPost: the update brings something else.
-        BadRecord: what stands in the place of the message is no object.
+        NotAPost: the update has no message.
+        BadRecord: the message is not an object.
     """
     kind = next((kind for kind in POST_KINDS if kind in raw), None)
     if kind is None:
@@ -73,21 +73,21 @@ def extract_message(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def extract_text(message: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """Return the text or the caption of a message, and the entities that belong to it."""
+    """Return the text or the caption of a message, and its entities."""
     if text := string(message.get("text")):
         return text, array(message.get("entities"))
     return string(message.get("caption")), array(message.get("caption_entities"))
 
 
 def chat_title(chat: Mapping[str, Any]) -> str:
-    """Return the title of a chat, or the name of the person or bot one talks to."""
+    """Return the title of a chat, or the name of the person or bot of a private chat."""
     names = (string(chat.get("first_name")), string(chat.get("last_name")))
     full_name = " ".join(filter(None, names))
     return normalise(string(chat.get("title")) or full_name or string(chat.get("username")))
 
 
 def find_forward_origin(message: Mapping[str, Any]) -> str | None:
-    """Return the title of the chat or person a message was forwarded from, as said before and since Bot API 7.0."""
+    """Return the title of the chat or person a message was forwarded from; fields of Bot API 7.0 and of before."""
     origin = mapping(message.get("forward_origin"))
     for holder, keys in (
         (origin, ("chat", "sender_chat", "sender_user")),
@@ -101,6 +101,6 @@ def find_forward_origin(message: Mapping[str, Any]) -> str | None:
 
 
 def find_album_id(message: Mapping[str, Any]) -> str | None:
-    """Return what all messages of an album share."""
+    """Return the id that all messages of an album share; None outside an album."""
     group = message.get("media_group_id")
     return str(group) if isinstance(group, (str, int)) and not isinstance(group, bool) and group else None

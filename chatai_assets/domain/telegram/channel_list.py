@@ -1,7 +1,7 @@
-"""Rows of per-channel JSON lists -> Post.
+"""Parses rows of per-channel JSON lists.
 
-A row is ``{message_id, sender_id, text, date, channel, category}``; the text is Markdown as client
-libraries write it. In a channel the sender is the channel itself, so ``sender_id`` is the chat id.
+A row is ``{message_id, sender_id, text, date, channel, category}``; the text is Markdown as client libraries write it.
+The sender of a channel post is the channel itself, so ``sender_id`` is the chat id.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_row(raw: Mapping[str, Any]) -> Post:
 
 
 def find_chat_id(raw: Mapping[str, Any]) -> int | None:
-    """Return the chat id of a row; a positive sender is a person, and the chat is then unknown."""
+    """Return the chat id of a row; None for a positive sender id, which is a person's: the chat is unknown then."""
     for key in ("chat_id", "channel_id"):
         if (chat_id := integer(raw.get(key))) is not None:
             return channel_chat_id(chat_id)

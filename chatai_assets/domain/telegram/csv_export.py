@@ -1,4 +1,4 @@
-"""Rows of CSV dumps of channels -> Post.
+"""Parses rows of CSV dumps of channels.
 
 Columns: ``channel_id, channel_name, msg_id, message, cleaned_message, date, msg_link, is_forward,
 forward_msg_from_peer_name, media_type, document_type, url``; all but the ids and the date may be absent.
@@ -57,7 +57,7 @@ def first_value(raw: Mapping[str, Any], columns: tuple[str, ...]) -> str:
 
 
 def find_media_kind(raw: Mapping[str, Any]) -> str | None:
-    """Return the kind of media; a document is told apart by its MIME type."""
+    """Return the kind of media; for a document it depends on the MIME type."""
     kind = MEDIA_KINDS.get(string(raw.get("media_type")))
     mime = string(raw.get("document_type")).partition("/")[0]
     return MIME_KINDS.get(mime, kind) if kind == "document" else kind

@@ -1,9 +1,9 @@
-"""Records that say that messages were deleted -> the source keys of those messages.
+"""Parses records of deleted messages into the source keys of the posts.
 
-The Bot API tells it of the chats of a connected business account
-(https://core.telegram.org/bots/api#businessmessagesdeleted), Telegram's own protocol of channels and supergroups
-(https://tl.telethon.dev/constructors/update_delete_channel_messages.html). Of other chats Telegram tells ids without
-their chat, which name no message.
+The Bot API reports deletions in chats of a connected business account
+(https://core.telegram.org/bots/api#businessmessagesdeleted), Telegram's own protocol in channels and supergroups
+(https://tl.telethon.dev/constructors/update_delete_channel_messages.html). For other chats Telegram reports message ids
+without the chat, which do not identify a message.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ TELETHON_DELETION = "UpdateDeleteChannelMessages"
 
 
 def deleted_post_keys(raw: Mapping[str, Any], record_format: RecordFormat) -> tuple[str, ...]:
-    """Return the source keys of the posts that a record says are deleted; none for any other record."""
+    """Return the source keys of the posts that a record reports as deleted; none for any other record."""
     if record_format == "bot_api" and BOT_API_DELETION in raw:
-        news = mapping(raw[BOT_API_DELETION])
-        return _keys(integer(mapping(news.get("chat")).get("id")), news.get("message_ids"))
+        deletion = mapping(raw[BOT_API_DELETION])
+        return _keys(integer(mapping(deletion.get("chat")).get("id")), deletion.get("message_ids"))
     if record_format == "telethon" and raw.get("_") == TELETHON_DELETION:
         return _keys(channel_chat_id(integer(raw.get("channel_id"))), raw.get("messages"))
     return ()

@@ -1,7 +1,7 @@
-"""Messages of Telegram Desktop's ``result.json`` -> Post.
+"""Parses messages of Telegram Desktop's ``result.json``.
 
-A message does not say which chat it belongs to: ``raw["chat"]`` holds what stands above the
-list of messages (``id``, ``name``, ``type``).
+A message does not name its chat: ``raw["chat"]`` holds the fields above the list of messages (``id``, ``name``,
+``type``).
 """
 
 from __future__ import annotations
@@ -75,16 +75,16 @@ def read_desktop_message(raw: Mapping[str, Any]) -> Post:
 
 
 def bot_api_chat_id(chat: Mapping[str, Any]) -> int | None:
-    """Return the chat id as the Bot API writes it; the export writes all ids bare."""
+    """Return the chat id as the Bot API writes it; the export writes all ids without the prefix."""
     chat_id = integer(chat.get("id"))
     if string(chat.get("type")) in CHANNELS:
         return channel_chat_id(chat_id)
-    # Small groups are negative in the Bot API; an id that already is stays.
+    # Ids of small groups are negative in the Bot API; an id that is negative already stays.
     return -abs(chat_id) if chat_id is not None and chat.get("type") == "private_group" else chat_id
 
 
 def extract_text(raw: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:
-    """Return the text of a message and the links behind its words.
+    """Return the text of a message, and its links with their offsets.
 
     ``text_entities`` cover the whole text; older exports have only ``text``: a string, or a list with entities.
     """
@@ -100,13 +100,13 @@ def extract_text(raw: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:
 
 
 def link_target(entity: Mapping[str, Any], words: str) -> str:
-    """Return where a piece of text leads; empty where it leads nowhere."""
+    """Return the target of a text entity; empty if it is not a link."""
     if entity.get("type") == "text_link":
         return string(entity.get("href"))
     return absolute_link(words) if entity.get("type") == "link" else ""
 
 
 def find_media_kind(raw: Mapping[str, Any]) -> str | None:
-    """Return the kind of media a message carries, included in the export or not."""
-    named = MEDIA_TYPES.get(string(raw.get("media_type")))
-    return named or next((kind for key, kind in MEDIA_KEYS.items() if raw.get(key)), None)
+    """Return the kind of a message's media, whether or not the export includes it."""
+    declared = MEDIA_TYPES.get(string(raw.get("media_type")))
+    return declared or next((kind for key, kind in MEDIA_KEYS.items() if raw.get(key)), None)

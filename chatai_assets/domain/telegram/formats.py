@@ -1,4 +1,4 @@
-"""Raw Telegram update or export row -> Post."""
+"""Parses raw Telegram updates and export records of every format into posts."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ READERS: Mapping[RecordFormat, Callable[[Mapping[str, Any]], Post]] = {
 
 
 def read_post(raw: Mapping[str, Any], record_format: RecordFormat) -> Post:
-    """Return the post that a raw record holds.
+    """Return the post in a raw record.
 
-    The same post has the same source key through every door, and the same text and links as
-    far as the format keeps them.
+    The same post has the same source key in every format, and the same text and links as far as the format has them.
 
     Args:
-        raw: any JSON object; nothing in it is trusted.
-        record_format: which door it came through.
+        raw: any JSON object; untrusted.
+        record_format: of the record.
 
     Raises:
-        NotAPost: it is something else and rightly left out.
-        BadRecord: it claims to be a post but lacks its id, its chat or its date.
+        NotAPost: it is something else and correctly skipped.
+        BadRecord: it is a post without its id, chat or date.
     """
     return READERS[record_format](raw)

@@ -1,7 +1,7 @@
-"""Telegram's Markdown, as client libraries write it -> plain text and links.
+"""Converts Telegram's Markdown and message entities to plain text and links.
 
-It is written without escapes, so what looks like a mark may be text: a mark without a partner
-stays, and so do the names that posts about Python are full of.
+Client libraries write Markdown without escapes, so what looks like a mark may be text: a mark without a partner stays,
+and so do the dunder names that posts about Python contain.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PYTHON_NAMES = (
 )
 TOKEN = re.compile(
     rf"""
-    (?=[]\[`*_~h])(?:  # what begins none of these is passed over at a third of the cost
+    (?=[]\[`*_~h])(?:  # skipping other characters first takes a third of the time
       ```(?P<pre>[\s\S]+?)```
     | `(?P<code>[^`\n]+)`
     | \]\((?P<href>(?:https?://|tg://|ton://|mailto:|tel:)(?:[^()\s]|\([^()\s]*\))*+)\)
@@ -39,36 +39,36 @@ TOKEN = re.compile(
 
 
 def strip_markdown(markdown: str) -> tuple[str, list[tuple[int, str]]]:
-    """Return the text without its marks, and where its links lead, with their offsets in that text.
+    """Return the text without marks, and the targets of its links with their offsets in that text.
 
-    Code keeps its content as it is. Marks: ``**bold** __italic__ ~~struck~~ `code` [words](address)``.
+    The content of code is unchanged. Marks: ``**bold** __italic__ ~~struck~~ `code` [words](address)``.
     """
     if not any(mark in markdown for mark in ("**", "__", "~~", "`", "](")):
         return markdown, []
-    pieces: list[str] = []
+    parts: list[str] = []
     open_brackets: list[int] = []
     targets: list[tuple[int, str]] = []
     for kind, value in _tokens(markdown):
         if kind == "href" and open_brackets:
             opening = open_brackets.pop()
-            pieces[opening] = ""
+            parts[opening] = ""
             targets.append((opening, value))
             continue
         if kind == "bracket" and value == "[":
-            open_brackets.append(len(pieces))
+            open_brackets.append(len(parts))
         elif kind == "bracket" and open_brackets:
             open_brackets.pop()
-        pieces.append(f"]({value})" if kind == "href" else value)
-    starts = [0, *accumulate(map(len, pieces))]
-    return "".join(pieces), [(starts[piece], href.rstrip("\\")) for piece, href in targets]
+        parts.append(f"]({value})" if kind == "href" else value)
+    starts = [0, *accumulate(map(len, parts))]
+    return "".join(parts), [(starts[piece], href.rstrip("\\")) for piece, href in targets]
 
 
 def _tokens(markdown: str) -> Iterator[tuple[str, str]]:
-    """Yield kind and value of every piece; paired marks are left out."""
+    """Yield kind and value of every token; paired marks are left out."""
     matches = list(TOKEN.finditer(markdown))
     marks = [match for match in matches if match["mark"]]
     counts = Counter(match["mark"] for match in marks)
-    alone = {match["mark"]: match.start() for match in marks if counts[match["mark"]] % 2}
+    unpaired = {match["mark"]: match.start() for match in marks if counts[match["mark"]] % 2}
     end = 0
     for match in matches:
         if match.start() > end:
@@ -76,30 +76,30 @@ def _tokens(markdown: str) -> Iterator[tuple[str, str]]:
         end = match.end()
         kind = match.lastgroup or "text"
         value = match[kind]
-        if kind != "mark" or alone.get(value) == match.start():
+        if kind != "mark" or unpaired.get(value) == match.start():
             yield kind, value
     yield "text", markdown[end:]
 
 
-BARE = {"url", "MessageEntityUrl"}
-BEHIND_WORDS = {"text_link", "MessageEntityTextUrl"}
+VISIBLE_LINKS = {"url", "MessageEntityUrl"}
+TEXT_LINKS = {"text_link", "MessageEntityTextUrl"}
 WIDE = re.compile("[\U00010000-\U0010ffff]")
-"""Letters that take two units in UTF-16 and one here."""
+"""Characters of two UTF-16 code units."""
 
 
 def entity_links(text: str, entities: Iterable[Any]) -> list[tuple[int, str]]:
-    """Return the links that entities mark, with their offsets in characters of ``text``.
+    """Return the links of entities, with their offsets in characters of ``text``.
 
     Args:
         text: the message as it was sent.
-        entities: those of the Bot API (``type``) or of Telethon (``_``); what is no entity is passed over.
+        entities: of the Bot API (``type``) or of Telethon (``_``); anything else is skipped.
     """
-    links = [entity for entity in map(mapping, entities) if entity_type(entity) in BARE | BEHIND_WORDS]
+    links = [entity for entity in map(mapping, entities) if entity_type(entity) in VISIBLE_LINKS | TEXT_LINKS]
     return list(_locate_links(text, links)) if links else []
 
 
 def entity_type(entity: Any) -> str:
-    """Return the name by which a format tells its entities apart."""
+    """Return the type of an entity in either format."""
     return string(entity.get("type")) or string(entity.get("_"))
 
 
@@ -111,4 +111,4 @@ def _locate_links(text: str, links: list[Any]) -> Iterator[tuple[int, str]]:
             continue
         first, end = (offset - bisect_left(wide, offset) for offset in (start, start + length))
         if shown := text[first:end]:
-            yield first, string(entity.get("url")) if entity_type(entity) in BEHIND_WORDS else absolute_link(shown)
+            yield first, string(entity.get("url")) if entity_type(entity) in TEXT_LINKS else absolute_link(shown)

@@ -1,4 +1,4 @@
-"""Messages as Telethon writes them (``message.to_dict()``) -> Post."""
+"""Parses messages as Telethon writes them (``message.to_dict()``)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEDIA_KINDS = {
     "MessageMediaToDo": "checklist",
     "MessageMediaDocument": "document",
 }
-# A document is told apart by its attributes; a round or soundless video has those of a video too.
+# The kind of a document follows from its attributes; a round or silent video also has those of a video.
 ATTRIBUTES = {
     "DocumentAttributeSticker": "sticker",
     "DocumentAttributeAnimated": "animation",
@@ -43,7 +43,7 @@ ATTRIBUTES = {
 
 
 def read_telethon_message(raw: Mapping[str, Any]) -> Post:
-    """Return the post of one message; Telethon does not tell the title of its chat.
+    """Return the post of one message; Telethon does not include the title of its chat.
 
     Raises:
         NotAPost: a service message, or another object of Telethon.
@@ -72,7 +72,7 @@ def read_telethon_message(raw: Mapping[str, Any]) -> Post:
 
 
 def peer_chat_id(value: Any) -> int | None:
-    """Return the chat id, as the Bot API writes it, of a peer; None for what is no peer."""
+    """Return the chat id of a peer as the Bot API writes it; None if it is not a peer."""
     peer = mapping(value)
     if (channel_id := integer(peer.get("channel_id"))) is not None:
         return channel_chat_id(channel_id)
@@ -82,7 +82,7 @@ def peer_chat_id(value: Any) -> int | None:
 
 
 def find_forward_origin(forward: Mapping[str, Any]) -> str | None:
-    """Return the name of where a message was forwarded from, or its id where Telethon knows no name."""
+    """Return the name of the chat or person a message was forwarded from, or its id if Telethon knows no name."""
     if name := normalise(string(forward.get("from_name"))):
         return name
     origin = peer_chat_id(forward.get("from_id"))
@@ -90,7 +90,7 @@ def find_forward_origin(forward: Mapping[str, Any]) -> str | None:
 
 
 def find_media_kind(media: Mapping[str, Any]) -> str | None:
-    """Return the kind of media; the preview of a linked page is none."""
+    """Return the kind of media; None for the preview of a linked page."""
     kind = MEDIA_KINDS.get(string(media.get("_")))
     if kind != "document":
         return kind
@@ -102,5 +102,5 @@ def find_media_kind(media: Mapping[str, Any]) -> str | None:
 
 
 def document_attributes(media: Mapping[str, Any]) -> list[Any]:
-    """Return what a document says of itself."""
+    """Return the attributes of a document."""
     return array(mapping(media.get("document")).get("attributes"))
