@@ -1,11 +1,17 @@
-"""Small files written by the tests themselves."""
+"""Writes small files of every format, and parses them as the product does."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
 
+import pytest
 from openpyxl import Workbook
+
+from chatai_assets.adapters.parsers.limits import ParserLimits
+from chatai_assets.adapters.parsers.registry import read_document
+from chatai_assets.domain.documents import FAULTS, ParsedDocument
+from chatai_assets.domain.errors import UnreadableDocument
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 CONTENT_TYPES = (
@@ -73,3 +79,23 @@ def xlsx(path: Path, sheets: dict[str, list[list[object]]]) -> Path:
             sheet.append(row)
     book.save(path)
     return path
+
+
+def write_file(folder: Path, name: str, content: str | bytes) -> Path:
+    """Write a file with this content and return its path."""
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def parse_file(path: Path, limits: ParserLimits | None = None) -> ParsedDocument:
+    """Parse a file in this process."""
+    return read_document(path, path.name, limits or ParserLimits())
+
+
+def parse_error(path: Path, limits: ParserLimits | None = None) -> str:
+    """Parse an unreadable file and return the error code, which must have a sentence for people."""
+    with pytest.raises(UnreadableDocument) as caught:
+        parse_file(path, limits)
+    assert caught.value.reason in FAULTS
+    return caught.value.reason
