@@ -1,11 +1,11 @@
-"""What an engine is not sure of is no text."""
+"""Words of low confidence are not text."""
 
 import pytest
 
 from chatai_assets.domain.ocr import OcrPage, OcrResult, OcrWord, build_page
 
 
-def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_sure():
+def test_confident_words_keep_their_lines_and_paragraphs():
     words = [
         OcrWord("Причал", 0, 1, 95.0),
         OcrWord("|~", 0, 1, 12.0),
@@ -24,7 +24,7 @@ def test_words_stand_in_their_lines_and_paragraphs_without_those_that_are_not_su
         pytest.param([OcrWord("—", 0, 1, 95.0), OcrWord("12", 0, 1, 95.0), OcrWord("ОУ", 0, 1, 95.0)], id="no letters"),
     ],
 )
-def test_garbage_is_no_text(words):
+def test_noise_is_not_text(words):
     assert build_page(words).text == ""
 
 
@@ -32,6 +32,6 @@ def test_confidence_is_that_of_the_characters():
     assert build_page([OcrWord("a", 0, 1, 20.0), OcrWord("harbours!", 0, 1, 90.0)]) == OcrPage("harbours!", 83.0)
 
 
-def test_what_is_told_is_plain_and_small():
+def test_the_summary_is_plain_json():
     told = OcrResult("engine", {2: 90.0, 4: 91.0}, {7: "timeout", 3: "left_out"}, ("print",)).summary
     assert told == {"engine": "engine", "pages": 2, "confidence": 90.5, "unread": {"3": "left_out", "7": "timeout"}}

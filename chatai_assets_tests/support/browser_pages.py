@@ -1,4 +1,4 @@
-"""Pages whose text is written by scripts, and what hostile scripts try."""
+"""Pages whose text is written by scripts, and hostile scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LINKS = ["preconnect", "dns-prefetch", "prefetch", "preload", "prerender", "styl
 
 
 def scripted(script: str, body: str = "", head: str = "") -> bytes:
-    """Return a page that says nothing but ``body``, with a script in which ``write(text)`` makes a text its article."""
+    """Return a page with only ``body``, and a script in which ``write(text)`` makes a text its article."""
     write = (
         "const write = text => { document.querySelector('#place').innerHTML = "
         "'<article>' + `<p>${text}</p>`.repeat(3) + '</article>' };"
@@ -21,7 +21,7 @@ def scripted(script: str, body: str = "", head: str = "") -> bytes:
 
 
 def attempts(port: int, inner: str) -> str:
-    """Return a script that tries to reach an inner server in every way a page knows, and then says that it is done."""
+    """Return a script that tries to reach an internal server in every way a page can, then reports that it is done."""
     targets = [
         *(f"http://{inner}:{port}/article", f"http://[::1]:{port}/article", f"http://inner.example:{port}/article"),
         *(f"http://site.example:{port}/302/http://{inner}:{port}/article", f"https://{inner}:{port}/"),

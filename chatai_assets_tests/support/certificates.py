@@ -1,4 +1,4 @@
-"""A certificate that signs itself, for tests of TLS."""
+"""A self-signed certificate for tests of TLS."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A small internet on loopback: a site that misbehaves on request, and an inner server that nobody may reach."""
+"""A small internet on loopback: a site that misbehaves on request, and an internal server that must not be reached."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIGHT_LIMITS = CrawlLimits(
     wire_bytes=256 << 10, body_bytes=512 << 10, connect_s=3.0, silence_s=2.0, page_s=4.0, link_s=10.0, crawl_delay_s=0.0
 )
 SITE, INNER = "127.0.0.1", "127.0.0.2"
-"""Of all loopback the site's address and port are the public internet; the inner server has the same port."""
+"""Only the site's loopback address and port count as public; the internal server has the same port."""
 PARAGRAPH = "<p>Кратер на Луне весит больше, чем кажется, и это длинное предложение статьи о нём.</p>"
 ARTICLE = f"<html><head><title>Луна</title></head><body><article>{PARAGRAPH * 5}</article></body></html>".encode()
 MEGABYTE = b" " * (1 << 20)
@@ -40,13 +40,13 @@ class ReceivedRequest:
 
     @property
     def host(self) -> str:
-        """The name that was asked for, without the port."""
+        """The requested host name, without the port."""
         return self.headers["host"].rpartition(":")[0]
 
 
 @dataclass
 class Server:
-    """Listens on one address; counts connections, remembers what it was asked and how much it sent."""
+    """Listens on one address; counts connections and sent bytes, and records requests."""
 
     address: str
     handler: Handler
@@ -70,50 +70,50 @@ class Server:
             writer.close()
             await writer.wait_closed()
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has had enough, as it should
+            pass  # the client closed the connection, as it should
         finally:
             writer.transport.abort()
 
 
 def parse_request(raw: bytes) -> ReceivedRequest:
-    """Return what the head of a request asks for."""
+    """Return the request in the head of an HTTP message."""
     lines = raw.decode("latin-1").split("\r\n")
     pairs = (line.partition(":") for line in lines[1:] if line)
     return ReceivedRequest(lines[0].split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs})
 
 
 class CountingWriter:
-    """A writer that counts."""
+    """A writer that counts the bytes it sends."""
 
     def __init__(self, writer: asyncio.StreamWriter, server: Server) -> None:
         self._writer, self._server = writer, server
 
     async def send(self, data: bytes) -> None:
-        """Send and wait until it is under way."""
+        """Send and wait until the buffer is drained."""
         self._writer.write(data)
         await self._writer.drain()
         self._server.sent += len(data)
 
 
 def head(status: int = 200, **headers: str) -> bytes:
-    """Return the head of an answer; names are written with underscores."""
+    """Return the head of a response; header names are written with underscores."""
     lines = [f"HTTP/1.1 {status} X", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def page(body: bytes = ARTICLE, media_type: str = "text/html", status: int = 200, **headers: str) -> bytes:
-    """Return a whole answer."""
+    """Return a complete response."""
     return head(status, Content_Type=media_type, Content_Length=str(len(body)), **headers) + body
 
 
 def redirect(target: str, status: int = 302) -> bytes:
-    """Return an answer that leads elsewhere."""
+    """Return a redirect response."""
     return head(status, Location=target, Content_Length="0")
 
 
 @cache
 def bomb(megabytes: int = 200) -> bytes:
-    """Return gzip of many blanks: a thousandth of their size."""
+    """Return gzip of many blanks, a thousandth of their size."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     return b"".join(packer.compress(MEGABYTE) for _ in range(megabytes)) + packer.flush()
 
@@ -170,7 +170,7 @@ ANSWERS: dict[str, bytes] = {
 
 
 async def answer(writer: Any, asked: ReceivedRequest) -> None:
-    """Behave as the first word of the path says, or of the host for ``/robots.txt``."""
+    """Behave as the first word of the path says, or that of the host for ``/robots.txt``."""
     word, _, rest = asked.path.partition("?")[0].strip("/").partition("/")
     if asked.path == "/robots.txt":
         word, rest = (asked.host.partition(".")[0], "robots") if asked.host.startswith("robots-") else ("gone", "")
@@ -188,7 +188,7 @@ async def answer(writer: Any, asked: ReceivedRequest) -> None:
 
 
 async def robots(writer: Any, asked: ReceivedRequest, word: str, what: str) -> None:
-    """Answer as a site with an unusual robots.txt."""
+    """Respond as a site with an unusual robots.txt."""
     if what != "robots":
         await writer.send(page())
         return
@@ -208,25 +208,25 @@ async def robots(writer: Any, asked: ReceivedRequest, word: str, what: str) -> N
 
 
 async def silent(_writer: Any) -> None:
-    """Say nothing."""
+    """Send nothing."""
     await asyncio.sleep(30)
 
 
 async def half(writer: Any) -> None:
-    """Begin a page and stay silent."""
+    """Send the start of a page, then nothing."""
     await writer.send(head(Content_Type="text/html") + ARTICLE[:50])
     await asyncio.sleep(30)
 
 
 async def endless(writer: Any) -> None:
-    """Send a page without end."""
+    """Send an endless page."""
     await writer.send(head(Content_Type="text/html"))
     while True:
         await writer.send(MEGABYTE)
 
 
 async def endless_chunks(writer: Any) -> None:
-    """Send chunks without end."""
+    """Send endless chunks."""
     await writer.send(head(Content_Type="text/html", Transfer_Encoding="chunked"))
     while True:
         await writer.send(b"10000\r\n" + MEGABYTE[:65536] + b"\r\n")
@@ -240,7 +240,7 @@ async def giant(writer: Any) -> None:
 
 
 async def drip(writer: Any) -> None:
-    """Send a byte at a time, never silent for long."""
+    """Send a byte at a time, with short pauses."""
     await writer.send(head(Content_Type="text/html"))
     while True:
         await writer.send(b"<")
@@ -248,7 +248,7 @@ async def drip(writer: Any) -> None:
 
 
 async def drip_head(writer: Any) -> None:
-    """Send a head that does not end."""
+    """Send an endless head."""
     await writer.send(b"HTTP/1.1 200 X\r\n")
     while True:
         await writer.send(b"X: y\r\n")
@@ -256,7 +256,7 @@ async def drip_head(writer: Any) -> None:
 
 
 async def hints(writer: Any) -> None:
-    """Say again and again that the answer is to come."""
+    """Send informational responses for ever."""
     while True:
         await writer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
         await asyncio.sleep(0.05)
@@ -276,7 +276,7 @@ DRIPS: dict[str, Callable[[Any], Awaitable[None]]] = {
 
 @dataclass
 class Internet:
-    """The site, the inner server, what names resolve to, and what this process connected to."""
+    """The site, the internal server, results of name resolution, and the connections of this process."""
 
     site: Server
     inner: Server
@@ -285,17 +285,17 @@ class Internet:
     connected: list[tuple[str, int]] = field(default_factory=list)
 
     @property
-    def world(self) -> NetworkPolicy:
-        """The world in which the site is public and all other rules are the real ones."""
+    def policy(self) -> NetworkPolicy:
+        """The real network policy, except that the site is public."""
         return NetworkPolicy(ports=PORTS | {self.site.port}, resolve=self._resolve, permits=self._permits)
 
     @property
     def outside(self) -> list[tuple[str, int]]:
-        """What was connected to and is not the site."""
+        """Addresses that were connected to, other than the site."""
         return [place for place in self.connected if place != (SITE, self.site.port)]
 
     def url(self, path: str, host: str = "site.example") -> str:
-        """Return where the site says something."""
+        """Return a URL of the site."""
         return f"http://{host}:{self.site.port}/{path}"
 
     def _permits(self, address: IPAddress, port: int) -> bool:
@@ -308,7 +308,7 @@ class Internet:
         answers = self.names.get(name)
         if answers is None:
             raise OSError("no such name")
-        if name.startswith("rebind"):  # another address for each question
+        if name.startswith("rebind"):  # another address for each look-up
             return [answers[(self.resolved.count(name) - 1) % len(answers)]]
         return answers
 
@@ -326,7 +326,7 @@ sys.addaudithook(_watch)
 
 @contextmanager
 def run_internet() -> Iterator[Internet]:
-    """Run both servers and watch what this process connects to."""
+    """Run both servers and record what this process connects to."""
     net = Internet(Server(SITE, answer), Server(INNER, answer))
     with _loop() as run:
         run(net.site.start())
@@ -341,7 +341,7 @@ def run_internet() -> Iterator[Internet]:
 
 @contextmanager
 def run_site(tls: ssl.SSLContext) -> Iterator[int]:
-    """Run a site that has only articles, over TLS; yields its port."""
+    """Run a site of articles over TLS; yields its port."""
     server = Server(SITE, lambda writer, _asked: writer.send(ANSWERS["article"]))
     with _loop() as run:
         run(server.start(tls=tls))
@@ -372,4 +372,4 @@ async def _stop(*servers: Server) -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await asyncio.sleep(0)  # what was cut off is closed in the next round of the loop
+    await asyncio.sleep(0)  # cancelled connections are closed in the next iteration of the loop

@@ -1,4 +1,4 @@
-"""Scans and photos drawn by the tests themselves."""
+"""Draws scans and photos for tests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WIDTH = 1_600
 
 
 class MissingFont(Exception):
-    """The font that has both alphabets is not installed."""
+    """No font with both alphabets is installed."""
 
 
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Return a font that has Cyrillic letters; Pillow looks for it where the system keeps its fonts."""
+    """Return a font with Cyrillic letters; Pillow searches the system's font folders."""
     try:
         return ImageFont.truetype(FONT, size)
     except OSError as error:
@@ -28,7 +28,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def draw_text(text: str, width: int = WIDTH, height: int | None = None) -> Image.Image:
-    """Return a page with a text on it, as high as the text unless told."""
+    """Return a page with a text on it, by default as high as the text."""
     letters, lines = font(SIZE), [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -42,7 +42,7 @@ def draw_text(text: str, width: int = WIDTH, height: int | None = None) -> Image
 
 
 def draw_shapes() -> Image.Image:
-    """Return a picture on which nothing is written."""
+    """Return a picture without text."""
     picture = Image.new("L", (800, 600), 230)
     for number in range(40):
         corner = (number * 197 % 700, number * 131 % 500)
@@ -52,7 +52,7 @@ def draw_shapes() -> Image.Image:
 
 
 def write_scan(path: Path, pages: Sequence[Image.Image | Path]) -> Path:
-    """Write a PDF of images, each as wide as A4, and of pages that another PDF begins with."""
+    """Write a PDF of images, each as wide as A4, and of the first pages of other PDFs."""
     writer = PdfWriter()
     for page in pages:
         if isinstance(page, Path):

@@ -1,4 +1,4 @@
-"""One small internet and one parser child for all tests of this folder."""
+"""One small internet and one parser worker for all tests of this folder."""
 
 import ssl
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ def net() -> Iterator[Internet]:
 
 @pytest.fixture
 def pages(net: Internet, page_parser: ParserPool) -> Iterator[Crawler]:
-    with Crawler(page_parser, TIGHT_LIMITS, net.world) as made:
+    with Crawler(page_parser, TIGHT_LIMITS, net.policy) as made:
         yield made
 
 
 @pytest.fixture(scope="package")
 def tls_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ssl.SSLContext]]:
-    """A site with a certificate for ``site.example``: its port, and the context that trusts it."""
+    """A site with a certificate for ``site.example``: its port, and an SSL context that trusts it."""
     folder = tmp_path_factory.mktemp("tls")
     certificate, key = make_certificate("site.example")
     (folder / "cert.pem").write_bytes(certificate)

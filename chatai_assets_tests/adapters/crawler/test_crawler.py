@@ -1,4 +1,4 @@
-"""Pages of the web become text: the article, in the sandbox, politely."""
+"""Web pages become text: the article, parsed in the sandbox and fetched politely."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_plain_text_is_a_page(net: Internet, pages: Crawler):
 
 
 def test_a_long_text_is_cut(net: Internet, page_parser: ParserPool):
-    with Crawler(page_parser, replace(TIGHT_LIMITS, text_chars=10), net.world) as pages:
+    with Crawler(page_parser, replace(TIGHT_LIMITS, text_chars=10), net.policy) as pages:
         assert pages.read([WebLink(net.url("article"))])[0].text == "Кратер на "
 
 
-def test_what_has_not_changed_is_not_sent_again(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_an_unchanged_page_is_not_sent_again(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ANSWERS, "known", head(304))
     url = net.url("known")
     (page,) = pages.read([WebLink(url, etag='"1"', modified="Tue, 24 Nov 2026 00:00:00 GMT")])
@@ -52,7 +52,7 @@ def test_what_has_not_changed_is_not_sent_again(net: Internet, pages: Crawler, m
     assert net.site.asked[-1].headers["if-modified-since"] == "Tue, 24 Nov 2026 00:00:00 GMT"
 
 
-def test_validators_are_kept_if_they_can_be_sent_back(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_validators_are_stored_if_they_can_be_sent_back(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
     article = ANSWERS["article"]
     for name, etag, kept in (("good", '"1"', '"1"'), ("odd", '"й"', None), ("long", '"' + "x" * 999 + '"', None)):
         answer = article.replace(b"200 X\r\n", b"200 X\r\nETag: " + etag.encode() + b"\r\n")
@@ -60,7 +60,7 @@ def test_validators_are_kept_if_they_can_be_sent_back(net: Internet, pages: Craw
         assert pages.read([WebLink(net.url(name))])[0].etag == kept
 
 
-def test_nothing_is_told_of_who_asks(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_requests_reveal_nothing_about_the_sender(net: Internet, pages: Crawler, monkeypatch: pytest.MonkeyPatch):
     cookie = ANSWERS["article"].replace(b"200 X\r\n", b"200 X\r\nSet-Cookie: a=b\r\n")
     monkeypatch.setitem(ANSWERS, "cookie", cookie)
     pages.read([WebLink(net.url("cookie"))])
@@ -68,8 +68,8 @@ def test_nothing_is_told_of_who_asks(net: Internet, pages: Crawler, monkeypatch:
     assert net.site.asked[-1].headers.keys() == {"host", "user-agent", "accept", "accept-encoding"}
 
 
-def test_a_host_is_asked_once_at_a_time_with_a_pause(net: Internet, page_parser: ParserPool):
-    with Crawler(page_parser, replace(TIGHT_LIMITS, crawl_delay_s=0.2), net.world) as pages:
+def test_a_host_gets_one_request_at_a_time_with_a_delay(net: Internet, page_parser: ParserPool):
+    with Crawler(page_parser, replace(TIGHT_LIMITS, crawl_delay_s=0.2), net.policy) as pages:
         started = time.monotonic()
         assert [page.error_code for page in pages.read([WebLink(net.url(f"article?{n}")) for n in range(4)])] == [
             None
@@ -78,10 +78,10 @@ def test_a_host_is_asked_once_at_a_time_with_a_pause(net: Internet, page_parser:
     assert [asked.path for asked in net.site.asked].count("/robots.txt") == 1
 
 
-def test_tls_is_checked_for_the_name(net: Internet, page_parser: ParserPool, tls_site: tuple[int, ssl.SSLContext]):
+def test_tls_is_verified_for_the_name(net: Internet, page_parser: ParserPool, tls_site: tuple[int, ssl.SSLContext]):
     port, roots = tls_site
-    world = replace(net.world, ports=frozenset({port}), permits=lambda _address, _port: True, tls=roots)
-    with Crawler(page_parser, TIGHT_LIMITS, world) as pages:
+    policy = replace(net.policy, ports=frozenset({port}), permits=lambda _address, _port: True, tls=roots)
+    with Crawler(page_parser, TIGHT_LIMITS, policy) as pages:
         right, wrong = pages.read(
             [WebLink(f"https://site.example:{port}/"), WebLink(f"https://other.site.example:{port}/")]
         )
@@ -120,14 +120,14 @@ def test_articles_are_found_at_least_as_well_as_by_trafilatura_alone(page_parser
     assert sum(ours) >= sum(alone)
 
 
-def test_a_page_that_is_given_up_anywhere_holds_up_no_other(net: Internet):
+def test_a_page_cancelled_at_any_point_delays_no_other(net: Internet):
     url = net.url("text")
 
     async def body(answer: WebResponse) -> bytes:
         return answer.body
 
     async def go() -> None:
-        fetching = Fetcher(net.world, replace(TIGHT_LIMITS, answers=1, crawl_delay_s=0.0))
+        fetching = Fetcher(net.policy, replace(TIGHT_LIMITS, answers=1, crawl_delay_s=0.0))
         for turn in range(150):
             given_up = asyncio.create_task(fetching.fetch(url, {}, body))
             await asyncio.sleep(turn * 3e-5)

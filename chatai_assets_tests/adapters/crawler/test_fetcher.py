@@ -1,4 +1,4 @@
-"""Links that strangers write: none leads inside, and each ends within its limits."""
+"""Untrusted links: none reaches an internal address, and each stays within its limits."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ ROBOTS = {
 
 @pytest.fixture
 def calm(net: Internet, pages: Crawler) -> Iterator[Internet]:
-    """The small internet; afterwards nothing but its site was connected to."""
+    """The small internet; afterwards checks that only its site was connected to."""
     net.names |= {"inner.example": [INNER], "mixed.example": ["127.0.0.1", INNER]}
     yield net
     assert net.outside == []
@@ -85,7 +85,7 @@ def calm(net: Internet, pages: Crawler) -> Iterator[Internet]:
 
 
 def fault_of(pages: Crawler, url: str) -> str | None:
-    """Read one link within its time and return what was wrong."""
+    """Read one link within its time limit and return the error code."""
     started = time.monotonic()
     (page,) = pages.read([WebLink(url)])
     assert time.monotonic() - started < TIGHT_LIMITS.link_s + SLACK_S
@@ -99,7 +99,7 @@ def bracketed(host: str) -> str:
 
 
 @pytest.mark.parametrize("address", INNER_ADDRESSES)
-def test_no_inner_address_is_connected_to(calm: Internet, pages: Crawler, address: str):
+def test_no_internal_address_is_connected_to(calm: Internet, pages: Crawler, address: str):
     calm.names["name.example"] = [address]
     for host in (bracketed(address), "name.example"):
         assert fault_of(pages, f"http://{host}:{calm.site.port}/article") == "forbidden"
@@ -107,57 +107,57 @@ def test_no_inner_address_is_connected_to(calm: Internet, pages: Crawler, addres
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-def test_no_spelling_of_a_host_leads_inside(calm: Internet, pages: Crawler, host: str):
+def test_no_spelling_of_a_host_reaches_an_internal_address(calm: Internet, pages: Crawler, host: str):
     assert fault_of(pages, f"http://{host}:{calm.site.port}/article") in {"bad_address", "forbidden"}
     assert calm.connected == []
 
 
 @pytest.mark.parametrize("url", SCHEMES)
-def test_only_http_is_spoken(calm: Internet, pages: Crawler, url: str):
+def test_only_http_urls_are_fetched(calm: Internet, pages: Crawler, url: str):
     assert fault_of(pages, url) == "bad_address"
     assert calm.connected == []
 
 
 @pytest.mark.parametrize("port", CLOSED_PORTS)
-def test_only_ports_of_web_pages_are_asked(calm: Internet, pages: Crawler, port: int):
+def test_only_ports_of_web_pages_are_allowed(calm: Internet, pages: Crawler, port: int):
     assert fault_of(pages, f"http://site.example:{port}/") in {"bad_address", "forbidden"}
     assert calm.connected == []
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("status", [301, 307])
-def test_no_redirect_leads_inside(calm: Internet, pages: Crawler, status: int, target: str):
+def test_no_redirect_reaches_an_internal_address(calm: Internet, pages: Crawler, status: int, target: str):
     link = calm.url(f"{status}/{target.format(port=calm.site.port)}")
     assert fault_of(pages, link) in {"bad_address", "forbidden"}
 
 
 @pytest.mark.parametrize("behaviour", [name for name, fault in BEHAVIOURS.items() if fault])
-def test_every_answer_ends_within_its_limits(calm: Internet, pages: Crawler, behaviour: str):
+def test_every_response_stays_within_its_limits(calm: Internet, pages: Crawler, behaviour: str):
     assert fault_of(pages, calm.url(behaviour)) == BEHAVIOURS[behaviour]
     assert calm.site.sent < TIGHT_LIMITS.wire_bytes + IN_FLIGHT
 
 
 @pytest.mark.parametrize("behaviour", sorted(STRANGE))
-def test_a_strange_page_ends_one_way_or_another(calm: Internet, pages: Crawler, behaviour: str):
+def test_a_strange_page_ends_with_a_result_or_an_error(calm: Internet, pages: Crawler, behaviour: str):
     fault_of(pages, calm.url(behaviour))
 
 
-def test_a_name_is_resolved_once_for_each_connection_and_its_second_answer_is_checked(calm: Internet, pages: Crawler):
+def test_a_name_is_resolved_once_a_connection_and_every_result_is_checked(calm: Internet, pages: Crawler):
     calm.names["rebind.example"] = ["127.0.0.1", INNER]
     assert fault_of(pages, calm.url("article", "rebind.example")) == "forbidden"
     assert calm.resolved == ["rebind.example"] * 2
     assert [asked.path for asked in calm.site.asked] == ["/robots.txt"]
 
 
-def test_a_name_with_one_inner_address_is_refused_whole(calm: Internet, pages: Crawler):
+def test_a_name_with_one_internal_address_is_refused(calm: Internet, pages: Crawler):
     assert fault_of(pages, calm.url("article", "mixed.example")) == "forbidden"
     assert calm.connected == []
 
 
-def test_a_proxy_of_the_environment_is_not_used(calm: Internet, page_parser: ParserPool, monkeypatch):
+def test_a_proxy_from_the_environment_is_not_used(calm: Internet, page_parser: ParserPool, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://{INNER}:{calm.site.port}")
-    with Crawler(page_parser, TIGHT_LIMITS, calm.world) as pages:
+    with Crawler(page_parser, TIGHT_LIMITS, calm.policy) as pages:
         assert fault_of(pages, calm.url("article")) is None
 
 
@@ -168,17 +168,17 @@ def test_redirects_are_followed_as_far_as_their_limit(calm: Internet, pages: Cra
 
 
 @pytest.mark.parametrize("site", ROBOTS)
-def test_a_page_that_its_site_wants_unread_is_not_asked_for(calm: Internet, pages: Crawler, site: str):
+def test_a_page_that_robots_txt_disallows_is_not_requested(calm: Internet, pages: Crawler, site: str):
     assert fault_of(pages, calm.url(site, f"{site}.example")) == ROBOTS[site]
     assert {asked.path for asked in calm.site.asked} == {"/robots.txt"}
 
 
 @pytest.mark.parametrize("site", ["robots-loop", "robots-stars"])
-def test_a_robots_file_that_says_nothing_forbids_nothing(calm: Internet, pages: Crawler, site: str):
+def test_an_empty_robots_file_allows_everything(calm: Internet, pages: Crawler, site: str):
     assert fault_of(pages, calm.url(site, f"{site}.example")) is None
 
 
-def test_a_bomb_takes_no_memory(calm: Internet, pages: Crawler):
+def test_a_decompression_bomb_takes_little_memory(calm: Internet, pages: Crawler):
     tracemalloc.start()
     try:
         for name in ("bomb", "deflate-bomb", "giant"):
@@ -188,11 +188,11 @@ def test_a_bomb_takes_no_memory(calm: Internet, pages: Crawler):
         tracemalloc.stop()
 
 
-def test_a_slow_host_holds_up_no_other(calm: Internet, page_parser: ParserPool):
+def test_a_slow_host_delays_no_other(calm: Internet, page_parser: ParserPool):
     limits = replace(TIGHT_LIMITS, silence_s=4.0)  # three of the slow pages take all the time there is
     slow = [WebLink(calm.url(f"silent/{n}", "slow.site.example")) for n in range(40)]
     quick = [WebLink(calm.url("article", f"quick{n}.site.example")) for n in range(40)]
-    with Crawler(page_parser, limits, calm.world) as pages:
+    with Crawler(page_parser, limits, calm.policy) as pages:
         found = pages.read([*slow, *quick])
     assert [page.error_code for page in found[40:]] == [None] * 40
     assert {page.error_code for page in found[:40]} == {"too_slow", "not_asked"}
@@ -204,7 +204,7 @@ def test_there_are_at_least_a_hundred_cases():
     assert ANSWERS.keys() - BEHAVIOURS.keys() == GOOD | STRANGE
 
 
-def test_the_small_internet_sees_connections_to_the_inner_server(net: Internet):
+def test_the_test_internet_detects_connections_to_the_internal_server(net: Internet):
     with socket.create_connection((INNER, net.site.port)) as connection:
         connection.sendall(b"GET /article HTTP/1.1\r\nHost: a.example:1\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 200"

@@ -173,7 +173,7 @@ def test_every_hostile_file_ends_as_its_manifest_says() -> None:
             assert code is None, f"{name}: {outcome}"
 
 
-def test_the_scans_of_the_corpus_show_no_writing(tmp_path: Path, tesseract: Tesseract) -> None:
+def test_the_scans_of_the_corpus_contain_no_text(tmp_path: Path, tesseract: Tesseract) -> None:
     """One is a drawing of a boy, the other has sixteen points across: with tesseract they are dead letters as well."""
     scans = [CORPUS / "documents" / name for name, code in WITHOUT_TEXT.items() if code == "no_text_layer"]
     records = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")

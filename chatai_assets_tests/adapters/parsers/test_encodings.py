@@ -43,13 +43,13 @@ def test_a_few_russian_words_are_enough(text: str, encoding: str) -> None:
     assert data.decode(codec.name) == data.decode(encoding)
 
 
-def test_an_encoding_shows_however_late_its_first_letter_comes(tmp_path: Path) -> None:
+def test_an_encoding_is_detected_however_late_its_first_letter_is(tmp_path: Path) -> None:
     path = tmp_path / "late.txt"
     path.write_bytes(b"x" * 3_000_000 + "\nпостановление".encode("koi8-r"))
     assert detect_codec(path).name == "koi8-r"
 
 
-def test_one_broken_byte_does_not_unmake_utf_8(tmp_path: Path) -> None:
+def test_one_broken_byte_does_not_rule_out_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "broken.txt"
     path.write_bytes("Первая строка\n".encode() + b"\xff\n" + "третья строка".encode())
     with open_text(path) as stream:
@@ -59,6 +59,6 @@ def test_one_broken_byte_does_not_unmake_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "encoding"), [("Le café est situé près de la forêt", "cp1252"), ("名前,年齢,住所 佐藤太郎 東京", "cp932")]
 )
-def test_other_languages_are_not_read_as_russian(text: str, encoding: str) -> None:
+def test_other_languages_are_not_decoded_as_russian(text: str, encoding: str) -> None:
     data = text.encode(encoding)
     assert data.decode(detect_codec_of_bytes(data).name) == text

@@ -1,4 +1,4 @@
-"""A file may kill its child, and nothing else."""
+"""A file may crash its worker, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def text_file(folder: Path, name: str, text: str = "Добрый день") -> P
 
 
 def heavy_docx(folder: Path, paragraphs: int = 60_000) -> Path:
-    """A document that takes seconds and a hundred megabytes to read."""
+    """Write a document that takes seconds and a hundred megabytes to read."""
     words = "".join(word_paragraph(f"{os.urandom(12).hex()} {number}") for number in range(paragraphs))
     return docx(folder / "heavy.docx", words)
 
 
 def children() -> list[psutil.Process]:
-    """Return the living children of this process, but for the servers that other tests have started."""
+    """Return the running children of this process, except servers that other tests have started."""
     alive = [child for child in psutil.Process().children() if child.is_running() and child.status() != "zombie"]
     return [child for child in alive if str(SCRIPTS) not in " ".join(child.cmdline())]
 
 
-def test_documents_come_back_in_order_from_several_children(tmp_path: Path) -> None:
+def test_documents_are_returned_in_order_from_several_workers(tmp_path: Path) -> None:
     names = [f"{number}.txt" for number in range(20)]
     with ParserPool(2) as pool:
         items = [(text_file(tmp_path, name, f"текст {name}"), name) for name in names]
@@ -55,7 +55,7 @@ def test_documents_come_back_in_order_from_several_children(tmp_path: Path) -> N
     assert children() == []
 
 
-def test_a_slow_file_is_ended_and_its_neighbours_are_read(tmp_path: Path) -> None:
+def test_a_slow_file_times_out_and_other_files_are_read(tmp_path: Path) -> None:
     good = text_file(tmp_path, "good.txt")
     items = [(good, "a.txt"), (heavy_docx(tmp_path), "heavy.docx"), (good, "b.txt"), (good, "c.txt")]
     with ParserPool(2, ParserLimits(wall_s=0.5)) as pool:
@@ -76,7 +76,7 @@ def test_a_file_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
 
 
 def signal_while_reading(pool: ParserPool, path: Path, number: signal.Signals) -> ChatAIError:
-    """Send the reading child a signal and return what the pool makes of its end."""
+    """Send a signal to the worker that is reading and return the resulting error."""
     pool.parse(text_file(path.parent, "warm.txt"), "warm.txt")
     (child,) = children()
     timer = threading.Timer(0.3, child.send_signal, (number,))
@@ -87,14 +87,14 @@ def signal_while_reading(pool: ParserPool, path: Path, number: signal.Signals) -
     return caught.value
 
 
-def test_a_kill_by_the_system_is_not_the_fault_of_the_file(tmp_path: Path) -> None:
+def test_a_worker_killed_by_the_system_does_not_blame_the_file(tmp_path: Path) -> None:
     path = heavy_docx(tmp_path)
     with ParserPool(1) as pool:
         assert isinstance(signal_while_reading(pool, path, signal.SIGKILL), ChildKilled)
         assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").format == "text"
 
 
-def test_a_file_that_was_read_when_a_child_crashed_is_read_by_the_next(tmp_path: Path) -> None:
+def test_a_file_is_retried_after_its_worker_crashed(tmp_path: Path) -> None:
     path = heavy_docx(tmp_path, 20_000)
     with ParserPool(1) as pool:
         pool.parse(text_file(tmp_path, "warm.txt"), "warm.txt")
@@ -107,7 +107,7 @@ def test_a_file_that_was_read_when_a_child_crashed_is_read_by_the_next(tmp_path:
 
 
 @pytest.mark.parametrize("trick", ["exit", "segfault", "abort"])
-def test_a_file_that_crashes_three_children_is_to_blame(tmp_path: Path, trick: str) -> None:
+def test_a_file_that_crashes_three_workers_is_unreadable(tmp_path: Path, trick: str) -> None:
     file = text_file(tmp_path, "a.txt", f"TRICK {trick}\n")
     with ParserPool(1, module="chatai_assets_tests.support.hostile_child") as pool:
         with pytest.raises(UnreadableDocument) as caught:
@@ -116,7 +116,7 @@ def test_a_file_that_crashes_three_children_is_to_blame(tmp_path: Path, trick: s
         assert pool.parse(text_file(tmp_path, "good.txt"), "good.txt").format == "text"
 
 
-def test_a_child_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
+def test_a_worker_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
     good = text_file(tmp_path, "good.txt")
     with ParserPool(1) as pool:
         pool.parse(good, "good.txt")
@@ -126,7 +126,7 @@ def test_a_child_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
         assert pool.parse(good, "good.txt").text == "Добрый день"
 
 
-def test_a_child_is_replaced_after_its_share_of_files(tmp_path: Path) -> None:
+def test_a_worker_is_replaced_after_its_maximum_of_files(tmp_path: Path) -> None:
     good = text_file(tmp_path, "good.txt")
     with ParserPool(1, ParserLimits(max_files_per_child=2)) as pool:
         pool.parse(good, "good.txt")
@@ -137,7 +137,7 @@ def test_a_child_is_replaced_after_its_share_of_files(tmp_path: Path) -> None:
     assert first.pid != second.pid
 
 
-def test_a_child_gets_no_secret_and_holds_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_gets_no_secret_and_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIGACHAT_API_KEY", "secret")
     with ParserPool(1) as pool:
         pool.parse(text_file(tmp_path, "good.txt"), "good.txt")
@@ -146,7 +146,7 @@ def test_a_child_gets_no_secret_and_holds_no_folder(tmp_path: Path, monkeypatch:
         assert not Path(child.cwd()).exists()
 
 
-def test_closing_ends_a_child_that_is_still_reading(tmp_path: Path) -> None:
+def test_closing_kills_a_worker_that_is_still_reading(tmp_path: Path) -> None:
     heavy = heavy_docx(tmp_path)
     pool = ParserPool(1)
     timer = threading.Timer(0.5, pool.close)
@@ -159,7 +159,7 @@ def test_closing_ends_a_child_that_is_still_reading(tmp_path: Path) -> None:
         pool.parse(tmp_path, "any")
 
 
-def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+def test_workers_exit_when_their_parent_is_killed(tmp_path: Path) -> None:
     good = text_file(tmp_path, "good.txt")
     program = (
         "import sys, time, psutil; from pathlib import Path\n"
@@ -205,7 +205,7 @@ def test_a_confined_process_may_only_read(attempt: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment_s", [0.0, 0.02, 0.1, 0.2])
-def test_closing_at_any_moment_leaves_no_child(tmp_path: Path, moment_s: float) -> None:
+def test_closing_at_any_moment_leaves_no_worker(tmp_path: Path, moment_s: float) -> None:
     good = text_file(tmp_path, "good.txt")
     pool = ParserPool(2)
     timer = threading.Timer(moment_s, pool.close)

@@ -103,19 +103,19 @@ def lines(*records: Any) -> str:
     ],
 )
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["without mark", "byte order mark"])
-def test_every_kind_of_export_is_recognised_and_read(tmp_path, content, record_format, container, mark):
+def test_every_format_of_export_is_detected_and_read(tmp_path, content, record_format, container, mark):
     path = written(tmp_path / "export", content)
     path.write_bytes(mark + path.read_bytes())
     assert detect_export_format(path) == ExportFormat(record_format, container)
     assert read(path) == (POSTS, [])
 
 
-def test_one_update_alone_is_an_export(tmp_path):
+def test_a_single_update_is_an_export(tmp_path):
     assert read(written(tmp_path / "update.json", update(1), indent=2)) == (POSTS[:1], [])
 
 
 @pytest.mark.parametrize("sort_keys", [False, True])
-def test_every_message_of_an_account_knows_its_chat(tmp_path, sort_keys):
+def test_every_message_of_an_account_has_its_chat(tmp_path, sort_keys):
     path = written(tmp_path / "result.json", ACCOUNT, indent=1, sort_keys=sort_keys)
     assert read(path) == (["tg/5/3", *POSTS, "tg/-1000000000007/1", "tg/-1000000000007/2"], [])
 
@@ -127,7 +127,7 @@ def test_a_desktop_record_can_be_read_again_by_itself(tmp_path):
     assert read_post(first.raw, "desktop").channel == "Наука"
 
 
-def test_a_csv_may_be_parted_by_semicolons(tmp_path):
+def test_a_csv_may_be_separated_by_semicolons(tmp_path):
     path = written(tmp_path / "a.csv", "msg_id;channel_id;date;text\n1;1234567890;2024-12-04;Да\n")
     assert read(path) == (POSTS[:1], [])
 
@@ -151,7 +151,7 @@ def test_a_csv_may_be_parted_by_semicolons(tmp_path):
         pytest.param('{"ok": true, "result": []}', id="empty envelope"),
     ],
 )
-def test_what_is_no_export_is_left_to_others(tmp_path, content):
+def test_other_files_are_not_detected_as_exports(tmp_path, content):
     path = written(tmp_path / "file", content)
     assert detect_export_format(path) is None
     with pytest.raises(BadRecord):
@@ -166,7 +166,7 @@ def test_any_bytes_are_an_export_or_not(tmp_path, content):
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_a_damaged_export_still_gives_what_stands_before_the_damage(tmp_path, data):
+def test_a_damaged_export_yields_the_records_before_the_damage(tmp_path, data):
     whole = json.dumps([row(number) for number in range(1, 30)], ensure_ascii=False, indent=1).encode()
     at = data.draw(st.integers(2000, len(whole) - 1))
     path = written(tmp_path / "file", whole[:at] + data.draw(st.binary(max_size=20)))
@@ -177,7 +177,7 @@ def test_a_damaged_export_still_gives_what_stands_before_the_damage(tmp_path, da
     assert len(items) - len(records) <= 1 or all(isinstance(item, ExportRecord) for item in items[:before])
 
 
-def test_a_document_that_breaks_says_at_which_record(tmp_path):
+def test_the_fault_of_a_broken_document_names_the_record(tmp_path):
     path = written(tmp_path / "a.json", lines([row(1), row(2)])[:-2] + ', {"message_id": 3, "te')
     assert read(path) == (POSTS, [(3, "the file cannot be read from this record on: the file ends in the middle")])
 
@@ -189,12 +189,12 @@ def test_a_byte_that_is_not_utf8_breaks_a_document_at_its_record(tmp_path):
     assert [position for position, _ in faults] == [3]
 
 
-def test_a_record_that_is_no_object_is_one_fault(tmp_path):
+def test_a_record_that_is_not_an_object_is_one_fault(tmp_path):
     path = written(tmp_path / "a.json", [row(1), 5, None, row(2)])
     assert read(path) == (POSTS, [(2, "the record is no object"), (3, "the record is no object")])
 
 
-def test_a_bad_line_costs_itself_only(tmp_path):
+def test_a_bad_line_affects_no_other_line(tmp_path):
     good = [line.encode() for line in lines(update(1), update(2)).splitlines()]
     bad = [b'{"update_id": ', b"\xff{}", b"5", b"", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"]
     keys, faults = read(written(tmp_path / "a.jsonl", b"\n".join([good[0], *bad, good[1]])))
@@ -202,7 +202,7 @@ def test_a_bad_line_costs_itself_only(tmp_path):
     assert [position for position, _ in faults] == [2, 3, 4, 6, 7]
 
 
-def test_a_bad_row_costs_itself_only(tmp_path):
+def test_a_bad_row_affects_no_other_row(tmp_path):
     head, rows = (CSV_HEAD.encode(), CSV_ROWS.encode().splitlines(keepends=True))
     bad = b"1,2\n\n1234567890,\xcd,3,\xe4\xe0,2024-12-04\n"
     keys, faults = read(written(tmp_path / "a.csv", head + rows[0] + rows[1] + bad + rows[2]))
@@ -286,6 +286,6 @@ def test_every_post_of_the_corpus_is_read(name):
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="CHATAI_CORPUS names no folder with posts")
 @pytest.mark.parametrize("folder", ["documents", "hostile", "web", "retrieval"])
-def test_no_document_of_the_corpus_is_taken_for_an_export(folder):
+def test_no_document_of_the_corpus_is_detected_as_an_export(folder):
     files = [path for path in (CORPUS.parent / folder).rglob("*") if path.is_file()]
     assert [path.name for path in files if detect_export_format(path)] == []

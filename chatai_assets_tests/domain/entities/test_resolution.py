@@ -51,7 +51,7 @@ def test_forms_of_one_name_mean_one_entity(kind, forms):
 
 
 @pytest.mark.parametrize(("kind", "forms"), [(kind, forms) for kind, *forms in APART], ids=str)
-def test_names_that_may_mean_others_stay_apart(kind, forms):
+def test_names_that_may_mean_different_entities_stay_apart(kind, forms):
     assert len({resolve(kind, form)[:2] for form in forms}) == len(forms)
 
 
@@ -71,7 +71,7 @@ def test_kinds_stay_apart():
         ("elton john", Resolution("other", "elton john")),
     ],
 )
-def test_a_name_of_no_kind_gets_one_only_where_it_can_be_no_other(form, meant):
+def test_a_name_without_kind_gets_one_only_if_it_is_unambiguous(form, meant):
     assert resolve("other", form) == meant
 
 
@@ -86,11 +86,11 @@ def test_a_name_of_no_kind_gets_one_only_where_it_can_be_no_other(form, meant):
         ("other", "что угодно", ()),
     ],
 )
-def test_the_reasons_say_what_was_done_and_nothing_where_nothing_was(kind, form, reasons):
+def test_the_reasons_name_the_steps_that_changed_the_form(kind, form, reasons):
     assert resolve(kind, form).reasons == reasons
 
 
-def test_what_people_set_goes_first_and_for_that_form_alone():
+def test_overrides_come_first_and_affect_only_their_form():
     overrides = {
         ("place", "москва"): separate_entity_key("place", "москва"),
         ("person", "вова"): ("person", "vladimir putin"),
@@ -100,7 +100,7 @@ def test_what_people_set_goes_first_and_for_that_form_alone():
     assert resolve_with_overrides("place", "moscow", overrides) == resolve("place", "moscow")
 
 
-def test_an_entity_is_shown_by_its_known_name_or_its_key():
+def test_an_entity_is_displayed_by_its_known_name_or_its_key():
     assert display_name("place", resolve("place", "moscow").key) == "Москва"
     assert display_name("person", resolve("person", "иван петров").key) == "Ivan Petrov"
     assert display_name(*separate_entity_key("place", "москва")) == "Москва"
@@ -111,7 +111,7 @@ LETTERS = st.sampled_from("аоВИvoаy-.,'«#|~ джкхcxq") | st.characters(
 
 
 @given(st.sampled_from(sorted(KINDS)), st.text(LETTERS, max_size=12))
-def test_every_form_means_something_and_always_the_same(kind, form):
+def test_every_form_resolves_and_always_to_the_same_entity(kind, form):
     meaning = resolve(kind, form)
     resolve.cache_clear()
     assert meaning == resolve(kind, form)

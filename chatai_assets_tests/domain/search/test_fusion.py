@@ -20,11 +20,11 @@ def test_every_candidate_has_one_place_and_scores_never_rise(candidates: list[Ca
 
 
 @given(CANDIDATES, st.integers(0, 20))
-def test_the_order_in_which_candidates_come_does_not_matter(candidates: list[Candidate], words: int):
+def test_the_order_of_candidates_does_not_matter(candidates: list[Candidate], words: int):
     assert fuse(candidates, words) == fuse(candidates[::-1], words)
 
 
-def test_words_decide_among_texts_of_like_meaning():
+def test_words_decide_between_texts_of_similar_meaning():
     ranking = fuse([Candidate("near", 0.50, 0.0), Candidate("named", 0.45, 8.0)], words=4)
     assert ranking[0][0] == "named"
 

@@ -34,7 +34,7 @@ def test_a_word_weighs_less_in_a_longer_text():
     assert short[1][0] > long[1][long[0].index(term_id("кит"))]
 
 
-def test_a_question_asks_for_each_word_once():
+def test_a_query_has_each_word_once():
     ids, weights = query_terms(["кит", "море", "кит"])
     assert ids == sorted({term_id("кит"), term_id("море")})
     assert weights == [1.0, 1.0]
@@ -48,5 +48,5 @@ def test_windows_joined_are_the_text_and_never_too_long(text: str, words: int):
     assert len(cut) == 1 or all(window.split() for window in cut)
 
 
-def test_windows_are_of_equal_length():
+def test_windows_have_equal_length():
     assert [len(window.split()) for window in windows("слово " * 460)] == [92] * 5

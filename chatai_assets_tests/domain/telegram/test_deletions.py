@@ -6,7 +6,7 @@ BUSINESS = {"update_id": 1, "deleted_business_messages": {"chat": {"id": 77}, "m
 CHANNEL = {"_": "UpdateDeleteChannelMessages", "channel_id": 1234567890, "messages": [7], "pts": 1, "pts_count": 1}
 
 
-def test_deletions_name_the_posts_that_went():
+def test_deletions_name_the_deleted_posts():
     assert deleted_post_keys(BUSINESS, "bot_api") == ("tg/77/5", "tg/77/6")
     assert deleted_post_keys(CHANNEL, "telethon") == ("tg/-1001234567890/7",)
 
@@ -25,5 +25,5 @@ def test_deletions_name_the_posts_that_went():
         CHANNEL,
     ],
 )
-def test_what_names_no_post_deletes_none(record):
+def test_a_record_without_post_ids_deletes_nothing(record):
     assert deleted_post_keys(record, "bot_api") == ()

@@ -1,4 +1,4 @@
-"""One post through five doors."""
+"""One post in five formats."""
 
 from __future__ import annotations
 
@@ -81,17 +81,17 @@ SAME_POST: dict[RecordFormat, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("record_format", RECORD_FORMATS)
-def test_the_same_post_is_the_same_through_every_door(record_format: RecordFormat):
+def test_a_post_is_the_same_in_every_format(record_format: RecordFormat):
     post = read_post(SAME_POST[record_format], record_format)
     assert post.source_key == "tg/-1001234567890/57"
     assert (post.text, post.published_at, post.edited_at) == (TEXT, PUBLISHED, None)
-    if record_format != "csv":  # which keeps no links behind words
+    if record_format != "csv":  # which has no links behind words
         assert post.links == ("https://b.ru/y", "https://a.ru/x")
         assert post.content_hash == read_post(SAME_POST["bot_api"], "bot_api").content_hash
 
 
 @pytest.mark.parametrize("kind", ["message", "edited_message", "channel_post", "edited_channel_post"])
-def test_every_kind_of_update_that_brings_a_message_is_a_post(kind):
+def test_every_kind_of_update_with_a_message_is_a_post(kind):
     update = {"update_id": 1, kind: message(edit_date=PUBLISHED + 5)}
     assert read_post(update, "bot_api") == Post(
         chat_id=-1001234567890,
@@ -105,7 +105,7 @@ def test_every_kind_of_update_that_brings_a_message_is_a_post(kind):
     )
 
 
-def test_a_name_that_cannot_be_one_makes_no_address():
+def test_an_invalid_public_name_gives_no_url():
     post = read_post(message(chat={**CHANNEL, "username": "x/../y?"}), "bot_api")
     assert (post.username, post.url) == (None, "https://t.me/c/1234567890/57")
 
@@ -149,7 +149,7 @@ def test_a_forward_names_its_origin(forward, title):
         pytest.param(telethon_message(_="MessageService"), "telethon", id="telethon service"),
     ],
 )
-def test_what_is_no_post_is_left_out_with_a_reason(raw, record_format):
+def test_records_that_are_not_posts_are_skipped_with_a_reason(raw, record_format):
     with pytest.raises(NotAPost) as left_out:
         read_post(raw, record_format)
     assert left_out.value.reason
@@ -183,7 +183,7 @@ def test_a_post_without_id_chat_or_date_is_a_bad_record(record_format, raw, lack
         ("personal_chat", 4321, 4321),
     ],
 )
-def test_a_desktop_export_writes_ids_bare(chat_type, bare, chat_id):
+def test_a_desktop_export_writes_ids_without_prefix(chat_type, bare, chat_id):
     assert read_post(desktop_message(chat={"id": bare, "type": chat_type}), "desktop").chat_id == chat_id
 
 
@@ -195,7 +195,7 @@ def test_a_desktop_export_writes_ids_bare(chat_type, bare, chat_id):
         ({"_": "PeerUser", "user_id": 77}, 77, None),
     ],
 )
-def test_telethon_writes_ids_bare(peer, chat_id, url):
+def test_telethon_writes_ids_without_prefix(peer, chat_id, url):
     post = read_post(telethon_message(peer_id=peer), "telethon")
     assert (post.chat_id, post.url) == (chat_id, url)
 
@@ -210,7 +210,7 @@ def test_old_desktop_exports_have_only_a_mixed_text():
     post = read_post(desktop_message(text=mixed, date_unixtime=None), "desktop")
     assert post.text == "Смотри t.me/x и y"
     assert post.links == ("http://t.me/x", "https://y.ru")
-    assert post.published_at == PUBLISHED + 3 * 3600  # a local time without zone: nothing better is known
+    assert post.published_at == PUBLISHED + 3 * 3600  # a local time without a zone counts as UTC
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_telethon_media_have_a_kind(media, kind):
     assert read_post(telethon_message(media=media), "telethon").media_kind == kind
 
 
-def test_telethon_tells_edits_albums_and_origins():
+def test_telethon_has_edits_albums_and_origins():
     forward = {"from_id": {"_": "PeerChannel", "channel_id": 5}, "from_name": None}
     raw = telethon_message(edit_date="2024-12-04T10:00:28+01:00", grouped_id=139, fwd_from=forward)
     post = read_post(raw, "telethon")

@@ -26,7 +26,7 @@ from chatai_assets.domain.telegram.markup import strip_markdown
         pytest.param("конец](https://a.ru)", "конец](https://a.ru)", id="a link never opened"),
     ],
 )
-def test_marks_go_and_text_stays(markdown, text):
+def test_marks_are_removed_and_text_stays(markdown, text):
     assert strip_markdown(markdown)[0] == text
 
 
@@ -48,12 +48,12 @@ def test_marks_go_and_text_stays(markdown, text):
         pytest.param("[https://a.ru](https://a.ru)", "https://a.ru", [(0, "https://a.ru")], id="a URL as words"),
     ],
 )
-def test_links_lead_where_they_led(markdown, text, hrefs):
+def test_links_keep_their_targets(markdown, text, hrefs):
     assert strip_markdown(markdown) == (text, hrefs)
 
 
 @given(st.text(alphabet="ab *_~`[]()\nhttps://x.ru"))
-def test_nothing_but_marks_and_addresses_is_lost(markdown):
+def test_only_marks_and_link_targets_are_removed(markdown):
     text, hrefs = strip_markdown(markdown)
     assert len(text) <= len(markdown)
     assert all(0 <= offset <= len(text) for offset, _ in hrefs)
@@ -63,5 +63,5 @@ def test_nothing_but_marks_and_addresses_is_lost(markdown):
 
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize("piece", ["[", "](https://a", "**", "`", "``` ", "](https://((((", "__x", "https://a~~"])
-def test_a_hostile_text_takes_no_time(piece):
+def test_a_hostile_text_takes_little_time(piece):
     assert strip_markdown(piece * 20_000)

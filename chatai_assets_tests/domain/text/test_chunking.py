@@ -51,7 +51,7 @@ def test_an_edit_changes_no_more_chunks_where_every_sentence_outranks_the_next()
         assert 0 < earlier.count_new(chunks) <= MAX_NEW_CHUNKS
         assert all(count_words(chunk.text) <= 600 for chunk in chunks)
         earlier = previous_chunks(document, chunks)
-    assert earlier.count_new(chunks_of(document)) > 20  # by its content alone it would be cut otherwise
+    assert earlier.count_new(chunks_of(document)) > 20  # from its content alone it would be cut differently
 
 
 def test_an_edit_changes_no_more_chunks_where_lines_begin_alike():
@@ -106,7 +106,7 @@ def test_chunks_are_slices_that_cover_the_text(text: str, limits: ChunkLimits, d
 
 @settings(max_examples=400, deadline=None)
 @given(text=TEXTS, other=TEXTS, limits=LIMITS, edit=st.tuples(st.integers(0, 300), st.integers(0, 40), WORDS))
-def test_so_are_those_of_an_edited_text(text: str, other: str, limits: ChunkLimits, edit: tuple[int, int, str]):
+def test_so_are_chunks_of_an_edited_text(text: str, other: str, limits: ChunkLimits, edit: tuple[int, int, str]):
     at, length, word = edit
     for before in (other, text[:at] + word + text[at + length :]):
         earlier = PreviousChunks(before, [(chunk.start, chunk.end) for chunk in chunk_text(before, limits=limits)])
@@ -143,7 +143,7 @@ def test_chunks_begin_at_sentences_and_repeat_about_120_words():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_chunks_of_a_long_text_have_words_enough_of_their_own(seed: int):
+def test_chunks_of_a_long_text_have_enough_words_without_overlap(seed: int):
     dice = random.Random(seed)
     lengths = [dice.randint(1, 60) for _ in range(dice.randint(30, 200))]
     text = " ".join(" ".join(str(dice.random()) for _ in range(length)) + ". А" for length in lengths)
@@ -192,7 +192,7 @@ def test_a_text_without_structure_is_cut_in_bounded_cpu_time(text: str):
     assert all(count_words(chunk.text) <= 600 for chunk in chunks)
 
 
-def test_a_long_address_is_one_piece_and_counts_as_several_words():
+def test_a_long_url_is_not_cut_and_counts_as_several_words():
     address = "https://example.org/" + "a" * 5 * WORD_CHARS
     assert count_words(f"см. {address} там") == 8
     assert any(address in chunk.text for chunk in chunk_text(f"{'слово ' * 700}{address} {'слово ' * 700}"))

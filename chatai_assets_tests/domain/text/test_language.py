@@ -17,5 +17,5 @@ from chatai_assets.domain.text.language import detect_language
         ("The mayor of Москва said on Tuesday that prices would not rise", "en"),
     ],
 )
-def test_letters_and_function_words_tell_the_language(text: str, language: str):
+def test_letters_and_function_words_indicate_the_language(text: str, language: str):
     assert detect_language(text) == language

@@ -1,4 +1,4 @@
-"""Text in the form in which it is stored, and the links in it."""
+"""Text is normalised for storage, and links are found in it."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ def test_links_are_found_without_the_punctuation_around_them(text, links):
 
 
 @given(ANY_TEXT)
-def test_every_link_stands_in_the_text(raw):
+def test_every_link_occurs_in_the_text(raw):
     text = normalise(f"{raw} https://a.ru/{raw}")
     assert all(link in text for link in find_links(text))

@@ -34,7 +34,7 @@ def test_a_sentence_is_not_broken_at_an_abbreviation(parts: list[str]):
         assert sentences(" ".join(parts)) == parts
 
 
-def test_a_line_that_goes_on_in_lower_case_is_the_same_sentence():
+def test_a_line_that_continues_in_lower_case_is_the_same_sentence():
     assert sentences("Строка, разорванная\nвёрсткой страницы. Новая.") == [
         "Строка, разорванная\nвёрсткой страницы.",
         "Новая.",

@@ -26,21 +26,21 @@ APART = (("sysco", "cisco"), ("lyft", "lift"), ("крым", "крим"), ("vizz"
 
 
 @pytest.mark.parametrize("spellings", PEOPLE, ids=lambda names: names[0])
-def test_romanizations_of_a_persons_name_are_one(spellings):
+def test_romanizations_of_a_persons_name_are_equal(spellings):
     assert len({person_spelling(name) for name in spellings}) == 1
 
 
 @pytest.mark.parametrize("spellings", NAMES, ids=lambda names: names[0])
-def test_romanizations_of_other_names_are_one(spellings):
+def test_romanizations_of_other_names_are_equal(spellings):
     assert len({name_spelling(name) for name in spellings}) == 1
 
 
 @pytest.mark.parametrize("names", APART, ids=lambda names: names[0])
-def test_what_is_folded_for_people_is_not_for_firms_and_places(names):
+def test_folds_for_people_do_not_apply_to_firms_and_places(names):
     assert len({name_spelling(name) for name in names}) == len(names)
 
 
-def test_a_hard_h_is_heard_and_a_mute_one_is_not():
+def test_a_pronounced_h_stays_and_a_silent_one_is_dropped():
     assert person_spelling("ахматов") == person_spelling("akhmatov") != person_spelling("аматов")
     assert person_spelling("john") == person_spelling("jon")
 
@@ -49,12 +49,12 @@ def test_a_hard_h_is_heard_and_a_mute_one_is_not():
     ("written", "meant"),
     [("мocква", "москва"), ("gооgle", "google"), ("iphone-ом", "iphone-ом"), ("xбокс", "хбокс"), ("zов", "zов")],
 )
-def test_letters_that_only_look_alike_are_of_the_script_around_them(written, meant):
+def test_look_alike_letters_get_the_script_around_them(written, meant):
     assert unify_script(written) == meant
 
 
 @given(st.text(st.sampled_from("абвгдежзийклмнопрстуфхцчшщъыьэюяіїєґabcxyz -'.йе"), max_size=20))
-def test_what_is_written_in_latin_letters_needs_no_other(text):
+def test_text_in_latin_letters_is_unchanged(text):
     once = to_latin(text)
     assert once.isascii()
     assert to_latin(once) == once

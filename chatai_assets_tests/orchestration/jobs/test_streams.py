@@ -194,7 +194,7 @@ def test_the_arrows_are_those_of_the_data(home, stream):
 
 
 def test_posts_are_found_in_a_run_and_their_pages_in_the_next(home):
-    with run_internet() as net, Crawler(home.services.parser, TIGHT_LIMITS, net.world) as pages:
+    with run_internet() as net, Crawler(home.services.parser, TIGHT_LIMITS, net.policy) as pages:
         home.services.__dict__["pages"] = pages
         home.posts(range(1, 2), words=f"Смотрите {net.url('article')}")
         assert home.run("posts", home.hour()).failure is None

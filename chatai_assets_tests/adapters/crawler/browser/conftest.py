@@ -1,4 +1,4 @@
-"""A browser before the small internet."""
+"""A browser connected to the small internet."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +12,7 @@ from chatai_assets.adapters.sandbox.pool import ParserPool
 from chatai_assets_tests.support.hostile_web import TIGHT_LIMITS, Internet
 
 PATIENT = BrowserLimits(page_s=30.0, end_s=5.0)
-"""On a machine that is busy with other things."""
+"""Limits for a busy machine."""
 LIMITS = replace(TIGHT_LIMITS, link_s=90.0)
 
 Shown = Callable[[BrowserLimits], AbstractContextManager[Crawler]]
@@ -20,8 +20,8 @@ Shown = Callable[[BrowserLimits], AbstractContextManager[Crawler]]
 
 @pytest.fixture
 def showing(net: Internet, page_parser: ParserPool, browser: None) -> Shown:
-    """Limits of the browser -> a reader that shows pages in it before it reads them."""
-    return lambda limits: Crawler(page_parser, LIMITS, net.world, limits)
+    """Limits of the browser -> a crawler that renders pages in it before parsing them."""
+    return lambda limits: Crawler(page_parser, LIMITS, net.policy, limits)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Scripts that strangers write: none reaches an inner server, and none makes us ask more than a page is worth."""
+"""Untrusted scripts: none reaches an internal server, and none causes more requests than a page may make."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROUNDS_S = 0.1
 
 
 class Trap:
-    """What came to an inner machine beside its web server: over IPv6, and as datagrams."""
+    """Records what reaches an internal host other than its web server: over IPv6, and as datagrams."""
 
     def __init__(self, port: int) -> None:
         self.caught: list[str] = []
@@ -72,7 +72,7 @@ class Trap:
 
 @contextmanager
 def trapped(net: Internet) -> Iterator[None]:
-    """Fail if anything reaches the inner machine."""
+    """Fail if anything reaches the internal host."""
     net.names |= {"inner.example": [INNER]}
     trap = Trap(net.site.port)
     try:
@@ -84,7 +84,7 @@ def trapped(net: Internet) -> Iterator[None]:
     assert net.outside == []
 
 
-def test_no_script_reaches_an_inner_server(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_no_script_reaches_an_internal_server(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ANSWERS, "hostile", scripted(attempts(net.site.port, INNER)))
     with trapped(net):
         (found,) = shown.read([WebLink(net.url("hostile"))])
@@ -92,15 +92,15 @@ def test_no_script_reaches_an_inner_server(net: Internet, shown: Crawler, monkey
 
 
 @pytest.mark.parametrize("way", LEAVING)
-def test_no_page_leads_the_browser_elsewhere(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch, way: str):
+def test_no_page_navigates_elsewhere(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch, way: str):
     script = LEAVING[way].replace("{inner}", f"http://{INNER}:{net.site.port}/article")
     monkeypatch.setitem(ANSWERS, "leaving", scripted(f"write('{SENTENCE}'); {script}"))
     with trapped(net):
         shown.read([WebLink(net.url("leaving"))])
 
 
-def test_a_browser_that_is_asked_directly_reaches_nothing(net: Internet, browser: None, tmp_path: Path):
-    """Here nobody stands between pages and the network, which is that of this machine."""
+def test_a_browser_used_directly_reaches_nothing(net: Internet, browser: None, tmp_path: Path):
+    """Here no request is intercepted and the network is that of this machine."""
     urls = [f"http://{host}:{net.site.port}/article" for host in (INNER, "[::1]", "localhost", "127.0.0.1")]
     with trapped(net), sync_playwright() as playwright:
         arguments = ["--no-sandbox", *LAUNCH_ARGUMENTS]
@@ -118,7 +118,7 @@ def test_a_browser_that_is_asked_directly_reaches_nothing(net: Internet, browser
 
 
 def asks(monkeypatch: pytest.MonkeyPatch, paths: list[str], options: str = "{}") -> None:
-    """Make ``/asking`` a page that asks for these paths, and says what came."""
+    """Make ``/asking`` a page that requests these paths and shows the responses."""
     script = f"""
     const told = answer => answer.text().then(text => answer.status + ' ' + text.length, () => 'broken');
     Promise.all({paths}.map(path => fetch(path, {options}).then(told, () => 'nothing')))
@@ -130,21 +130,21 @@ def said(pages: Crawler, url: str) -> str:
     return pages.read([WebLink(url)])[0].text.partition(". ")[0]
 
 
-def test_a_page_may_ask_for_so_many_parts(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
+def test_the_number_of_subresources_is_limited(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
     asks(monkeypatch, [f"/text?{n}" for n in range(9)])
     with showing(replace(PATIENT, subresources=3)) as pages:
         assert said(pages, net.url("asking")).count("nothing") == 6
     assert sum(asked.path.startswith("/text") for asked in net.site.asked) == 3
 
 
-def test_a_page_may_ask_for_so_many_bytes(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
+def test_the_size_of_subresources_is_limited(net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch):
     asks(monkeypatch, [f"/article?{n}" for n in range(9)])
     with showing(replace(PATIENT, subresources_bytes=2_000)) as pages:
         assert said(pages, net.url("asking")).count("nothing") >= 6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds private memory")
-def test_a_page_may_take_so_much_memory(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_the_memory_of_a_page_is_limited(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     taking = "for (;;) taken.push(new Uint8Array(1 << 26).fill(1))"
     script = f"const taken = []; try {{ {taking} }} catch {{}} write(`Взято: ${{taken.length * 64}}. {SENTENCE}`)"
     monkeypatch.setitem(ANSWERS, "greedy", scripted(script))
@@ -153,7 +153,7 @@ def test_a_page_may_take_so_much_memory(net: Internet, shown: Crawler, monkeypat
     assert logs or 0 < int(told.removeprefix("Взято: ")) <= PATIENT.memory_bytes >> 20
 
 
-def test_parts_are_asked_for_as_pages_are(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_subresources_follow_the_rules_of_pages(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     port = net.site.port
     closed = f"http://robots-closed.example:{port}/robots-closed"
     paths = ["/gone", "/giant", "/bomb", closed, "/chain/6", "ftp://site.example/", f"http://site.example:{port}/text"]
@@ -163,7 +163,7 @@ def test_parts_are_asked_for_as_pages_are(net: Internet, shown: Crawler, monkeyp
     assert closed not in {f"http://{asked.headers['host']}{asked.path}" for asked in net.site.asked}
 
 
-def test_nothing_is_sent_but_questions(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_only_get_requests_are_sent(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     asks(monkeypatch, ["/text"], "{method: 'POST', body: 'x'}")
     assert said(shown, net.url("asking")) == "Ответы: nothing"
     asks(monkeypatch, ["/text"], "{credentials: 'include', headers: {Authorization: 'x', Cookie: 'a=b'}}")
@@ -172,7 +172,7 @@ def test_nothing_is_sent_but_questions(net: Internet, shown: Crawler, monkeypatc
     assert set().union(*(asked.headers for asked in net.site.asked)) <= allowed
 
 
-def test_a_part_of_another_site_says_whose_page_it_is_for(
+def test_a_cross_origin_subresource_sends_the_origin_of_the_page(
     net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch
 ):
     answer = ANSWERS["text"].replace(b"200 X\r\n", b"200 X\r\nAccess-Control-Allow-Origin: *\r\nSet-Cookie: a=b\r\n")
@@ -183,7 +183,7 @@ def test_a_part_of_another_site_says_whose_page_it_is_for(
     assert asked.headers["origin"] == net.url("").rstrip("/")
 
 
-def test_where_a_redirect_leads_is_told_to_nobody(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_a_page_does_not_see_the_target_of_a_redirect(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ANSWERS, "inwards", redirect(f"http://{INNER}:{net.site.port}/article"))
     asks(monkeypatch, ["/inwards"])
     with trapped(net):

@@ -1,4 +1,4 @@
-"""Pages whose text is written by their scripts are read, and what fails to be shown is read as it was fetched."""
+"""Pages whose text is written by scripts are read; a page that fails to render is read as it was fetched."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NEVER = {
     "blocked": scripted("", f"<p>{PLAIN}</p>" * 3, "<script src=/part></script>" * 9),
     "busy": scripted("while (true) {}", f"<p>{PLAIN}</p>" * 3),
 }
-"""Pages that are never there, the first one as long as each of its parts is waited for."""
+"""Pages that never load; the first one only while each of its subresources is waited for."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """An empty folder; Chromium keeps sockets in it, whose paths may have a hundred letters."""
+    """An empty folder with a short path; Chromium creates sockets in it, whose paths may have a hundred characters."""
     with TemporaryDirectory() as folder:
         yield Path(folder)
 
@@ -67,19 +67,19 @@ def nothing_refused_to_be_shown() -> Iterator[None]:
 
 
 def browsers() -> list[psutil.Process]:
-    """Return the processes of Chromium below this one."""
+    """Return the Chromium processes among the descendants of this one."""
     below = psutil.Process().children(recursive=True)
     known = [(each, each.as_dict(["name", "status"])) for each in below if each.is_running()]
     return [each for each, told in known if "chrom" in told["name"] and told["status"] != psutil.STATUS_ZOMBIE]
 
 
-def test_a_text_that_scripts_write_is_read(net: Internet, shown: Crawler):
+def test_text_written_by_scripts_is_read(net: Internet, shown: Crawler):
     assert text_of(shown, net.url("written")).startswith(f"Просто текст о Луне. {SENTENCE}")
     assert [asked.path for asked in net.site.asked] == ["/robots.txt", "/written", "/text"]
     assert net.outside == []
 
 
-def test_without_a_browser_that_page_says_nothing(net: Internet, pages: Crawler):
+def test_without_a_browser_such_a_page_has_no_text(net: Internet, pages: Crawler):
     assert pages.read([WebLink(net.url("written"))])[0].error_code == "no_text"
 
 
@@ -93,23 +93,23 @@ def test_a_browser_has_no_network(net: Internet, shown: Crawler):
     assert [line.split(":")[0].strip() for line in devices] == ["lo"]
 
 
-def test_plain_text_is_not_shown(net: Internet, shown: Crawler):
+def test_plain_text_is_not_rendered(net: Internet, shown: Crawler):
     assert text_of(shown, net.url("text")) == "Просто текст о Луне."
     assert browsers() == []
 
 
-def test_letters_of_another_code_are_right(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_pages_in_other_encodings_are_decoded_correctly(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     html = f"<meta charset=windows-1251><body><article><p>{PLAIN}</p></article>".encode("cp1251")
     monkeypatch.setitem(ANSWERS, "old", page(html))
     assert text_of(shown, net.url("old")) == PLAIN
 
 
-def test_a_page_of_a_safe_site_is_shown(
+def test_a_page_of_a_tls_site_is_rendered(
     net: Internet, page_parser: ParserPool, tls_site: tuple[int, ssl.SSLContext], browser: None
 ):
     port, roots = tls_site
-    world = replace(net.world, ports=frozenset({port}), permits=lambda _address, _port: True, tls=roots)
-    with nothing_refused_to_be_shown(), Crawler(page_parser, LIMITS, world, PATIENT) as pages:
+    policy = replace(net.policy, ports=frozenset({port}), permits=lambda _address, _port: True, tls=roots)
+    with nothing_refused_to_be_shown(), Crawler(page_parser, LIMITS, policy, PATIENT) as pages:
         assert text_of(pages, f"https://site.example:{port}/").startswith("Кратер на Луне")
 
 
@@ -120,7 +120,7 @@ def test_many_pages_share_a_browser(net: Internet, shown: Crawler):
     assert len([child for child in psutil.Process().children() if MODULE in child.cmdline()]) == 1
 
 
-def test_nothing_of_a_page_is_kept_for_the_next(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
+def test_pages_share_no_cookies_or_storage(net: Internet, shown: Crawler, monkeypatch: pytest.MonkeyPatch):
     script = f"""
     write(`Было: ${{document.cookie.includes('mark')}} ${{localStorage.mark}}. {SENTENCE}`);
     document.cookie = 'mark=1'; localStorage.mark = 1"""
@@ -129,13 +129,13 @@ def test_nothing_of_a_page_is_kept_for_the_next(net: Internet, shown: Crawler, m
         assert text_of(shown, net.url("keeping")).startswith("Было: false undefined.")
 
 
-def test_whoever_never_falls_silent_is_read_as_it_is(net: Internet, showing: Shown):
+def test_a_page_that_never_stops_requesting_is_read_as_it_is(net: Internet, showing: Shown):
     with showing(replace(PATIENT, settle_s=1.0)) as pages:
         assert text_of(pages, net.url("polling")).startswith(SENTENCE)
 
 
 @pytest.mark.parametrize("behaviour", NEVER)
-def test_a_page_that_is_never_there_is_read_as_it_was_fetched(net: Internet, showing: Shown, behaviour: str):
+def test_a_page_that_never_loads_is_read_as_it_was_fetched(net: Internet, showing: Shown, behaviour: str):
     with showing(replace(PATIENT, page_s=6.0)) as pages:
         text_of(pages, net.url("article"))
         started = time.monotonic()
@@ -145,7 +145,7 @@ def test_a_page_that_is_never_there_is_read_as_it_was_fetched(net: Internet, sho
         assert SENTENCE in text_of(pages, net.url("written"))
 
 
-def test_a_browser_that_dies_costs_no_page(net: Internet, shown: Crawler):
+def test_no_page_is_lost_when_a_browser_dies(net: Internet, shown: Crawler):
     text_of(shown, net.url("written"))
     victims = browsers()
     assert victims
@@ -165,7 +165,7 @@ def test_a_browser_that_does_not_start_is_tried_once(net: Internet, showing: Sho
     assert reasons == ["the browser does not start", *["the browser did not start a moment ago"] * 2]
 
 
-def test_nothing_is_left_of_a_browser(
+def test_a_browser_leaves_no_processes_or_files(
     net: Internet, showing: Shown, monkeypatch: pytest.MonkeyPatch, temporary: Path, tmp_path: Path
 ):
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
@@ -178,7 +178,7 @@ def test_nothing_is_left_of_a_browser(
     assert list(temporary.iterdir()) == list(tmp_path.iterdir()) == []
 
 
-def test_a_browser_ends_with_whoever_started_it(browser: None, temporary: Path):
+def test_a_browser_exits_with_its_parent(browser: None, temporary: Path):
     program = f"""
 import asyncio, tempfile
 from chatai_assets.adapters.crawler.browser.limits import BrowserLimits
@@ -202,6 +202,6 @@ asyncio.run(main())
     assert list(temporary.iterdir()) == []
 
 
-def test_limits_of_showing_a_page_end_before_those_of_reading_it():
+def test_rendering_times_out_before_the_whole_link_does():
     usual = BrowserLimits()
     assert usual.page_s + 2 * usual.end_s < LIMITS.link_s
