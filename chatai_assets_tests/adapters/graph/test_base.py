@@ -114,7 +114,7 @@ def test_an_unwritten_graph_is_empty(graph):
     assert content(graph) == ([], [])
 
 
-def test_what_is_written_is_read_back_as_it_was(graph):
+def test_nodes_and_edges_are_read_back_as_they_were_written(graph):
     said = [build_subgraph(POST), build_subgraph(DOCUMENT)]
     Sources(graph).link({"post": said[0], "document": said[1]})
     assert content(graph) == said_by(said)
@@ -144,7 +144,7 @@ def test_what_is_written_is_read_back_as_it_was(graph):
     ],
     ids=repr,
 )
-def test_a_title_comes_back_letter_by_letter(graph, title):
+def test_a_title_is_read_back_character_by_character(graph, title):
     said = build_subgraph(Facts("t", "doc/1", title=title))
     Sources(graph).link({"doc": said})
     assert content(graph) == said_by([said])
@@ -171,7 +171,7 @@ def test_a_new_version_replaces_the_old_one(graph):
     assert content(graph) == said_by([shorter])
 
 
-def test_a_source_that_goes_leaves_what_others_say(graph):
+def test_removing_a_source_keeps_what_other_sources_share(graph):
     sources = Sources(graph)
     sources.link({"post": build_subgraph(POST), "document": build_subgraph(DOCUMENT)})
     sources.link({"post": Subgraph()})
@@ -180,7 +180,7 @@ def test_a_source_that_goes_leaves_what_others_say(graph):
     assert graph.count() == GraphCounts(0, 0)
 
 
-def test_a_tag_that_one_item_drops_and_another_of_the_batch_takes_stays(graph):
+def test_a_tag_dropped_by_one_item_and_added_by_another_of_the_batch_stays(graph):
     sources = Sources(graph)
     sources.link({"one": build_subgraph(Facts("t", "doc/1", tags=("a",))), "two": build_subgraph(Facts("t", "doc/2"))})
     swapped = {"one": build_subgraph(Facts("t", "doc/1")), "two": build_subgraph(Facts("t", "doc/2", tags=("a",)))}
@@ -196,14 +196,14 @@ def test_two_tenants_with_one_channel_share_nothing(graph):
     assert content(graph) == said_by([theirs])
 
 
-def test_unknown_edges_and_nodes_are_no_error_to_remove(graph):
+def test_removing_unknown_edges_and_nodes_is_not_an_error(graph):
     sources = Sources(graph)
     sources.ledger["doc"] = LedgerEntry(intended=dict.fromkeys(build_subgraph(DOCUMENT).parts, ""), confirmed={})
     sources.link({"doc": Subgraph()})
     assert graph.count() == GraphCounts(0, 0)
 
 
-def test_an_error_of_the_one_who_writes_passes_and_keeps_what_was_applied(graph):
+def test_an_error_of_the_caller_propagates_and_keeps_applied_changes(graph):
     change = build_change([(plan_index(fingerprints(build_subgraph(POST)), NOTHING), build_subgraph(POST))])
 
     def write_and_fail():
@@ -224,7 +224,7 @@ SPELLINGS = ("юрий гагарин", "yuri gagarin", "гагарин юрий
     st.booleans(),
 )
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_entity_lives_as_long_as_one_of_its_forms_is_mentioned(fresh, steps, confirmed):
+def test_an_entity_exists_as_long_as_one_of_its_forms_is_mentioned(fresh, steps, confirmed):
     """Posts gain, change and lose forms of one name in any order; a model that knows only sets says what is left."""
     left: dict[int, set[str]] = {}
     with fresh() as graph:
@@ -245,7 +245,7 @@ def test_an_entity_lives_as_long_as_one_of_its_forms_is_mentioned(fresh, steps, 
 
 
 @pytest.mark.scenario
-def test_the_last_of_several_posts_takes_the_entity_with_it_in_any_order(graph):
+def test_an_entity_is_removed_with_its_last_post_in_any_order(graph):
     forms = enumerate(SPELLINGS[:3])
     said = {str(number): build_subgraph(in_spelling(number, form)) for number, form in forms}
     for order in permutations(said):
@@ -265,7 +265,7 @@ def in_spelling(number: int, form: str) -> Facts:
     return Facts("t", f"doc/{number}", extractions={0: Extraction(named, (tie,))})
 
 
-def test_the_mark_of_a_turn_is_found_by_a_look_and_by_the_next_turn(graph):
+def test_the_generation_is_found_with_and_without_opening_the_graph(graph):
     assert graph.generation() is None
     for before, mark in ((None, "one"), ("one", "two")):
         with graph.writing() as writer:
@@ -296,7 +296,7 @@ BATCHES = st.lists(st.lists(st.tuples(VERSIONS, st.booleans()), max_size=4), max
 @pytest.mark.scenario
 @given(BATCHES, st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_after_any_history_the_graph_holds_the_latest_versions_alone(fresh, batches, data):
+def test_after_any_history_the_graph_holds_only_the_latest_versions(fresh, batches, data):
     latest: dict[str, Subgraph] = {}
     with fresh() as graph:
         sources = Sources(graph)

@@ -49,7 +49,7 @@ def killed_after(folder, first, delay_s):
 
 
 @pytest.mark.scenario
-def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
+def test_applying_again_repairs_the_work_of_a_writer_killed_at_any_moment(tmp_path):
     moments = random.Random(2)
     first = 0
     for _ in range(KILLS):
@@ -62,7 +62,7 @@ def test_a_writer_killed_at_any_moment_is_made_good_by_applying_again(tmp_path):
 
 
 @pytest.mark.parametrize(("error", "advice"), [("ENOSPC", "free space"), ("EIO", "check that disk")])
-def test_a_writer_whose_disk_is_full_or_fails_says_so_and_its_process_lives(tmp_path, error, advice):
+def test_a_full_or_failing_disk_is_reported_and_the_process_survives(tmp_path, error, advice):
     with skip_without(TracerMissing), writer_from(tmp_path / "graph", 0, "--versions", "100") as writer:
         assert any(line.startswith("signed 1") for line in writer.stdout)
         log = Fault(error, [tmp_path / "graph" / f"{GRAPH}.wal"], spared=("pread64",))
@@ -85,7 +85,7 @@ def test_a_graph_may_be_larger_than_the_memory_that_reading_needs(tmp_path, monk
 
 
 @pytest.mark.scenario
-def test_a_graph_that_is_too_large_says_what_to_do_and_can_be_read(tmp_path, monkeypatch):
+def test_a_graph_too_large_to_write_gives_advice_and_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
     monkeypatch.setattr(ladybug_session, "MOST_BUFFER_BYTES", 16 << 20)
     graph = LadybugGraph(tmp_path)
@@ -119,7 +119,7 @@ def drawn_with_eight_names(number):
     ],
     ids=["memory", "disk"],
 )
-def test_a_checkpoint_that_fails_after_a_commit_says_why_and_not_what_was_written(reason, told):
+def test_a_failed_checkpoint_after_a_commit_reports_the_reason_without_data(reason, told):
     committed = "Transaction committed successfully, but the post-commit checkpoint failed. " + COMMITTED
     expected = pytest.raises(StoreUnavailable, match=f"^the graph cannot be written: {told}")
     with expected as caught, translate_errors("written"):
@@ -144,7 +144,7 @@ def test_readers_see_whole_changes_while_another_process_writes(tmp_path):
     assert graph.count() in whole
 
 
-def test_who_does_not_get_a_turn_in_time_is_told_so(tmp_path):
+def test_waiting_too_long_for_the_lock_is_an_error(tmp_path):
     patient, hasty = LadybugGraph(tmp_path), LadybugGraph(tmp_path, turn_timeout_s=0.05)
     with patient.writing() as writer:
         writer.apply(ALL)
@@ -162,7 +162,7 @@ def test_two_readers_read_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("opens", ["reader", "writer"])
-def test_a_file_that_is_no_graph_is_set_aside_and_a_new_graph_begins(tmp_path, opens):
+def test_a_file_that_is_not_a_graph_is_quarantined_and_a_new_graph_created(tmp_path, opens):
     graph = LadybugGraph(tmp_path)
     with graph.writing() as writer:
         writer.apply(ALL)
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_graph_is_set_aside_and_a_new_graph_begins(tmp_path, o
     assert lost.read_bytes() == RUBBISH + bytes([1])
 
 
-def test_a_file_that_another_process_holds_is_not_taken_for_a_damaged_one(tmp_path):
+def test_a_file_locked_by_another_process_does_not_count_as_damaged(tmp_path):
     with LadybugGraph(tmp_path).writing() as writer:
         writer.apply(ALL)
     holding = f"import ladybug, sys; d = ladybug.Database({str(tmp_path / 'graph.lbug')!r}); print(); sys.stdin.read()"
@@ -223,7 +223,7 @@ def test_a_graph_of_an_earlier_version_gets_the_columns_it_lacks(tmp_path, first
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.7, 1.0])
-def test_a_log_that_breaks_off_is_cut_and_the_mark_tells_what_is_gone(tmp_path, cut):
+def test_a_truncated_log_is_cut_and_the_generation_shows_the_loss(tmp_path, cut):
     sizes = []
     with writer_from(tmp_path, 0) as process:
         for line in process.stdout:
@@ -242,7 +242,7 @@ def test_a_log_that_breaks_off_is_cut_and_the_mark_tells_what_is_gone(tmp_path, 
     assert (mark == "1") == (cut == 1.0)
 
 
-def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(tmp_path):
+def test_a_failed_change_writes_nothing_quotes_no_text_and_blocks_no_other(tmp_path):
     graph = LadybugGraph(tmp_path)
     with graph.writing() as writer:
         with pytest.raises(StoreUnavailable, match="the graph cannot be written") as caught:
@@ -254,7 +254,7 @@ def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(t
     assert graph.count() == GraphCounts(2, 1)
 
 
-def test_a_graph_that_does_not_go_through_the_pool_at_once_is_read(tmp_path, monkeypatch):
+def test_a_graph_larger_than_the_buffer_pool_is_read(tmp_path, monkeypatch):
     parts: dict[str, Node | Edge] = {}
     for number in range(3_000):
         entities = (Entity("Гоголя " * 20, f"гоголь {(number + part) % 50}", "person") for part in range(8))
@@ -271,7 +271,7 @@ def test_a_graph_that_does_not_go_through_the_pool_at_once_is_read(tmp_path, mon
     assert read_parts(graph).keys() == parts.keys() - {f"{each.type} {each.id}" for each in edges[:3_000]}
 
 
-def test_a_writer_killed_while_it_made_the_file_is_no_hindrance(tmp_path):
+def test_a_writer_killed_while_creating_the_file_blocks_no_other(tmp_path):
     (tmp_path / "graph.draft").write_bytes(b"half")
     (tmp_path / "graph.draft.wal").write_bytes(b"half")
     graph = LadybugGraph(tmp_path)

@@ -30,7 +30,7 @@ def test_a_history_ends_with_its_last_version(graph):
     assert read_parts(graph) == expected_parts(VERSIONS - 1)
 
 
-def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(graph):
+def test_a_failed_change_writes_nothing_quotes_no_text_and_blocks_no_other(graph):
     with graph.writing() as writer:
         with pytest.raises(StoreUnavailable, match=r"cannot be written: .*ConstraintValidationFailed") as caught:
             writer.apply(GraphChange(nodes=[*DOCUMENT.nodes, *DOCUMENT.nodes]))
@@ -41,7 +41,7 @@ def test_a_change_that_fails_leaves_nothing_tells_no_text_and_hinders_no_other(g
     assert graph.count() == GraphCounts(2, 1)
 
 
-def test_who_loses_the_turn_while_writing_leaves_nothing(empty_neo4j):
+def test_losing_the_lock_while_writing_commits_nothing(empty_neo4j):
     def lost():
         raise StoreUnavailable("the turn was lost")
 
@@ -55,7 +55,7 @@ def test_who_loses_the_turn_while_writing_leaves_nothing(empty_neo4j):
         assert graph.count() == GraphCounts(0, 0)
 
 
-def test_a_server_that_is_not_there_is_an_outage():
+def test_an_unreachable_server_is_an_outage():
     with closing(Neo4jGraph("bolt://127.0.0.1:1", ("neo4j", "x"), always_locked, retry_s=0.5)) as graph:
         with pytest.raises(StoreUnavailable, match="the graph cannot be read: ServiceUnavailable"):
             graph.count()

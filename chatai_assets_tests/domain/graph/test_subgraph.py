@@ -27,7 +27,7 @@ NOTHING = LedgerEntry(intended={}, confirmed={})
 TEXTS = st.text(st.sampled_from("ab|~%/é"), max_size=6) | st.integers(150, 200).map(lambda size: "я" * size)
 
 
-def test_a_post_says_where_it_stands_how_it_is_tagged_and_whom_it_mentions():
+def test_a_post_is_linked_to_its_channel_tags_and_entities():
     said = build_subgraph(POST)
     assert [node.id for node in said.nodes] == [
         "acme|post|tg/-1001/7",
@@ -85,7 +85,7 @@ def test_an_entity_is_not_related_to_itself_by_another_of_its_names():
     assert (edge.start[1], edge.end[1]) == ("t|entity|person|vladimir putin", "t|entity|place|moskva")
 
 
-def test_a_tie_without_direction_is_one_whichever_way_the_alphabets_put_it():
+def test_an_undirected_relation_is_one_edge_in_either_order():
     ties = ("борис иванов", "андрей петров"), ("boris ivanov", "андрей петров")
     extractions = {
         number: Extraction(
@@ -99,7 +99,7 @@ def test_a_tie_without_direction_is_one_whichever_way_the_alphabets_put_it():
     assert edge.properties["chunks"] == [0, 1]
 
 
-def test_what_somebody_set_goes_before_all_rules():
+def test_overrides_come_before_all_rules():
     said = build_subgraph(
         Facts(
             "t",
@@ -114,14 +114,14 @@ def test_what_somebody_set_goes_before_all_rules():
     assert mentions == {"t|entity|person|#пушкин": "by hand", "t|entity|place|moskva": "script"}
 
 
-def test_an_entity_whose_name_was_altered_is_not_what_its_id_says():
+def test_an_entity_with_an_altered_name_does_not_match_its_id():
     city = next(node for node in build_subgraph(POST).nodes if node.properties.get("kind") == "place")
     assert matches_id(city)
     for altered in ({"name": "Moskau"}, {"form": "moscow"}, {"kind": "person"}):
         assert not matches_id(city._replace(properties={**city.properties, **altered}))
 
 
-def test_a_relation_without_both_ends_in_its_chunk_is_no_fact():
+def test_a_relation_without_both_ends_in_its_chunk_is_dropped():
     lost = Extraction((PUSHKIN,), (Relation("пушкин", "москва", "born_in", weak=False),))
     assert [edge.type for edge in build_subgraph(Facts("t", "doc/1", extractions={0: lost})).edges] == ["MENTIONS"]
 
@@ -145,7 +145,7 @@ def test_different_parts_never_share_an_id(one, other):
 
 
 @given(tenant=TEXTS, key=TEXTS, form=TEXTS, tag=TEXTS)
-def test_the_node_an_edge_leaves_is_read_from_its_id(tenant, key, form, tag):
+def test_the_start_of_an_edge_is_read_from_its_id(tenant, key, form, tag):
     entities = (Entity("x", form, "person"), Entity("y", f"{form}2", "other"))
     relation = Relation(form, f"{form}2", "likes", weak=False)
     said = build_subgraph(Facts(tenant, f"doc/{key}", tags=(tag,), extractions={0: Extraction(entities, (relation,))}))
@@ -156,14 +156,14 @@ def test_the_node_an_edge_leaves_is_read_from_its_id(tenant, key, form, tag):
         assert edge.id.startswith(f"{edge.source}|")
 
 
-def test_a_batch_writes_what_its_items_share_once():
+def test_a_batch_writes_shared_nodes_once():
     said = [build_subgraph(Facts("t", f"doc/{number}", tags=("a",))) for number in range(3)]
     change = build_change((plan_index(fingerprints(each), NOTHING), each) for each in said)
     assert [node.id for node in change.nodes] == ["t|document|doc/0", "t|tag|a", "t|document|doc/1", "t|document|doc/2"]
     assert len(change.edges) == 3
 
 
-def test_a_tag_taken_back_releases_its_node_and_keeps_the_document():
+def test_a_removed_tag_releases_its_node_and_keeps_the_document():
     before, after = (
         build_subgraph(Facts("t", "doc/1", tags=("a", "b"))),
         build_subgraph(Facts("t", "doc/1", tags=("b",))),
@@ -176,12 +176,12 @@ def test_a_tag_taken_back_releases_its_node_and_keeps_the_document():
     assert change.release_nodes == (("Tag", "t|tag|a"),)
 
 
-def test_what_is_unchanged_is_not_written_again():
+def test_unchanged_parts_are_not_written_again():
     said = build_subgraph(POST)
     assert build_change([(plan_index(fingerprints(said), LedgerEntry({}, fingerprints(said))), said)]).empty
 
 
-def test_a_new_title_changes_the_fingerprint_of_the_own_node_alone():
+def test_a_new_title_changes_only_the_fingerprint_of_the_source_node():
     before, after = (
         fingerprints(build_subgraph(Facts("t", "doc/1", title=title, tags=("a",)))) for title in ("one", "two")
     )
