@@ -10,8 +10,7 @@ from itertools import islice
 
 import pytest
 
-from chatai_assets.adapters.graph import cypher, ladybug_session
-from chatai_assets.adapters.graph import ladybug_reader as ladybug_walk
+from chatai_assets.adapters.graph import cypher, ladybug_reader, ladybug_session
 from chatai_assets.adapters.graph.base import GraphCounts
 from chatai_assets.adapters.graph.ladybug import LadybugGraph
 from chatai_assets.adapters.graph.ladybug_generation import GRAPH
@@ -87,7 +86,7 @@ def test_a_graph_may_be_larger_than_the_memory_that_reading_needs(tmp_path, monk
 @pytest.mark.scenario
 def test_a_graph_too_large_to_write_gives_advice_and_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
-    monkeypatch.setattr(ladybug_session, "MOST_BUFFER_BYTES", 16 << 20)
+    monkeypatch.setattr(ladybug_session, "MAX_BUFFER_BYTES", 16 << 20)
     graph = LadybugGraph(tmp_path)
     with pytest.raises(StoreUnavailable, match="needs more memory than an embedded graph may take; set NEO4J_URI"):
         draw_six_thousand(graph)
@@ -266,8 +265,8 @@ def test_a_graph_larger_than_the_buffer_pool_is_read(tmp_path, monkeypatch):
         writer.apply(GraphChange(nodes=nodes, edges=edges))
         writer.apply(GraphChange(delete_edges=[EdgeRef(each.type, each.id, each.start) for each in edges[:3_000]]))
     monkeypatch.setattr(ladybug_session, "BUFFER_BYTES", 16 << 20)
-    monkeypatch.setattr(ladybug_walk, "PORTION", 4_000)
-    monkeypatch.setattr(ladybug_walk, "SIZE", 1_000)
+    monkeypatch.setattr(ladybug_reader, "BATCH_ROWS", 4_000)
+    monkeypatch.setattr(ladybug_reader, "SIZE", 1_000)
     assert read_parts(graph).keys() == parts.keys() - {f"{each.type} {each.id}" for each in edges[:3_000]}
 
 
