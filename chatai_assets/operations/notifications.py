@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatai_assets.adapters.notifier import Notifier
-from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, clock_time, first_probe, lasted, name_of
+from chatai_assets.domain.circuit_breaker import (
+    REOPEN_WITHIN_S,
+    OpenBreaker,
+    display_name,
+    first_probe,
+    format_duration,
+    format_time,
+)
 from chatai_assets.operations.outages import capitalized, count_waiting, outage_sentence
 from chatai_assets.storage import dead_letters, outages
 from chatai_assets.storage import notifications as announcements
@@ -26,7 +33,7 @@ def notify_outages(records: Records, announcer: Notifier, now: float, longest_s:
     for down in downs:
         title, body = outage_notification(down, count_waiting(records, down), longest_s)
         told += [title] if notify_once(records, announcer, f"outage/{down.id}/began", title, body, now) else []
-        if down.closed_at is not None and not now - SETTLED_S < down.closed_at <= now:
+        if down.closed_at is not None and not now - REOPEN_WITHIN_S < down.closed_at <= now:
             title, body = recovery_notification(down)
             name = f"outage/{down.id}/ended"
             told += [title] if notify_once(records, announcer, name, title, body, now) else []
@@ -54,7 +61,7 @@ def notify_once(records: Records, announcer: Notifier, name: str, title: str, bo
 
 def outage_notification(down: OpenBreaker, waits: Mapping[str, int], longest_s: float) -> tuple[str, str]:
     """Return title and text of the announcement of an outage."""
-    title = f"chatai_assets: {name_of(down.part)} is down"
+    title = f"chatai_assets: {display_name(down.dependency)} is down"
     return title, outage_sentence(down, waits, first_probe(down, longest_s) if down.closed_at is None else None)
 
 
@@ -64,11 +71,11 @@ def recovery_notification(down: OpenBreaker) -> tuple[str, str]:
     counts = sorted(((stream, count) for stream, count in down.delayed.items() if count), reverse=True)
     late = " and ".join(f"{count:,} {stream}" for stream, count in counts)
     body = (
-        f"{capitalized(name_of(down.part))} works again after {lasted(end - down.since)} "
-        f"({clock_time(down.since)} to {clock_time(end)} UTC). {late or 'Nothing'} {'were' if late else 'was'} late; "
+        f"{capitalized(display_name(down.dependency))} works again after {format_duration(end - down.since)} "
+        f"({format_time(down.since)} to {format_time(end)} UTC). {late or 'Nothing'} {'were' if late else 'was'} late; "
         f"what still waits is asked for by itself. {LOST_NOTHING}"
     )
-    return f"chatai_assets: {name_of(down.part)} works again", body
+    return f"chatai_assets: {display_name(down.dependency)} works again", body
 
 
 def _close_if_notified(records: Records, down: OpenBreaker) -> None:

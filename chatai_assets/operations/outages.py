@@ -8,12 +8,12 @@ from typing import Any
 from chatai_assets.domain.circuit_breaker import (
     RECORDS,
     OpenBreaker,
-    clock_time,
+    affected_name,
+    display_name,
     first_probe,
-    is_blocked,
-    name_of,
+    format_time,
     next_probe,
-    place,
+    open_breakers_by_stage,
 )
 from chatai_assets.domain.errors import AllBudgetsExceeded, Outage, StoreUnavailable, error_code
 from chatai_assets.domain.ids import STREAMS, Stream
@@ -35,7 +35,7 @@ def dependency_of(stage: Stage, models: ModelSettings) -> str:
 def open_breaker_for(records: Records, stream: Stream, stage: Stage) -> OpenBreaker | None:
     """Return the outage that a stage waits for, if any."""
     with records.reading() as connection:
-        return is_blocked(outages.open_outages(connection), stream).get(stage)
+        return open_breakers_by_stage(outages.open_outages(connection), stream).get(stage)
 
 
 def open_breaker(
@@ -51,8 +51,8 @@ def open_breaker(
         return None
     try:
         with opened().begin() as connection:
-            outages.open_breaker(connection, part, place(stream, stage), str(error), error_code(error), now)
-            down = next(down for down in outages.open_outages(connection) if down.part == part)
+            outages.open_breaker(connection, part, affected_name(stream, stage), str(error), error_code(error), now)
+            down = next(down for down in outages.open_outages(connection) if down.dependency == part)
     except StoreUnavailable:
         return None
     log.error(BREAKER_OPEN, part=part, stream=stream, stage=stage, error_class=error_code(error))
@@ -69,9 +69,9 @@ def record_success(
     """
     with records.begin() as connection:
         idle = [each for each in down.affected if not _has_waiting(connection, each)]
-        closed = outages.record_success(connection, down.part, {place(stream, stage), *idle}, now, late)
+        closed = outages.record_success(connection, down.dependency, {affected_name(stream, stage), *idle}, now, late)
     if closed:
-        log.warning(BREAKER_CLOSED, part=down.part, seconds=round(now - down.since))
+        log.warning(BREAKER_CLOSED, part=down.dependency, seconds=round(now - down.since))
 
 
 def close_idle(records: Records, now: float) -> None:
@@ -79,7 +79,7 @@ def close_idle(records: Records, now: float) -> None:
     with records.begin() as connection:
         for down in outages.open_outages(connection):
             if not any(_has_waiting(connection, each) for each in down.affected):
-                outages.record_success(connection, down.part, down.affected, now, {})
+                outages.record_success(connection, down.dependency, down.affected, now, {})
 
 
 def record_probe(records: Records, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
@@ -99,13 +99,13 @@ def count_waiting(records: Records, down: OpenBreaker) -> dict[str, int]:
 def outage_sentence(down: OpenBreaker, waits: Mapping[str, int], probe_at: float | None = None) -> str:
     """Return what is down, since when, what waits and when somebody tries again."""
     who = " and ".join(f"{count:,} {stream}" for stream, count in waits.items()) or "nothing"
-    probe = "" if probe_at is None else f" The next probe is at {clock_time(probe_at)} UTC."
+    probe = "" if probe_at is None else f" The next probe is at {format_time(probe_at)} UTC."
     return f"{down_since(down)}: {down.reason.rstrip('.')}. {capitalized(who)} wait; nothing is lost.{probe}"
 
 
 def down_since(down: OpenBreaker) -> str:
     """Return what is down, and since when: ``GigaChat is down since 2026-11-26 03:37 UTC``."""
-    return f"{capitalized(name_of(down.part))} is down since {clock_time(down.since)} UTC"
+    return f"{capitalized(display_name(down.dependency))} is down since {format_time(down.since)} UTC"
 
 
 def outages_as_json(records: Records, longest_s: float) -> list[dict[str, Any]]:
@@ -114,11 +114,11 @@ def outages_as_json(records: Records, longest_s: float) -> list[dict[str, Any]]:
         downs = outages.open_outages(connection)
     return [
         {
-            "part": down.part,
-            "since": clock_time(down.since),
+            "part": down.dependency,
+            "since": format_time(down.since),
             "reason": down.reason,
             "waiting": sum(count_waiting(records, down).values()),
-            "next_probe": clock_time(first_probe(down, longest_s)),
+            "next_probe": format_time(first_probe(down, longest_s)),
         }
         for down in downs
     ]

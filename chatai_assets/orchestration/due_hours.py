@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from chatai_assets.domain.circuit_breaker import OpenBreaker, is_blocked, state_of
+from chatai_assets.domain.circuit_breaker import OpenBreaker, breaker_state, open_breakers_by_stage
 from chatai_assets.domain.ids import Stream, hour_of
 from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.operations.outages import describe_outages, record_probe
@@ -68,13 +68,13 @@ def due_now(
     """
     with records.reading() as connection:
         downs = outages.open_outages(connection)
-        stopped = is_blocked(downs, stream)
+        stopped = open_breakers_by_stage(downs, stream)
         going: list[Stage] = [stage for stage in PIPELINE_STAGES if stage not in stopped]
         due = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=going)]
         held = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=list(stopped))]
     found = _select_hours(stream, instance, hours, due, now)
     mine = [down for down in downs if down.stages(stream)]
-    if not any(state_of(down, stream, now, probe_interval_s) == "half-open" for down in mine):
+    if not any(breaker_state(down, stream, now, probe_interval_s) == "half-open" for down in mine):
         return replace(found, downs=mine)
     return replace(found, downs=mine, probe=_hour_to_probe(stream, instance, hours, held))
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import dagster as dg
 
 from chatai_assets.adapters.notifier import Notifier
-from chatai_assets.domain.circuit_breaker import RECORDS, clock_time, lasted, name_of
+from chatai_assets.domain.circuit_breaker import RECORDS, display_name, format_duration, format_time
 from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.operations.notifications import LOST_NOTHING, notify_outages
 from chatai_assets.operations.outages import close_idle, count_waiting, outage_sentence
@@ -88,7 +88,7 @@ class StoreMonitor:
             close_idle(opened(), now)
         except StoreUnavailable as error:
             self._down = _notify_down(down or StoreDown(now), str(error), announcer, now)
-            return f"{error} Down since {clock_time(self._down.since)} UTC.", json.dumps(asdict(self._down))
+            return f"{error} Down since {format_time(self._down.since)} UTC.", json.dumps(asdict(self._down))
         if down and down.told:
             _notify_up(down, announcer, now)
         self._down = None
@@ -107,20 +107,20 @@ def _notify_down(down: StoreDown, reason: str, announcer: Notifier, now: float) 
     if now - down.since < NOTIFY_AFTER_S or down.tries >= announcements.TRIES or (down.told and not down.left):
         return down
     body = (
-        f"The record store is down since {clock_time(down.since)} UTC: {reason.rstrip('.')}. Nobody works until it is "
+        f"The record store is down since {format_time(down.since)} UTC: {reason.rstrip('.')}. Nobody works until it is "
         f"back, and how many items wait cannot be told; nothing is lost, and no run is asked for meanwhile."
     )
     only = down.left if down.told else None
-    left = announcer.announce(f"chatai_assets: {name_of(RECORDS)} is down", body, only=only)
+    left = announcer.announce(f"chatai_assets: {display_name(RECORDS)} is down", body, only=only)
     return replace(down, told=True, left=tuple(left), tries=down.tries + 1)
 
 
 def _notify_up(down: StoreDown, announcer: Notifier, now: float) -> None:
     body = (
-        f"The record store works again after {lasted(now - down.since)} ({clock_time(down.since)} to {clock_time(now)} "
-        f"UTC). Whatever was due in this time was late and is asked for by itself. {LOST_NOTHING}"
+        f"The record store works again after {format_duration(now - down.since)} ({format_time(down.since)} to "
+        f"{format_time(now)} UTC). Whatever was due in this time was late and is asked for by itself. {LOST_NOTHING}"
     )
-    announcer.announce(f"chatai_assets: {name_of(RECORDS)} works again", body)
+    announcer.announce(f"chatai_assets: {display_name(RECORDS)} works again", body)
 
 
 def _describe_outages(records: Records) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, OpenBreaker, clock_time, name_of
+from chatai_assets.domain.circuit_breaker import PROBE_ITEMS, OpenBreaker, display_name, format_time
 from chatai_assets.domain.errors import StoreUnavailable, error_code
 from chatai_assets.domain.failure_policy import is_outage
 from chatai_assets.domain.ids import STREAMS, ItemKey, Stream
@@ -106,8 +106,10 @@ class StageRun:
     def _held_back(self) -> dict[str, str]:
         if not self.down or self.asked != "due":
             return {}
-        since = clock_time(self.down.since)
-        return {"held_back": f"Nothing was asked of {name_of(self.down.part)}, which is down since {since} UTC."}
+        since = format_time(self.down.since)
+        return {
+            "held_back": f"Nothing was asked of {display_name(self.down.dependency)}, which is down since {since} UTC."
+        }
 
 
 @contextmanager
@@ -178,7 +180,7 @@ def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: BaseExce
         return None
     down = open_breaker(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock())
     if down:
-        tag_outage(context.instance, context.run_id, down.part)
+        tag_outage(context.instance, context.run_id, down.dependency)
     return down
 
 

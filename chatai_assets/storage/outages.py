@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from chatai_assets.domain.circuit_breaker import SETTLED_S, OpenBreaker, Probes
+from chatai_assets.domain.circuit_breaker import REOPEN_WITHIN_S, OpenBreaker, Probes
 from chatai_assets.domain.ids import Stream
 from chatai_assets.storage.schema import outages
 from chatai_assets.storage.sql import advisory_lock
@@ -36,7 +36,7 @@ def mark_notified(connection: Connection, outage: int) -> None:
 def open_breaker(connection: Connection, part: str, place: str, reason: str, error_class: str, now: float) -> None:
     """Open the breaker of a dependency, or add an affected stage to an open one.
 
-    A breaker that was closed less than ``SETTLED_S`` ago is reopened: it is the same outage.
+    A breaker that was closed less than ``REOPEN_WITHIN_S`` ago is reopened: it is the same outage.
 
     Args:
         part: the dependency, e.g. a provider or a store.
@@ -45,7 +45,7 @@ def open_breaker(connection: Connection, part: str, place: str, reason: str, err
     """
     advisory_lock(connection, "outages")
     found = _latest(connection, part)
-    if found is None or (found["closed_at"] is not None and found["closed_at"] <= now - SETTLED_S):
+    if found is None or (found["closed_at"] is not None and found["closed_at"] <= now - REOPEN_WITHIN_S):
         row = {"part": part, "since": now, "places": [place], "probes": {}, "late": {}, "settled": False}
         connection.execute(insert(outages).values(**row, reason=reason[:LONGEST_REASON], error_class=error_class))
         return
@@ -101,7 +101,7 @@ def _latest(connection: Connection, part: str) -> RowMapping | None:
 def _down(row: RowMapping) -> OpenBreaker:
     return OpenBreaker(
         id=row["id"],
-        part=row["part"],
+        dependency=row["part"],
         since=row["since"],
         reason=row["reason"],
         affected=tuple(row["places"]),

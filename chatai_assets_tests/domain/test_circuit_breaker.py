@@ -2,7 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from chatai_assets.domain.circuit_breaker import OpenBreaker, Probes, is_blocked, lasted, next_probe, state_of
+from chatai_assets.domain.circuit_breaker import (
+    OpenBreaker,
+    Probes,
+    breaker_state,
+    format_duration,
+    next_probe,
+    open_breakers_by_stage,
+)
 
 USUAL_S = 360.0
 DOWN = OpenBreaker(1, "gigachat", since=1_000.0, reason="HTTP 503.", affected=("posts/tag", "posts/embed"))
@@ -21,19 +28,19 @@ def probes_within(seconds: float) -> int:
     ("now", "state"), [(1_000.0, "open"), (1_059.0, "open"), (1_060.0, "half-open"), (9_999.0, "half-open")]
 )
 def test_a_breaker_is_half_open_from_the_time_of_its_next_probe_on(now, state):
-    assert state_of(DOWN, "posts", now, USUAL_S) == state
+    assert breaker_state(DOWN, "posts", now, USUAL_S) == state
 
 
 def test_a_breaker_that_opened_or_was_tried_in_the_future_is_tried_now():
-    assert state_of(replace(DOWN, since=8_200.0), "posts", 1_000.0, USUAL_S) == "half-open"
+    assert breaker_state(replace(DOWN, since=8_200.0), "posts", 1_000.0, USUAL_S) == "half-open"
     asked = replace(DOWN, probes={"posts": Probes(4, 8_200.0)})
-    assert state_of(asked, "posts", 1_000.0, USUAL_S) == "half-open"
+    assert breaker_state(asked, "posts", 1_000.0, USUAL_S) == "half-open"
 
 
 def test_it_is_closed_for_a_stream_that_nothing_failed_in_and_after_its_end():
-    assert state_of(DOWN, "documents", 9_999.0, USUAL_S) == "closed"
-    assert state_of(replace(DOWN, closed_at=2_000.0), "posts", 9_999.0, USUAL_S) == "closed"
-    assert state_of(None, "posts", 9_999.0, USUAL_S) == "closed"
+    assert breaker_state(DOWN, "documents", 9_999.0, USUAL_S) == "closed"
+    assert breaker_state(replace(DOWN, closed_at=2_000.0), "posts", 9_999.0, USUAL_S) == "closed"
+    assert breaker_state(None, "posts", 9_999.0, USUAL_S) == "closed"
 
 
 def test_the_first_probes_come_sooner_and_three_hours_of_them_are_less_than_forty():
@@ -48,9 +55,13 @@ def test_each_stream_has_its_own_probes():
 
 
 def test_only_the_stages_that_failed_wait():
-    assert is_blocked([DOWN], "posts") == {"tag": DOWN, "embed": DOWN}
-    assert is_blocked([DOWN], "documents") == is_blocked([replace(DOWN, closed_at=1.0)], "posts") == {}
+    assert open_breakers_by_stage([DOWN], "posts") == {"tag": DOWN, "embed": DOWN}
+    assert (
+        open_breakers_by_stage([DOWN], "documents")
+        == open_breakers_by_stage([replace(DOWN, closed_at=1.0)], "posts")
+        == {}
+    )
 
 
 def test_spans_are_told_as_people_say_them():
-    assert [lasted(seconds) for seconds in (5, 250, 10_920)] == ["1 min", "4 min", "3 h 2 min"]
+    assert [format_duration(seconds) for seconds in (5, 250, 10_920)] == ["1 min", "4 min", "3 h 2 min"]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from chatai_assets.domain.circuit_breaker import SETTLED_S
+from chatai_assets.domain.circuit_breaker import REOPEN_WITHIN_S
 from chatai_assets.domain.errors import PaymentRequired, StoreUnavailable
 from chatai_assets.operations.notifications import notify_once, notify_outages
 from chatai_assets.operations.outages import open_breaker
@@ -67,11 +67,11 @@ def test_a_part_that_fails_at_many_places_is_one_outage_and_ends_at_the_last(rec
 def test_a_part_that_fails_again_at_once_goes_on_with_the_same_outage(records):
     fail(records)
     close(records, NOW + 60, "posts/tag")
-    fail(records, NOW + 60 + SETTLED_S - 1)
+    fail(records, NOW + 60 + REOPEN_WITHIN_S - 1)
     assert [down.since for down in lasting(records)] == [NOW]
     close(records, NOW + 300, "posts/tag")
-    fail(records, NOW + 300 + SETTLED_S)
-    assert [down.since for down in lasting(records)] == [NOW + 300 + SETTLED_S]
+    fail(records, NOW + 300 + REOPEN_WITHIN_S)
+    assert [down.since for down in lasting(records)] == [NOW + 300 + REOPEN_WITHIN_S]
 
 
 def test_the_record_stores_own_outage_is_not_written_there(records):
@@ -86,7 +86,7 @@ def test_an_outage_and_its_end_are_told_once_each_whoever_looks(records):
         notify_outages(records, one, now, 360)
         notify_outages(records, other, now, 360)
     close(records, NOW + 10_920, "posts/tag")
-    for now in (NOW + 10_930, NOW + 10_920 + SETTLED_S, NOW + 20_000):
+    for now in (NOW + 10_930, NOW + 10_920 + REOPEN_WITHIN_S, NOW + 20_000):
         notify_outages(records, other, now, 360)
         notify_outages(records, one, now, 360)
     (began,), (ended,) = one.heard, other.heard

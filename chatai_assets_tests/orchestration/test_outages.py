@@ -5,7 +5,7 @@ import time
 import dagster as dg
 import pytest
 
-from chatai_assets.domain.circuit_breaker import clock_time
+from chatai_assets.domain.circuit_breaker import format_time
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
 from chatai_assets.operations.outages import open_breaker
 from chatai_assets.orchestration.build import build_defs
@@ -97,8 +97,8 @@ def test_a_run_that_an_outage_failed_opens_the_breaker_and_leaves_no_backoff(hom
     monkeypatch.setattr("chatai_assets.adapters.models.fake.FirstWordsTagger.tag", unreachable)
     failed = run(home, {"chatai/asked": "due"})
     (down,) = lasting(home)
-    assert (down.part, down.affected, down.since) == ("free", ("posts/tag",), moment[0])
-    said = f"The free model is down since {clock_time(moment[0])} UTC: Nobody answers. 5 posts wait at the stage 'tag'"
+    assert (down.dependency, down.affected, down.since) == ("free", ("posts/tag",), moment[0])
+    said = f"The free model is down since {format_time(moment[0])} UTC: Nobody answers. 5 posts wait at the stage 'tag'"
     assert (failed.failure or "").startswith(said)
     assert home.instance.get_runs()[0].tags["chatai/outage"] == "free"
     monkeypatch.undo()

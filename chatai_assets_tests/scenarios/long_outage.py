@@ -23,7 +23,7 @@ import dagster as dg
 from sqlalchemy import select
 
 from chatai_assets.domain import retry as retries
-from chatai_assets.domain.circuit_breaker import SETTLED_S
+from chatai_assets.domain.circuit_breaker import REOPEN_WITHIN_S
 from chatai_assets.domain.ids import STREAMS, Stream, hour_of
 from chatai_assets.observability import configure_logging
 from chatai_assets.orchestration.build import build_defs
@@ -231,7 +231,7 @@ def _recover(home: World, server: ProviderServer) -> None:
         home.clock.now += TICK_S
         if home.outcome.caught_up_s is None and not home.unfinished():
             home.outcome.caught_up_s = home.clock.now - returned
-            ends = home.clock.now + 3 * SETTLED_S
+            ends = home.clock.now + 3 * REOPEN_WITHIN_S
     home.take_stock()
 
 

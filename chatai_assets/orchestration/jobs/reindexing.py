@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from chatai_assets.adapters.models.base import Embedder
-from chatai_assets.domain.circuit_breaker import clock_time
+from chatai_assets.domain.circuit_breaker import format_time
 from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.errors import ChatAIError
 from chatai_assets.domain.ids import Stream
@@ -142,7 +142,7 @@ def outcome_sentence(done: ReindexResult) -> str:
         return f"{name} serves now; the index that served before is kept: `chatai reindex --back`, or `--drop-old`."
     if done.refused:
         return f"{name} does not serve: {done.refused}. `chatai reindex --even-if-worse` lets it, `--give-up` drops it."
-    until = f", some of them not before {clock_time(filled.until)} UTC" if filled.until else ""
+    until = f", some of them not before {format_time(filled.until)} UTC" if filled.until else ""
     return f"{name} does not serve yet: {filled.left:,} items are left{until}. `chatai reindex` goes on."
 
 
