@@ -20,6 +20,7 @@ from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
 from chatai_assets.storage import web_pages as pages
 from chatai_assets.storage import work_queue as work
+from chatai_assets.storage.costs import DailyCosts
 from chatai_assets.storage.dead_letters import DeadLetterFilter
 from chatai_assets.storage.engine import Records
 from chatai_assets.storage.vector_indexes import Index
@@ -83,7 +84,7 @@ def _or_none(count: Callable[[], T]) -> T | None:
         return None
 
 
-def sum_costs(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def sum_costs(rows: Iterable[DailyCosts]) -> dict[str, Any]:
     """Return calls, tokens and money of rows of costs together; money is None where no price is known."""
     rows = list(rows)
     money = [row["money"] for row in rows if row["money"] is not None]

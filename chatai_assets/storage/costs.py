@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
@@ -22,6 +22,29 @@ FIGURES = (
     "misses",
 )
 KEYS = ("tenant_id", "day", "provider", "stream", "stage", "hour")
+
+
+class CostFigures(TypedDict):
+    """What calls came to; ``money`` is None if no price is known, ``unpriced_tokens`` count those without a price."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    embedding_tokens: int
+    unpriced_tokens: int
+    hits: int
+    misses: int
+    tokens: int
+    money: float | None
+
+
+class DailyCosts(CostFigures):
+    """The costs of one day, tenant, stage and provider."""
+
+    day: str
+    tenant_id: str
+    stage: str
+    provider: str
 
 
 def add_costs(connection: Connection, provider: str, day: str, costs: Mapping[Account, Cost]) -> None:
@@ -45,14 +68,22 @@ def spent(connection: Connection, tenant_id: str, day: str) -> Amount:
     return Amount(figures["tokens"], int(row["money_nano"]))
 
 
-def costs_since(connection: Connection, day: str) -> list[dict[str, Any]]:
+def costs_since(connection: Connection, day: str) -> list[DailyCosts]:
     """Return what was paid from a day on: one row per day, tenant, stage and provider, the newest day first."""
     by = [provider_costs.c[name] for name in ("day", "tenant_id", "stage", "provider")]
     rows = connection.execute(
         _sums(select(*by)).where(provider_costs.c.day >= day).group_by(*by).order_by(by[0].desc(), *by[1:])
     )
-    names = ("day", "tenant_id", "stage", "provider")
-    return [{**{name: row[name] for name in names}, **priced(row)} for row in rows.mappings()]
+    return [
+        {
+            "day": row["day"],
+            "tenant_id": row["tenant_id"],
+            "stage": row["stage"],
+            "provider": row["provider"],
+            **priced(row),
+        }
+        for row in rows.mappings()
+    ]
 
 
 def costs_of_hour(connection: Connection, stream: str, stage: str, hour: str) -> dict[str, Any]:
@@ -69,13 +100,23 @@ def count_kept(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(provider_results)).scalar_one()
 
 
-def priced(row: RowMapping) -> dict[str, Any]:
+def priced(row: RowMapping) -> CostFigures:
     """Return the figures of a row with the sum of tokens, and the money; None if no price is known."""
-    figures: dict[str, Any] = {name: int(row[name] or 0) for name in FIGURES}
-    money = figures.pop("money_nano")
+    figures = {name: int(row[name] or 0) for name in FIGURES}
+    money = figures["money_nano"]
     tokens = figures["prompt_tokens"] + figures["completion_tokens"] + figures["embedding_tokens"]
     known = money or figures["unpriced_tokens"] < tokens
-    return {**figures, "tokens": tokens, "money": money / NANO if known else None}
+    return {
+        "calls": figures["calls"],
+        "prompt_tokens": figures["prompt_tokens"],
+        "completion_tokens": figures["completion_tokens"],
+        "embedding_tokens": figures["embedding_tokens"],
+        "unpriced_tokens": figures["unpriced_tokens"],
+        "hits": figures["hits"],
+        "misses": figures["misses"],
+        "tokens": tokens,
+        "money": money / NANO if known else None,
+    }
 
 
 def _sums(statement: Select[Any]) -> Select[Any]:

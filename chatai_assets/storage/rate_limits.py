@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from chatai_assets.domain.costs import NOTHING, Account, Amount, Cost, amount_of, day_of
 from chatai_assets.domain.rate_limits import CurrentUsage, Decision, RateLimitRules, buckets, decide, rebucket, stale
 from chatai_assets.storage import costs
 from chatai_assets.storage.schema import calls_under_way, quota
-from chatai_assets.storage.sql import advisory_lock, insert_into, upsert
+from chatai_assets.storage.sql import advisory_lock, columns_of, fetch_all, insert_into, upsert
 
 WAITING_CLIENT_LEASE_S = 3.0
 """A waiting client polls ten times a second; after this time without a poll it loses its place in the queue."""
@@ -39,6 +39,27 @@ class Caller:
     provider: str
     client_id: str
     lease_s: float
+
+
+class CallRow(TypedDict):
+    """A call in flight, or a client that waits for a free slot (``waiting``).
+
+    Attributes:
+        id: of the call; of the client where it waits.
+        holder: the client.
+        since: epoch seconds; so is ``lease_until``.
+        tokens: reserved; so is ``money_nano``, in billionths of the prices' unit.
+    """
+
+    tenant_id: str
+    id: str
+    provider: str
+    holder: str
+    since: float
+    lease_until: float
+    tokens: int
+    money_nano: int
+    waiting: bool
 
 
 class Permit(NamedTuple):
@@ -149,7 +170,7 @@ def _record_finished(
         _count(connection, caller, dict.fromkeys(buckets(rules.tokens, now), ended.tokens))
 
 
-def _queue(connection: Connection, caller: Caller, granted: Decision, rows: Sequence[RowMapping], now: float) -> None:
+def _queue(connection: Connection, caller: Caller, granted: Decision, rows: Sequence[CallRow], now: float) -> None:
     """Join the queue for a free slot, or leave it."""
     if granted.short_of_streams and not granted.over_budget:
         wait_for_slot(connection, caller, rows, now, at_end=granted.calls > 0)
@@ -180,34 +201,34 @@ def _count(connection: Connection, caller: Caller, changes: Mapping[str, int]) -
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
 
 
-def in_flight(connection: Connection, now: float) -> Sequence[RowMapping]:
+def in_flight(connection: Connection, now: float) -> Sequence[CallRow]:
     """Return all calls in flight and all waiting clients; delete those whose lease has expired."""
-    rows = connection.execute(select(calls_under_way)).mappings().all()
+    rows = fetch_all(connection, select(*columns_of(calls_under_way, CallRow)), CallRow)
     lapsed = [row for row in rows if row["lease_until"] <= now]
     if lapsed:
         connection.execute(delete(calls_under_way).where(calls_under_way.c.lease_until <= now))
     return [row for row in rows if now < row["lease_until"] <= now + LONGEST_LEASE_S]
 
 
-def reserved_amount(rows: Iterable[RowMapping], caller: Caller, *, everywhere: bool) -> Amount:
+def reserved_amount(rows: Iterable[CallRow], caller: Caller, *, everywhere: bool) -> Amount:
     """Return what is reserved for a tenant's calls in flight, at the caller's provider or everywhere."""
     mine = [row for row in rows if row["tenant_id"] == caller.tenant_id and not row["waiting"]]
     mine = [row for row in mine if everywhere or row["provider"] == caller.provider]
     return Amount(sum(row["tokens"] for row in mine), sum(row["money_nano"] for row in mine))
 
 
-def free_slots(rows: Iterable[RowMapping], caller: Caller, streams: int) -> int:
+def free_slots(rows: Iterable[CallRow], caller: Caller, streams: int) -> int:
     """Return how many calls a caller may start; one slot is left to each client that has waited longer.
 
     Args:
         streams: concurrent calls allowed at the provider.
     """
     at_provider = [row for row in rows if row["provider"] == caller.provider]
-    taken: int = sum(not row["waiting"] for row in at_provider)
+    taken = sum(not row["waiting"] for row in at_provider)
     mine = (caller.tenant_id, caller.client_id)
     waiting = {(row["tenant_id"], row["holder"]): row["since"] for row in at_provider if row["waiting"]}
     since = waiting.pop(mine, None)
-    before: int = sum(since is None or other < since for other in waiting.values())
+    before = sum(since is None or other < since for other in waiting.values())
     return max(streams - taken - before, 0)
 
 
@@ -216,7 +237,7 @@ def add_calls(
 ) -> None:
     """Record calls that start."""
     rows = [
-        {**_row(caller, call_id, now, now + caller.lease_s), **estimate._asdict(), "waiting": False}
+        _call(caller, call_id, now, now + caller.lease_s, estimate, waiting=False)
         for call_id, estimate in zip(ids, estimates, strict=True)
     ]
     if rows:
@@ -231,13 +252,11 @@ def remove_calls(connection: Connection, tenant_id: str, ids: Sequence[str]) -> 
         )
 
 
-def wait_for_slot(
-    connection: Connection, caller: Caller, rows: Iterable[RowMapping], now: float, *, at_end: bool
-) -> None:
+def wait_for_slot(connection: Connection, caller: Caller, rows: Iterable[CallRow], now: float, *, at_end: bool) -> None:
     """Stay in the queue for a free slot; a client that just got one goes to its end (``at_end``)."""
     place = next((row["since"] for row in rows if row["id"] == caller.client_id and row["waiting"]), now)
-    row = _row(caller, caller.client_id, now if at_end else place, now + WAITING_CLIENT_LEASE_S)
-    upsert(connection, calls_under_way, [{**row, **NOTHING._asdict(), "waiting": True}])
+    since, lease_until = now if at_end else place, now + WAITING_CLIENT_LEASE_S
+    upsert(connection, calls_under_way, [_call(caller, caller.client_id, since, lease_until, NOTHING, waiting=True)])
 
 
 def release_client(connection: Connection, client_id: str) -> None:
@@ -245,7 +264,9 @@ def release_client(connection: Connection, client_id: str) -> None:
     connection.execute(delete(calls_under_way).where(calls_under_way.c.holder == client_id))
 
 
-def _row(caller: Caller, call_id: str, since: float, lease_until: float) -> dict[str, Any]:
+def _call(
+    caller: Caller, call_id: str, since: float, lease_until: float, reserved: Amount, *, waiting: bool
+) -> CallRow:
     return {
         "tenant_id": caller.tenant_id,
         "id": call_id,
@@ -253,4 +274,7 @@ def _row(caller: Caller, call_id: str, since: float, lease_until: float) -> dict
         "holder": caller.client_id,
         "since": since,
         "lease_until": lease_until,
+        "tokens": reserved.tokens,
+        "money_nano": reserved.money_nano,
+        "waiting": waiting,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_, update
 
@@ -118,7 +117,7 @@ def drop_vectors_of(connection: Connection, model: str) -> int:
     return len(some)
 
 
-def _mine() -> Any:
+def _mine() -> ColumnElement[bool]:
     # The condition on the stream selects everything, but lets the database use an index.
     return and_(rows.c.stream.in_(STREAMS), rows.c.stage == REINDEX)
 

@@ -74,7 +74,7 @@ FREE = {"owner": None, "lease_until": None}
 """Column values of a row without a claim."""
 
 
-def is_due(now: float) -> Any:
+def is_due(now: float) -> ColumnElement[bool]:
     """Return the condition for rows that may be claimed: pending ones whose time has come, and expired claims."""
     waiting = and_(work.c.state == "pending", work.c.next_attempt_at <= now)
     lapsed = and_(work.c.state == "working", work.c.lease_until < now)
