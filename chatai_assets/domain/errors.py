@@ -118,7 +118,7 @@ class InvalidModelResponse(PermanentError):
 
 
 class ProcessKilled(PermanentError):
-    """Processes that worked on this item were lost, the last ones with nothing else in hand.
+    """Processes that worked on this item were lost, the last ones while they worked on nothing else.
 
     Args:
         losses: how many processes were lost.
@@ -151,7 +151,7 @@ class TransientError(ChatAIError):
 
 
 class ChildKilled(TransientError):
-    """The system ended the child process that read a file, probably for want of memory."""
+    """The system ended the child process that read a file, probably because memory ran out."""
 
     code = "ChildKilled"
     max_attempts = 3

@@ -8,7 +8,7 @@ FIRST_ITEM_BACKOFF_S = 30.0
 MAX_ITEM_BACKOFF_S = 3_600.0
 
 CALL_ATTEMPTS = 4
-"""Tries of one call within a batch, before the item is put off."""
+"""Tries of one call within a batch, before the item is left to a later batch."""
 FIRST_CALL_BACKOFF_S = 0.5
 MAX_CALL_BACKOFF_S = 20.0
 """A provider that asks for more is asked in a later batch."""
@@ -43,7 +43,7 @@ def item_backoff_s(attempts: int, retry_after: float | None = None, backoff: Bac
 
 
 def call_backoff_s(tries: int, retry_after: float | None, chance: float) -> float | None:
-    """Return seconds until the next try of one call; None when the item must be put off instead.
+    """Return seconds until the next try of one call; None if the item is left to a later batch instead.
 
     Args:
         tries: how often it was tried so far, at least 1.

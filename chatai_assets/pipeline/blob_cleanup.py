@@ -1,4 +1,4 @@
-"""Uploaded bytes that nobody has any more, or that came once more with a document that was forgotten."""
+"""Deletes uploaded bytes that no item uses, or that an erased document brought again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def delete_unreferenced(records: Records, blobs: Blobs, sha256: str) -> bool:
         if has_bytes(connection, sha256):
             return False
     with records.begin() as connection:
-        # Whoever brings them now waits, and keeps them again.
+        # An upload of the same bytes waits meanwhile, and stores them again.
         spare = lock_if_unused(connection, sha256)
         if spare:
             blobs.remove(sha256)
@@ -21,5 +21,5 @@ def delete_unreferenced(records: Records, blobs: Blobs, sha256: str) -> bool:
 
 
 def delete_all_unreferenced(records: Records, blobs: Blobs) -> int:
-    """Remove all bytes that nobody has; return how many files that were."""
+    """Delete all bytes that no item uses; return how many files there were."""
     return sum(delete_unreferenced(records, blobs, sha256) for sha256 in blobs.digests())

@@ -27,7 +27,7 @@ def all_budgets_exceeded(paused: dict[str, str]) -> AllBudgetsExceeded:
 
 
 def resume_deferred(records: Records, stream: Stream, budget: Budget, now: float) -> dict[str, int]:
-    """Make due what was put off for a budget that is spent no longer; return tenant -> items that still wait.
+    """Release items whose tenant has budget again; return tenant -> items that still wait.
 
     Args:
         budget: as it is now: it may have been raised.

@@ -1,4 +1,4 @@
-"""What a dead letter says: which item failed where, on which input, under which code, and why."""
+"""Dead letters and poison items: failures that are not recorded yet, and items whose processes die."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def not_yet_recorded(records: Records, stage: Stage, failures: Mapping[ItemKey, 
 
 
 def log_failures(stage: Stage, run_id: str, failed: Mapping[ItemKey, ChatAIError]) -> None:
-    """Write a line for each item that was given up."""
+    """Log a line for each item that failed permanently."""
     for (tenant_id, source_key), error in failed.items():
         log.warning(
             DEAD_LETTER,
@@ -58,7 +58,7 @@ def log_failures(stage: Stage, run_id: str, failed: Mapping[ItemKey, ChatAIError
 
 
 MAX_POISON_ITEMS_AN_HOUR = 10
-"""Killers of one stage; if there seem to be more, something else ends the processes."""
+"""Poison items of one stage; if there seem to be more, something else ends the processes."""
 HOUR_S = 3_600
 
 

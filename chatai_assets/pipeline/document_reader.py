@@ -1,7 +1,7 @@
 """Uploaded files -> documents, with the text of pages that are scans or photos.
 
-A page is recognised by itself, in a child that may die of it: the others are read all the same. What was recognised is
-kept at once, by what is to be seen on the page: no page is recognised twice, whoever is killed or asks again.
+Each page is recognised on its own, in a child process: if the child dies, the other pages are read all the same. The
+result is cached at once, by the image of the page, so that no page is recognised twice, after a crash or otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chatai_assets.storage.engine import Records
 from chatai_assets.storage.llm_responses import find_results, store_results
 
 OCR = "ocr"
-"""Under which name recognised pages are kept among the answers of providers."""
+"""Name under which recognised pages are cached among the answers of providers."""
 NOT_READ = "left_out"
 """Code of pages that are not looked at, after too many."""
 LOST = frozenset({"timeout", "memory_limit", "parser_crashed"})
@@ -40,7 +40,7 @@ class Upload:
     Attributes:
         path: where its bytes are.
         name: what its owner called it.
-        tenant_id: whose it is; what is kept of its pages is that tenant's own.
+        tenant_id: its owner; cached pages are not shared between tenants.
     """
 
     path: Path
@@ -71,7 +71,7 @@ class DocumentReader:
 
     Args:
         pool: whose children read; belongs to the caller.
-        records: where recognised pages are kept.
+        records: where recognised pages are cached.
         ocr: what the scans of a batch may cost; None where they are not to be recognised.
     """
 
@@ -84,7 +84,7 @@ class DocumentReader:
         """Yield, in order, each document or the error it ended with; all workers are used.
 
         Raises:
-            Outage: no child can be started, or recognised pages cannot be kept.
+            Outage: no child can be started, or recognised pages cannot be stored.
         """
         patience = TimeBudget(time.monotonic() + (self._ocr.max_wait_s if self._ocr else 0.0))
         return self._pool.run_all(partial(self.read, upload, patience) for upload in uploads)
@@ -94,7 +94,7 @@ class DocumentReader:
 
         Raises:
             UnreadableDocument: as ``ParserPool.parse``; ``no_ocr``, ``no_text_recognised``.
-            PagesLeft: the batch has no more time for its pages; those that were recognised are kept.
+            PagesLeft: the batch has no more time for its pages; those that were recognised are cached.
             ChildKilled, Outage: as ``ParserPool.parse``.
         """
         document = self._pool.read(upload.path, upload.name)

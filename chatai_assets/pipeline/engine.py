@@ -1,7 +1,7 @@
 """How every stage works: claim, compute, commit results and state together, batch by batch.
 
 A stage is a ``StageHandler``: it computes a batch of claimed items outside any transaction and says
-what to write. What becomes of items that fail is decided here, once, for all stages.
+what to write. What becomes of items that fail is decided for all stages by ``domain.failure_policy``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class StageRunConfig:
         batch_items: items per claim and transaction.
         projection_items: items per claim of the stages that write a projection, under one lock of its store.
         lease_s: seconds without heartbeat after which a claim lapses.
-        max_attempts: tries of one item before a passing fault counts as a lasting one.
+        max_attempts: tries of one item after which a transient failure counts as permanent.
         budget_s: seconds after which a stage takes no further batch; the rest waits for the next run.
         only: the one item to work on; None works on all that is due.
         probing: what the stage needs was down; items that all fail alike are not to blame then, however few.
@@ -78,7 +78,7 @@ class StageReport:
         unchanged: items whose result was already there.
         failed: error class -> items quarantined.
         retried: error class -> items that will be tried again.
-        lost: items that were taken away meanwhile (edited, redone) and left to whoever has them now.
+        lost: items that were edited or redone meanwhile, and belong to another claim or to none.
         counts: further figures of the stage, e.g. ``chunks`` or ``points_written``.
         preview: a few items: keys and sizes.
         paused: tenant -> what is to be said of its budget, where that is spent.
@@ -134,7 +134,7 @@ class BatchResult:
 
 
 class StageHandler(Protocol):
-    """One stage's own part."""
+    """What one stage adds to the engine."""
 
     @property
     def spec(self) -> StageSpec:
@@ -147,7 +147,7 @@ class StageHandler(Protocol):
         ...
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
-        """Write what failing for good means to the items themselves (a document's status, what an earlier one said)."""
+        """Write what permanent failures mean to the items themselves: a document's status, earlier results."""
         ...
 
     def process_batch(self, owner: str) -> BatchResult:
@@ -162,7 +162,7 @@ def run_batches(
 
     Raises:
         Outage: something all items need is down; what was claimed is given back, no attempt is used up.
-        BudgetSpent: all that waits is over its tenant's budget, and no run of this hour has said so today.
+        AllBudgetsExceeded: all that waits is over its tenant's budget, and no run of this hour has said so today.
     """
     report = StageReport(handler.spec.name, config.stream, config.hour)
     started = time.monotonic()
@@ -339,7 +339,7 @@ def _add_to(
 def reclaim_dead_leases(records: Records) -> int:
     """Take back claims of processes of this machine that no longer run; return of how many owners.
 
-    What they held is due only after this: whoever asks which hours are due right after a crash calls it first.
+    What they held is due only after this: call it before asking which hours are due right after a crash.
     """
     with records.begin() as connection:
         freed = claims.reclaim_dead(connection, is_dead)

@@ -1,7 +1,7 @@
 """The inbox folder: files that are dropped there become arrivals and move to ``done/`` or ``rejected/``.
 
-A file is taken only when nobody writes to it any more. A crash between taking and moving takes it
-again, which adds nothing.
+A file is taken once no process writes to it. After a crash between taking and moving it is taken again, which adds
+nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LONGEST_SUFFIX = 16
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".temp", ".swp")
 """Endings that browsers and copying programs give to files they are still writing."""
 SETTLED_S = 5.0
-"""Seconds without a change after which a file counts as complete, if nobody has it open for writing."""
+"""Seconds without a change after which a file counts as complete, if no process has it open for writing."""
 REASONS_LISTED = 100
 SAMPLES = "samples"
 """Checkpoint: the bundled samples were taken."""
@@ -57,7 +57,7 @@ class FolderReport:
         arrivals: what was taken.
         taken: files moved to ``done/``.
         rejected: files moved to ``rejected/``.
-        unfinished: files somebody still writes, or may.
+        unfinished: files that a process still writes, or may.
         left: complete files left for the next time.
     """
 
@@ -137,7 +137,7 @@ def _is_complete(file: Path, now: float, written: set[str]) -> bool:
 
 
 def _open_for_writing() -> set[str]:
-    """Return the files that processes of this machine have open for writing, as far as the system tells (Linux)."""
+    """Return the files that processes of this machine have open for writing, where the system shows it (Linux)."""
     found = set()
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError, ValueError):
@@ -185,7 +185,7 @@ def _no_file(path: Path) -> str:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        return ""  # taken away meanwhile, which reading it will tell
+        return ""  # taken away meanwhile; reading it will say so
     if stat.S_ISLNK(mode):
         return "This is a link, and links are not followed. Drop the file itself."
     return "" if stat.S_ISREG(mode) else "This is no regular file."

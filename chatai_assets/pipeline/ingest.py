@@ -45,7 +45,7 @@ class IngestReport:
 
     Attributes:
         posts: new posts and new revisions of known ones.
-        documents: likewise.
+        documents: new documents and new revisions of known ones.
         duplicates: arrivals that say nothing new.
         skipped: records that are no posts: service messages, posts without text, deletions of what is not there.
         deleted: posts that were deleted where they came from, and are forgotten.

@@ -1,4 +1,4 @@
-"""One item's fault stays its own: what goes wrong while it is worked on never takes its neighbours along."""
+"""Isolates the failure of one item from the other items of its batch."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ UNFORESEEN = (
     AttributeError,
     AssertionError,
 )
-"""What code raises that meets an input it was not made for; a signal, an exit or a full memory is none of these."""
+"""What code raises that meets an input it was not made for; signals, exits and lack of memory are not among them."""
 
 
 def attempt(compute: Callable[[], T], key: ItemKey, result: BatchResult) -> T | None:
-    """Compute one item; what goes wrong becomes its failure and leaves its neighbours alone.
+    """Compute one item; an error becomes its failure and does not stop the other items.
 
     Raises:
         Outage: what all items need is down.
@@ -45,11 +45,11 @@ def attempt(compute: Callable[[], T], key: ItemKey, result: BatchResult) -> T | 
 def answers_to(
     ask: Callable[[Sequence[Question]], Sequence[T | ChatAIError]], questions: Sequence[Question]
 ) -> list[T | Exception]:
-    """Ask all at once, and one by one if that fails in a way nobody foresaw; return answers or faults, in order.
+    """Ask all at once, and one by one if that raises an unforeseen exception; return answers or errors, in order.
 
     Raises:
         Outage: what all questions need is down.
-        Exception: what nobody foresaw, when it befalls each of several questions: then it is not the items.
+        Exception: an unforeseen one, raised for each of several questions: the items are not to blame then.
     """
     if not questions:
         return []
@@ -70,13 +70,13 @@ def _answer(ask: Callable[[Sequence[Question]], Sequence[T | ChatAIError]], ques
 
 
 def note_failure(error: Exception, key: ItemKey, result: BatchResult) -> None:
-    """Record what befell an item; an ``Outage`` is raised, since it befalls them all."""
+    """Record the error of an item; an ``Outage`` is raised, since it concerns all items."""
     if is_outage(error):
         raise error
     if isinstance(error, ChatAIError):
         result.failures[key] = error
         return
-    # The message may quote private text: only the class and the place go into the letter.
+    # The message may quote private text: only the class and the place go into the dead letter.
     result.failures[key] = UnexpectedFailure(f"An unforeseen {type(error).__name__}; the stack says where.")
     result.tracebacks[key] = "".join(traceback.format_tb(error.__traceback__))
 

@@ -86,7 +86,7 @@ def _hits(indexes: Indexes, query: Callable[[OpenIndex], Query]) -> list[Hit]:
 
 
 def meanings(index: OpenIndex, questions: Sequence[tuple[str, str]]) -> list[Vector]:
-    """Return the vectors of questions by whoever embedded what an index holds.
+    """Return the vectors of questions, by the model that embedded what an index holds.
 
     Args:
         questions: tenant and words of each.

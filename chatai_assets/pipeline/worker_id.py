@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 ENDED = "ZX"
-"""States of processes that were killed and that nobody has asked about yet."""
+"""States of processes that ended but were not reaped yet."""
 
 
 @cache
@@ -23,7 +23,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot; "" where that is not told or it has ended."""
+    """Return when a process started, in clock ticks since boot; "" if it has ended or the system does not say."""
     with suppress(OSError, IndexError):
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return "" if stat[0] in ENDED else stat[19]

@@ -1,4 +1,4 @@
-"""The assets of upkeep: what goes when its time is over. They have no partitions and depend on nothing."""
+"""The assets of maintenance: expiry, retention and audit. They have no partitions and depend on nothing."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ def upkeep_assets() -> list[dg.AssetsDefinition]:
 
 @contextmanager
 def upkeep_run(context: dg.AssetExecutionContext, settings: Settings, services: Services) -> Iterator[float]:
-    """Let an asset run for as long as a run may, and tell Dagster what its failure means; give its budget in seconds.
+    """Run an asset within the deadline of a run and translate its failure for Dagster; yield its budget in seconds.
 
     Raises:
         dagster.Failure: it failed; says in one sentence what is down.
@@ -144,7 +144,7 @@ COLUMNS = dg.TableSchema([dg.TableColumn(name) for name in ("store", "difference
 
 
 class AuditConfig(dg.Config):
-    """What an audit does beside looking."""
+    """Whether an audit repairs what it finds."""
 
     repair: bool = Field(default=False, description="Write again what differs, and remove what belongs to nothing.")
 
@@ -200,11 +200,11 @@ def agreement(reports: Sequence[AuditReport]) -> dg.AssetCheckResult:
     differing = {report.projection: report.differences.total() for report in reports if not report.agrees}
     if not differing:
         return dg.AssetCheckResult(check_name=CHECK, passed=True, description="Both stores hold what they should.")
-    told = " and ".join(f"{count:,} parts of the {name}" for name, count in differing.items())
+    said = " and ".join(f"{count:,} parts of the {name}" for name, count in differing.items())
     return dg.AssetCheckResult(
         check_name=CHECK,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{told} are not as the record store has them; `{REPAIR}` mends it, or `repair` in the launchpad.",
+        description=f"{said} are not as the record store has them; `{REPAIR}` mends it, or `repair` in the launchpad.",
         metadata={f"{name}_differences": count for name, count in differing.items()},
     )

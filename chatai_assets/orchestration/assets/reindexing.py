@@ -64,7 +64,7 @@ def reindexed(
     if isinstance(done, Index):
         return dg.MaterializeResult(metadata={"dropped": done.embedder, "index": done.number})
     context.log.info(outcome_sentence(done))
-    if done.refused and config.to:  # who asked for it; what goes on by itself says so in its metadata
+    if done.refused and config.to:  # a person asked for it; a run that continues a reindex says so in its metadata
         raise dg.Failure(outcome_sentence(done), metadata_of(done), allow_retries=False)
     return dg.MaterializeResult(metadata=metadata_of(done))
 

@@ -99,13 +99,13 @@ def _write(
     with index.vectors.writing() as writer:
         changes = record_intent(records, index.projection, owner, desired, writer.generation, check)
         with records.reading() as connection:
-            kept = embeddings.vectors_of_owner(connection, owner, index.model)
+            vectors = embeddings.vectors_of_owner(connection, owner, index.model)
         points = [
-            _point(i, payload, kept[TextKey(key.tenant_id, text_hash)])
+            _point(i, payload, vectors[TextKey(key.tenant_id, text_hash)])
             for key, plan in changes.plans.items()
             for i, (text_hash, payload) in ((i, wanted[key][i]) for i in plan.upserts)
             # Items that were taken away meanwhile have no vectors here, and are not confirmed.
-            if TextKey(key.tenant_id, text_hash) in kept
+            if TextKey(key.tenant_id, text_hash) in vectors
         ]
         for start in range(0, len(points), UPSERT_POINTS):
             writer.upsert(points[start : start + UPSERT_POINTS])

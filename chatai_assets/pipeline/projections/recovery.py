@@ -1,9 +1,10 @@
-"""Noticing that a projection is not the one its ledger speaks of, and having it written again.
+"""Detects that a projection is not the one its ledger describes, and rebuilds it.
 
-Files are removed by hand, disks fail, a store or the record store is restored from another day, a setting points to
-another server. Then nothing the ledger says of the projection is true. It is forgotten, what the store does hold is
-recorded as of unknown content, so that stale entries go, and the stage of each of these items is pending again. The
-mark that the store has now is recorded last: until then nobody can write, and a kill makes all of it begin anew.
+Files are removed by hand, disks fail, a store or the record store is restored from a backup of another day, or a
+setting names another server. The ledger is wrong about the projection then: its entries are deleted, what the store
+does hold is recorded with unknown content, so that stale entries are removed, and the writing stage of these items
+becomes pending. The generation that the store has now is recorded last: until then no writer may write, and an
+interrupted rebuild starts from the beginning.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ Holding = tuple[ItemKey, str]
 
 @dataclass(frozen=True, slots=True)
 class ProjectionProbe:
-    """A projection, as far as its loss goes.
+    """What is needed to detect the loss of a projection and to rebuild it.
 
     Attributes:
-        mark: a cheap look at what the last turn of writing left in the store.
-        holdings: walks through all that the store holds.
+        generation: reads the generation of the store, without opening it where that is possible.
+        holdings: iterates over everything that the store holds.
     """
 
     name: Projection
@@ -90,14 +91,14 @@ def held_parts(graph: GraphStore) -> Iterator[Holding]:
 
 
 def is_lost(records: Records, projected: ProjectionProbe) -> bool:
-    """Return whether the store is not the one its ledger speaks of.
+    """Return whether the store is not the one its ledger describes.
 
     Raises:
         StoreUnavailable: the store cannot be asked.
     """
     before = _expected(records, projected)
     found = projected.generation()
-    # Only if no turn came to its end meanwhile do the two belong together.
+    # The two belong together only if no writer finished meanwhile.
     return found not in before and _expected(records, projected) == before
 
 
@@ -121,7 +122,7 @@ def rebuild(records: Records, projected: ProjectionProbe) -> int:
 
 
 def with_rebuild(stage: Callable[[], T], records: Records, projected: ProjectionProbe) -> T:
-    """Run a stage that writes a projection; if that turns out to be lost, recover it and run the stage once more."""
+    """Run a stage that writes a projection; if the projection is lost, start its rebuild and run the stage again."""
     try:
         return stage()
     except ProjectionMismatch:
@@ -159,10 +160,10 @@ def _mark_unknown(records: Records, projected: ProjectionProbe) -> int:
 
 
 def reopen(connection: Transaction, name: Projection, keys: Sequence[ItemKey]) -> None:
-    """Make the writing stage pending again; claims on it are lost, for their owners believe what is forgotten now.
+    """Make the writing stage pending again; claims on it are lost, since their owners have read the deleted entries.
 
-    What was erased leaves once more: a store from another day may hold it. An index that is kept is written when it is
-    wanted back.
+    Erased items are erased again, since a restored store may hold them. A standby index is written once it is
+    activated.
     """
     stage = written_by(connection, name)
     if stage:

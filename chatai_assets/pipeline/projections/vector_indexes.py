@@ -1,7 +1,6 @@
-"""The vector indexes of a home with their stores and embedders: what stages, searches and upkeep reach them by.
+"""The vector indexes of a home with their stores and embedders, for stages, searches and maintenance.
 
-Which one serves is asked of the record store each time, so that a process that has been running for long follows when
-another one begins to.
+The record store is asked each time which index is active, so that a long-running process notices a switch.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from chatai_assets.storage.projection_ledger import Projection
 from chatai_assets.storage.vector_indexes import Index, State
 
 MOVES = 3
-"""How often in a row another index may begin to serve under somebody's hands before that is an outage."""
+"""How often in a row the active index may change during one operation before that is an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class OpenIndex:
     """A vector index that can be read and written.
 
     Attributes:
-        embedders: makes whoever embeds its texts, and whoever embeds a question; neither before it is asked for.
+        embedders: open the embedder of its texts and the embedder of a question, on first use.
     """
 
     about: Index

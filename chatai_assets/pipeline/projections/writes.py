@@ -1,9 +1,9 @@
 """Writing a projection so that it holds what the record store says and nothing else.
 
-The ledger learns what is intended before the store is written and what is confirmed after. The
-store's lock is held around "still mine?", the intention and the write, so that a slow owner of an
-old revision finds out before it writes, and a newer one sees what the older intended. In the same
-transaction it is made sure that the store is the one the ledger speaks of (``storage.projection_ledger``).
+Intents are recorded in the ledger before the store is written, and confirmed afterwards. The store's lock is held
+around the check of the claim, the intent and the write, so that a slow owner of an old revision is stopped before it
+writes, and a newer one sees what the older intended. The same transaction checks that the store is the one the ledger
+describes (``storage.projection_ledger``).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Desired = Mapping[ItemKey, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class PendingWrites:
-    """What a batch must write, and of which items it is sure to be the owner.
+    """What a batch must write, of the items that it still owns.
 
     Attributes:
-        mark: what to leave in the store once all is written; None when there is nothing to write.
+        generation: what to write into the store after everything else; None when there is nothing to write.
     """
 
     plans: dict[ItemKey, Plan]
@@ -66,14 +66,14 @@ def record_intent(
     found: str | None,
     check: Callable[[Transaction], None] = lambda _: None,
 ) -> PendingWrites:
-    """Record the intentions of the items that are still the owner's; call it with the projection's lock held.
+    """Record the intents for the items that are still the owner's; the caller holds the projection's lock.
 
     Args:
-        found: the mark of the store.
+        found: the generation of the store.
         check: raises where the projection is not to be written any more.
 
     Raises:
-        ProjectionReplaced: the ledger speaks of another store.
+        ProjectionMismatch: the ledger describes another store.
     """
 
     def held(connection: Transaction) -> dict[ItemKey, LedgerEntry]:
@@ -88,7 +88,7 @@ def record_intent(
 def record_delete_intent(
     records: Records, projection: Projection, items: PendingErasures, found: str | None
 ) -> PendingWrites:
-    """Record that nothing of those items is to be left that are leaving still; otherwise like ``record_intent``."""
+    """Record the intent to delete everything of the items that are still being erased; see ``record_intent``."""
 
     def leaving(connection: Transaction) -> dict[ItemKey, LedgerEntry]:
         return ledger.find_entries(connection, still_pending(connection, items), projection)
@@ -122,7 +122,7 @@ def _record_intent(
 
 
 def confirm(connection: Transaction, projection: Projection, changes: PendingWrites, held: Desired) -> None:
-    """Record that what was announced is in the store now, of the items that are still the owner's."""
+    """Record that what was intended is in the store now, for the items that are still the owner's."""
     ledger.confirm(connection, projection, {key: held[key] for key in changes.plans if key in held})
     if changes.generation:
         confirm_generation(connection, projection, changes.generation)

@@ -1,7 +1,7 @@
 """What models said of an item before -> what of it holds of the item's new text.
 
-Until models have answered for a new revision, which in an outage may be long, index and graph show what is kept here:
-tags that stand in the new text as well, and facts of chunks that it says as well.
+Until models have answered for a new revision, which may take long in an outage, index and graph show what is carried
+over here: tags that are substrings of the new text as well, and facts of chunks that the new text still has.
 """
 
 from __future__ import annotations

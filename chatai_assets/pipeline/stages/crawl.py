@@ -1,6 +1,6 @@
-"""The links of posts -> pages, kept by URL, and chunks of their text that belong to the post.
+"""Links of posts -> pages, stored by URL, and chunks of their text that belong to the post.
 
-What a page says is found as its post's; a page that cannot be had leaves its post as it is.
+Search finds the text of a page as its post's; a page that cannot be read leaves its post as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH_ITEMS = 200
 FRESH_S = 6 * 3_600.0
 """For how long a page that was read is not asked for again."""
 PATIENCE_S = 24 * 3_600.0
-"""After this time from its arrival a post waits no longer for pages whose turn does not come."""
+"""Seconds from its arrival after which a post does not wait for pages that their site's throttle holds back."""
 LATER_S = 60.0
 
 
@@ -86,32 +86,32 @@ class CrawlHandler:
             items = content.claimed_items(connection, "posts", owner, LinkingPost)
             attempts = {ItemKey.of(row): row["attempts"] for row in content.claimed_work(connection, owner)}
             wanted = [_post(item, attempts) for item in items if ItemKey.of(item) in attempts]
-            kept = pages.find_pages(connection, {place for post in wanted for place in post.places})
+            stored = pages.find_pages(connection, {place for post in wanted for place in post.places})
             had = _contents(pages.page_chunks(connection, owner))
-            told = pages.pages_of_owner(connection, owner)
-        asked, read = self._read(wanted, kept)
-        now = {**kept, **read}
+            crawled = pages.pages_of_owner(connection, owner)
+        asked, read = self._read(wanted, stored)
+        now = {**stored, **read}
         result = BatchResult(write=lambda _connection, _keys: None)
         for post in wanted:
             fault = self._must_wait(post, now)
             if fault:
                 result.failures[post.key] = fault
         finished = [post for post in wanted if post.key not in result.failures]
-        self._complete(result, finished, now, read, had, told)
+        self._complete(result, finished, now, read, had, crawled)
         result.counts.update(links_asked=asked)
         return result
 
-    def _read(self, wanted: Sequence[_Post], kept: Mapping[PageKey, PageRow]) -> tuple[int, dict[PageKey, PageRow]]:
-        """Ask for the pages that are not fresh; return how many were, and those of which more is known now."""
+    def _read(self, wanted: Sequence[_Post], stored: Mapping[PageKey, PageRow]) -> tuple[int, dict[PageKey, PageRow]]:
+        """Read the pages that are not fresh; return how many they were, and the rows that changed."""
         moment = self.config.clock()
         stale = {
-            place: _link(url, kept.get(place))
+            place: _link(url, stored.get(place))
             for post in wanted
             for place, url in zip(post.places, post.urls, strict=True)
-            if not _is_fresh(kept.get(place), moment)
+            if not _is_fresh(stored.get(place), moment)
         }
         answers = zip(stale, self.reader.read(list(stale.values())), strict=True) if stale else ()
-        rows = {place: _page_row(place, page, kept.get(place), moment) for place, page in answers}
+        rows = {place: _page_row(place, page, stored.get(place), moment) for place, page in answers}
         return len(stale), {place: row for place, row in rows.items() if row is not None}
 
     def _must_wait(self, post: _Post, known: Mapping[PageKey, PageRow]) -> ChatAIError | None:
@@ -131,17 +131,17 @@ class CrawlHandler:
         known: Mapping[PageKey, PageRow],
         read: Mapping[PageKey, PageRow],
         had: Mapping[ItemKey, set[tuple[str, int, str]]],
-        told: Mapping[ItemKey, LinkedPages],
+        crawled: Mapping[ItemKey, LinkedPages],
     ) -> None:
         chunks = {post.key: _chunk_rows(post, known) for post in finished}
         changed = {key for key, rows in chunks.items() if _contents(rows).get(key, set()) != had.get(key, set())}
         values: dict[ItemKey, LinkedPages] = {
-            post.key: {"pages": [_told(url, known[at]) for url, at in _places(post)]} for post in finished
+            post.key: {"pages": [_linked_page(url, known[at]) for url, at in _places(post)]} for post in finished
         }
-        news = {key: value for key, value in values.items() if value != told.get(key)}
+        news = {key: value for key, value in values.items() if value != crawled.get(key)}
 
         def write(connection: Transaction, held: set[ItemKey]) -> None:
-            # Pages belong to their URLs: what was fetched is kept even if the post was taken away.
+            # Pages belong to their URLs: what was fetched is stored even if the post was taken away.
             pages.store_pages(connection, list(read.values()))
             mine = changed & held
             pages.replace_page_chunks(connection, mine, [row for key in mine for row in chunks[key]])
@@ -174,20 +174,20 @@ def _post(item: LinkingPost, attempts: Mapping[ItemKey, int]) -> _Post:
     return _Post(ItemKey.of(item), urls, attempts[ItemKey.of(item)], item["received_at"])
 
 
-def _is_fresh(kept: PageRow | None, now: float) -> bool:
-    return kept is not None and kept["fault"] not in TRANSIENT and now - kept["checked_at"] < FRESH_S
+def _is_fresh(stored: PageRow | None, now: float) -> bool:
+    return stored is not None and stored["fault"] not in TRANSIENT and now - stored["checked_at"] < FRESH_S
 
 
-def _link(url: str, kept: PageRow | None) -> WebLink:
-    return WebLink(url, kept["etag"], kept["modified"]) if kept is not None and kept["text"] else WebLink(url)
+def _link(url: str, stored: PageRow | None) -> WebLink:
+    return WebLink(url, stored["etag"], stored["modified"]) if stored is not None and stored["text"] else WebLink(url)
 
 
-def _page_row(place: PageKey, page: WebPage, kept: PageRow | None, now: float) -> PageRow | None:
-    """Return what to keep of a page; None where what is kept is better than what came."""
-    if page.error_code in TRANSIENT and kept is not None and kept["text"]:
+def _page_row(place: PageKey, page: WebPage, stored: PageRow | None, now: float) -> PageRow | None:
+    """Return the row of a page; None if the stored one is better."""
+    if page.error_code in TRANSIENT and stored is not None and stored["text"]:
         return None
-    if page.unchanged and kept is not None:
-        return {**kept, "checked_at": now}
+    if page.unchanged and stored is not None:
+        return {**stored, "checked_at": now}
     return {
         "tenant_id": place.tenant_id,
         "url_hash": place.url_hash,
@@ -223,8 +223,8 @@ def _chunk_rows(post: _Post, known: Mapping[PageKey, PageRow]) -> list[ChunkWith
     ]
 
 
-def _told(url: str, page: PageRow) -> LinkedPage:
-    """Return what is told of a page beside its post."""
+def _linked_page(url: str, page: PageRow) -> LinkedPage:
+    """Return what is stored of a page with its post."""
     return {"url": url, "part": page["page_hash"], "title": page["title"], "fault": page["fault"]}
 
 

@@ -77,19 +77,19 @@ class EmbedHandler:
         questions = list(dict.fromkeys(map(self._question, missing)))
         answers = dict(zip(questions, self._answers(questions), strict=True))
         result = BatchResult(write=lambda _connection, _keys: None, requeue={"index": keys})
-        kept = self._kept(missing, answers, attempts, result)
-        self._complete(result, keys, kept, {ItemKey.of(row) for row in missing})
+        vectors = self._vectors(missing, answers, attempts, result)
+        self._complete(result, keys, vectors, {ItemKey.of(row) for row in missing})
         return result
 
     def _answers(self, questions: Sequence[ModelInput]) -> Sequence[Vector | Exception]:
         try:
             return answers_to(self.embedder.embed, questions)
         except Outage as error:
-            # The index says who embeds; whoever notes what is down knows the settings only.
+            # The index says which provider embeds; the caller that opens the breaker knows the settings only.
             error.part = error.part or self.provider
             raise
 
-    def _kept(
+    def _vectors(
         self,
         missing: Sequence[UnembeddedText],
         answers: Mapping[ModelInput, Vector | Exception],
@@ -97,18 +97,18 @@ class EmbedHandler:
         result: BatchResult,
     ) -> dict[TextKey, VectorRow]:
         """Return (tenant, text hash) -> vector row of what was answered, and note what was not."""
-        kept: dict[TextKey, VectorRow] = {}
+        vectors: dict[TextKey, VectorRow] = {}
         for row in missing:
             answer, key = answers[self._question(row)], ItemKey.of(row)
             if isinstance(answer, Exception) and self._may_leave_out(row["part"], answer, attempts[key]):
                 result.counts["page_chunks_left_out"] += 1
             elif isinstance(answer, Exception):
                 note_failure(answer, key, result)
-            elif (text := TextKey(row["tenant_id"], row["text_hash"])) not in kept:
+            elif (text := TextKey(row["tenant_id"], row["text_hash"])) not in vectors:
                 vector = attempt(partial(self._row, row, answer), key, result)
                 if vector:
-                    kept[text] = vector
-        return kept
+                    vectors[text] = vector
+        return vectors
 
     def _question(self, row: UnembeddedText) -> ModelInput:
         return ModelInput(row["tenant_id"], row["text"], self.cost_label)
@@ -128,16 +128,16 @@ class EmbedHandler:
         self,
         result: BatchResult,
         keys: Sequence[ItemKey],
-        kept: dict[TextKey, VectorRow],
+        vectors: dict[TextKey, VectorRow],
         worked: set[ItemKey],
     ) -> None:
         def write(connection: Transaction, _held: set[ItemKey]) -> None:
-            # Vectors belong to texts, not to items: what was paid for is kept even if the item was taken away.
-            embeddings.store_vectors(connection, list(kept.values()))
+            # Vectors belong to texts, not to items: what was paid for is stored even if the item was taken away.
+            embeddings.store_vectors(connection, list(vectors.values()))
 
         result.write = write
         result.unchanged = len(keys) - len(worked)
-        result.counts.update(texts_embedded=len(kept))
+        result.counts.update(texts_embedded=len(vectors))
         result.counts.update(pop_usage_of(self.embedder))
         result.preview = [{"source": key.source_key, "embedded": key in worked} for key in keys[:10]]
 

@@ -1,4 +1,4 @@
-"""Chunks, vectors and tags -> points in the vector index that serves."""
+"""Chunks, vectors and tags -> points in the active vector index."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class IndexHandler:
         )
 
     def _to_embed(self, owner: str) -> set[ItemKey]:
-        """Return what was embedded, but not for this index: while another one still served, or was thought to."""
+        """Return the items that were embedded with another model, since another index was active then."""
         with self.records.reading() as connection:
             lacking = embeddings.unembedded(connection, owner, self.index.model)
             keys = {ItemKey.of(row) for row in lacking if row["part"] == BODY}
@@ -98,15 +98,15 @@ class IndexHandler:
         confirm(connection, self.index.projection, written.changes, desired)
         self._have_filled(connection, owner, list(desired))
         rows = [_searchable(self.config.stream, key, len(points)) for key, points in desired.items()]
-        # A document of which nothing is found is not completed; whoever failed it has said why.
+        # A document without points is not completed; the stage that failed it has recorded why.
         shown = rows if self.config.stream == "posts" else [row for row in rows if row["chunks_count"]]
         content.write_items(connection, self.config.stream, shown)
-        # Once embedded they come here again; until then they are as unfinished as they were before.
+        # They come here again once they are embedded; until then they are pending as before.
         work.requeue(connection, "embed", list(waiting), now=self.config.clock())
         work.discard(connection, "index", list(waiting))
 
     def _have_filled(self, connection: Transaction, owner: str, keys: Sequence[ItemKey]) -> None:
-        """Have the index that is being filled, if there is one, learn what this one holds now."""
+        """Make the index that is being built, if there is one, take over what this one holds now."""
         if keys and indexes.index_of(connection, "filling"):
             work.enqueue(connection, owner, ("reindex",), now=self.config.clock(), keys=keys)
             work.requeue(connection, "reindex", keys, now=self.config.clock())

@@ -150,7 +150,7 @@ class DocumentParseHandler:
     def _complete_recognition(
         self, result: BatchResult, parsed: Collection[ItemKey], recognised: Mapping[ItemKey, OcrResult]
     ) -> None:
-        """Add to a result how to write what recognition came to, and that earlier ones hold no more."""
+        """Add to a result how to write the results of OCR, and how to remove those of earlier revisions."""
         write_parsed = result.write
 
         def write(connection: Transaction, keys: set[ItemKey]) -> None:
@@ -217,7 +217,7 @@ def _complete(
 def _forget(
     connection: Transaction, stream: Stream, failures: Mapping[ItemKey, ChatAIError], lifetime: TTLPolicy
 ) -> None:
-    """Forget all that an earlier revision of items said: nothing of it holds any more. What failed expires as well."""
+    """Delete the results of earlier revisions of items, which are wrong now; set when the failed ones expire."""
     content.clear_items(connection, stream, failures.keys())
     arrived = content.arrival_moments(connection, stream, failures.keys())
     ends = {key: lifetime.expires_at(key.tenant_id, received_at) for key, received_at in arrived.items()}

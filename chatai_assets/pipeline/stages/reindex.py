@@ -1,7 +1,7 @@
-"""The stage ``reindex``: items into the vector index that is being filled beside the one that serves.
+"""Chunks -> points in the vector index that is being built next to the active one.
 
-It is work like that of any stage, of every item, but no item waits for it: it embeds by the new model what that model
-has not embedded yet, and writes the points that ``index`` writes to the other.
+Every item passes this stage, but none waits for it: it embeds with the new model what that model has not embedded yet,
+and writes the points that ``index`` writes to the active index.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class ReindexHandler:
         self.fingerprint = SPEC.fingerprint(index.model)
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
-        """Nothing: the index that serves has these items."""
+        """Nothing: the active index has these items."""
 
     def process_batch(self, owner: str) -> BatchResult:
         embedded = self.embedding.process_batch(owner)
         with self.records.begin() as connection:
-            # What was paid for is kept now: the points are made from what is kept.
+            # Vectors that were paid for are stored first: the points are made from what is stored.
             embedded.write(connection, set())
         written = write_points(self.records, self.index, "filling", self.stream, owner, embedded.failures.keys())
         changes = written.changes

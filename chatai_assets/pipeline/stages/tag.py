@@ -77,7 +77,7 @@ class TagHandler:
         return checked
 
     def on_permanent_failure(self, connection: Transaction, failures: Mapping[ItemKey, ChatAIError]) -> None:
-        """Take the tags of an earlier revision away, also from the index: they need not stand in the text now."""
+        """Remove the tags of an earlier revision, also from the index: they may not be substrings of the text now."""
         enrichment.forget_tags(connection, failures.keys())
         work.requeue(connection, "index", list(failures), now=self.clock())
 
