@@ -291,11 +291,20 @@ class Services:
 
     def _first_index(self) -> Index:
         """Let the settings say who embeds, in a home of which nothing is known."""
+        from chatai_assets.adapters.vectors.collection import newest_layout
         from chatai_assets.storage.vector_indexes import add_index
 
         name, embedder = self.resolve_embedder(self.settings.models.embedder)
         with self.records.begin() as connection:
-            return add_index(connection, name, embedder.model, embedder.dimensions, "serving", now=time.time())
+            return add_index(
+                connection,
+                name,
+                embedder.model,
+                embedder.dimensions,
+                "serving",
+                layout=newest_layout(),
+                now=time.time(),
+            )
 
     def _open_index(self, about: Index) -> OpenIndex:
         from chatai_assets.pipeline.projections.vector_indexes import OpenIndex
@@ -320,12 +329,15 @@ class Services:
                 api_key=server.api_key,
                 grpc_port=server.grpc_port,
                 number=number,
+                layout=about.layout,
             )
             self._opened.callback(vectors.close)
             return vectors
         from chatai_assets.adapters.vectors.edge import EdgeVectors
 
-        return EdgeVectors(self.settings.home / self._folder(number), about.dimensions, about.model)
+        return EdgeVectors(
+            self.settings.home / self._folder(number), about.dimensions, about.model, layout=about.layout
+        )
 
     @staticmethod
     def _folder(number: int) -> str:

@@ -19,6 +19,7 @@ RUN_ID = "chatai reindex"
 
 @click.command("reindex")
 @click.option("--to", default="", metavar="MODEL", help=f"Who shall embed: {SYNTAX}.")
+@click.option("--rebuild", is_flag=True, help="The same model again, in an index of the newest layout.")
 @click.option("--back", is_flag=True, help="Let the model serve again that did before.")
 @click.option("--drop-old", is_flag=True, help="Drop the index that is kept for the way back.")
 @click.option("--give-up", is_flag=True, help="Stop filling, and drop what was filled.")

@@ -34,6 +34,8 @@ def status_command(services: Services, as_json: bool) -> None:
     click.echo(", ".join(f"{'?' if count is None else count} {name}" for name, count in counts.items()) + ".")
     for index in figures["indexes"] if len(figures["indexes"]) > 1 else ():
         click.echo(f"Vector index {index['number']}, by {index['embedder']}: {index['state']}.")
+    for advice in (index["advice"] for index in figures["indexes"] if index["advice"]):
+        click.echo(advice)
     today = figures["costs_today"]
     if today["calls"]:
         click.echo(f"Today: {_format_costs(today)}. `chatai costs` says for what.")

@@ -1,9 +1,10 @@
-"""Switching to another embedding model: build a second index beside the first, compare the two, promote the new one.
+"""Reindexing: build a second vector index next to the active one, compare the two and switch to it.
 
-All progress is stored in the database, so an interrupted reindex resumes: which index is being built, which items are
-done, and which index is active. The switch is one transaction that finds nothing left to build. A worker that was
-writing to the other index meanwhile commits nothing (``storage.vector_indexes.require_state``) and repeats its batch in
-the new one. The old index stays on standby for a rollback, which is a backfill of what has arrived since.
+The new index has another embedding model or a newer layout. All progress is stored in the database, so an interrupted
+reindex resumes: which index is being built, what of each item is done, and which index is active. The switch is one
+transaction that finds nothing left to build. A process that was writing to the other index fails to commit
+(``storage.vector_indexes.require_state``) and repeats its work in the new one. The old index stays on standby; a
+rollback fills it with what came since.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from chatai_assets.adapters.models.base import Embedder
+from chatai_assets.adapters.vectors.collection import newest_layout
 from chatai_assets.domain.errors import IndexSuperseded, OperationRefused
 from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.domain.stages import ITEM_STAGES, STAGES
@@ -125,10 +127,36 @@ def start(means: ReindexContext, name: str, embedder: Embedder) -> Index:
     if wanted == (serving.model, serving.dimensions):
         raise CannotReindex(f"{name} serves already.")
     with means.records.begin() as connection:
-        return _begun(connection, name, wanted, means.clock())
+        return _start(connection, name, wanted, means.clock())
 
 
-def _begun(connection: Transaction, name: str, wanted: tuple[str, int], now: float) -> Index:
+def start_rebuild(means: ReindexContext) -> Index:
+    """Start or resume filling an index of the newest layout by the model that embeds now.
+
+    A standby index that already has that layout, as after a way back, is taken up instead of a new one.
+
+    Raises:
+        CannotReindex: an index of another model is being filled.
+    """
+    clean_up(means)
+    active, newest = means.indexes.serving_now(), newest_layout()
+    with means.records.begin() as connection:
+        return _start(
+            connection,
+            active.embedder,
+            (active.model, active.dimensions),
+            means.clock(),
+            reusable=lambda standby: active.layout < standby.layout == newest,
+        )
+
+
+def _start(
+    connection: Transaction,
+    name: str,
+    wanted: tuple[str, int],
+    now: float,
+    reusable: Callable[[Index], bool] = lambda _standby: True,
+) -> Index:
     indexes.lock_exclusively(connection)
     known, kept = indexes.index_of(connection, "filling"), indexes.index_of(connection, "kept")
     if known:
@@ -137,12 +165,12 @@ def _begun(connection: Transaction, name: str, wanted: tuple[str, int], now: flo
                 f"{known.embedder} is being filled: let that end first, or give it up with `chatai reindex --give-up`."
             )
         return known
-    if kept and wanted == (kept.model, kept.dimensions):
+    if kept and wanted == (kept.model, kept.dimensions) and reusable(kept):
         return _take_up(connection, kept, now)
     if kept:
         indexes.set_states(connection, [(kept.number, "dropping")], now=now)
-    index = indexes.add_index(connection, name, *wanted, "filling", now=now)
-    filling.start_enqueueing(connection, index.number)
+    index = indexes.add_index(connection, name, *wanted, "filling", layout=newest_layout(), now=now)
+    filling.begin_opening(connection, index.number)
     return index
 
 

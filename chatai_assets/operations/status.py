@@ -14,7 +14,7 @@ from chatai_assets.domain.ids import STREAMS, ItemKey, Stream, hour_of, stream_o
 from chatai_assets.domain.stages import Stage, downstream_of
 from chatai_assets.operations.outages import outages_as_json
 from chatai_assets.pipeline.projections.recovery import is_lost, probe_graph, probe_vectors
-from chatai_assets.pipeline.projections.vector_indexes import Indexes
+from chatai_assets.pipeline.projections.vector_indexes import Indexes, newer_layout
 from chatai_assets.storage import costs, dead_letters, enrichment, tombstones
 from chatai_assets.storage import items as content
 from chatai_assets.storage import projection_ledger as ledger
@@ -74,7 +74,15 @@ def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval
 
 
 def _index_as_json(index: Index) -> dict[str, Any]:
-    return {"number": index.number, "embedder": index.embedder, "model": index.model, "state": index.state}
+    advice = newer_layout(index) if index.state == "serving" else ""
+    return {
+        "number": index.number,
+        "embedder": index.embedder,
+        "model": index.model,
+        "state": index.state,
+        "layout": index.layout,
+        "advice": advice or None,
+    }
 
 
 def _or_none(count: Callable[[], T]) -> T | None:

@@ -22,6 +22,7 @@ from chatai_assets.adapters.ocr.tesseract import INSTALL, LANGUAGES, PROGRAM, Te
 from chatai_assets.domain.errors import ChatAIError, ProviderMisconfigured
 from chatai_assets.domain.providers import PROVIDERS
 from chatai_assets.orchestration.instance import home_instance
+from chatai_assets.pipeline.projections.vector_indexes import newer_layout
 from chatai_assets.services import Services, open_services
 from chatai_assets.settings import Settings
 
@@ -165,7 +166,8 @@ def _ask_vectors(services: Services) -> str:
             f"The settings say {wanted}, but {index.about.embedder} embeds what is searched: "
             f"`chatai reindex --to {wanted}` changes that."
         )
-    return " ".join(said)
+    said.append(newer_layout(index.about))
+    return " ".join(filter(None, said))
 
 
 def _models(settings: Settings) -> Sequence[_Check]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from chatai_assets.domain.errors import IndexSuperseded
 from chatai_assets.storage.key_values import get_value, put_value
@@ -24,6 +24,8 @@ from chatai_assets.storage.sql import advisory_lock, upsert
 State = Literal["serving", "filling", "kept", "dropping"]
 """Active; being built; on standby; retiring."""
 FIRST: Projection = "vectors"
+FIRST_LAYOUT = 1
+"""Of indexes that were made before their layout was recorded."""
 NEWEST = "newest vector index"
 CHANGES_LOCK = "vector indexes"
 """Advisory lock for changes of indexes."""
@@ -38,6 +40,7 @@ class Index:
         embedder: its embedding model, as ``domain.embedding_model`` writes it.
         model: the key of its vectors.
         made_at: epoch seconds; so is ``changed_at``.
+        layout: version of its payload indexes (``adapters.vectors.collection``).
     """
 
     number: int
@@ -47,6 +50,7 @@ class Index:
     state: State
     made_at: float
     changed_at: float
+    layout: int = FIRST_LAYOUT
 
     @property
     def projection(self) -> Projection:
@@ -62,7 +66,7 @@ def all_indexes(connection: Connection) -> list[Index]:
 def every_index(connection: Connection) -> list[Index]:
     """Return all indexes in the order of their numbers."""
     rows = connection.execute(select(indexes).order_by(indexes.c.number)).mappings()
-    return [Index(**row) for row in rows]
+    return [_index(row) for row in rows]
 
 
 def index_of(connection: Connection, state: State) -> Index | None:
@@ -70,7 +74,7 @@ def index_of(connection: Connection, state: State) -> Index | None:
     rows = connection.execute(
         select(indexes).where(indexes.c.state == state).order_by(indexes.c.number.desc()).limit(1)
     ).mappings()
-    return next((Index(**row) for row in rows), None)
+    return next((_index(row) for row in rows), None)
 
 
 def require_state(connection: Connection, number: int, state: State) -> None:
@@ -84,7 +88,13 @@ def require_state(connection: Connection, number: int, state: State) -> None:
         raise IndexSuperseded(f"the vector index {number} is not {state} any more")
 
 
-def add_index(connection: Connection, embedder: str, model: str, dimensions: int, state: State, *, now: float) -> Index:
+def _index(row: RowMapping) -> Index:
+    return Index(**{**row, "layout": row["layout"] or FIRST_LAYOUT})
+
+
+def add_index(
+    connection: Connection, embedder: str, model: str, dimensions: int, state: State, *, layout: int, now: float
+) -> Index:
     """Add an index; if another is in this state already, return that one instead."""
     advisory_lock(connection, CHANGES_LOCK)
     existing = index_of(connection, state)
@@ -92,7 +102,7 @@ def add_index(connection: Connection, embedder: str, model: str, dimensions: int
         return existing
     number = (get_value(connection, NEWEST) or 0) + 1
     put_value(connection, NEWEST, number)
-    index = Index(number, embedder, model, dimensions, state, now, now)
+    index = Index(number, embedder, model, dimensions, state, now, now, layout)
     upsert(connection, indexes, [{name: getattr(index, name) for name in index.__slots__}])
     return index
 
@@ -107,7 +117,7 @@ def lock_exclusively(connection: Connection) -> list[Index]:
     """Return all indexes, locked until the transaction ends against other changes and against ``require_state``."""
     advisory_lock(connection, CHANGES_LOCK)
     rows = connection.execute(select(indexes).order_by(indexes.c.number).with_for_update()).mappings()
-    return [Index(**row) for row in rows]
+    return [_index(row) for row in rows]
 
 
 def set_states(connection: Connection, changes: Sequence[tuple[int, State]], *, now: float) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from chatai_assets.adapters.vectors.collection import LAYOUTS
 from chatai_assets.cli.main import cli
 from chatai_assets.services import Services
 from chatai_assets_tests.support import corpus
@@ -44,6 +45,21 @@ def test_another_model_serves_and_the_way_back_works(home):
     assert json.loads(chatai(home, "audit", "--json").stdout)[0]["agrees"]
 
 
+def test_a_newer_layout_is_named_until_a_rebuild_serves_it(home, monkeypatch):
+    monkeypatch.setitem(LAYOUTS, 2, LAYOUTS[1])
+    advice = "The vector index of free has layout 1, and layout 2 is available: `chatai reindex --rebuild`."
+    assert advice in chatai(home, "status").stdout
+    (vectors,) = [part for part in json.loads(chatai(home, "doctor", "--json").stdout) if part["part"] == "vectors"]
+    assert vectors["said"] == advice
+    done = chatai(home, "reindex", "--rebuild", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert (json.loads(done.stdout)["serves"], json.loads(done.stdout)["texts_embedded"]) == (True, 0)
+    assert serving(home) == {"serving": "free", "kept": "free"}
+    assert advice not in chatai(home, "status").stdout
+    assert chatai(home, "reindex", "--back").exit_code == 0
+    assert advice in chatai(home, "status").stdout
+
+
 def test_a_bad_model_ends_in_code_one_and_a_sentence(home):
     done = chatai(home, "reindex", "--to", "free:2")
     assert done.exit_code == 1
@@ -63,6 +79,7 @@ def test_a_bad_model_ends_in_code_one_and_a_sentence(home):
         (["--to", "gigachat"], "GIGACHAT_API_KEY is not set"),
         (["--back"], "No index is kept that served before."),
         (["--back", "--drop-old"], "Ask for one thing"),
+        (["--rebuild", "--to", "free"], "Ask for one thing"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(home, arguments, sentence):

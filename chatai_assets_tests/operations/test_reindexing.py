@@ -5,13 +5,14 @@ from collections import Counter
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from chatai_assets.adapters.models.fake import HashedEmbedder
+from chatai_assets.adapters.vectors.collection import LAYOUTS, Layout
 from chatai_assets.domain.errors import ProviderUnreachable, StoreUnavailable
 from chatai_assets.operations.audit.audit import audit
 from chatai_assets.operations.erasure import forget
-from chatai_assets.operations.reindexing import CannotReindex, abort, build, drop_old, start
+from chatai_assets.operations.reindexing import CannotReindex, abort, build, drop_old, start, start_rebuild
 from chatai_assets.operations.relevance import EvalQuery
 from chatai_assets.orchestration.projection_monitor import ProjectionMonitor
 from chatai_assets.services import Services
@@ -36,6 +37,7 @@ from chatai_assets_tests.support.reindexing import (
     active_points,
     build_index,
     reindex_context,
+    run_rebuild,
     run_reindex,
     run_rollback,
 )
@@ -353,3 +355,109 @@ def test_a_search_goes_on_in_the_other_index_when_its_own_is_gone(home):
 
     home.vectors.search = too_late
     assert found(home)[0].endswith("/900")
+
+
+NEXT_LAYOUT = 2
+
+
+@pytest.fixture
+def newer(either, monkeypatch):
+    """A home after a release has come that has a newer layout of vector indexes."""
+    with either.records.begin() as connection:
+        connection.execute(update(schema.indexes).values(layout=None))  # as homes have it that knew no layouts
+    add_layout(monkeypatch)
+    with Services(either.settings) as services:
+        yield services
+
+
+@pytest.fixture
+def embedded_newer(home, monkeypatch):
+    """The same on embedded stores; the layout of the index was recorded."""
+    add_layout(monkeypatch)
+    with Services(home.settings) as services:
+        yield services
+
+
+def add_layout(monkeypatch):
+    first = LAYOUTS[1]
+    monkeypatch.setitem(LAYOUTS, NEXT_LAYOUT, Layout((*first.keywords, "title"), first.integers))
+
+
+def layouts(services):
+    return {row["number"]: row["layout"] for row in rows(services, schema.indexes)}
+
+
+def test_an_index_of_an_older_layout_is_searched_and_written_as_before(newer):
+    before = active_points(newer)
+    ingest_posts(newer, [message(901, "Жираф вышел из поезда."), message(900, "Кит уплыл.", edited=1_800_000_000)])
+    process_all(newer)
+    assert found(newer, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert found(newer, "Кит уплыл.")[0].endswith("/900")
+    assert len(active_points(newer)) == len(before) + 1
+    assert (layouts(newer), newer.indexes.serving_now().layout) == ({1: None}, 1)
+    assert agrees(newer)
+
+
+def test_a_rebuild_serves_the_newest_layout_by_the_same_model_and_has_a_way_back(newer):
+    before = active_points(newer)
+    (told,) = status(newer.records, newer.indexes, newer.graph)["indexes"]
+    assert told["advice"] == (
+        "The vector index of free has layout 1, and layout 2 is available: `chatai reindex --rebuild`."
+    )
+    done = run_rebuild(newer)
+    assert done.comparison
+    assert (done.serves, done.refused, done.filled.counts["texts_embedded"]) == (True, "", 0)
+    assert (states(newer), layouts(newer)) == ({1: "kept", 2: "serving"}, {1: None, 2: NEXT_LAYOUT})
+    assert active_points(newer) == before
+    assert found(newer)[0].endswith("/900")
+    assert agrees(newer)
+    assert [index["advice"] for index in status(newer.records, newer.indexes, newer.graph)["indexes"]] == [None, None]
+    ingest_posts(newer, [message(901, "Жираф вышел из поезда.")])
+    process_all(newer)
+    assert run_rollback(newer).serves
+    assert newer.indexes.serving_now().layout == 1
+    assert found(newer, "Жираф вышел из поезда.")[0].endswith("/901")
+    assert agrees(newer)
+
+
+def test_a_rebuild_after_a_way_back_takes_up_the_index_that_has_the_newest_layout(newer):
+    run_rebuild(newer)
+    run_rollback(newer)
+    done = run_rebuild(newer)
+    assert (done.serves, done.index.number, done.filled.counts["points_written"]) == (True, 2, 0)
+    drop_old(reindex_context(newer))
+    assert layouts(newer) == {2: NEXT_LAYOUT}
+    assert agrees(newer)
+
+
+def test_a_rebuild_that_was_interrupted_resumes(embedded_newer):
+    newer = embedded_newer
+    assert start_rebuild(reindex_context(newer)) == start_rebuild(reindex_context(newer))
+    with pytest.raises(CannotReindex, match="free is being filled"):
+        start(reindex_context(newer), *newer.resolve_embedder("free:512"))
+    assert run_rebuild(newer).index.number == 2
+
+
+def test_a_rebuild_in_the_newest_layout_makes_a_new_index(home):
+    before = active_points(home)
+    assert run_rebuild(home).index.number == 2
+    assert run_rebuild(home).index.number == 3
+    assert (states(home), active_points(home)) == ({2: "kept", 3: "serving"}, before)
+
+
+def test_an_index_of_an_older_layout_that_is_lost_is_made_again_in_its_layout(embedded_newer):
+    newer, before = embedded_newer, active_points(embedded_newer)
+    shutil.rmtree(newer.settings.home / "vectors")
+    ProjectionMonitor().check(newer)
+    process_all(newer)
+    assert (active_points(newer), newer.indexes.serving_now().layout) == (before, 1)
+
+
+def test_an_index_of_a_later_release_is_not_made_by_this_one(home):
+    with home.records.begin() as connection:
+        connection.execute(update(schema.indexes).values(layout=NEXT_LAYOUT))
+    shutil.rmtree(home.settings.home / "vectors")
+    with Services(home.settings) as services:
+        ProjectionMonitor().check(services)
+        with pytest.raises(StoreUnavailable, match="run a later release"):
+            process_all(services)

@@ -16,6 +16,7 @@ from chatai_assets.operations.reindexing import (
     build,
     reindex,
     start,
+    start_rebuild,
     start_rollback,
 )
 from chatai_assets.operations.relevance import EvalQuery, sample_queries
@@ -50,6 +51,12 @@ def run_reindex(
     means = reindex_context(services)
     index = start(means, *services.resolve_embedder(to))
     return reindex(means, index, asked or (lambda: sample_queries(services.records, 1, 30)), **options)
+
+
+def run_rebuild(services: Services) -> ReindexResult:
+    """Let an index of the newest layout serve, by the same model."""
+    means = reindex_context(services)
+    return reindex(means, start_rebuild(means), lambda: sample_queries(services.records, 1, 30))
 
 
 def run_rollback(services: Services) -> ReindexResult:

@@ -16,7 +16,7 @@ import qdrant_edge as edge
 
 from chatai_assets.adapters.vectors import edge_collection as collections
 from chatai_assets.adapters.vectors.base import Hit, Point, Query, point_of
-from chatai_assets.adapters.vectors.collection import Collection
+from chatai_assets.adapters.vectors.collection import Collection, newest_layout
 from chatai_assets.adapters.vectors.edge_alias import ALIAS, current, generation_of_index, point_alias
 from chatai_assets.adapters.vectors.edge_collection import translate_errors
 from chatai_assets.adapters.vectors.edge_search import equal, search
@@ -45,6 +45,7 @@ class EdgeVectors:
         turn_timeout_s: seconds to wait for the lock.
         min_free_bytes: with less on the disk nothing is written: Edge maps its files into memory, and a full disk
             would kill the process by a signal.
+        layout: version of its payload indexes; None for the newest.
 
     Every method raises ``StoreUnavailable`` when the index is busy for too long, on a full disk, or was made with
     another model.
@@ -58,9 +59,10 @@ class EdgeVectors:
         *,
         turn_timeout_s: float = TURN_TIMEOUT_S,
         min_free_bytes: int = MIN_FREE_BYTES,
+        layout: int | None = None,
     ) -> None:
         self._path = path
-        self._wanted = Collection(model, dimensions)
+        self._wanted = Collection(model, dimensions, layout or newest_layout())
         self._lock = IndexLock(path, turn_timeout_s)
         self._min_free_bytes = min_free_bytes
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, Collection
+from chatai_assets.adapters.vectors.collection import Collection
 from chatai_assets.domain.errors import StoreDamaged, StoreUnavailable
 from chatai_assets.files.os_errors import describe_errno
 
@@ -109,9 +109,9 @@ def _create(folder: Path, collection: Collection, of: edge.EdgeShard | None) -> 
         rmtree(leftover, ignore_errors=True)
     (unfinished / "shard").mkdir(parents=True)
     shard = edge.EdgeShard.create(str(unfinished / "shard"), _config(collection.dimensions))
-    for name in KEYWORDS:
+    for name in collection.fields.keywords:
         shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
-    for name in INTEGERS:
+    for name in collection.fields.integers:
         shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Integer))
     if of is not None:
         _copy_points(of, shard)

@@ -19,7 +19,7 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from chatai_assets.adapters.vectors.base import Hit, Point, Query, point_of
-from chatai_assets.adapters.vectors.collection import INTEGERS, KEYWORDS, TENANT, Collection
+from chatai_assets.adapters.vectors.collection import TENANT, Collection, Layout, newest_layout
 from chatai_assets.adapters.vectors.hybrid import fuse_hits
 from chatai_assets.adapters.vectors.qdrant_search import build_requests, equal
 from chatai_assets.domain.errors import StoreUnavailable
@@ -48,6 +48,7 @@ class QdrantVectors:
         grpc_port: port for all requests; None uses REST.
         timeout_s: seconds of one request.
         number: of the index; each index of a home has a collection of its own.
+        layout: version of its payload indexes; None for the newest.
 
     Every method raises ``StoreUnavailable`` when the server cannot be reached, refuses, or holds the vectors of another
     model under the alias.
@@ -64,9 +65,10 @@ class QdrantVectors:
         grpc_port: int | None = None,
         timeout_s: int = TIMEOUT_S,
         number: int = 1,
+        layout: int | None = None,
     ) -> None:
         self._url = url
-        self._wanted = Collection(model, dimensions)
+        self._wanted = Collection(model, dimensions, layout or newest_layout())
         self._name = self._wanted.name if number == 1 else f"{self._wanted.name}-{number}"
         self._number = number
         self._writer_lock = turns
@@ -212,7 +214,7 @@ class QdrantVectors:
                 },
                 sparse_vectors_config={"sparse": models.SparseVectorParams(modifier=models.Modifier.IDF)},
             )
-        for field, schema in _indexes().items():
+        for field, schema in _indexes(self._wanted.fields).items():
             self._client.create_payload_index(name, field, field_schema=schema, wait=False)
         alias = f"{ALIAS}-{name}" if ALIAS in self._aliases() else ALIAS
         self._client.update_collection_aliases([_named(alias, name)])
@@ -276,12 +278,12 @@ def translate_errors(done: str) -> Iterator[None]:
         raise StoreUnavailable(f"the vector index cannot be {done}: {type(error).__name__}") from None
 
 
-def _indexes() -> dict[str, models.KeywordIndexParams | models.IntegerIndexParams]:
+def _indexes(fields: Layout) -> dict[str, models.KeywordIndexParams | models.IntegerIndexParams]:
     keywords = {
         name: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=name == TENANT)
-        for name in KEYWORDS
+        for name in fields.keywords
     }
-    integers = {name: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER) for name in INTEGERS}
+    integers = {name: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER) for name in fields.integers}
     return {**keywords, **integers}
 
 

@@ -21,8 +21,10 @@ from chatai_assets.orchestration.runs import UPKEEP_JOBS, tag_worker
 from chatai_assets.orchestration.watchdog.client import ensure_exit, watchdog
 from chatai_assets.orchestration.watchdog.deadline import DeadlineExceeded, deadline
 from chatai_assets.orchestration.watchdog.heartbeat import run_heartbeat
+from chatai_assets.pipeline.projections.vector_indexes import newer_layout
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings
+from chatai_assets.storage.vector_indexes import Index
 
 UPKEEP = "upkeep"
 BUDGET_SHARE = 4
@@ -139,6 +141,7 @@ def gone_table(gone: Counter[str]) -> dg.TableMetadataValue:
 
 
 CHECK = "stores_agree"
+LAYOUT_CHECK = "layout_is_newest"
 REPAIR = "chatai audit --repair"
 COLUMNS = dg.TableSchema([dg.TableColumn(name) for name in ("store", "difference", "part", "tenant", "source")])
 
@@ -154,7 +157,14 @@ class AuditConfig(dg.Config):
     group_name=UPKEEP,
     owners=OWNERS,
     kinds={"python"},
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=UPKEEP_JOBS["audit"], description="Whether no store differs.")],
+    check_specs=[
+        dg.AssetCheckSpec(CHECK, asset=UPKEEP_JOBS["audit"], description="Whether no store differs."),
+        dg.AssetCheckSpec(
+            LAYOUT_CHECK,
+            asset=UPKEEP_JOBS["audit"],
+            description="Whether the vector index that serves has the newest layout.",
+        ),
+    ],
     description="""Vector index and graph, compared with the record store point by point and edge by edge.
 
 What is missing, extra or changed in both of two looks differs indeed: runs may write meanwhile. With `repair` in the
@@ -171,8 +181,22 @@ def audited(
         reports = [
             audit(parts.records, each, repair=config.repair, on_progress=context.log.info) for each in parts.audited
         ]
+        active = parts.indexes.serving_now()
     yield dg.MaterializeResult(metadata=audit_metadata(reports))
     yield agreement(reports)
+    yield layout_result(active)
+
+
+def layout_result(active: Index) -> dg.AssetCheckResult:
+    """Return whether the active vector index has the newest layout, and what to do if not."""
+    advice = newer_layout(active)
+    return dg.AssetCheckResult(
+        check_name=LAYOUT_CHECK,
+        passed=not advice,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=advice or f"The vector index of {active.embedder} has the newest layout.",
+        metadata={"layout": active.layout},
+    )
 
 
 def audit_metadata(reports: Sequence[AuditReport]) -> dict[str, Any]:

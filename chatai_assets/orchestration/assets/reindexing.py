@@ -28,6 +28,7 @@ class ReindexConfig(dg.Config):
     """What is asked for; with nothing filled in, the index that is being filled is filled on."""
 
     to: str = Field(default="", description="Who shall embed: offline, gigachat, openrouter:MODEL@DIMENSIONS, ...")
+    rebuild: bool = Field(default=False, description="The same model again, in an index of the newest layout.")
     back: bool = Field(default=False, description="Let the model serve again that did before.")
     drop_old: bool = Field(default=False, description="Drop the index that is kept for the way back.")
     give_up: bool = Field(default=False, description="Stop filling, and drop what was filled.")
@@ -64,7 +65,7 @@ def reindexed(
     if isinstance(done, Index):
         return dg.MaterializeResult(metadata={"dropped": done.embedder, "index": done.number})
     context.log.info(outcome_sentence(done))
-    if done.refused and config.to:  # a person asked for it; a run that continues a reindex says so in its metadata
+    if done.refused and (config.to or config.rebuild):  # a resumed run reports it in its metadata
         raise dg.Failure(outcome_sentence(done), metadata_of(done), allow_retries=False)
     return dg.MaterializeResult(metadata=metadata_of(done))
 

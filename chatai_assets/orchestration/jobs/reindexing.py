@@ -26,6 +26,7 @@ from chatai_assets.operations.reindexing import (
     is_building,
     reindex,
     start,
+    start_rebuild,
     start_rollback,
 )
 from chatai_assets.operations.relevance import EvalQuery, read_questions, sample_queries
@@ -42,10 +43,11 @@ CHECKPOINT = "wish for another index"
 
 @dataclass(frozen=True, slots=True)
 class ReindexRequest:
-    """What is asked for: one of the first four, or to go on with what is being filled.
+    """What is asked for: one of the first five, or to go on with what is being filled.
 
     Attributes:
         to: who shall embed, as ``domain.embedding_model`` writes it.
+        rebuild: fill a new index by the same model, with the newest layout.
         back: let the index serve again that did before.
         drop_old: drop the one that is kept for the way back.
         give_up: drop the one that is being filled.
@@ -53,6 +55,7 @@ class ReindexRequest:
     """
 
     to: str = ""
+    rebuild: bool = False
     back: bool = False
     drop_old: bool = False
     give_up: bool = False
@@ -78,8 +81,10 @@ def execute(
         CannotReindex: it cannot be done; says why.
         Outage: a store or a provider is down.
     """
-    if sum(map(bool, (wish.to, wish.back, wish.drop_old, wish.give_up))) > 1:
-        raise CannotReindex("Ask for one thing: another model, the way back, to drop the old index, or to give up.")
+    if sum(map(bool, (wish.to, wish.rebuild, wish.back, wish.drop_old, wish.give_up))) > 1:
+        raise CannotReindex(
+            "Ask for one thing: another model, to rebuild, the way back, to drop the old index, or to give up."
+        )
     ends, scope = time.monotonic() + budget_s, partial(_stage_config, services.settings, run_id)
     means = ReindexContext(services.records, services.indexes, services.stems, scope, ends, on_progress)
     if wish.drop_old or wish.give_up:
@@ -92,8 +97,8 @@ def execute(
 
 def _start_or_resume(services: Services, means: ReindexContext, wish: ReindexRequest) -> tuple[Index, ReindexRequest]:
     """Begin what is asked for, and note what that was; or return what was begun."""
-    if wish.to or wish.back:
-        index = start(means, *_resolve_embedder(services, wish.to)) if wish.to else start_rollback(means)
+    if wish.to or wish.rebuild or wish.back:
+        index = _start(services, means, wish)
         with services.records.begin() as connection:
             put_value(connection, CHECKPOINT, asdict(wish))
         return index, wish
@@ -104,6 +109,12 @@ def _start_or_resume(services: Services, means: ReindexContext, wish: ReindexReq
         before = ReindexRequest(**(get_value(connection, CHECKPOINT) or {}))
     even = wish.even_if_worse or before.even_if_worse
     return begun, replace(before, even_if_worse=even, questions=wish.questions or before.questions)
+
+
+def _start(services: Services, means: ReindexContext, wish: ReindexRequest) -> Index:
+    if wish.to:
+        return start(means, *_resolve_embedder(services, wish.to))
+    return start_rebuild(means) if wish.rebuild else start_rollback(means)
 
 
 def _resolve_embedder(services: Services, name: str) -> tuple[str, Embedder]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chatai_assets.adapters.models.base import Embedder
 from chatai_assets.adapters.vectors.base import VectorStore
+from chatai_assets.adapters.vectors.collection import newest_layout
 from chatai_assets.domain.errors import ProviderMisconfigured
 from chatai_assets.storage import vector_indexes as indexes
 from chatai_assets.storage.engine import Records
@@ -92,6 +93,17 @@ class Indexes:
     def opened(self, index: Index) -> OpenIndex:
         """Return an index, open."""
         return self._opened(index)
+
+
+def newer_layout(index: Index) -> str:
+    """Return a sentence that says that a newer layout than that of an index is available; "" if there is none."""
+    newest = newest_layout()
+    if index.layout >= newest:
+        return ""
+    return (
+        f"The vector index of {index.embedder} has layout {index.layout}, and layout {newest} is available: "
+        f"`chatai reindex --rebuild`."
+    )
 
 
 def check_model(index: OpenIndex, embedder: Embedder) -> None:

@@ -39,6 +39,7 @@ indexes = Table(
     Column("state", String(16), nullable=False, comment="serving, filling, kept or dropping"),
     Column("made_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
+    Column("layout", Integer, nullable=True, comment="version of its payload indexes; null is 1"),
     Index("ix_vector_indexes_serving", "state", unique=True, **rows_where("state = 'serving'")),
     Index("ix_vector_indexes_filling", "state", unique=True, **rows_where("state = 'filling'")),
 )

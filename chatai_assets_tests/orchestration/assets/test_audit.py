@@ -1,23 +1,24 @@
-"""The asset that audits: what it shows, and its check."""
+"""The asset that audits: what it shows, and its checks."""
 
+from chatai_assets.adapters.vectors.collection import LAYOUTS
 from chatai_assets.orchestration.runs import UPKEEP_JOBS
 
 PRIVATE = "Слонопотам"
 
 
-def run_audit(home, *, repair=False):
-    """Materialize ``upkeep/audited``; return its metadata and its check."""
+def run_audit(home, *, repair=False, check="stores_agree"):
+    """Materialize ``upkeep/audited``; return its metadata and one of its checks."""
     config = {"ops": {"upkeep__audited": {"config": {"repair": repair}}}}
     job = home.defs.resolve_job_def("audit")
     assert job.execute_in_process(instance=home.instance, run_config=config).success
     event = home.instance.get_latest_materialization_event(UPKEEP_JOBS["audit"])
     run = home.instance.get_run_by_id(event.run_id)
-    (check,) = [
+    results = [
         entry.dagster_event.event_specific_data
         for entry in home.instance.all_logs(run.run_id)
         if entry.dagster_event and entry.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION"
     ]
-    return home.metadata("upkeep", "audited"), check
+    return home.metadata("upkeep", "audited"), {result.check_name: result for result in results}[check]
 
 
 def test_an_audit_shows_what_differs_and_mends_it_when_asked_to(home):
@@ -37,3 +38,16 @@ def test_an_audit_shows_what_differs_and_mends_it_when_asked_to(home):
     assert run_audit(home, repair=True)[0]["vectors_reopened"] == 1
     home.run("posts", home.hour())
     assert run_audit(home)[1].passed
+
+
+def test_an_audit_says_that_a_newer_layout_of_the_index_is_available(home, monkeypatch):
+    home.posts(range(1, 4))
+    home.run("posts", home.hour())
+    _, check = run_audit(home, check="layout_is_newest")
+    assert (check.passed, check.description) == (True, "The vector index of free has the newest layout.")
+    monkeypatch.setitem(LAYOUTS, 2, LAYOUTS[1])
+    _, check = run_audit(home, check="layout_is_newest")
+    assert not check.passed
+    assert check.description == (
+        "The vector index of free has layout 1, and layout 2 is available: `chatai reindex --rebuild`."
+    )

@@ -33,6 +33,8 @@ def test_another_model_serves_and_the_figures_of_both_are_shown(home):
     assert home.metadata("upkeep", "reindexed")["texts_embedded"] == 1
     assert run_reindex(home, drop_old=True) == (True, "")
     assert home.metadata("upkeep", "reindexed")["dropped"] == "free:512"
+    assert run_reindex(home, rebuild=True) == (True, "")
+    assert home.services.indexes.serving_now().number == 3
 
 
 def test_a_bad_model_and_a_wish_that_cannot_be_fail_with_a_sentence(home):
@@ -59,10 +61,10 @@ def test_a_sensor_has_what_was_begun_gone_on_with(home):
 
     assert isinstance(tick(), dg.SkipReason)
     means = reindex_context(home.services)
-    start(means, *home.services.named("free:512"))
+    start(means, *home.services.resolve_embedder("free:512"))
     assert isinstance(tick(), dg.RunRequest)
     assert run_reindex(home) == (True, "")
     assert home.services.indexes.serving_now().embedder == "free:512"
     assert tick().skip_message == "No index waits to be filled."
-    start(means, *home.services.named("free:2"))
+    start(means, *home.services.resolve_embedder("free:2"))
     assert tick().skip_message == "The next run is asked for five minutes after the last one."
