@@ -210,9 +210,9 @@ def test_nothing_is_embedded_twice_when_filling_is_stopped_and_gone_on_with(home
 
 def test_a_provider_that_is_down_leaves_the_serving_index_alone(home, monkeypatch):
     start(reindex_context(home), *home.resolve_embedder("free:512"))
-    made = home._query_embedder  # noqa: SLF001 - where a provider would be asked
+    made = home.models.open_query_embedder  # where a provider would be asked
     monkeypatch.setattr(
-        home, "_query_embedder", lambda name: UnreachableEmbedder(512) if name == "free:512" else made(name)
+        home.models, "open_query_embedder", lambda name: UnreachableEmbedder(512) if name == "free:512" else made(name)
     )
     with pytest.raises(ProviderUnreachable):
         build_index(home, "free:512", begun=True)
@@ -293,8 +293,8 @@ def test_a_setting_that_changes_mixes_nothing(home):
 
 def test_what_is_down_is_told_by_the_name_of_whoever_embeds_for_the_index(home, monkeypatch):
     run_reindex(home, "free:512")
-    monkeypatch.setattr(home, "_query_embedder", lambda _name: UnreachableEmbedder(512))
-    home._others.clear()  # noqa: SLF001 - as in a new process
+    monkeypatch.setattr(home.models, "open_query_embedder", lambda _name: UnreachableEmbedder(512))
+    home._open_indexes.clear()  # noqa: SLF001 - as in a new process
     ingest_posts(home, [message(901, "Жираф вышел из поезда.")])
     with pytest.raises(ProviderUnreachable) as caught:
         process_all(home)
@@ -340,7 +340,9 @@ def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monk
             seen.extend(row["status"] for row in rows(home, schema.documents))
             return super().embed(questions)
 
-    monkeypatch.setattr(home, "_query_embedder", lambda name: Watching(512) if name == "free:512" else made(name))
+    monkeypatch.setattr(
+        home.models, "open_query_embedder", lambda name: Watching(512) if name == "free:512" else made(name)
+    )
     assert run_reindex(home, "free:512").serves
     assert {*seen} == {"completed", "pending"}
     assert sorted(row["status"] for row in rows(home, schema.documents)) == ["completed", "pending"]

@@ -48,6 +48,10 @@ class GraphWriter(Protocol):
 class GraphStore(Protocol):
     """A graph of facts and their sources."""
 
+    def close(self) -> None:
+        """Close all connections; do not use it after that."""
+        ...
+
     def writing(self) -> AbstractContextManager[GraphWriter]:
         """Lock the graph for writing; other writers, and readers of an embedded graph, wait meanwhile."""
         ...

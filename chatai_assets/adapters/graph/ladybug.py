@@ -50,6 +50,9 @@ class LadybugGraph:
         self._file = path / GRAPH
         self._lock = GraphLock(path, turn_timeout_s)
 
+    def close(self) -> None:
+        """Do nothing: it is open only while it is read or written."""
+
     @contextmanager
     def writing(self) -> Iterator[LadybugWriter]:
         """Lock the graph for writing; for some 3,000 items at most, so that others do not wait for long.

@@ -96,6 +96,10 @@ class VectorWriter(Protocol):
 class VectorStore(Protocol):
     """Where chunks are found by meaning and by words."""
 
+    def close(self) -> None:
+        """Close all connections; do not use it after that."""
+        ...
+
     def writing(self) -> AbstractContextManager[VectorWriter]:
         """Lock the index for writing; other writers, and readers of an embedded index, wait meanwhile."""
         ...

@@ -66,6 +66,9 @@ class EdgeVectors:
         self._lock = IndexLock(path, turn_timeout_s)
         self._min_free_bytes = min_free_bytes
 
+    def close(self) -> None:
+        """Do nothing: it is open only while it is read or written."""
+
     @contextmanager
     def writing(self) -> Iterator[EdgeWriter]:
         """Lock the index for writing; writes are durable when the block ends.

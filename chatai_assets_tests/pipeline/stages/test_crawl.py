@@ -49,7 +49,7 @@ PATIENT = replace(TIGHT_LIMITS, connect_s=5.0, silence_s=5.0, page_s=10.0, link_
 
 def crawling(services, net, limits=PATIENT):
     """Let a home read pages of the small internet."""
-    return services._opened.enter_context(Crawler(services.parser, limits, net.policy))  # noqa: SLF001
+    return services._closing.enter_context(Crawler(services.parser, limits, net.policy))  # noqa: SLF001
 
 
 @pytest.fixture
