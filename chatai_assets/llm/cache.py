@@ -1,12 +1,14 @@
-"""Answers that were paid for: in memory for a day, in the record store for as long as it lives."""
+"""Cache of provider answers: in memory for a day, in the record store until they are forgotten."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from cachetools import TTLCache
 
 from chatai_assets.adapters.models.base import ModelInput
 from chatai_assets.domain.ids import fingerprint
@@ -19,109 +21,79 @@ CacheKey = tuple[str, str]
 """Tenant and fingerprint."""
 
 
-class TTLCache:
-    """The latest answers, each for a limited time; safe to share between threads.
+class ResponseCache:
+    """Answers of one provider by fingerprint of the question; safe to share between threads.
 
     Args:
-        entries: at most; the one that was asked for longest ago goes first.
-        seconds: after which an entry goes.
+        provider: name of the provider.
+        entries: answers in memory at most; the least recently used one goes first.
+        ttl_s: seconds after which an answer leaves the memory.
         clock: seconds.
-    """
-
-    def __init__(
-        self, entries: int = MEMORY_ENTRIES, seconds: float = MEMORY_S, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._entries = entries
-        self._seconds = seconds
-        self._clock = clock
-        self._kept: OrderedDict[CacheKey, tuple[float, Any]] = OrderedDict()
-        self._turn = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def find(self, place: CacheKey) -> Any:
-        """Return an answer, or None."""
-        with self._turn:
-            until, answer = self._kept.get(place, (0.0, None))
-            if answer is None:
-                return None
-            if until <= self._clock():
-                del self._kept[place]
-                return None
-            self._kept.move_to_end(place)
-            return answer
-
-    def forget(self, tenant_id: str) -> None:
-        """Forget all answers of a tenant."""
-        with self._turn:
-            for place in [place for place in self._kept if place[0] == tenant_id]:
-                del self._kept[place]
-
-    def keep(self, place: CacheKey, answer: Any) -> None:
-        """Keep an answer."""
-        with self._turn:
-            self._kept[place] = (self._clock() + self._seconds, answer)
-            self._kept.move_to_end(place)
-            while len(self._kept) > self._entries:
-                self._kept.popitem(last=False)
-
-
-class ResponseCache:
-    """Answers of one provider, by fingerprint of what was asked.
 
     Attributes:
         figures: ``memory_hits``, ``store_hits`` and ``misses`` since the beginning.
     """
 
-    def __init__(self, records: Records, provider: str, memory: TTLCache | None = None) -> None:
+    def __init__(
+        self,
+        records: Records,
+        provider: str,
+        *,
+        entries: int = MEMORY_ENTRIES,
+        ttl_s: float = MEMORY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._records = records
         self._provider = provider
-        self._memory = TTLCache() if memory is None else memory
+        self._memory: TTLCache[CacheKey, Any] = TTLCache(entries, ttl_s, clock)
+        self._lock = threading.Lock()
         self.figures: Counter[str] = Counter()
 
     @property
     def size(self) -> int:
         """Entries in memory."""
-        return len(self._memory)
+        with self._lock:
+            return len(self._memory)
 
     def find(self, model: str, questions: Iterable[ModelInput]) -> dict[ModelInput, Any]:
-        """Return the answers of a model that are kept."""
-        places = {question: _cache_key(model, question) for question in questions}
-        found = {question: answer for question, place in places.items() if (answer := self._memory.find(place))}
+        """Return the answers of a model that are cached."""
+        keys = {question: _cache_key(model, question) for question in questions}
+        with self._lock:
+            found = {question: answer for question, key in keys.items() if (answer := self._memory.get(key))}
         self.figures["memory_hits"] += len(found)
-        stored = self._stored({question: place for question, place in places.items() if question not in found})
+        stored = self._find_stored({question: key for question, key in keys.items() if question not in found})
         self.figures["store_hits"] += len(stored)
-        self.figures["misses"] += len(places) - len(found) - len(stored)
-        for question, answer in stored.items():
-            self._memory.keep(places[question], answer)
+        self.figures["misses"] += len(keys) - len(found) - len(stored)
+        self.remember(model, stored)
         return found | stored
 
-    def _stored(self, places: Mapping[ModelInput, CacheKey]) -> dict[ModelInput, Any]:
+    def _find_stored(self, keys: Mapping[ModelInput, CacheKey]) -> dict[ModelInput, Any]:
         by_tenant: dict[str, list[str]] = {}
-        for tenant_id, made_from in places.values():
+        for tenant_id, made_from in keys.values():
             by_tenant.setdefault(tenant_id, []).append(made_from)
         if not by_tenant:
             return {}
         with self._records.reading() as connection:
-            found = {tenant: find_results(connection, tenant, asked) for tenant, asked in by_tenant.items()}
+            found = {tenant: find_results(connection, tenant, wanted) for tenant, wanted in by_tenant.items()}
         return {
             question: found[tenant][made_from]
-            for question, (tenant, made_from) in places.items()
+            for question, (tenant, made_from) in keys.items()
             if made_from in found[tenant]
         }
 
     def forget(self, tenant_id: str) -> None:
-        """Forget a tenant's answers in memory; those in the record store belong to items (``provider_results``)."""
-        self._memory.forget(tenant_id)
+        """Drop a tenant's answers from memory; those in the record store belong to items (``provider_results``)."""
+        with self._lock:
+            for key in [key for key in self._memory if key[0] == tenant_id]:
+                del self._memory[key]
 
     def remember(self, model: str, answers: Mapping[ModelInput, Any]) -> None:
-        """Keep answers in memory."""
-        for question, answer in answers.items():
-            self._memory.keep(_cache_key(model, question), answer)
+        """Put answers into memory."""
+        with self._lock:
+            self._memory.update({_cache_key(model, question): answer for question, answer in answers.items()})
 
     def store(self, model: str, answers: Mapping[ModelInput, Any]) -> None:
-        """Keep answers, which are JSON, in the record store."""
+        """Write answers, which are JSON, to the record store."""
         now, rows = time.time(), []
         for question, answer in answers.items():
             tenant_id, made_from = _cache_key(model, question)
@@ -139,7 +111,7 @@ class ResponseCache:
 
 
 def cache_key(model: str, question: ModelInput) -> str:
-    """Return the fingerprint under which a model's answer to a question is kept."""
+    """Return the fingerprint under which a model's answer to a question is cached."""
     return fingerprint(model, question.text)
 
 

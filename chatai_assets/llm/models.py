@@ -1,4 +1,4 @@
-"""The ports on top of any provider: what is asked, how an answer is read, and the one repair of a bad one."""
+"""Tagger, extractor and embedder on top of any provider: prompts, parsing of answers, one repair of a bad answer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from chatai_assets.llm.client import BatchSpec, Call, LLMClient, Outcome
 
 TEXTS_AT_ONCE = 32
 CHARS_AT_ONCE = 100_000
-"""Of one request for embeddings; nobody documents a limit, and larger ones are no faster."""
+"""Of one request for embeddings; no provider documents a limit, and larger ones are no faster."""
 WINDOW_CHARS_PER_WORD = 12
 """A window without spaces is cut here: no provider takes it whole."""
 
-TOKENS_OF_PROMPT = 700
-"""What a conversation takes besides the text it is about, roughly: instructions, schema and answer."""
+PROMPT_TOKENS = 700
+"""Tokens of a conversation in addition to the text it is about, roughly: instructions, schema and answer."""
 
 T = TypeVar("T")
 
@@ -37,159 +37,159 @@ T = TypeVar("T")
 class LLMTagger:
     """Tags from a chat model."""
 
-    def __init__(self, desk: LLMClient) -> None:
-        self._desk = desk
-        self.pop_usage = desk.pop_usage
-        self.check = desk.check
+    def __init__(self, client: LLMClient) -> None:
+        self._client = client
+        self.pop_usage = client.pop_usage
+        self.check = client.check
 
     @property
     def model(self) -> str:
         """Provider, model and version of the prompt."""
-        provider = self._desk.provider
+        provider = self._client.provider
         return f"{provider.name}:{provider.chat_model}:{prompts.TAGS_PROMPT}"
 
     def cache_key(self, question: ModelInput) -> str | None:
-        """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
+        """Return the fingerprint under which the answer is cached; see ``Cacheable``."""
         return cache_key(self.model, question) if has_usable_word(question.text) else None
 
     def tag(self, questions: Sequence[ModelInput]) -> list[Sequence[str] | ChatAIError]:
-        """Return the tags of each text that stand in it; a text without words is not asked about.
+        """Return the tags of each text that occur in it; a text without words is not sent.
 
         Raises:
-            Outage: the provider answers nobody.
+            Outage: the provider is down for all.
         """
-        worth, control = [question for question in questions if has_usable_word(question.text)], Canary()
-        found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
-        return [control.classify(found.get(question, ())) for question in questions]
+        with_words, canary = [question for question in questions if has_usable_word(question.text)], Canary()
+        found = dict(zip(with_words, self._client.answers(with_words, self._spec(canary)), strict=True))
+        return [canary.classify(found.get(question, ())) for question in questions]
 
-    def _errand(self, control: Canary) -> BatchSpec:
-        ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
-        return BatchSpec("tag", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+    def _spec(self, canary: Canary) -> BatchSpec:
+        send, priced_as = partial(self._send, canary), self._client.provider.chat_model
+        return BatchSpec("tag", self.model, priced_as, send, extra_tokens=PROMPT_TOKENS)
 
-    async def _ask(self, control: Canary, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
+    async def _send(self, canary: Canary, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
         (question,) = request
-        return [await control.run(partial(self._tags, call), question.text)]
+        return [await canary.run(partial(self._tags, call), question.text)]
 
     async def _tags(self, call: Call, text: str) -> list[str]:
         messages, read = prompts.tags_messages(text), partial(prompts.read_tags, text=text)
-        return await _conversation(self._desk, call, messages, prompts.TAGS_SCHEMA, read)
+        return await _conversation(self._client, call, messages, prompts.TAGS_SCHEMA, read)
 
 
 class LLMExtractor:
     """Entities and relations from a chat model."""
 
-    def __init__(self, desk: LLMClient) -> None:
-        self._desk = desk
-        self.pop_usage = desk.pop_usage
-        self.check = desk.check
+    def __init__(self, client: LLMClient) -> None:
+        self._client = client
+        self.pop_usage = client.pop_usage
+        self.check = client.check
 
     @property
     def model(self) -> str:
         """Provider, model and version of the prompt."""
-        provider = self._desk.provider
+        provider = self._client.provider
         return f"{provider.name}:{provider.chat_model}:{prompts.FACTS_PROMPT}"
 
     def cache_key(self, question: ModelInput) -> str | None:
-        """Return the fingerprint under which the answer is kept; see ``ports.Keeping``."""
+        """Return the fingerprint under which the answer is cached; see ``Cacheable``."""
         return cache_key(self.model, question) if has_usable_word(question.text) else None
 
     def extract(self, questions: Sequence[ModelInput]) -> list[Extraction | ChatAIError]:
-        """Return what each chunk says and bears out; a chunk without words is not asked about.
+        """Return the entities and relations of each chunk that its text supports; a chunk without words is not sent.
 
         Raises:
-            Outage: the provider answers nobody.
+            Outage: the provider is down for all.
         """
-        worth, control = [question for question in questions if has_usable_word(question.text)], Canary()
-        found = dict(zip(worth, self._desk.answers(worth, self._errand(control)), strict=True))
-        return [_extraction(control.classify(found.get(question, {}))) for question in questions]
+        with_words, canary = [question for question in questions if has_usable_word(question.text)], Canary()
+        found = dict(zip(with_words, self._client.answers(with_words, self._spec(canary)), strict=True))
+        return [_extraction(canary.classify(found.get(question, {}))) for question in questions]
 
-    def _errand(self, control: Canary) -> BatchSpec:
-        ask, priced_as = partial(self._ask, control), self._desk.provider.chat_model
-        return BatchSpec("enrich", self.model, priced_as, ask, extra_tokens=TOKENS_OF_PROMPT)
+    def _spec(self, canary: Canary) -> BatchSpec:
+        send, priced_as = partial(self._send, canary), self._client.provider.chat_model
+        return BatchSpec("enrich", self.model, priced_as, send, extra_tokens=PROMPT_TOKENS)
 
-    async def _ask(self, control: Canary, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
+    async def _send(self, canary: Canary, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
         (question,) = request
-        return [await control.run(partial(self._facts, call), question.text)]
+        return [await canary.run(partial(self._facts, call), question.text)]
 
     async def _facts(self, call: Call, chunk: str) -> dict[str, Any]:
         messages, read = prompts.facts_messages(chunk), partial(prompts.read_facts, chunk=chunk, caseless=_caseless)
-        return asdict(await _conversation(self._desk, call, messages, prompts.FACTS_SCHEMA, read))
+        return asdict(await _conversation(self._client, call, messages, prompts.FACTS_SCHEMA, read))
 
 
 def _caseless(name: str, kind: str) -> str:
     return name_form(name, kind) if is_cyrillic(name) else name
 
 
-def _extraction(kept: Any) -> Extraction | ChatAIError:
-    if isinstance(kept, ChatAIError):
-        return kept
-    entities = tuple(Entity(**row) for row in kept.get("entities", ()))
-    return Extraction(entities, tuple(Relation(**row) for row in kept.get("relations", ())))
+def _extraction(answer: Any) -> Extraction | ChatAIError:
+    if isinstance(answer, ChatAIError):
+        return answer
+    entities = tuple(Entity(**row) for row in answer.get("entities", ()))
+    return Extraction(entities, tuple(Relation(**row) for row in answer.get("relations", ())))
 
 
 async def _conversation(
-    desk: LLMClient, call: Call, messages: prompts.Messages, schema: prompts.Schema, read: Callable[[str], T]
+    client: LLMClient, call: Call, messages: prompts.Messages, schema: prompts.Schema, read: Callable[[str], T]
 ) -> T:
-    """Ask, read, and ask once more where the answer broke the rules.
+    """Ask and parse the answer; ask for a repaired answer if it breaks the rules.
 
     Raises:
-        AnswerRejected: the second answer breaks them as well.
+        InvalidModelResponse: the second answer breaks them as well.
     """
-    said = await call(partial(desk.provider.chat, messages, schema))
+    answer = await call(partial(client.provider.chat, messages, schema))
     try:
-        return read(said)
-    except InvalidModelResponse as fault:
-        messages = prompts.repair_messages(messages, said, fault)
-    return read(await call(partial(desk.provider.chat, messages, schema)))
+        return read(answer)
+    except InvalidModelResponse as error:
+        messages = prompts.repair_messages(messages, answer, error)
+    return read(await call(partial(client.provider.chat, messages, schema)))
 
 
 class RemoteEmbedder:
     """Vectors from a provider; a text longer than its model reads is the mean of its windows."""
 
-    def __init__(self, desk: LLMClient) -> None:
-        self._desk = desk
-        self.pop_usage = desk.pop_usage
-        self.check = desk.check
+    def __init__(self, client: LLMClient) -> None:
+        self._client = client
+        self.pop_usage = client.pop_usage
+        self.check = client.check
 
     @property
     def model(self) -> str:
         """Provider, model, and how long texts are cut."""
-        provider = self._desk.provider
+        provider = self._client.provider
         return f"{provider.name}:{provider.embedding_model}:{provider.window_words}w"
 
     @property
     def dimensions(self) -> int:
         """Length of each vector."""
-        return self._desk.provider.dimensions
+        return self._client.provider.dimensions
 
     def embed(self, questions: Sequence[ModelInput]) -> list[Vector | ChatAIError]:
         """Return one unit-length vector per text; an empty text has one too.
 
         Raises:
-            Outage: the provider answers nobody.
+            Outage: the provider is down for all.
         """
         parts = [[each._replace(text=part) for part in self._windows(each.text)] for each in questions]
         asked = list(dict.fromkeys(part for windows_ in parts for part in windows_))
-        priced_as = self._desk.provider.embedding_model
-        errand = BatchSpec("embed", self.model, priced_as, self._ask, embedding_requests, keep=False)
-        found = dict(zip(asked, self._desk.answers(asked, errand), strict=True))
+        priced_as = self._client.provider.embedding_model
+        spec = BatchSpec("embed", self.model, priced_as, self._send, embedding_requests, stores_answers=False)
+        found = dict(zip(asked, self._client.answers(asked, spec), strict=True))
         return [_mean([found[part] for part in windows_]) for windows_ in parts]
 
     def _windows(self, text: str) -> list[str]:
-        words = self._desk.provider.window_words
+        words = self._client.provider.window_words
         cut = [part.strip()[: words * WINDOW_CHARS_PER_WORD] for part in windows(text, words)]
-        return [part for part in cut if part] or ["-"]  # nobody embeds nothing
+        return [part for part in cut if part] or ["-"]  # providers reject empty texts
 
-    async def _ask(self, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
-        """Ask for the vectors of a request; of one that is too large, for each half."""
+    async def _send(self, request: Sequence[ModelInput], call: Call) -> list[Outcome]:
+        """Return the vectors of a request as base64; a request that is too large is sent in halves."""
         texts = [question.text for question in request]
         try:
-            vectors = await call(partial(self._desk.provider.embed, texts))
+            vectors = await call(partial(self._client.provider.embed, texts))
         except PayloadTooLarge:
             if len(request) == 1:
                 raise
             middle = len(request) // 2
-            return [*await self._ask(request[:middle], call), *await self._ask(request[middle:], call)]
+            return [*await self._send(request[:middle], call), *await self._send(request[middle:], call)]
         return [b64encode(vector.tobytes()).decode("ascii") for vector in vectors]
 
 
@@ -208,10 +208,10 @@ def embedding_requests(questions: Sequence[ModelInput]) -> Iterator[list[ModelIn
         yield request
 
 
-def _mean(kept: Sequence[Any]) -> Vector | ChatAIError:
-    for part in kept:
+def _mean(encoded: Sequence[Any]) -> Vector | ChatAIError:
+    for part in encoded:
         if isinstance(part, ChatAIError):
             return part
-    vectors = [np.frombuffer(b64decode(part), dtype="<f4") for part in kept]
+    vectors = [np.frombuffer(b64decode(part), dtype="<f4") for part in encoded]
     total = np.sum(vectors, axis=0, dtype=np.float64)
     return np.asarray(total / np.linalg.norm(total), dtype=np.float32)

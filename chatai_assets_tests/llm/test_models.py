@@ -67,7 +67,7 @@ def test_vectors_have_unit_length_and_their_own_text(either, server):
     vectors = either.embedder.embed(model_inputs(*texts))
     assert np.allclose(np.linalg.norm(np.array(vectors, float), axis=1), 1, atol=1e-5)
     server.behave(next={"shuffled": 1})
-    again = RemoteEmbedder(either.embedder._desk)  # noqa: SLF001 - the same way to the provider
+    again = RemoteEmbedder(either.embedder._client)  # noqa: SLF001 - the same client
     moved = again.embed([ModelInput("other", text) for text in texts[:10]])
     assert np.allclose(np.array(vectors[:10], float), np.array(moved, float))
     assert server.spoiled["shuffled"] == 1

@@ -1,7 +1,7 @@
-"""What a stage asks of a language model, whoever answers.
+"""Protocols of the models that stages use.
 
-An answer of one item is its value or the ``ChatAIError`` that befell it alone, so that neighbours
-go on; a call that *raises* speaks of all of them (an ``Outage``).
+The outcome of one item is its value or the ``ChatAIError`` of this item alone, so that the other items of a batch are
+not affected. A call that *raises* has failed for all of them (an ``Outage``).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Item = TypeVar("Item")
 
 
 class CostLabel(NamedTuple):
-    """What a question is asked for; costs are told apart by it."""
+    """Stream and hour that a question is charged to."""
 
     stream: str
     hour: str
 
 
 SEARCH = CostLabel("", "")
-"""Somebody asks for what is known."""
+"""Of the queries of people."""
 
 
 class ModelInput(NamedTuple):
-    """A text, and on whose behalf it is asked about: quotas and kept answers are each tenant's own."""
+    """A text with the tenant it belongs to: quotas and cached answers are separate for each tenant."""
 
     tenant_id: str
     text: str
@@ -41,10 +41,10 @@ class ModelInput(NamedTuple):
 
 @runtime_checkable
 class UsageReporter(Protocol):
-    """A model whose answers cost time and money."""
+    """A model whose answers cost money."""
 
     def pop_usage(self) -> Counter[str]:
-        """Return what was counted since the last time, of all that was asked of this provider in this process.
+        """Return what was counted since the last call, of all requests of this process to the provider.
 
         ``provider_calls``, ``provider_retries``, ``provider_tokens`` and its parts, ``provider_money_nano``,
         ``cache_hits``, ``cache_misses``, ``quota_waits``, ``quota_waited_ms``, ..., also those that are 0.
@@ -54,32 +54,32 @@ class UsageReporter(Protocol):
 
 @runtime_checkable
 class HealthCheck(Protocol):
-    """A model that is asked over the network."""
+    """A model behind a network."""
 
     def check(self) -> None:
-        """Ask for something that costs nothing; raises ``ChatAIError`` where nobody answers or our key is refused."""
+        """Request something that is free; raises ``ChatAIError`` if there is no answer or the key is refused."""
         ...
 
 
 def pop_usage_of(model: object) -> Counter[str]:
-    """Return what a model's last answers cost; nothing for one that costs nothing."""
+    """Return the usage of a model since the last call; empty for a model that costs nothing."""
     return model.pop_usage() if isinstance(model, UsageReporter) else Counter()
 
 
 @runtime_checkable
 class Cacheable(Protocol):
-    """A model whose answers are kept in the record store, for they were paid for."""
+    """A model whose answers are cached in the record store, since they were paid for."""
 
     def cache_key(self, question: ModelInput) -> str | None:
-        """Return the fingerprint under which the answer to a question is kept; None if nobody is asked it."""
+        """Return the fingerprint under which an answer is cached; None for a question that is never sent."""
         ...
 
 
 def uses_cache_key(model: object, asked: Iterable[tuple[Item, ModelInput]]) -> list[tuple[Item, str]]:
-    """Return item -> fingerprint of each kept answer it is given; nothing for a model that keeps none."""
+    """Return item and fingerprint of each cached answer it uses; empty for a model without a cache."""
     if not isinstance(model, Cacheable):
         return []
-    return [(item, kept) for item, question in asked if (kept := model.cache_key(question))]
+    return [(item, key) for item, question in asked if (key := model.cache_key(question))]
 
 
 class Embedder(Protocol):
@@ -87,7 +87,7 @@ class Embedder(Protocol):
 
     @property
     def model(self) -> str:
-        """Name and version; the key under which vectors are kept."""
+        """Name and version; the key under which vectors are stored."""
         ...
 
     @property
@@ -122,5 +122,5 @@ class Extractor(Protocol):
         ...
 
     def extract(self, questions: Sequence[ModelInput]) -> Sequence[Extraction | ChatAIError]:
-        """Return what each chunk says; ``domain.extraction`` checks it."""
+        """Return entities and relations of each chunk; ``domain.extraction`` checks them."""
         ...

@@ -1,4 +1,4 @@
-"""Models that cost next to nothing: what benchmarks measure the pipeline with, never what people search with."""
+"""Nearly free models (setting value ``free``): for tests and benchmarks of the pipeline, not for real searches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatai_assets.domain.extraction import Entity, Extraction, co_occurrence
 from chatai_assets.domain.tagging import usable_words
 from chatai_assets.domain.text.spelling import plain_form
 
-_LOOKED_AT = 2_000
+_READ_CHARS = 2_000
 """Characters of a text that a free model reads."""
 
 
@@ -25,7 +25,7 @@ class FirstWordsTagger:
 
     def tag(self, questions: Sequence[ModelInput]) -> list[list[str]]:
         """Return up to three distinct words per text, in order."""
-        return [self._first_words(text[:_LOOKED_AT]) or self._first_words(text) for _, text, _ in questions]
+        return [self._first_words(text[:_READ_CHARS]) or self._first_words(text) for _, text, _ in questions]
 
     @staticmethod
     def _first_words(text: str) -> list[str]:
@@ -40,7 +40,7 @@ class FirstWordsTagger:
 class HashedEmbedder:
     """Counts of hashed runs of four bytes, squashed and scaled to length 1.
 
-    Equal texts have equal vectors, texts that share words have near ones, the more so the more dimensions there are.
+    Equal texts have equal vectors, and texts that share words have close ones; more dimensions separate texts better.
 
     Args:
         dimensions: a power of two.
@@ -55,7 +55,7 @@ class HashedEmbedder:
 
     def embed(self, questions: Sequence[ModelInput]) -> list[Vector]:
         """Return one unit-length vector per text; an empty text has one as well."""
-        return [self._vector(text[:_LOOKED_AT]) for _, text, _ in questions]
+        return [self._vector(text[:_READ_CHARS]) for _, text, _ in questions]
 
     def _vector(self, text: str) -> Vector:
         encoded = np.frombuffer(f" {text} ".lower().encode("utf-8", "surrogatepass").ljust(4), dtype=np.uint8)
@@ -71,15 +71,15 @@ class CapitalisedExtractor:
 
     model = "free-capitalised-1"
     _NAME = re.compile(r"(?<=[^\W_] )[A-ZА-ЯЁ][a-zа-яё]{2,30}(?!\w)")
-    _MOST = 5
+    _MAX_ENTITIES = 5
 
     def extract(self, questions: Sequence[ModelInput]) -> list[Extraction]:
         """Return up to five entities of kind ``other`` per chunk and the weak relations of neighbours."""
-        return [self._extraction(text[:_LOOKED_AT]) for _, text, _ in questions]
+        return [self._extraction(text[:_READ_CHARS]) for _, text, _ in questions]
 
     def _extraction(self, chunk: str) -> Extraction:
         entities: dict[str, Entity] = {}
-        for match in islice(self._NAME.finditer(chunk), self._MOST):
+        for match in islice(self._NAME.finditer(chunk), self._MAX_ENTITIES):
             form = plain_form(match.group())
             entities.setdefault(form, Entity(match.group(), form, "other"))
         relations = tuple(co_occurrence(first, second) for first, second in pairwise(entities))

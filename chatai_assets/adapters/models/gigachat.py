@@ -1,4 +1,4 @@
-"""GigaChat: OAuth, chat and embeddings, as its published client and its recorded traffic have them."""
+"""GigaChat: OAuth, chat and embeddings, as in its published client and recorded traffic."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from chatai_assets.domain.json_values import array, integer, mapping, string
 from chatai_assets.domain.prompts import Messages, Schema
 from chatai_assets.settings.providers import GigaChatSettings
 
-EARLY_S = 60.0
-"""Seconds before its end at which a token is fetched anew, as the official client does."""
-MILLISECONDS = 10**11
-"""Moments above this are in milliseconds: ``expires_at`` is, ``exp`` of the corporate variant is not."""
+RENEW_BEFORE_S = 60.0
+"""Seconds before its end at which a token is renewed, as the official client does."""
+MIN_MILLISECONDS = 10**11
+"""Times above this are in milliseconds: ``expires_at`` is, ``exp`` of the corporate variant is not."""
 
 
 class GigaChat:
@@ -45,68 +45,68 @@ class GigaChat:
         self.concurrency = access.concurrency
         self._access = access
         self._clock = clock
-        self._wire = HTTPTransport("GigaChat", ssl_context(access.ca_bundle), deadlines)
-        self._fetching = asyncio.Lock()
+        self._transport = HTTPTransport("GigaChat", ssl_context(access.ca_bundle), deadlines)
+        self._token_lock = asyncio.Lock()
         self._token = ""
-        self._fresh_until = 0.0
+        self._valid_until = 0.0
 
-    async def chat(self, messages: Messages, schema: Schema, charge: OnUsage) -> str:
-        """Return what the model says; see ``Provider.chat``."""
-        asked: dict[str, Any] = {"model": self.chat_model, "messages": messages, "temperature": 0.01, "stream": False}
+    async def chat(self, messages: Messages, schema: Schema, on_usage: OnUsage) -> str:
+        """Return the model's answer; see ``Provider.chat``."""
+        request: dict[str, Any] = {"model": self.chat_model, "messages": messages, "temperature": 0.01, "stream": False}
         if self._access.structured:  # flat, unlike OpenAI's
-            asked["response_format"] = {"type": "json_schema", "schema": schema, "strict": True}
-        return _content_of(await self._post("/chat/completions", asked, charge))
+            request["response_format"] = {"type": "json_schema", "schema": schema, "strict": True}
+        return _content_of(await self._post("/chat/completions", request, on_usage))
 
-    async def embed(self, texts: Sequence[str], charge: OnUsage) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], on_usage: OnUsage) -> list[Vector]:
         """Return a vector per text; see ``Provider.embed``."""
-        answer = await self._post("/embeddings", {"model": self.embedding_model, "input": list(texts)}, charge)
+        answer = await self._post("/embeddings", {"model": self.embedding_model, "input": list(texts)}, on_usage)
         return vectors_of(answer, len(texts), self.dimensions, "GigaChat /embeddings")
 
     async def check(self) -> None:
         """Fetch a token unless there is one, and ask for the models; see ``Provider.check``."""
         headers = {"Authorization": f"Bearer {await self._valid_token()}"}
-        await self._wire.get(f"{self._access.base_url}/models", headers)
+        await self._transport.get(f"{self._access.base_url}/models", headers)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._wire.close()
+        await self._transport.close()
 
-    async def _post(self, path: str, asked: dict[str, Any], charge: OnUsage) -> dict[str, Any]:
-        """Ask with a token; one that is refused is dropped, whoever notices first, and the call repeated once."""
+    async def _post(self, path: str, request: dict[str, Any], on_usage: OnUsage) -> dict[str, Any]:
+        """Send a request; if its token is refused, drop that token and repeat the call once with another."""
         token = await self._valid_token()
         try:
-            return await self._send(path, asked, token, charge)
+            return await self._send(path, request, token, on_usage)
         except AuthenticationFailed:
             if token == self._token:
                 self._token = ""
-            return await self._send(path, asked, await self._valid_token(), charge)
+            return await self._send(path, request, await self._valid_token(), on_usage)
 
-    async def _send(self, path: str, asked: dict[str, Any], token: str, charge: OnUsage) -> dict[str, Any]:
+    async def _send(self, path: str, request: dict[str, Any], token: str, on_usage: OnUsage) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"}
-        answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
-        charge(usage_of(answer))
+        answer = await self._transport.post(f"{self._access.base_url}{path}", headers, json=request)
+        on_usage(usage_of(answer))
         return answer
 
     async def _valid_token(self) -> str:
-        """Return a token; calls that need a new one at the same time share one request."""
-        async with self._fetching:
-            if not self._token or self._clock() >= self._fresh_until:
-                self._token, self._fresh_until = await self._fetch_token()
+        """Return a valid token; calls that need a new one at the same time share one request."""
+        async with self._token_lock:
+            if not self._token or self._clock() >= self._valid_until:
+                self._token, self._valid_until = await self._fetch_token()
             return self._token
 
     async def _fetch_token(self) -> tuple[str, float]:
         headers = {"Authorization": f"Basic {self._access.key}", "RqUID": str(uuid4())}
         try:
-            answer = await self._wire.post(self._access.auth_url, headers, form={"scope": self._access.scope})
-        except ProviderRejected as refusal:
-            raise ProviderMisconfigured(f"{refusal} Look at GIGACHAT_API_KEY and GIGACHAT_SCOPE.") from None
+            answer = await self._transport.post(self._access.auth_url, headers, form={"scope": self._access.scope})
+        except ProviderRejected as error:
+            raise ProviderMisconfigured(f"{error} Look at GIGACHAT_API_KEY and GIGACHAT_SCOPE.") from None
         token = string(answer.get("access_token")) or string(answer.get("tok"))
         ends = integer(answer.get("expires_at")) or integer(answer.get("exp")) or 0
         if not token:
             raise ProviderBusy("GigaChat: the answer to the request for a token has none.")
         now = self._clock()
-        life = max((ends / 1_000 if ends > MILLISECONDS else ends) - now, 0.0)
-        return token, now + max(life - EARLY_S, life / 2)
+        lifetime_s = max((ends / 1_000 if ends > MIN_MILLISECONDS else ends) - now, 0.0)
+        return token, now + max(lifetime_s - RENEW_BEFORE_S, lifetime_s / 2)
 
 
 def _content_of(answer: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""HTTP towards a provider: deadlines, and what its statuses and silences mean in our words.
+"""HTTP transport to a provider: deadlines, and the translation of statuses and transport errors.
 
 No message holds a header, a body or a query: they carry keys and private text. httpx's read timeout counts the
-silence between two chunks, so a deadline stands around the whole call.
+silence between two chunks, so the whole call has a deadline as well.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from chatai_assets.domain.json_values import integer, mapping, string
 
 OVERLOADED = frozenset({429, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 BUSY = frozenset({408, 425})
-OF_THE_ITEM = frozenset({"moderation", "guardrail", "content_policy_violation", "refusal"})
-"""Types of errors that speak of what was asked, although their status is 403."""
+ITEM_ERRORS = frozenset({"moderation", "guardrail", "content_policy_violation", "refusal"})
+"""Types of errors that concern the item, although their status is 403."""
 _PLAIN_WORD = re.compile(r"[a-z_]{1,40}")
 
 
@@ -42,7 +42,7 @@ class Deadlines:
     """How long a call may take, in seconds.
 
     Attributes:
-        connect_s: until the connection stands.
+        connect_s: until the connection is open.
         silence_s: between two chunks of the answer.
         total_s: all of it.
     """
@@ -56,16 +56,16 @@ DEFAULT_DEADLINES = Deadlines()
 
 
 class HTTPTransport:
-    """The connections to one provider, as many as it is asked for at a time; used from one event loop only.
+    """Connections to one provider, one per concurrent call; used from one event loop only.
 
     Args:
         name: of the provider, for messages.
-        trust: what certificates are checked against.
+        verify: what certificates are checked against.
     """
 
-    def __init__(self, name: str, trust: ssl.SSLContext, deadlines: Deadlines = DEFAULT_DEADLINES) -> None:
+    def __init__(self, name: str, verify: ssl.SSLContext, deadlines: Deadlines = DEFAULT_DEADLINES) -> None:
         self.name = name
-        self._trust = trust
+        self._verify = verify
         self._deadlines = deadlines
         self._idle: list[httpx.AsyncClient] = []
         self._clients: list[httpx.AsyncClient] = []
@@ -73,12 +73,12 @@ class HTTPTransport:
     async def post(
         self, url: str, headers: Mapping[str, str], *, json: Any = None, form: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Return the provider's JSON answer to what is posted.
+        """Post a request and return the provider's JSON answer.
 
         Raises:
             ProviderBusy: another attempt may succeed; carries ``Retry-After``.
-            ProviderRejected: it refuses what was asked.
-            Outage: it refuses whatever is asked: see ``error_from_status``.
+            ProviderRejected: it refuses this request.
+            Outage: it refuses every request: see ``error_from_status``.
         """
         return await self._ask("POST", url, headers, json=json, data=form)
 
@@ -99,8 +99,8 @@ class HTTPTransport:
     async def _exchange(self, method: str, url: str, **content: Any) -> httpx.Response:
         """Return the response; a connection whose call breaks off is not used again.
 
-        After a call that was cancelled httpx's pool may take its connection for busy for ever, and whoever comes next
-        would wait for it in vain.
+        After a cancelled call httpx's pool may consider its connection busy for ever, and the next call would wait for
+        it in vain.
         """
         client = self._idle.pop() if self._idle else self._new_client()
         try:
@@ -118,10 +118,10 @@ class HTTPTransport:
         await asyncio.gather(*(client.aclose() for client in self._clients))
 
     def _new_client(self) -> httpx.AsyncClient:
-        """Return one more connection: a pool of 25 looks at each idle one for each request, two fifths of all CPU."""
+        """Return one more connection; a pool of 25 checks each idle one for each request: two fifths of all CPU."""
         times = self._deadlines
         client = httpx.AsyncClient(
-            verify=self._trust,
+            verify=self._verify,
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(times.silence_s, connect=times.connect_s),
@@ -156,7 +156,7 @@ def error_from_status(status: int, place: str, kind: str = "", retry_after: floa
     """Return what a status means.
 
     Args:
-        kind: the provider's own word for it; only a plain one gets into the message.
+        kind: the provider's own error type; only a plain word gets into the message.
         retry_after: seconds.
 
     Returns:
@@ -165,22 +165,22 @@ def error_from_status(status: int, place: str, kind: str = "", retry_after: floa
         ``PayloadTooLarge`` for 413;
         ``ProviderMisconfigured`` for 404 and what is no HTTP error at all; ``ProviderRejected`` for the rest.
     """
-    said = f"{place}: HTTP {status}{f' ({kind})' if _PLAIN_WORD.fullmatch(kind) else ''}"
+    message = f"{place}: HTTP {status}{f' ({kind})' if _PLAIN_WORD.fullmatch(kind) else ''}"
     if status in OVERLOADED:
-        return ProviderOverloaded(f"{said}.", retry_after)
+        return ProviderOverloaded(f"{message}.", retry_after)
     if status in BUSY or 500 <= status < 600:
-        return ProviderBusy(f"{said}.", retry_after)
+        return ProviderBusy(f"{message}.", retry_after)
     if status == 402:
-        return PaymentRequired(f"{said}: the provider wants to be paid first; top up the account.")
-    if status == 401 or (status == 403 and kind not in OF_THE_ITEM):
+        return PaymentRequired(f"{message}: the provider wants to be paid first; top up the account.")
+    if status == 401 or (status == 403 and kind not in ITEM_ERRORS):
         return AuthenticationFailed(
-            f"{said}: the provider does not accept our key for this; look at the key and its scope."
+            f"{message}: the provider does not accept our key for this; look at the key and its scope."
         )
     if status == 413:
-        return PayloadTooLarge(f"{said}: it is too large.")
+        return PayloadTooLarge(f"{message}: it is too large.")
     if status == 404 or not 400 <= status < 500:
-        return ProviderMisconfigured(f"{said}: look at the model's name and the address in the settings.")
-    return ProviderRejected(f"{said}: the provider refuses this item.")
+        return ProviderMisconfigured(f"{message}: look at the model's name and the address in the settings.")
+    return ProviderRejected(f"{message}: the provider refuses this item.")
 
 
 def error_from_transport(error: Exception, place: str) -> ChatAIError:
@@ -205,7 +205,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def parse_retry_after(retry_after: str | None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, a number or a date; None where it says neither."""
+    """Return the seconds of a ``Retry-After`` header, a number or a date; None if it is neither."""
     if not retry_after:
         return None
     try:
@@ -219,7 +219,7 @@ def parse_retry_after(retry_after: str | None) -> float | None:
 
 
 def ssl_context(ca_bundle: str | None = None) -> ssl.SSLContext:
-    """Return a context that verifies: the usual authorities, and those of a file.
+    """Return a context that verifies certificates of the usual authorities, and of those in a file.
 
     Raises:
         ProviderMisconfigured: the file cannot be read as certificates.

@@ -31,9 +31,9 @@ class OpenRouter:
 
     name = "openrouter"
     is_concurrency_shared = False
-    """It has no limit of its own: each process keeps to its ``JOB_CONCURRENCY``."""
+    """It has no limit of its own: ``JOB_CONCURRENCY`` limits each process."""
     window_words = 1_000
-    """Its embedding models read 8,000 tokens: our chunks stay whole."""
+    """Its embedding models read 8,000 tokens, so chunks are not split."""
 
     def __init__(self, access: OpenRouterSettings, deadlines: Deadlines = DEFAULT_DEADLINES) -> None:
         self.chat_model = access.chat_model
@@ -41,11 +41,11 @@ class OpenRouter:
         self.dimensions = access.dimensions
         self.concurrency = access.concurrency
         self._access = access
-        self._wire = HTTPTransport("OpenRouter", ssl_context(), deadlines)
+        self._transport = HTTPTransport("OpenRouter", ssl_context(), deadlines)
 
-    async def chat(self, messages: Messages, schema: Schema, charge: OnUsage) -> str:
-        """Return what the model, or the first fallback that answers, says; see ``Provider.chat``."""
-        asked: dict[str, Any] = {
+    async def chat(self, messages: Messages, schema: Schema, on_usage: OnUsage) -> str:
+        """Return the answer of the model, or of the first fallback that answers; see ``Provider.chat``."""
+        request: dict[str, Any] = {
             "model": self.chat_model,
             "messages": messages,
             "temperature": 0,
@@ -53,30 +53,30 @@ class OpenRouter:
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "strict": True, "schema": schema},
             },
-            "provider": {"require_parameters": True},  # never to one that would not look at the schema
+            "provider": {"require_parameters": True},  # not a backend that ignores the schema
         }
         if self._access.fallback_models:
-            asked["models"] = [self.chat_model, *self._access.fallback_models]
-        return _content_of(await self._post("/chat/completions", asked, charge))
+            request["models"] = [self.chat_model, *self._access.fallback_models]
+        return _content_of(await self._post("/chat/completions", request, on_usage))
 
-    async def embed(self, texts: Sequence[str], charge: OnUsage) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], on_usage: OnUsage) -> list[Vector]:
         """Return a vector per text; see ``Provider.embed``."""
-        asked = {"model": self.embedding_model, "input": list(texts), "encoding_format": "float"}
-        answer = await self._post("/embeddings", asked, charge)
+        request = {"model": self.embedding_model, "input": list(texts), "encoding_format": "float"}
+        answer = await self._post("/embeddings", request, on_usage)
         return vectors_of(answer, len(texts), self.dimensions, "OpenRouter /embeddings")
 
     async def check(self) -> None:
-        """Ask what the key may spend; see ``Provider.check``."""
-        await self._wire.get(f"{self._access.base_url}/key", {"Authorization": f"Bearer {self._access.key}"})
+        """Request the limits of the key; see ``Provider.check``."""
+        await self._transport.get(f"{self._access.base_url}/key", {"Authorization": f"Bearer {self._access.key}"})
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._wire.close()
+        await self._transport.close()
 
-    async def _post(self, path: str, asked: dict[str, Any], charge: OnUsage) -> dict[str, Any]:
+    async def _post(self, path: str, request: dict[str, Any], on_usage: OnUsage) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._access.key}"}
-        answer = await self._wire.post(f"{self._access.base_url}{path}", headers, json=asked)
-        charge(usage_of(answer))
+        answer = await self._transport.post(f"{self._access.base_url}{path}", headers, json=request)
+        on_usage(usage_of(answer))
         return answer
 
 

@@ -1,4 +1,4 @@
-"""What a provider of models can do, whoever it is, and the thread in which all calls to it live."""
+"""Protocol of a provider of models, the event loop of calls to providers, and parsing that providers share."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ from chatai_assets.domain.prompts import Messages, Schema
 
 T = TypeVar("T")
 OnUsage = Callable[[Usage], None]
-"""Is told what a call took, as soon as the provider says so: also of answers that turn out to be of no use."""
-
-
-TIDYING_S = 2.0
-"""How long work that was cancelled may take to keep the answers it has; less than a deadline's grace."""
-LARGEST_CHARGE = 1e6
-"""Dollars; nobody charges more for a call, and a sum must stay a number."""
+"""Receives the usage of a call as soon as the provider reports it, also if the answer turns out to be useless."""
+CLEANUP_TIMEOUT_S = 2.0
+"""How long cancelled work may take to store the answers it has; less than a deadline's grace."""
+MAX_CHARGE = 1e6
+"""Dollars; no call costs more, and a sum must stay a number."""
 
 
 class Provider(Protocol):
-    """One call each: no retries, no quotas, no checks of what is said; those are the same for all providers."""
+    """One call per method: no retries, quotas or checks of the answer, which are the same for all providers."""
 
     @property
     def name(self) -> str:
@@ -37,12 +35,12 @@ class Provider(Protocol):
 
     @property
     def chat_model(self) -> str:
-        """Who answers ``chat``."""
+        """The model that answers ``chat``."""
         ...
 
     @property
     def embedding_model(self) -> str:
-        """Who answers ``embed``."""
+        """The model that answers ``embed``."""
         ...
 
     @property
@@ -52,7 +50,7 @@ class Provider(Protocol):
 
     @property
     def window_words(self) -> int:
-        """How long a text its embeddings take whole."""
+        """Words of the longest text that its embedding model reads whole."""
         ...
 
     @property
@@ -65,28 +63,28 @@ class Provider(Protocol):
         """Whether ``concurrency`` is a limit of all processes together, and not of each."""
         ...
 
-    async def chat(self, messages: Messages, schema: Schema, charge: OnUsage) -> str:
-        """Return what the model says; the schema is asked for where the model knows how.
+    async def chat(self, messages: Messages, schema: Schema, on_usage: OnUsage) -> str:
+        """Return the model's answer; the schema is requested if the model supports schemas.
 
         Raises:
             ProviderBusy: another attempt may succeed, also where the answer was empty.
             ProviderRejected: it refuses this conversation.
-            Outage: it refuses whatever is asked.
+            Outage: it refuses every request.
         """
         ...
 
-    async def embed(self, texts: Sequence[str], charge: OnUsage) -> Sequence[Vector]:
+    async def embed(self, texts: Sequence[str], on_usage: OnUsage) -> Sequence[Vector]:
         """Return a unit-length vector per text, in order.
 
         Raises:
-            TooLarge: fewer texts may pass.
+            PayloadTooLarge: fewer texts may pass.
             ProviderBusy: another attempt may succeed.
-            Outage: it refuses whatever is asked.
+            Outage: it refuses every request.
         """
         ...
 
     async def check(self) -> None:
-        """Ask for something that costs nothing, to see whether it answers and takes our key.
+        """Request something that is free, to see whether the provider answers and accepts the key.
 
         Raises:
             ChatAIError: it does not.
@@ -99,7 +97,7 @@ class Provider(Protocol):
 
 
 class BackgroundLoop:
-    """An event loop in a thread of its own: connections and tokens outlive a call, signals do not disturb it."""
+    """An event loop in its own thread: connections and tokens outlive a call, and signals do not interrupt it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -112,32 +110,32 @@ class BackgroundLoop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.run(_end_all())
+        self.run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what the work comes to; an exception here, as of a deadline, cancels it and lets it tidy up."""
+        """Run work and return its result; an exception here, as of a deadline, cancels it and lets it clean up."""
         ended = threading.Event()
-        future = asyncio.run_coroutine_threadsafe(_telling(work, ended), self._loop)
+        future = asyncio.run_coroutine_threadsafe(_signal_end(work, ended), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
-            ended.wait(TIDYING_S)
+            ended.wait(CLEANUP_TIMEOUT_S)
             raise
 
 
-async def _telling(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+async def _signal_end(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
     try:
         return await work
     finally:
         ended.set()
 
 
-async def _end_all() -> None:
-    """End whatever still runs in the loop, as after a deadline."""
+async def _cancel_all() -> None:
+    """Cancel what still runs in the loop, as after a deadline."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
@@ -146,10 +144,10 @@ async def _end_all() -> None:
 
 
 def usage_of(answer: Any) -> Usage:
-    """Return what an answer took: told once, or of each embedding apart, or not at all."""
+    """Return the usage of an answer, which reports it once, for each embedding, or not at all."""
     embeds = "data" in mapping(answer)
-    told = [mapping(answer), *map(mapping, array(mapping(answer).get("data")))]
-    used = [mapping(each.get("usage")) for each in told]
+    reports = [mapping(answer), *map(mapping, array(mapping(answer).get("data")))]
+    used = [mapping(each.get("usage")) for each in reports]
     read = sum(integer(usage.get("prompt_tokens")) or 0 for usage in used)
     total = sum(integer(usage.get("total_tokens")) or integer(usage.get("prompt_tokens")) or 0 for usage in used)
     dollars = next((cost for usage in used if (cost := _amount(usage.get("cost"))) is not None), None)
@@ -159,27 +157,27 @@ def usage_of(answer: Any) -> Usage:
 
 
 def _amount(value: Any) -> float | None:
-    """Return a number that can be an amount of money."""
+    """Return the value if it is a possible amount of money."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < LARGEST_CHARGE else None
+    return float(value) if is_number and 0 <= value < MAX_CHARGE else None
 
 
 def vectors_of(answer: Any, count: int, dimensions: int, place: str) -> list[Vector]:
     """Return the vectors of an answer in the order of the texts, at unit length.
 
-    They are matched by ``index``; where none has one, by order.
+    They are matched by ``index``, or by order if none has an index.
 
     Raises:
         ProviderBusy: vectors are missing, doubled, or no numbers.
-        ProviderMisconfigured: they have another length than the settings say.
+        ProviderMisconfigured: their length differs from the settings.
     """
     rows = [mapping(row) for row in array(mapping(answer).get("data"))]
-    places = [integer(row.get("index")) for row in rows]
+    indexes = [integer(row.get("index")) for row in rows]
     if not any("index" in row for row in rows):
-        places = list(range(len(rows)))
-    if len(rows) != count or {*places} != {*range(count)}:
+        indexes = list(range(len(rows)))
+    if len(rows) != count or {*indexes} != {*range(count)}:
         raise ProviderBusy(f"{place}: the answer does not have one embedding per text.")
-    found = {at: row.get("embedding") for at, row in zip(places, rows, strict=True)}
+    found = {at: row.get("embedding") for at, row in zip(indexes, rows, strict=True)}
     return [_unit(found[at], dimensions, place) for at in range(count)]
 
 

@@ -68,7 +68,7 @@ def test_only_a_plain_word_of_the_provider_gets_into_a_message():
     assert "Иван" not in str(error_from_status(403, "here", "Иван Петров, 8-900-1234567"))
 
 
-def test_a_certificate_that_cannot_be_verified_is_a_setting_to_mend():
+def test_a_certificate_that_cannot_be_verified_is_a_wrong_setting():
     error = httpx.ConnectError("failed")
     error.__cause__ = ssl.SSLCertVerificationError("self-signed certificate in certificate chain")
     fault = error_from_transport(error, "GigaChat /oauth")
@@ -99,10 +99,10 @@ def test_faults_are_ours():
 
 def test_a_call_that_is_cancelled_anywhere_costs_no_other(server):
     """As when a deadline passes, or its neighbour meets an outage: its connection must not be waited for."""
-    wire = HTTPTransport("p", ssl_context(), Deadlines(silence_s=2.0))
+    transport = HTTPTransport("p", ssl_context(), Deadlines(silence_s=2.0))
 
     async def ask():
-        return await wire.get(f"{server.url}/openrouter/api/v1/key", {})
+        return await transport.get(f"{server.url}/openrouter/api/v1/key", {})
 
     async def go():
         for turn in range(150):
@@ -111,6 +111,6 @@ def test_a_call_that_is_cancelled_anywhere_costs_no_other(server):
             cancelled.cancel()
             await asyncio.gather(cancelled, return_exceptions=True)
             assert await ask()
-        await wire.close()
+        await transport.close()
 
     asyncio.run(go())
