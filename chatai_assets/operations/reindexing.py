@@ -139,24 +139,13 @@ def start_rebuild(means: ReindexContext) -> Index:
         CannotReindex: an index of another model is being filled.
     """
     clean_up(means)
-    active, newest = means.indexes.serving_now(), newest_layout()
+    active = means.indexes.serving_now()
+    wanted, min_layout = (active.model, active.dimensions), max(newest_layout(), active.layout + 1)
     with means.records.begin() as connection:
-        return _start(
-            connection,
-            active.embedder,
-            (active.model, active.dimensions),
-            means.clock(),
-            reusable=lambda standby: active.layout < standby.layout == newest,
-        )
+        return _start(connection, active.embedder, wanted, means.clock(), min_layout)
 
 
-def _start(
-    connection: Transaction,
-    name: str,
-    wanted: tuple[str, int],
-    now: float,
-    reusable: Callable[[Index], bool] = lambda _standby: True,
-) -> Index:
+def _start(connection: Transaction, name: str, wanted: tuple[str, int], now: float, min_layout: int = 0) -> Index:
     indexes.lock_exclusively(connection)
     known, kept = indexes.index_of(connection, "filling"), indexes.index_of(connection, "kept")
     if known:
@@ -165,7 +154,7 @@ def _start(
                 f"{known.embedder} is being filled: let that end first, or give it up with `chatai reindex --give-up`."
             )
         return known
-    if kept and wanted == (kept.model, kept.dimensions) and reusable(kept):
+    if kept and wanted == (kept.model, kept.dimensions) and kept.layout >= min_layout:
         return _take_up(connection, kept, now)
     if kept:
         indexes.set_states(connection, [(kept.number, "dropping")], now=now)
