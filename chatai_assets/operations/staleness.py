@@ -14,7 +14,7 @@ from chatai_assets.domain.embedding_model import parse_embedding_model
 from chatai_assets.domain.ids import STREAMS, Stream
 from chatai_assets.domain.stages import PAID_STAGES, PIPELINE_STAGES, STAGES, ModelRole, Stage, downstream_of
 from chatai_assets.domain.tagging import TAGGED_CHARS
-from chatai_assets.llm.models import TOKENS_OF_PROMPT
+from chatai_assets.llm.models import PROMPT_TOKENS
 from chatai_assets.operations.status import REDO_NOTE
 from chatai_assets.pipeline.stage_services import StageServices
 from chatai_assets.storage import dead_letters
@@ -114,7 +114,7 @@ def _estimate_usage(
         texts, chars = stale.chars_of_items(connection, stream, stage, current, TAGGED_CHARS)
     else:
         texts, chars = stale.chars_of_chunks(connection, stream, stage, current)
-    return Usage(prompt=chars // CHARS_PER_TOKEN + texts * TOKENS_OF_PROMPT)
+    return Usage(prompt=chars // CHARS_PER_TOKEN + texts * PROMPT_TOKENS)
 
 
 def redo_stale(
