@@ -333,7 +333,7 @@ def test_documents_stay_what_they_are_while_they_are_filled(home, tmp_path, monk
     start(reindex_context(home), *home.resolve_embedder("free:512"))
     (tmp_path / "b.txt").write_text("Письмо пришло из Лондона.", encoding="utf-8")
     ingest_files(home, [tmp_path / "b.txt"])
-    made, seen = home._query_embedder, list[str]()  # noqa: SLF001 - where the new model is asked
+    made, seen = home.models.open_query_embedder, list[str]()  # where the new model is asked
 
     class Watching(HashedEmbedder):
         def embed(self, questions):
