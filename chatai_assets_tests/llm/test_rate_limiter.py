@@ -14,9 +14,9 @@ from chatai_assets.domain.costs import Account, Cost
 from chatai_assets.domain.errors import Deferred, StoreUnavailable
 from chatai_assets.domain.rate_limits import Limit, RateLimitRules, limits_of
 from chatai_assets.llm.rate_limiter import CALL_LEASE_S, RateLimiter
+from chatai_assets.storage import schema
 from chatai_assets.storage.engine import open_records
 from chatai_assets.storage.rate_limits import Permit
-from chatai_assets.storage import schema
 
 
 @pytest.fixture
