@@ -159,7 +159,7 @@ def _start(connection: Transaction, name: str, wanted: tuple[str, int], now: flo
     if kept:
         indexes.set_states(connection, [(kept.number, "dropping")], now=now)
     index = indexes.add_index(connection, name, *wanted, "filling", layout=newest_layout(), now=now)
-    filling.begin_opening(connection, index.number)
+    filling.start_enqueueing(connection, index.number)
     return index
 
 
