@@ -402,7 +402,7 @@ def test_an_index_of_an_older_layout_is_searched_and_written_as_before(newer):
 
 def test_a_rebuild_serves_the_newest_layout_by_the_same_model_and_has_a_way_back(newer):
     before = active_points(newer)
-    (told,) = status(newer.records, newer.indexes, newer.graph)["indexes"]
+    (told,) = read_status(newer)["indexes"]
     assert told["advice"] == (
         "The vector index of free has layout 1, and layout 2 is available: `chatai reindex --rebuild`."
     )
@@ -413,7 +413,7 @@ def test_a_rebuild_serves_the_newest_layout_by_the_same_model_and_has_a_way_back
     assert active_points(newer) == before
     assert found(newer)[0].endswith("/900")
     assert agrees(newer)
-    assert [index["advice"] for index in status(newer.records, newer.indexes, newer.graph)["indexes"]] == [None, None]
+    assert [index["advice"] for index in read_status(newer)["indexes"]] == [None, None]
     ingest_posts(newer, [message(901, "Жираф вышел из поезда.")])
     process_all(newer)
     assert run_rollback(newer).serves
