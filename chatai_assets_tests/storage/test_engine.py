@@ -28,7 +28,7 @@ def test_the_migrations_make_the_tables_of_the_schema(records):
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_newest_migration_is_the_one_that_is_looked_for():
+def test_head_is_the_newest_migration():
     assert ScriptDirectory.from_config(config()).get_current_head() == HEAD
 
 
@@ -42,7 +42,7 @@ def test_every_migration_can_be_undone(records):
         assert metadata.tables.keys() <= set(inspect(connection).get_table_names())
 
 
-def test_a_graph_of_before_names_were_resolved_is_drawn_again_and_nothing_else_is_done(records):
+def test_a_graph_from_before_entity_resolution_is_linked_again_and_nothing_else(records):
     receive_arrivals(records, arrival())
     made = config()
     with records.begin() as connection:
@@ -56,7 +56,7 @@ def test_a_graph_of_before_names_were_resolved_is_drawn_again_and_nothing_else_i
     assert [tuple(row) for row in states] == [("link", "pending"), ("parse", "done")]
 
 
-def test_a_store_that_is_opened_again_keeps_what_it_has(records_url, records):
+def test_a_reopened_store_keeps_its_rows(records_url, records):
     receive_arrivals(records, arrival())
     again = open_records(records_url)
     assert receive_arrivals(again, arrival()) == ["unchanged"]
@@ -84,14 +84,14 @@ def test_a_transaction_that_fails_leaves_nothing(records):
         assert connection.execute(text("SELECT count(*) FROM checkpoints")).scalar() == 0
 
 
-def test_a_damaged_file_is_an_outage_that_is_said_in_one_sentence(tmp_path):
+def test_a_damaged_file_is_an_outage_with_one_sentence(tmp_path):
     file = tmp_path / "records.sqlite"
     file.write_bytes(b"this is no database, whatever its name says" * 100)
     with pytest.raises(StoreUnavailable, match=r"file is not a database; bring back a copy of the file\.$"):
         open_records(f"sqlite:///{file}")
 
 
-def test_a_server_that_is_not_there_is_an_outage():
+def test_an_unreachable_server_is_an_outage():
     with pytest.raises(StoreUnavailable, match="cannot be used"):
         open_records("postgresql://nobody@127.0.0.1:1/nothing")
 

@@ -4,7 +4,7 @@ from chatai_assets.domain.errors import StoreUnavailable
 from chatai_assets.storage.heartbeat import heartbeat
 
 
-def test_beats_go_on_after_the_store_could_not_be_reached_and_end_with_the_block():
+def test_heartbeats_continue_after_an_outage_and_end_with_the_block():
     beats, third = [], threading.Event()
 
     def beat() -> None:

@@ -32,7 +32,7 @@ def stages(records, key="tg/1/1", tenant="t"):
         return {row["stage"]: row for row in work.stages_of(connection, ItemKey(tenant, key))}
 
 
-def test_what_arrives_is_pending_at_the_first_stage(records):
+def test_arrivals_are_pending_at_the_first_stage(records):
     assert receive_arrivals(records, arrival()) == ["latest"]
     row = stages(records)["parse"]
     assert (row["state"], row["hour"], row["attempts"], row["owner"]) == ("pending", HOUR, 0, None)
@@ -70,7 +70,7 @@ def test_an_older_revision_makes_no_work(records):
     assert size(records) == 2
 
 
-def test_an_edit_begins_at_the_first_stage_in_the_hour_of_its_arrival(records):
+def test_an_edit_is_pending_at_the_first_stage_in_the_hour_of_its_arrival(records):
     receive_arrivals(records, arrival())
     with records.begin() as connection:
         claims.claim(connection, claims.Claim("x", "posts", "parse", HOUR, 10, NOON, NOON + 60, "run"))
@@ -92,7 +92,7 @@ def test_a_post_that_never_had_words_is_no_item(records):
     assert (size(records), size(records, posts)) == (0, 0)
 
 
-def test_a_clock_set_back_makes_no_older_hour(records):
+def test_a_clock_that_was_set_back_makes_no_older_hour(records):
     receive_arrivals(records, arrival(1), now=NOON)
     receive_arrivals(records, arrival(2), now=NOON - 7_200)
     assert stages(records, "tg/1/2")["parse"]["hour"] == HOUR
@@ -138,7 +138,7 @@ def test_a_new_revision_of_a_failed_document_is_pending_without_its_old_error(re
     assert (row["status"], row["error"], row["error_code"]) == ("pending", None, None)
 
 
-def test_a_newcomer_that_two_bring_at_once_is_judged_once(records):
+def test_a_new_item_that_arrives_twice_at_once_is_classified_once(records):
     revisions = [arrival(content=str(date), date=date) for date in range(1, 13)]
     threads = [Thread(target=receive_arrivals, args=(records, *revisions[start::3])) for start in range(3)]
     for thread in threads:

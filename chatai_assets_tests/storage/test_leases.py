@@ -1,4 +1,4 @@
-"""What a clock that was ahead wrote does not hold anybody up for longer than it should."""
+"""Timestamps of a clock that was ahead do not delay work for longer than they should."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def state(records):
 
 
 @pytest.mark.parametrize("ahead_s", [AHEAD_S, 0.0], ids=["ahead", "right"])
-def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(records, ahead_s):
+def test_a_delay_keeps_its_length_when_the_clock_was_ahead(records, ahead_s):
     receive_arrivals(records, arrival(1))
     claimed(records, "a", now=NOON + ahead_s)
     with records.begin() as connection:
@@ -42,7 +42,7 @@ def test_a_pause_is_as_long_as_it_was_meant_to_be_whatever_the_clock_said(record
     assert state(records)["next_attempt_at"] == pytest.approx(NOON + 901 if ahead_s else NOON + 900)
 
 
-def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(records):
+def test_arrivals_of_a_future_hour_move_to_the_current_one(records):
     future = hour_of(NOON + AHEAD_S)
     receive_arrivals(records, arrival(1), now=NOON + AHEAD_S)
     assert state(records)["hour"] == future
@@ -54,14 +54,14 @@ def test_what_arrived_in_an_hour_that_has_not_begun_belongs_to_the_running_one(r
     assert state(records)["hour"] == HOUR
 
 
-def test_what_arrived_before_the_first_partition_belongs_to_the_running_hour(records):
+def test_arrivals_before_the_first_partition_move_to_the_current_hour(records):
     receive_arrivals(records, arrival(1), now=NOON - AHEAD_S)
     with records.begin() as connection:
         assert leases.clamp_future_hours(connection, NOON, HOUR) == 1
     assert state(records)["hour"] == HOUR
 
 
-def test_a_lease_from_the_future_is_worth_nothing_once_nobody_renews_it(records):
+def test_a_lease_from_the_future_is_reclaimed_when_it_is_not_renewed(records):
     moments = iter([0.0, 30.0, 60.0, 95.0])
     silence = StalledDetector(lambda: next(moments))
     receive_arrivals(records, arrival(1))
@@ -74,7 +74,7 @@ def test_a_lease_from_the_future_is_worth_nothing_once_nobody_renews_it(records)
     assert (state(records)["state"], state(records)["owner"]) == ("pending", None)
 
 
-def test_a_call_from_the_future_takes_no_stream(records):
+def test_a_call_from_the_future_takes_no_slot(records):
     caller = Caller("t", "gigachat", "holder", 100.0)
     with records.begin() as connection:
         rate_limits.add_calls(connection, caller, ["1"], [NOTHING], NOON + AHEAD_S)
@@ -83,7 +83,7 @@ def test_a_call_from_the_future_takes_no_stream(records):
         assert [row["id"] for row in rate_limits.in_flight(connection, NOON)] == ["2"]
 
 
-def test_an_announcement_that_was_taken_in_the_future_is_told_now(records):
+def test_a_notification_claimed_in_the_future_is_sent_now(records):
     with records.begin() as connection:
         assert announcements.claim(connection, "outage/1/began", NOON + AHEAD_S).state == "mine"
         assert announcements.claim(connection, "outage/1/began", NOON).state == "mine"

@@ -63,7 +63,7 @@ def test_owners_who_ask_at_once_share_the_work_and_no_row(records):
     assert taken.total() == 200
 
 
-def test_tenants_come_in_turn_however_much_one_of_them_has(records):
+def test_claims_are_round_robin_between_tenants(records):
     receive_arrivals(records, *(arrival(number) for number in range(50)))
     receive_arrivals(records, *(arrival(number, tenant="u") for number in range(3)))
     claim(records, "a", 6)
@@ -76,7 +76,7 @@ def test_a_redo_takes_its_item_and_no_other(records):
     assert numbers(records, "a") == [2]
 
 
-def test_a_claim_that_is_not_renewed_lapses(records):
+def test_a_claim_that_is_not_renewed_expires(records):
     receive_arrivals(records, arrival())
     claim(records, "slow")
     assert claim(records, "fast", now=NOON + LEASE_S - 1) == 0
@@ -112,7 +112,7 @@ def test_what_was_taken_away_can_no_longer_be_committed(records, taker):
     assert row(records, 2)["state"] == "done"
 
 
-def test_giving_back_uses_no_attempt_and_postponing_does(records):
+def test_releasing_uses_no_attempt_and_rescheduling_does(records):
     receive_arrivals(records, arrival(1), arrival(2))
     claim(records, "a")
     with records.begin() as connection:
@@ -124,7 +124,7 @@ def test_giving_back_uses_no_attempt_and_postponing_does(records):
     assert claim(records, "c", now=NOON + 30) == 1
 
 
-def test_a_dead_owner_is_freed_and_a_living_one_is_not(records):
+def test_claims_of_dead_owners_are_released_and_others_are_not(records):
     receive_arrivals(records, arrival(1), arrival(2))
     command = "from chatai_assets.pipeline.worker_id import new_lease_token; print(new_lease_token())"
     dead = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.strip()
@@ -137,14 +137,14 @@ def test_a_dead_owner_is_freed_and_a_living_one_is_not(records):
     assert (row(records)["state"], row(records)["attempts"]) == ("pending", 0)
 
 
-def test_only_processes_of_this_machine_are_known_to_be_gone():
+def test_only_processes_of_this_machine_are_known_to_be_dead():
     machine, _, started, token = new_lease_token().rsplit("/", 3)
     assert not is_dead(f"elsewhere/999999/1/{token}")
     assert is_dead(f"{machine}/{2**22 + 1}/1/{token}")
     assert is_dead(f"{machine}/{os.getpid()}/{int(started) - 1}/{token}")  # its number belongs to another one now
 
 
-def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
+def test_a_stage_is_enqueued_once_and_requeued_only_where_it_was_tried(records):
     receive_arrivals(records, arrival(1), arrival(2))
     claim(records, "a", 1)
     with records.begin() as connection:
@@ -159,7 +159,7 @@ def test_a_stage_is_followed_once_and_opened_again_only_where_it_was(records):
         assert len(work.stages_of(connection, ItemKey("t", "tg/1/2"))) == 1
 
 
-def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records):
+def test_an_owner_requeues_only_the_items_it_names(records):
     receive_arrivals(records, *map(arrival, (1, 2, 3)))
     claim(records, "a")
     with records.begin() as connection:
@@ -171,7 +171,7 @@ def test_an_owner_reopens_those_of_its_items_that_it_names_and_no_others(records
     assert numbers(records, "a") == [1, 2, 3]
 
 
-def test_a_redo_begins_anew_from_its_stage_on_and_not_before(records):
+def test_a_redo_resets_its_stage_and_later_ones_only(records):
     receive_arrivals(records, arrival())
     claim(records, "a")
     with records.begin() as connection:
@@ -189,7 +189,7 @@ def test_a_redo_begins_anew_from_its_stage_on_and_not_before(records):
         assert len(work.stages_of(connection, ItemKey("t", "tg/1/1"))) == 4
 
 
-def test_hours_say_what_is_due_and_what_is_open(records):
+def test_hours_with_due_and_with_unfinished_work(records):
     receive_arrivals(records, arrival(1), arrival(2))
     receive_arrivals(records, arrival(3), now=NOON + 3_600)
     claim(records, "a", 1)
@@ -226,7 +226,7 @@ def letters(records, **filters):
         return dead_letters.list_dead_letters(connection, DeadLetterFilter(**filters))
 
 
-def test_the_same_failure_again_is_the_same_letter(records):
+def test_a_repeated_failure_updates_its_dead_letter(records):
     with records.begin() as connection:
         dead_letters.record(connection, [letter(), letter(2)], now=NOON)
         dead_letters.resolve_items(connection, "t", ["tg/1/1"], "done by hand")
@@ -238,7 +238,7 @@ def test_the_same_failure_again_is_the_same_letter(records):
     assert (first["resolution_note"], first["run_id"]) == (None, "run")
 
 
-def test_a_newer_revision_closes_the_letters_of_the_older(records):
+def test_a_newer_revision_resolves_the_dead_letters_of_older_ones(records):
     receive_arrivals(records, arrival(1), arrival(2))
     with records.begin() as connection:
         dead_letters.record(connection, [letter(1), letter(2)], now=NOON)
@@ -248,14 +248,14 @@ def test_a_newer_revision_closes_the_letters_of_the_older(records):
     assert [found["resolution_note"] for found in closed] == ["a newer revision arrived"]
 
 
-def test_a_redo_of_a_later_stage_leaves_the_letters_of_earlier_ones(records):
+def test_a_redo_leaves_the_dead_letters_of_earlier_stages(records):
     with records.begin() as connection:
         dead_letters.record(connection, [letter(stage="parse"), letter(stage="link")], now=NOON)
         assert dead_letters.resolve_items(connection, "t", ["tg/1/1"], "redo", stages=["link"]) == 1
     assert [found["stage"] for found in letters(records)] == ["parse"]
 
 
-def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(records):
+def test_a_row_has_an_owner_only_while_it_is_claimed(records):
     receive_arrivals(records, *(arrival(number) for number in range(4)))
     claim(records, "a", 3)
     with records.begin() as connection:
@@ -269,12 +269,12 @@ def test_every_row_of_work_belongs_to_an_owner_only_while_it_is_worked_on(record
 
 
 def lose(records):
-    """Give back what is claimed as if all owners were gone."""
+    """Release all claims as if their owners were dead."""
     with records.begin() as connection:
         claims.reclaim_dead(connection, lambda _owner: True)
 
 
-def test_what_was_in_hand_when_a_process_was_lost_comes_last_and_in_ever_smaller_company(records):
+def test_items_of_lost_claims_come_last_and_in_ever_smaller_batches(records):
     receive_arrivals(records, *(arrival(number) for number in range(20)))
     assert claim(records, "first", 16) == 16
     lose(records)
@@ -285,7 +285,7 @@ def test_what_was_in_hand_when_a_process_was_lost_comes_last_and_in_ever_smaller
     assert [claim(records, f"alone {number}", 16) for number in range(5)] == [1, 1, 1, 1, 0]
 
 
-def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_does_not(records):
+def test_an_expired_lease_counts_as_a_loss_and_a_released_claim_does_not(records):
     receive_arrivals(records, arrival(1))
     claim(records, "a")
     with records.begin() as connection:
@@ -299,7 +299,7 @@ def test_a_lease_that_lapsed_counts_as_a_loss_and_a_claim_that_was_given_back_do
     assert row(records)["losses"] == 0
 
 
-def test_a_lease_that_a_running_process_let_lapse_is_no_loss(records):
+def test_an_expired_lease_of_a_running_process_is_no_loss(records):
     receive_arrivals(records, arrival(1), arrival(2))
     running, elsewhere = new_lease_token(), "another.1/77/1/abc"
     claim(records, running, 1)
@@ -310,7 +310,7 @@ def test_a_lease_that_a_running_process_let_lapse_is_no_loss(records):
     assert (row(records, 1)["losses"], row(records, 2)["losses"]) == (0, 1)
 
 
-def test_an_item_that_is_opened_again_is_no_suspect(records):
+def test_a_requeued_item_has_no_losses(records):
     receive_arrivals(records, arrival(1))
     claim(records, "a")
     lose(records)

@@ -9,7 +9,7 @@ from chatai_assets.storage.engine import open_records
 from chatai_assets.storage.writer_lock import writer_lock
 
 
-def test_one_writer_has_a_turn_at_a_time_and_the_next_waits(records):
+def test_one_writer_holds_the_lock_and_the_next_waits(records):
     order = []
 
     def write(name, first):
@@ -29,7 +29,7 @@ def test_one_writer_has_a_turn_at_a_time_and_the_next_waits(records):
     assert [step.split()[0] for step in order[::2]] == [step.split()[0] for step in order[1::2]]
 
 
-def test_who_gets_no_turn_in_time_is_told_so_and_other_stores_are_free(records):
+def test_a_lock_timeout_is_an_error_and_other_stores_are_free(records):
     with writer_lock(records, "vectors"):
         too_late = pytest.raises(StoreUnavailable, match=r"vectors for too long: no turn within 0\.1 s")
         with too_late, writer_lock(records, "vectors", timeout_s=0.1):
@@ -40,7 +40,7 @@ def test_who_gets_no_turn_in_time_is_told_so_and_other_stores_are_free(records):
         pass
 
 
-def test_an_error_of_the_one_who_writes_ends_the_turn(records):
+def test_an_error_of_the_writer_releases_the_lock(records):
     def write_and_fail():
         with writer_lock(records, "vectors"):
             raise LookupError("mine")
@@ -51,12 +51,12 @@ def test_an_error_of_the_one_who_writes_ends_the_turn(records):
         pass
 
 
-def test_a_turn_does_not_hold_up_the_record_store(records):
+def test_the_writer_lock_does_not_block_the_record_store(records):
     with writer_lock(records, "vectors"), records.begin() as connection:
         connection.execute(text("INSERT INTO checkpoints (name, value) VALUES ('x', '1')"))
 
 
-def test_who_is_cut_off_finds_out_before_writing_and_the_next_has_the_turn(database_url):
+def test_a_writer_that_is_cut_off_notices_before_writing_and_the_next_gets_the_lock(database_url):
     records, others = open_records(database_url), open_records(database_url)
     locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
