@@ -106,7 +106,7 @@ def read_tags(answer: str, text: str) -> list[str]:
     """Return the tags of an answer that stand in the text.
 
     Raises:
-        AnswerRejected: it is no such JSON, or none of its tags stands in a text that has words.
+        InvalidModelResponse: it is no such JSON, or none of its tags stands in a text that has words.
     """
     tags = check_tags(_strings(_json(answer).get("tags"), "tags"), text)
     if not tags and has_usable_word(text):
@@ -126,7 +126,7 @@ def read_facts(answer: str, chunk: str, caseless: Callable[[str, str], str] = la
             be believed.
 
     Raises:
-        AnswerRejected: it is no such JSON, or none of its entities stands in the chunk.
+        InvalidModelResponse: it is no such JSON, or none of its entities stands in the chunk.
     """
     found = _json(answer)
     entities = [_entity(row, chunk, caseless) for row in _rows(found.get("entities"), "entities")]

@@ -186,7 +186,7 @@ def build(means: ReindexContext, index: Index, filled: BuildProgress) -> None:
     """Fill an index until nothing is left, time is up, or what is left must wait.
 
     Raises:
-        IndexMoved: somebody has given it up, or let it serve.
+        IndexSuperseded: the index was given up, or is active already.
         Outage: a store or the new model's provider is down; what was done so far stays done.
     """
     told = time.monotonic()
@@ -259,7 +259,7 @@ def reindex(
         even_if_worse: let it serve also where it finds less, or lacks items that its model does not take.
 
     Raises:
-        IndexMoved: somebody has given it up. Where another process has let it serve, that is as good.
+        IndexSuperseded: the index was given up. If another process has activated it, that is as good.
         Outage: a store or the provider is down; the next time goes on from there.
     """
     started, done = time.monotonic(), ReindexResult(filled_index)

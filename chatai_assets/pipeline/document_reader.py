@@ -94,7 +94,7 @@ class DocumentReader:
 
         Raises:
             UnreadableDocument: as ``ParserPool.parse``; ``no_ocr``, ``no_text_recognised``.
-            PagesLeft: the batch has no more time for its pages; those that were recognised are cached.
+            OcrTimeBudgetExceeded: the batch has no more time for its pages; those that were recognised are cached.
             ChildKilled, Outage: as ``ParserPool.parse``.
         """
         document = self._pool.read(upload.path, upload.name)
