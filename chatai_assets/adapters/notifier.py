@@ -1,7 +1,7 @@
-"""Telling people: a line in the log, always, and whatever channels ``CHATAI_ANNOUNCE`` and ``SENTRY_DSN`` name.
+"""Notifications: always a line in the log, and the channels that ``CHATAI_ANNOUNCE`` and ``SENTRY_DSN`` name.
 
-Webhooks, Telegram, e-mail and a hundred others are apprise's business. A channel that fails fails nobody else: it is
-tried again a bounded number of times, within a bounded time, and then named in the log.
+apprise implements webhooks, Telegram, e-mail and a hundred others. A channel that fails does not affect the others: it
+is retried a bounded number of times, within a bounded time, and then named in the log.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ TRIES = 3
 PAUSE_S = 1.0
 CHANNEL_S = 12.0
 TOTAL_S = 30.0
-"""Of one announcement over all channels: half of what a tick of a sensor may take."""
+"""Timeout of one notification over all channels: half of what a tick of a sensor may take."""
 LEAST_S = 1.0
-"""With less time left a channel is not begun."""
+"""A channel is not started with less time left."""
 
 
 class Notifier(Protocol):
-    """Whoever can tell people something."""
+    """Sends notifications to people."""
 
-    def announce(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
-        """Tell all channels, or the named ones; return the names of those that did not take it.
+    def notify(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
+        """Send to all channels, or to the named ones; return the names of those that did not accept it.
 
         Args:
             title: a few words.
@@ -39,7 +39,7 @@ class Notifier(Protocol):
 
 
 class AppriseNotifier:
-    """Announcements through apprise.
+    """Notifications through apprise, and to Sentry.
 
     Args:
         urls: one per channel, in apprise's notation, e.g. ``json://host/path``; they hold secrets.
@@ -59,19 +59,19 @@ class AppriseNotifier:
         """Number and scheme of each channel, e.g. ``2:tgram``, and ``sentry``; no secret."""
         return list(self._channels)
 
-    def announce(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
-        """Tell all channels, or the named ones; return the names of those that did not take it."""
+    def notify(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
+        """Send to all channels, or to the named ones; return the names of those that did not accept it."""
         if only is None:
             log.warning(ANNOUNCED, title=title, text=body)
         ends = time.monotonic() + TOTAL_S
         wanted = [name for name in self._channels if only is None or name in only]
-        failed = [name for name in wanted if not self._told(name, title, body, ends - time.monotonic())]
+        failed = [name for name in wanted if not self._send(name, title, body, ends - time.monotonic())]
         for name in failed:
             log.error(CHANNEL_FAILED, channel=name, title=title)
         return failed
 
-    def _told(self, name: str, title: str, body: str, left_s: float) -> bool:
-        """Return whether a channel took it; it stops waiting when the time is over."""
+    def _send(self, name: str, title: str, body: str, left_s: float) -> bool:
+        """Return whether a channel accepted it within the time."""
         if left_s < LEAST_S:
             return False
         return bool(self._channels[name].notify(body=body, title=title, timeout=min(left_s, CHANNEL_S)))

@@ -11,8 +11,8 @@ class TTLPolicy:
     """How long the items of a stream are kept, counted from the arrival of their latest revision.
 
     Attributes:
-        usual_s: seconds; None keeps them for ever.
-        of_tenants: tenant -> the same, where it is another for its items.
+        usual_s: seconds; None keeps them forever.
+        of_tenants: tenant -> seconds or None, for tenants with a period of their own.
     """
 
     usual_s: int | None = None

@@ -1,7 +1,7 @@
-"""The mark of an embedded store: a small file that says which turn of writing the store has seen last.
+"""The generation of an embedded store: a small file with the token of the last completed write.
 
-Whoever only wants to know whether the store is still the one it was reads this file and opens nothing
-(``storage.projection_ledger`` says what for).
+Reading this file shows whether the store is still the expected one, without opening the store
+(``storage.projection_ledger`` compares generations).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAME = "mark"
 
 
 def read_generation(folder: Path) -> str | None:
-    """Return the mark in a folder, or None; ``StoreUnavailable`` when it is there and cannot be read."""
+    """Return the generation in a folder, or None; ``StoreUnavailable`` when the file exists and cannot be read."""
     try:
         return (folder / NAME).read_text(encoding="ascii", errors="replace") or None
     except (FileNotFoundError, NotADirectoryError):
@@ -25,15 +25,15 @@ def read_generation(folder: Path) -> str | None:
         raise StoreUnavailable(f"the mark of a store cannot be read: {describe_errno(error.errno)}") from error
 
 
-def write_generation(folder: Path, mark: str | None) -> None:
-    """Replace the mark in a folder at once, or remove it; ``StoreUnavailable`` when the disk refuses."""
+def write_generation(folder: Path, generation: str | None) -> None:
+    """Replace the generation in a folder atomically, or remove it; ``StoreUnavailable`` when it cannot be written."""
     new = folder / f"{NAME}.new"
     try:
-        if mark is None:
+        if generation is None:
             (folder / NAME).unlink(missing_ok=True)
             return
         with new.open("w", encoding="ascii") as file:
-            file.write(mark)
+            file.write(generation)
             file.flush()
             os.fsync(file.fileno())
         new.replace(folder / NAME)

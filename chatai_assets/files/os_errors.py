@@ -1,4 +1,4 @@
-"""What to do where the system does not read or write a file."""
+"""Errors of the operating system on files: what they say, and what to do about them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ADVICE = {
 
 
 def describe_errno(number: int | None) -> str:
-    """Return what the system says, and what to do, for a number of ``errno``: without a name of a file."""
-    said = os.strerror(number) if number else "the system refused"
-    return f"{said}; {ADVICE[number]}" if number in ADVICE else said
+    """Return the system's text for an ``errno`` and what to do about it, without any file name."""
+    text = os.strerror(number) if number else "the system refused"
+    return f"{text}; {ADVICE[number]}" if number in ADVICE else text
 
 
 def errno_in(message: str) -> int | None:
-    """Return the number of ``errno`` of which a library's message has the system's words, of those with an advice."""
+    """Return the ``errno`` whose system text occurs in a library's message; None if none with an advice does."""
     return next((number for number in ADVICE if os.strerror(number) in message), None)

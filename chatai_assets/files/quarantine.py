@@ -1,6 +1,6 @@
-"""Moving the files of an embedded store aside that can no longer be read, so that a new one can begin.
+"""Moves unreadable files of an embedded store aside, so that a new store can be created.
 
-Graph and vectors are projections: whatever they held is written again from the record store.
+Graph and vectors are projections: their content is written again from the record store.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from chatai_assets.observability import STORE_SET_ASIDE, log
 
 
 def quarantine_files(folder: Path, files: Iterable[Path], store: str, reason: str) -> None:
-    """Move files into ``lost-<UTC time>`` within the folder, in place of those lost before.
+    """Move files into ``lost-<UTC time>`` within the folder; earlier folders of this kind are deleted.
 
-    Only while the store is held alone.
+    The caller holds the exclusive lock of the store.
 
     Args:
         store: its name in the log.
         reason: what is wrong, without any text of posts or documents.
 
     Raises:
-        StoreUnavailable: the disk refuses.
+        StoreUnavailable: the files cannot be moved.
     """
     lost = folder / f"lost-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z"
     try:

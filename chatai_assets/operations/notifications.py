@@ -53,7 +53,7 @@ def notify_once(records: Records, announcer: Notifier, name: str, title: str, bo
         turn = announcements.claim(connection, name, now)
     if turn.state != "mine":
         return False
-    left = announcer.announce(title, body, only=turn.only)
+    left = announcer.notify(title, body, only=turn.only)
     with records.begin() as connection:
         announcements.mark_notified(connection, name, left, now)
     return True
@@ -105,7 +105,7 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
     with records.reading() as connection:
         last: dict[str, Any] = get_value(connection, LAST_SUMMARY) or {"at": 0.0, "left": []}
     if last["left"] and now < last["at"] + RETRY_CHANNELS_S:
-        last["left"] = list(announcer.announce(last["title"], last["body"], only=last["left"]))
+        last["left"] = list(announcer.notify(last["title"], last["body"], only=last["left"]))
         with records.begin() as connection:
             put_value(connection, LAST_SUMMARY, last)
     if last["at"] <= now < last["at"] + SUMMARY_INTERVAL_S:  # a clock that was ahead must not silence us
@@ -115,7 +115,7 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
     if not fresh:
         return None
     title, body = dead_letter_summary(fresh)
-    left = announcer.announce(title, body)
+    left = announcer.notify(title, body)
     with records.begin() as connection:
         dead_letters.mark_notified(connection, fresh)
         put_value(connection, LAST_SUMMARY, {"at": now, "left": list(left), "title": title, "body": body})

@@ -111,7 +111,7 @@ def _notify_down(down: StoreDown, reason: str, announcer: Notifier, now: float) 
         f"back, and how many items wait cannot be told; nothing is lost, and no run is asked for meanwhile."
     )
     only = down.left if down.told else None
-    left = announcer.announce(f"chatai_assets: {display_name(RECORDS)} is down", body, only=only)
+    left = announcer.notify(f"chatai_assets: {display_name(RECORDS)} is down", body, only=only)
     return replace(down, told=True, left=tuple(left), tries=down.tries + 1)
 
 
@@ -120,7 +120,7 @@ def _notify_up(down: StoreDown, announcer: Notifier, now: float) -> None:
         f"The record store works again after {format_duration(now - down.since)} ({format_time(down.since)} to "
         f"{format_time(now)} UTC). Whatever was due in this time was late and is asked for by itself. {LOST_NOTHING}"
     )
-    announcer.announce(f"chatai_assets: {display_name(RECORDS)} works again", body)
+    announcer.notify(f"chatai_assets: {display_name(RECORDS)} works again", body)
 
 
 def _describe_outages(records: Records) -> str:

@@ -51,19 +51,19 @@ def logged(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_what_is_announced_reaches_the_channel_and_the_log(webhook: Webhook, capsys: pytest.CaptureFixture[str]):
-    assert AppriseNotifier([webhook.url]).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([webhook.url]).notify("Outage", "GigaChat is down.") == []
     assert [(said["title"], said["message"]) for said in webhook.told] == [("Outage", "GigaChat is down.")]
     assert "GigaChat is down." in logged(capsys)
 
 
 def test_without_channels_the_log_alone_is_told(capsys: pytest.CaptureFixture[str]):
-    assert AppriseNotifier([]).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([]).notify("Outage", "GigaChat is down.") == []
     assert "GigaChat is down." in logged(capsys)
 
 
 def test_a_channel_that_fails_is_tried_again(webhook: Webhook):
     webhook.refuse = announcements.TRIES - 1
-    assert AppriseNotifier([webhook.url]).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([webhook.url]).notify("Outage", "GigaChat is down.") == []
     assert (webhook.asked, len(webhook.told)) == (announcements.TRIES, 1)
 
 
@@ -72,7 +72,7 @@ def test_a_channel_that_keeps_failing_is_named_without_its_secret_and_holds_up_n
 ):
     closed = "json://127.0.0.1:9/secret-of-the-closed"
     both = AppriseNotifier([closed, webhook.url])
-    assert both.announce("Outage", "GigaChat is down.") == ["1:json"]
+    assert both.notify("Outage", "GigaChat is down.") == ["1:json"]
     assert len(webhook.told) == 1
     said = logged(capsys)
     assert "1:json" in said
@@ -83,16 +83,16 @@ def test_a_channel_that_keeps_failing_is_named_without_its_secret_and_holds_up_n
 def test_only_the_channels_that_did_not_take_it_are_told_again(webhook: Webhook):
     webhook.refuse = announcements.TRIES
     two = AppriseNotifier([webhook.url, webhook.url])
-    failed = two.announce("Outage", "GigaChat is down.")
+    failed = two.notify("Outage", "GigaChat is down.")
     assert failed == ["1:json"]
-    assert two.announce("Outage", "GigaChat is down.", only=failed) == []
+    assert two.notify("Outage", "GigaChat is down.", only=failed) == []
     assert len(webhook.told) == 2
 
 
 def test_a_channel_that_hangs_is_left_in_time(webhook: Webhook, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(announcements, "CHANNEL_S", 0.3)
     webhook.hang = True
-    assert AppriseNotifier([f"{webhook.url}?rto=1"]).announce("Outage", "GigaChat is down.") == ["1:json"]
+    assert AppriseNotifier([f"{webhook.url}?rto=1"]).notify("Outage", "GigaChat is down.") == ["1:json"]
 
 
 @pytest.mark.parametrize("value", ["no-address-at-all", "json://ok.example no-address"])

@@ -64,8 +64,8 @@ def relay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
 
 def test_an_announcement_is_one_event_and_figures_make_no_new_issue(relay: Relay):
     channels = AppriseNotifier([], relay.dsn)
-    assert channels.announce("chatai_assets: 1,200 new dead letters", "Отказано 1,200 раз.") == []
-    assert channels.announce("chatai_assets: 7 new dead letters", "Отказано 7 раз.") == []
+    assert channels.notify("chatai_assets: 1,200 new dead letters", "Отказано 1,200 раз.") == []
+    assert channels.notify("chatai_assets: 7 new dead letters", "Отказано 7 раз.") == []
     first, second = relay.events.values()
     assert first["message"] == {"formatted": "chatai_assets: 1,200 new dead letters\nОтказано 1,200 раз."}
     assert first["level"] == "warning"
@@ -74,16 +74,16 @@ def test_an_announcement_is_one_event_and_figures_make_no_new_issue(relay: Relay
 
 def test_what_is_refused_is_tried_again_as_the_same_event(relay: Relay):
     relay.refuse = sentry.TRIES - 1
-    assert AppriseNotifier([], relay.dsn).announce("Outage", "GigaChat is down.") == []
+    assert AppriseNotifier([], relay.dsn).notify("Outage", "GigaChat is down.") == []
     assert (relay.asked, len(relay.events)) == (sentry.TRIES, 1)
 
 
 def test_a_sentry_that_keeps_refusing_is_named_and_can_be_told_later(relay: Relay, capsys: pytest.CaptureFixture[str]):
     relay.refuse = sentry.TRIES
     channels = AppriseNotifier([], relay.dsn)
-    failed = channels.announce("Outage", "GigaChat is down.")
+    failed = channels.notify("Outage", "GigaChat is down.")
     assert failed == ["sentry"]
-    assert channels.announce("Outage", "GigaChat is down.", only=failed) == []
+    assert channels.notify("Outage", "GigaChat is down.", only=failed) == []
     captured = capsys.readouterr()
     assert "announcement.failed" in captured.out + captured.err
     assert KEY not in captured.out + captured.err

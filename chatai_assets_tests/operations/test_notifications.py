@@ -14,7 +14,7 @@ class Channel:
         self.told = []
         self.closed = False
 
-    def announce(self, title, body, *, only=None):
+    def notify(self, title, body, *, only=None):
         if self.closed:
             return ["1:json"]
         assert only in (None, ["1:json"])

@@ -25,7 +25,7 @@ class Town:
         self.failing = list(failing)
         self.killed = killed
 
-    def announce(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
+    def notify(self, title: str, body: str, *, only: Collection[str] | None = None) -> Sequence[str]:
         self.heard.append(f"{title}. {body}")
         self.titles.append(title)
         self.asked.append(only)
