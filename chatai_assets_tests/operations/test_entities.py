@@ -85,7 +85,7 @@ def test_other_tenants_keep_their_own_meaning(embedded):
 
 def test_a_command_that_was_killed_is_finished_by_whoever_comes_next(embedded, monkeypatch):
     fill(embedded, *[ENGLISH] * 5)
-    monkeypatch.setattr(naming, "ITEMS_AT_ONCE", 2)
+    monkeypatch.setattr(naming, "BATCH_ITEMS", 2)
     clock = iter([NOON, NOON])  # its end is the end of the command: of five posts two were told
     with pytest.raises(StopIteration):
         split(embedded.records, "default", "other", "moscow", note="", clock=lambda: next(clock))
