@@ -16,7 +16,7 @@ DAY_S = 86_400
 CHARS_PER_TOKEN = 3
 """Of Russian text; English has four. An estimate is better too large."""
 SEARCHING = "search"
-"""What stands for a stage where somebody asks a question."""
+"""Used as the stage of calls that answer a search."""
 
 Cost = Counter[str]
 """``calls prompt_tokens completion_tokens embedding_tokens unpriced_tokens money_nano hits misses``, what is not 0."""
@@ -88,7 +88,7 @@ class Tariff:
     dollar: float = 1.0
 
     def money_nano(self, model: str, usage: Usage) -> int | None:
-        """Return what a call cost; None where nobody knows."""
+        """Return what a call cost; None if no price is known."""
         if usage.dollars is not None:
             return round(usage.dollars * self.dollar * NANO)
         price = self.prices.get(model)

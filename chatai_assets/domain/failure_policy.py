@@ -78,7 +78,7 @@ def next_attempt(
 
 @dataclass(slots=True)
 class ConsecutiveFailures:
-    """Counts the items of a batch as they finish, to tell failures of items from an outage of the provider.
+    """Counts the items of a batch as they finish, to distinguish failures of items from an outage of the provider.
 
     Attributes:
         answered: items that the provider looked at, whatever it answered.

@@ -1,10 +1,10 @@
-"""How many calls a tenant may begin, as plain functions of (counts, now).
+"""Rate limits: how many calls a tenant may begin, as pure functions of (counts, now).
 
-A limit's time slides: it is kept as counts of short grains, and a grain counts until all of it is older than the
-limit's seconds. So no minute, wherever it begins, holds more calls than a minute may.
+Windows slide: a limit is stored as counts of short buckets, and a bucket counts until all of it is older than the
+limit's seconds. So no minute, wherever it begins, contains more calls than the limit.
 
-Calls are counted when they begin, and again, instead, when they ended: nobody knows when in between a call reached the
-provider. What a call costs is known when it ends: until then its estimate is reserved.
+A call is counted at its start, and moved to its end when it ends, since it is unknown when in between it reached the
+provider. Its cost is known when it ends; until then its estimate is reserved.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from chatai_assets.domain.costs import NO_BUDGET, NOTHING, Amount, Budget
 MARGIN_S = 0.5
 """How much the clocks of machines may differ."""
 AHEAD_S = 60.0
-"""What was counted further ahead was counted by a clock that was wrong, and holds nobody up."""
+"""Counts further in the future come from a wrong clock and are ignored."""
 SOON_S = 0.1
-"""When to look again where it is calls under way that are waited for."""
+"""Seconds to wait for calls in flight before checking again."""
 SHORTEST_WAIT_S = 0.05
 
 
@@ -169,10 +169,10 @@ def buckets(limits: Iterable[Limit], now: float) -> tuple[str, ...]:
 
 
 def rebucket(limits: Iterable[Limit], began: Iterable[float], now: float) -> dict[str, int]:
-    """Return name of a grain -> by how much its count changes when calls ended now that are counted where they began.
+    """Return bucket name -> change of its count, to move calls that ended now from their start to their end.
 
-    The provider may have counted a call as late as its end. Counted there, it makes no later minute too full; where it
-    began it is counted no more, if that grain still lives.
+    The provider may have counted a call as late as its end. Counted there, it cannot overfill a later window; it is
+    removed from the bucket of its start, if that bucket still counts.
     """
     changes: Counter[str] = Counter()
     for limit in limits:
@@ -185,7 +185,7 @@ def rebucket(limits: Iterable[Limit], began: Iterable[float], now: float) -> dic
 
 
 def stale(used: Mapping[str, int], limits: Iterable[Limit], now: float) -> tuple[str, ...]:
-    """Return the names of grains that count no more."""
+    """Return the names of buckets that have expired."""
     counted = {_name(limit, start) for limit in limits for start in _live(used, limit, now, math.inf)}
     return tuple(name for name in used if name not in counted)
 

@@ -16,7 +16,7 @@ from chatai_assets.storage.engine import Records
 from chatai_assets.storage.leases import POISON_AFTER
 
 SHOWN_FINGERPRINT = 12
-"""Hex digits of a stage's fingerprint: enough to tell models and prompts apart."""
+"""Hex digits of a stage's fingerprint: enough to distinguish models and prompts."""
 
 
 def code_version(stage_fingerprint: str) -> str:

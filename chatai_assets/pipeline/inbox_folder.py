@@ -154,7 +154,7 @@ def _writes(descriptor: Path) -> bool:
 
 
 def _take(file: Path, folder: Path, intake: Intake, report: FolderReport) -> None:
-    """Take in one file and move it; records of it that were not taken are named beside it."""
+    """Take in one file and move it; refused records are listed in a file next to it."""
     said = IngestReport()
     if reason := _no_file(file):
         said.rejected.append(Rejected(str(file), reason))

@@ -34,7 +34,7 @@ Prices = Annotated[SkipValidation[Mapping[str, Price]], from_text(_parse_prices)
 
 
 class CostSettings(SettingsGroup):
-    """Prices and budgets, in whichever unit of money the prices are."""
+    """Prices and budgets, in the unit of money of the prices."""
 
     prices: Prices = Field(
         default_factory=dict,

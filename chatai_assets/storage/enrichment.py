@@ -135,7 +135,7 @@ def forget_recognition(connection: Connection, keys: Collection[ItemKey]) -> Non
 
 
 def recognition_of_item(connection: Connection, key: ItemKey) -> dict[str, Any] | None:
-    """Return how the text of one item was recognised (``domain.ocr.OcrResult.told``); None if it was not."""
+    """Return how the text of one item was recognised (``domain.ocr.OcrResult.summary``); None if it was not."""
     table = post_enrichment.c
     mine = (table.tenant_id == key.tenant_id, table.post_id == key.source_key, table.kind == OCR)
     value: dict[str, Any] | None = connection.execute(select(table.value).where(*mine)).scalar()

@@ -28,7 +28,7 @@ def read_plain(path: Path, limits: ParserLimits) -> ParsedDocument:
 
 
 def read_text(path: Path, limits: ParserLimits) -> str:
-    """Return the decoded text with ``\\n`` line ends, reading no more than the limit.
+    """Return the decoded text with ``\\n`` line ends, reading at most up to the limit.
 
     Raises:
         UnreadableDocument: ``too_much_text``.

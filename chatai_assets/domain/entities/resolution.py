@@ -96,7 +96,7 @@ def resolve(kind: str, form: str) -> Resolution:
 
 
 def display_name(kind: str, key: str) -> str:
-    """Return the name to show for an entity of which only the key is known."""
+    """Return the name to show for an entity when only its key is known."""
     return _titles(kind).get(key) or (key if kind == "other" else key.removeprefix(SEPARATE_PREFIX).title()) or key
 
 

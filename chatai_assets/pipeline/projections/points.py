@@ -1,4 +1,4 @@
-"""Chunks, vectors and tags -> points in a vector index, whichever stage writes them."""
+"""Turns chunks, vectors and tags into points of a vector index, for every stage that writes them."""
 
 from __future__ import annotations
 

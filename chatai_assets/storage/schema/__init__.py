@@ -1,4 +1,4 @@
-"""The tables of the record store, the truth of which all else is a projection.
+"""Tables of the record store, the source of truth for all projections.
 
 Every primary key starts with the tenant, except where a table is a log. Moments are epoch seconds. The migrations in
 ``migrations/versions`` make these tables; a test compares the two.
