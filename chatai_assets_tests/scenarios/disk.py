@@ -2,10 +2,10 @@
 
 ``python -m chatai_assets_tests.scenarios.disk --items 2000 --faults 200 [--seed 1]``
 
-A worker takes in posts, documents and edits and does all that is due. Again and again ENOSPC or EIO befalls it for a
-moment (``bad_disk`` says how): at the files of the record store, or at all files, the vector index and the graph among
-them; at each call, or at some. Then there is space again. Meanwhile it must fail as an outage, with a sentence that
-says what to do, whatever it does; it is then begun anew, as the sensors do, in the same process or in the next one.
+A worker ingests posts, documents and edits and processes everything due. Repeatedly its calls fail with ENOSPC or EIO for
+a moment (see ``bad_disk``): at the files of the record store, or at all files, including the vector index and the graph;
+at each call, or at some. Then there is space again. Meanwhile it must fail as an outage, with a sentence that says what
+to do; then it is restarted, as by the sensors, in the same process or in the next one.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _work(home: Path, arrivals: Sequence[Path], says: Connection, seed: int) -> 
     try:
         while not (says.poll() and worker.is_done()):
             worker.live()
-    except Exception:  # noqa: BLE001 - told, and found by whoever listens
+    except Exception:  # noqa: BLE001 - reported to the parent
         says.send(("fault", traceback.format_exc(limit=-6)))
     says.send(("done", ""))
 

@@ -1,4 +1,4 @@
-"""The program is told to stop while it works, again and again: nothing may be left of it, and nothing in its hands.
+"""The program is stopped while it works, repeatedly: no process and no claim may be left.
 
 ``python -m chatai_assets_tests.scenarios.drills --rounds 20 --seed 1``: so many times Ctrl-C and so many times SIGTERM,
 to ``dagster dev`` and to ``chatai process``, at random moments of their work. At the end all is processed in peace.
@@ -62,7 +62,7 @@ class Stop:
     Attributes:
         program: ``dagster dev`` or ``chatai process``.
         how: ``Ctrl-C`` or ``SIGTERM``.
-        idle_s: seconds until nothing was in anybody's hands.
+        idle_s: seconds until no claim was left.
         seconds: until no process was left.
         code: with which the program ended; negative for a signal.
         left: what was left a minute later; empty when all is well.

@@ -1,4 +1,4 @@
-"""Posts expire while whoever removes them is killed again and again: each leaves once, and the rest is left alone.
+"""Posts expire while the removing process is killed repeatedly: each post is removed once, the others stay.
 
 ``python -m chatai_assets_tests.scenarios.expiry --posts 100000 --kills 10 --seed 1``
 
@@ -81,7 +81,7 @@ class Outcome:
 
     Attributes:
         kills: items that were gone at each kill.
-        in_hand: how many items each kill found condemned and not erased.
+        in_hand: items marked but not erased at each kill.
         removed: items that the sweep counted.
         saved: posts that were edited before they had left, and so never left.
         revived: posts that were edited after they had left.
@@ -257,7 +257,7 @@ def _count(services: Services, edits: Sequence[Any], outcome: Outcome) -> None:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--postgresql", is_flag=True, help="Keep the records in a PostgreSQL that is started for this.")
 def main(posts: int, rest: int, kills: int, batch: int, seed: int, *, postgresql: bool) -> None:
-    """Kill who removes expired posts again and again, and compare the stores with those of an undisturbed home."""
+    """Kill the removal of expired posts repeatedly, and compare the stores with those of an undisturbed home."""
     configure_logging("ERROR")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -61,7 +61,7 @@ LATER_S = 7_200
 
 
 class FailingModel:
-    """A model that some posts are trouble to, until they are mended; while it is down it answers nobody."""
+    """A model that some posts are trouble to, until it is repaired; while it is down, all calls fail."""
 
     def __init__(self, model: Any, stage: str) -> None:
         self._asked = model
@@ -101,7 +101,7 @@ class Outcome:
         incomplete: letters that lack a part of their context.
         of_outages: letters that were there after an outage and not before.
         twice: points, nodes or ledger entries that do not fit together, and letters of one item, stage and revision.
-        open_at_last: letters that are open after the models were mended and all was replayed.
+        open_at_last: letters that are open after the models were repaired and all was replayed.
     """
 
     rounds: list[Counter[str]] = field(default_factory=list)
@@ -113,7 +113,7 @@ class Outcome:
 
 
 def run(folder: Path, each: int, servers: Mapping[str, str] | None = None) -> Outcome:
-    """Bring bad and good items in, let an outage pass, process, replay twice, mend the models, and replay again."""
+    """Bring bad and good items in, let an outage pass, process, replay twice, repair the models, and replay again."""
     outcome = Outcome()
     with Services(free_settings(folder / "home", servers)) as services:
         ingest_posts(services, _posts(each))

@@ -107,7 +107,7 @@ def _run_erasure(home: Path, servers: Mapping[str, str], document: str, point: s
 
 
 def _kill_at(home: Path, servers: Mapping[str, str], document: str, point: str) -> bool:
-    """Forget in a process of its own; return whether it was killed."""
+    """Erase in a separate process; return whether it was killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED])
     process = context.Process(target=_run_erasure, args=(home, servers, document, point))
@@ -137,7 +137,7 @@ def _find_faults(home: Path, servers: Mapping[str, str], document: str) -> list[
 
 
 def _find_partial_erasures(services: Services) -> list[str]:
-    """Return what was erased in part: an item that is there has its text, and one of which any is gone is leaving."""
+    """Return items erased in part: an item must have its text and chunks, or a tombstone."""
     gone = {row["source_key"] for row in rows(services, schema.tombstones)}
     told = {row["source_key"] for row in rows(services, schema.chunks)}
     items = [*rows(services, schema.posts), *rows(services, schema.documents)]
@@ -149,7 +149,7 @@ def _find_partial_erasures(services: Services) -> list[str]:
 @click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite", show_default=True)
 @click.option("--places", type=int, help="How many of the points, drawn at random; all by default.")
 def main(database: str, places: int | None) -> None:
-    """Kill whoever forgets, at every point."""
+    """Kill the erasing process at every point."""
     configure_logging("ERROR")
     with ExitStack() as stack:
         servers = []

@@ -72,9 +72,9 @@ class Outcome:
 
     Attributes:
         stopped: stage -> how often the worker was stopped while it held items of it.
-        taken_over: items of the stopped worker that someone else had before it went on.
-        lost: items that the worker found taken from it when it wanted to commit.
-        stale: items that were taken over and that the worker committed all the same.
+        taken_over: items of the frozen worker that another worker claimed before it continued.
+        lost: claims that the worker had lost when it tried to commit.
+        stale: lost claims that the worker committed nevertheless.
         faults: how the stores differ from undisturbed ones, round by round.
     """
 
@@ -169,7 +169,7 @@ def run(folder: Path, plan: Plan, servers: Mapping[str, str] | None = None) -> O
 
 @contextmanager
 def run_slow_worker(services: Services, servers: Mapping[str, str]) -> Iterator[SlowWorker]:
-    """Have a dawdler until the block ends."""
+    """Run a slow worker until the block ends."""
     worker = SlowWorker(services, servers)
     try:
         yield worker
@@ -262,7 +262,7 @@ def _redo(random: Random, posts: list[Any], homes: tuple[Services, Services]) ->
 
 
 def _finish(services: Services) -> None:
-    """Do all that is due here, until nobody holds anything."""
+    """Process everything due here until no claim is left."""
     deadline = time.monotonic() + PATIENCE_S
     while any(due_hours(services, stream) for stream in STREAMS):
         process_all(services, limits=Limits(lease_s=60.0))

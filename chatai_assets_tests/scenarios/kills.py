@@ -72,7 +72,7 @@ class Plan:
         edited: share of posts that get later revisions.
         longest_delay_s: until a random kill.
         places: how many of the boundaries at most; all by default.
-        longest_s: after which nobody is killed any more.
+        longest_s: after which no worker is killed.
     """
 
     items: int
@@ -152,7 +152,7 @@ class Arrivals:
         return 2 * len(self._names) - self._documents_given
 
     def rewind(self) -> None:
-        """Begin anew, with the original documents."""
+        """Restart with the original documents."""
         corpus.write_documents(self._seed, self._folder, len(self._names))
         self._posts_given = self._documents_given = 0
 
@@ -260,9 +260,9 @@ def _run_with_kills(
 
 
 def _targets(places: Sequence[str], plan: Plan, random: Random) -> list[str | None]:
-    """Return where processes are to die, None for any moment, in the order in which they are to live.
+    """Return where processes are killed, in order; None for a random moment.
 
-    What happens before any stage happens while a home is made: again and again until it is committed, then never more.
+    Points before any stage are reached only while a home is created, until that is committed.
     """
     first = sorted(place for place in places if place.startswith(BEFORE_STAGES))
     before, after = ([place for place in first if place.endswith(f"{side} its commit")] for side in ("before", "after"))
@@ -273,7 +273,7 @@ def _targets(places: Sequence[str], plan: Plan, random: Random) -> list[str | No
 
 
 class _ArrivalBatches:
-    """How much arrives in one worker: so much that it lasts for all, with some left for lives that must be repeated."""
+    """How much arrives per worker: enough for all of them, with a reserve for workers that must be repeated."""
 
     def __init__(self, material: Arrivals, targets: Sequence[str | None]) -> None:
         self._material = material
@@ -329,7 +329,7 @@ def _calls_needed_twice(services: Services) -> set[str]:
 @click.option("--boundary-kills", default=10, show_default=True, help="Right before and right after each commit.")
 @click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite", show_default=True)
 @click.option("--seed", type=int, help="Drawn by default, and printed.")
-@click.option("--minutes", default=60, show_default=True, help="After which nobody is killed any more.")
+@click.option("--minutes", default=60, show_default=True, help="After which no worker is killed.")
 def main(items: int, kills: int, boundary_kills: int, database: str, seed: int | None, minutes: int) -> None:
     """Kill workers again and again, and compare the stores with those of an undisturbed run."""
     configure_logging("ERROR")

@@ -1,4 +1,4 @@
-"""One point and one edge in a hundred removed or altered by hand: an audit finds these and no others, and mends them.
+"""One point and one edge in a hundred removed or altered by hand: an audit finds exactly these and repairs them.
 
 ``python -m chatai_assets_tests.scenarios.tampering --posts 100000 --share 0.01 --seed 1``
 """
@@ -34,7 +34,7 @@ status = Path("/proc/self/status")
 atexit.register(lambda: print(*re.findall(r"VmHWM:\\s+(\\d+)", status.read_text()), file=sys.stderr))
 main()
 """
-"""Tells its memory at most, in KiB, itself: the system counts that of whoever starts a process as the process's own."""
+"""Prints its peak memory in KiB itself: the system counts the parent's memory at the start as the child's own."""
 LIMITS = Limits(run_items=200_000, batch_items=2_000, projection_items=10_000)
 
 

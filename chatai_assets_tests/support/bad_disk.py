@@ -3,9 +3,9 @@
 The calls are real and so are the files; strace stops the process at each call and has the kernel answer it with an
 error. That needs no privilege: a process may let itself be traced. A small file system of its own would need one to be
 mounted, can only be full and not fail, and is full for all files at once; a limit of the size of files (RLIMIT_FSIZE)
-speaks of EFBIG, and SQLite's ``max_page_count`` never reaches the log. What no call says is out of reach: pages that
-are written through a mapping (SQLite's shared memory, most of the vector index) fail with a signal on a real full
-disk. Their growing is a call.
+raises EFBIG, and SQLite's ``max_page_count`` never reaches the log. Writes without a system call are out of reach:
+pages written through a mapping (SQLite's shared memory, most of the vector index) fail with a signal on a real full
+disk. Growing such a file is a call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INJECTED_LINE = re.compile(r"(\w+)\((?:\d+<([^>]*)>|\"([^\"]*)\")?.*\(INJECTED\)
 
 
 class TracerMissing(Exception):
-    """Nobody can be traced on this machine; says why."""
+    """Processes cannot be traced on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Fault:
     spared: Collection[str] = ()
 
     def options(self) -> list[str]:
-        """Return what strace is told."""
+        """Return the options of strace."""
         calls = [
             call for call in CALLS[self.error] if call not in self.spared and (self.files or call in CALLS_OF_ANY_FILE)
         ]
@@ -64,17 +64,17 @@ class Fault:
 
 
 def allow_tracing() -> None:
-    """Let anybody of the same user trace this process, where the system asks for that."""
+    """Allow processes of the same user to trace this one, where the system requires it."""
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANYONE, 0, 0, 0)
 
 
 @contextmanager
 def inject_fault(process: int, fault: Fault, told: Counter[str], log: Path) -> Iterator[None]:
-    """Let calls of a process and of all that it starts fail until the block ends.
+    """Make system calls of a process and its children fail until the block ends.
 
     Args:
-        told: gets ``ENOSPC pwrite64 records.sqlite-wal`` -> how often.
-        log: file for what strace says; written anew.
+        told: counts ``ENOSPC pwrite64 records.sqlite-wal`` -> how often.
+        log: file for the output of strace; overwritten.
 
     Raises:
         TracerMissing: there is no strace, or it may not trace.
@@ -101,7 +101,7 @@ def _read_injected(log: Path, error: str) -> Iterator[str]:
 
 
 def _kind(path: Path) -> str:
-    """Return what a file is, without the names that are drawn anew each time."""
+    """Return the kind of a file, without the parts of its name that are random."""
     parts = path.parts
     for store in ("vectors", "graph", "blobs"):
         if store in parts:

@@ -78,7 +78,7 @@ def write_documents(seed: int, folder: Path, count: int) -> list[Path]:
 
 
 def edit_documents(seed: int, paths: list[Path], share: float) -> list[Path]:
-    """Write some of the files anew: shorter, damaged, or whole where they were damaged; return their paths."""
+    """Rewrite some of the files: shorter, damaged, or whole if they were damaged; return their paths."""
     random = Random(seed + 3)
     chosen = sorted({*random.sample(paths, round(len(paths) * share)), *paths[9:10]})
     for position, path in enumerate(chosen):
@@ -87,7 +87,7 @@ def edit_documents(seed: int, paths: list[Path], share: float) -> list[Path]:
 
 
 def edit_document(seed: int, path: Path, number: int) -> None:
-    """Write a file anew, always with the same words for the same number; every fifth becomes damaged."""
+    """Rewrite a file, always with the same words for the same number; every fifth becomes damaged."""
     _write(path, Random(seed * 1_000 + number), number, damaged=number % 5 == 4, words=100)
 
 

@@ -1,4 +1,4 @@
-"""A process that does all that is due in a home, says on stdout at which stage it is, and may die on the way.
+"""A process that works on everything due in a home, prints its stage to stdout, and can be killed at a chosen point.
 
 ``python -m chatai_assets_tests.support.crash_injection HOME [--die-at POINT] [--calls FILE] ...``
 """
@@ -34,16 +34,16 @@ CRASH_POINTS = (
     "graph written",
     "graph closed",
 )
-"""Where a worker may be told to die: before a write, after it, and after the store was closed, before confirmation."""
+"""Where a worker can be killed: before a write, after it, and after the store was closed, before confirmation."""
 ANYWHERE = "anywhere"
-"""Instead of a point: all of them."""
+"""Matches every point."""
 
 
 class CrashPlan:
-    """Kills this process when it passes a point for the n-th time.
+    """Kills this process when it reaches a point for the n-th time.
 
     Attributes:
-        stage: the stage that is under way; part of the name of its commits.
+        stage: the current stage; part of the names of its commits.
     """
 
     def __init__(self, point: str | None, occurrence: int = 1) -> None:
@@ -59,7 +59,7 @@ class CrashPlan:
 
 
 class CrashPointRecorder(CrashPlan):
-    """Kills nobody, and notes which points there are."""
+    """Kills nothing and records which points are reached."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -70,9 +70,9 @@ class CrashPointRecorder(CrashPlan):
 
 
 class CrashingRecords:
-    """A record store at whose commits a process may die, right before or right after.
+    """A record store whose commits can kill the process, right before or right after.
 
-    A commit has the name of the stage and of the function that opened its transaction.
+    A commit is named after the stage and the function that opened its transaction.
     """
 
     def __init__(self, records: Any, crash_plan: CrashPlan) -> None:
@@ -83,7 +83,7 @@ class CrashingRecords:
         return getattr(self.records, name)
 
     def begin(self) -> AbstractContextManager[Any]:
-        return self._transaction(sys._getframe(1).f_code.co_name.strip("_"))  # noqa: SLF001 - nothing else tells it
+        return self._transaction(sys._getframe(1).f_code.co_name.strip("_"))  # noqa: SLF001 - the only source of the caller's name
 
     @contextmanager
     def _transaction(self, opened_by: str) -> Iterator[Any]:
@@ -95,7 +95,7 @@ class CrashingRecords:
 
 
 class CrashingStore:
-    """A vector index or graph at which a process may die, or delay before it writes."""
+    """A vector index or graph whose writes can be delayed, or kill the process."""
 
     def __init__(self, store: Any, name: str, crash_plan: CrashPlan, delay_s: float = 0.0) -> None:
         self.store = store
@@ -114,7 +114,7 @@ class CrashingStore:
 
 
 class CrashingWriter:
-    """An open ``CrashingStore``."""
+    """The writer of a ``CrashingStore``."""
 
     def __init__(self, writer: Any, store: CrashingStore) -> None:
         self.writer = writer
@@ -140,7 +140,7 @@ class CrashingWriter:
 
 
 class CallLoggingModel:
-    """A free model that notes in a file what it is asked, one line a text."""
+    """A free model that logs its inputs to a file, one line per text."""
 
     def __init__(self, model: Any, name: str, file: Path) -> None:
         self._asked = model
@@ -168,18 +168,18 @@ class CallLoggingModel:
 
 
 def call_line(name: str, text: str) -> str:
-    """Return what stands in a ledger for a text that a model is asked."""
+    """Return the log line for one text that a model received."""
     return f"{name} {sha256(text.encode()).hexdigest()[:16]}"
 
 
 def log_model_calls(services: Services, file: Path) -> None:
-    """Let the models of a process note what they are asked."""
+    """Log the calls of the tagger and the embedder to a file."""
     services.__dict__["tagger"] = CallLoggingModel(services.tagger, "tag", file)
     services.__dict__["embedder"] = CallLoggingModel(services.embedder, "embed", file)
 
 
 def inject_crashes(services: Services, crash_plan: CrashPlan, delay_s: float = 0.0) -> None:
-    """Let a process die at its stores."""
+    """Make the stores of a process able to kill it."""
     services.__dict__["vectors"] = CrashingStore(services.vectors, "vectors", crash_plan, delay_s)
     services.__dict__["graph"] = CrashingStore(services.graph, "graph", crash_plan, delay_s)
 
@@ -193,8 +193,8 @@ def worker_command(home: Path, servers: Mapping[str, str], *options: str) -> lis
 @click.command()
 @click.argument("home", type=click.Path(path_type=Path))
 @click.option("--die-at", type=click.Choice(CRASH_POINTS))
-@click.option("--occurrence", default=1, help="Which passing of that point is the last.")
-@click.option("--delay", default=0.0, help="Seconds to sleep between intention and write.")
+@click.option("--occurrence", default=1, help="At which arrival at that point to die.")
+@click.option("--delay", default=0.0, help="Seconds to sleep between the recorded intent and the write.")
 @click.option("--server", "servers", type=(str, str), multiple=True, help="A variable that selects a server.")
 @click.option("--calls", type=click.Path(path_type=Path), help="File for what the models are asked.")
 @click.option("--run-items", default=400)
@@ -211,7 +211,7 @@ def main(
     batch_items: int,
     projection_items: int,
 ) -> None:
-    """Do all that is due, stage by stage, until nothing is."""
+    """Run stage by stage until nothing is due."""
     configure_logging("ERROR")
     limits = Limits(run_items, batch_items, projection_items)
     with Services(free_settings(home, dict(servers))) as services:

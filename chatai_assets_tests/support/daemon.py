@@ -1,4 +1,4 @@
-"""The real program as its users start it: ``make run`` on a free port, the command line beside it, and Ctrl-C."""
+"""The real program as users start it: ``make run`` on a free port, the command line, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Daemon:
         return time.monotonic() - started
 
     def chatai(self, *arguments: str) -> Any:
-        """Return what the command line says of this home, while the program runs or not."""
+        """Return the JSON output of a command on this home."""
         return chatai(self.home, *arguments)
 
     def finds(self, query: str, source: str) -> bool:
@@ -124,7 +124,7 @@ class Daemon:
         return time.monotonic() - started
 
     def kill(self) -> None:
-        """End whatever is left, whatever its state."""
+        """Kill all remaining processes."""
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -157,8 +157,8 @@ def start_make_run(home: Path, log: Path, variables: Mapping[str, str] | None = 
 
 
 def run_target(home: Path, port: int) -> list[str]:
-    """Return the command ``make run``, for a home and a port, with what is installed beside these tests."""
-    # Without "-o setup" an edited pyproject.toml would be installed anew in the middle of the tests.
+    """Return the command ``make run``, for a home and a port, with the packages of this environment."""
+    # Without "-o setup" an edited pyproject.toml would be reinstalled in the middle of the tests.
     return ["make", "-o", "setup", "run", f"BIN={BIN}", f"PORT={port}", f"CHATAI_HOME={home}"]
 
 
@@ -176,7 +176,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens now."""
+    """Return a port that is free now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -191,7 +191,7 @@ def chatai(home: Path, *arguments: str, variables: Mapping[str, str] | None = No
 
 
 def run_command(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in the project's folder and return what it said and how it ended."""
+    """Run a command in the project's folder and return its output and exit code."""
     return subprocess.run(
         command, check=False, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=COMMAND_WAIT_S
     )

@@ -1,4 +1,4 @@
-"""What the tests of forgetting share: items with words that stand nowhere else, and a look into every file."""
+"""Shared by tests of erasure: items with unique words, and a search for these words in files and tables."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from chatai_assets_tests.support.pipeline import CHAT, NOON, ingest_files, inges
 POST = f"tg/{CHAT}/1"
 KEPT = "Вчера Мария видела Байкал рядом."
 SECRETS = ("Зюзюкин", "Кржижановград", "quuxbridge", "Ъмчетверг")
-"""Words of what is forgotten: a person, a place, a word of a link, the name of a file."""
+"""Words of the erased items: a person, a place, a word of a link, the name of a file."""
 
 
 def erasure_stores(services: Services) -> Stores:
-    """Return all that may hold something of an item."""
+    """Return all stores that may hold data of an item."""
     return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
 def secret_post(number: int = 1, *, edited: int | None = None, more: str = "") -> Any:
-    """Return a post that is to be forgotten."""
+    """Return a post that will be erased."""
     text = f"Вчера Иван Зюзюкин видел Кржижановград рядом. {more} https://quuxbridge.example/page"
     return message(number, text, edited=edited)
 
 
 def secret_document(folder: Path, name: str = "Ъмчетверг.txt", more: str = "") -> Path:
-    """Write a document that is to be forgotten."""
+    """Write a document that will be erased."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(f"Договор. Вчера Иван Зюзюкин видел Кржижановград. {more}", encoding="utf-8")
@@ -39,7 +39,7 @@ def secret_document(folder: Path, name: str = "Ъмчетверг.txt", more: st
 
 
 def ingest_all(services: Services, folder: Path, *, tenant: str = "default", now: float = NOON) -> str:
-    """Bring in two posts and two documents, process them, and return the key of the document to forget."""
+    """Ingest and process two posts and two documents; return the key of the document to erase."""
     ingest_posts(services, [secret_post(), message(2, KEPT)], tenant=tenant, now=now)
     other = folder / "b.txt"
     path = secret_document(folder)
@@ -51,7 +51,7 @@ def ingest_all(services: Services, folder: Path, *, tenant: str = "default", now
 
 
 def find_traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
-    """Return in which files below a folder any of the words stand, in any of the encodings that stores use."""
+    """Return which files below a folder contain any of the words, in any encoding that stores use."""
     needles = {
         word: [
             word.encode(code)
@@ -64,7 +64,7 @@ def find_traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         try:
             content = file.read_bytes()
-        except FileNotFoundError:  # a server removes what it has cached; nothing is left in that
+        except FileNotFoundError:  # a server removed a cached file
             continue
         found += [
             f"{file.relative_to(folder)}: {word}"
@@ -75,7 +75,7 @@ def find_traces(folder: Path, words: Iterable[str] = SECRETS) -> list[str]:
 
 
 def find_traces_in_tables(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
-    """Return in which columns of the record store any of the words stand, as the store gives them out."""
+    """Return which tables of the record store contain any of the words."""
     found = []
     for table in schema.metadata.sorted_tables:
         for row in rows(services, table):
@@ -85,7 +85,7 @@ def find_traces_in_tables(services: Services, words: Iterable[str] = SECRETS) ->
 
 
 def find_traces_in_projections(services: Services, words: Iterable[str] = SECRETS) -> list[str]:
-    """Return which of the words index and graph give out."""
+    """Return which of the words the index and the graph return."""
     told = [
         *map(repr, services.vectors.points()),
         *map(repr, services.graph.nodes()),

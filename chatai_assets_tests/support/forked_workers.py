@@ -1,6 +1,6 @@
-"""Worker processes that are forked from one that has everything loaded, live for a moment and are killed.
+"""Worker processes forked from a server process that has all modules loaded, to be killed after a moment.
 
-A fork takes 20 ms where a start takes two seconds: so a thousand processes can die within minutes.
+A fork takes 20 ms and a start two seconds, so a scenario can kill a thousand processes within minutes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from chatai_assets_tests.support.pipeline import (
 
 TIMEOUT_S = 300.0
 ENDED, COMMITTED = "ended", "committed"
-"""What stands in a ledger besides texts that models are asked: the end of a process, and of a batch."""
+"""Lines of a ledger besides model calls: the end of a process, and the commit of a batch."""
 PRELOADED_MODULES = (
     "__main__",
     __name__,
@@ -51,18 +51,18 @@ LIMITS = Limits(run_items=400, batch_items=100, projection_items=150)
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """What a process does: take in what arrives, then all that is due.
+    """What a worker process does: ingest what arrives, then process everything due.
 
     Attributes:
         servers: variables that select servers.
-        arrivals: files to take in.
-        streams: what it works on, in this order.
-        point: where it kills itself; None leaves that to others.
-        ledger: file for what its models are asked and for its commits.
-        occurrence: which passing of that point is the last.
-        now: when its arrivals arrive.
-        forgotten: keys of items to forget.
-        sweeps_at: what expired until then it removes; None leaves it.
+        arrivals: files to ingest.
+        streams: to process, in this order.
+        point: where it kills itself; None for not at all.
+        ledger: file that logs its model calls and commits.
+        occurrence: at which arrival at that point it dies.
+        now: time of arrival, in epoch seconds.
+        forgotten: keys of items to erase.
+        sweeps_at: remove what expired until then, in epoch seconds; None for no sweep.
     """
 
     home: Path
@@ -82,10 +82,10 @@ class WorkerExit:
     """How a process ended.
 
     Attributes:
-        killed: whether it was; it finished otherwise.
-        took_in: whether its arrivals were all taken in.
+        killed: whether it was killed; otherwise it finished.
+        took_in: whether it ingested all arrivals.
         resumed_s: seconds from its start to its first claim; None if it made none.
-        stage: what it said last.
+        stage: the last one it reported.
     """
 
     killed: bool
@@ -95,17 +95,17 @@ class WorkerExit:
 
 
 class WorkerForks:
-    """Where worker processes are forked."""
+    """Forks worker processes."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*PRELOADED_MODULES])
 
     def run(self, worker: WorkerPlan, kill_after_s: float | None = None) -> WorkerExit:
-        """Let a process live until it is killed or has nothing left to do.
+        """Run a worker until it is killed or nothing is due.
 
         Raises:
-            RuntimeError: it ended by itself with an error, or does not end.
+            RuntimeError: it ended with an error, or does not end.
         """
         ours, its = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_run_worker, args=(worker, its), daemon=False)
@@ -125,7 +125,7 @@ class WorkerForks:
 def _collect_messages(
     ours: Connection, process: ForkServerProcess, started: float, kill_after_s: float | None
 ) -> dict[str, float]:
-    """Return what a process says and when first, in seconds from its start; kill it when its time has come."""
+    """Return message -> seconds from the start until it was first sent; kill the process when its time is up."""
     said: dict[str, float] = {}
     begun: float | None = None
     while time.monotonic() - started < TIMEOUT_S:
@@ -163,12 +163,12 @@ def _sweep(services: Services, crash_plan: CrashPlan, until: float | None) -> No
     if until is not None:
         crash_plan.stage = "expiry"
         while expire(erasure_stores(services), clock=lambda: until).until < until:
-            pass  # that was the end of a sweep which had been stopped
+            pass  # this finished an earlier, interrupted sweep
         finish(erasure_stores(services), clock=lambda: until)
 
 
 def instrument(services: Services, crash_plan: CrashPlan, ledger: Path) -> None:
-    """Let a process die at its stores and note in a ledger what its models are asked."""
+    """Inject crashes into all stores and log the calls of all models to a ledger."""
     services.__dict__["records"] = CrashingRecords(services.records, crash_plan)
     inject_crashes(services, crash_plan)
     for name, model in (("tag", "tagger"), ("embed", "embedder"), ("extract", "extractor")):
@@ -178,7 +178,7 @@ def instrument(services: Services, crash_plan: CrashPlan, ledger: Path) -> None:
 def process_round(
     services: Services, crash_plan: CrashPlan, streams: Sequence[Stream] = STREAMS, limits: Limits = LIMITS
 ) -> bool:
-    """Do one run of every due hour; return whether there was one."""
+    """Run every due hour once; return whether there was one."""
     due = [(stream, hour) for stream in streams for hour in due_hours(services, stream)]
     for stream, hour in due:
         for stage in ITEM_STAGES:
@@ -188,7 +188,7 @@ def process_round(
 
 
 class _ReportingCrashPlan(CrashPlan):
-    """Tells the parent how far this process is, and the ledger which batches are committed."""
+    """Reports progress to the parent and committed batches to the ledger."""
 
     def __init__(self, point: str | None, occurrence: int, ledger: Path, says: Connection) -> None:
         super().__init__(point, occurrence)
@@ -208,13 +208,13 @@ class _ReportingCrashPlan(CrashPlan):
 
 
 def append_line(ledger: Path, line: str) -> None:
-    """Add a line to a ledger."""
+    """Append a line to a ledger."""
     with ledger.open("a", encoding="ascii") as file:
         file.write(f"{line}\n")
 
 
 def count_calls(ledger: Sequence[str]) -> tuple[Counter[str], int]:
-    """Return what models were asked, how often, and how many answers were not committed when a process died."""
+    """Return model call -> count, and how many answers were not committed when a process died."""
     asked, in_flight, open_calls = Counter[str](), 0, 0
     for line in ledger:
         if line == ENDED:

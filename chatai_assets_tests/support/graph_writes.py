@@ -1,6 +1,6 @@
 """A process that writes to a graph, to be watched or killed: ``python -m ... FOLDER FIRST``.
 
-It applies the changes from number FIRST on, says what it does, and ``applied N`` when a change is durable.
+It applies the changes from number FIRST on and prints its steps; ``applied N`` means that a change is durable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSIONS = 8
 
 
 def version(item: int, number: int) -> Subgraph:
-    """Return what one of the items says in one of its versions; every third is gone in every second version."""
+    """Return the subgraph of one version of an item; every third item is deleted in every second version."""
     if number < 0 or (item % 3 == 0 and number % 2):
         return Subgraph()
     shape = number % VERSIONS
@@ -71,7 +71,7 @@ def read_parts(graph: GraphStore) -> dict[str, Node | Edge]:
 @click.option("--items", default=ITEMS)
 @click.option("--versions", default=VERSIONS, help="After how many to stop.")
 def main(folder: Path, first: int, items: int, versions: int) -> None:
-    """Apply the changes, each in a turn of its own."""
+    """Apply the changes, each under its own lock."""
     allow_tracing()
     graph = LadybugGraph(folder)
     for number, change in changes(first, items):

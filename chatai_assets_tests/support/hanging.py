@@ -1,4 +1,4 @@
-"""What Dagster loads where a tagger is to hang: the program as it is, but for that tagger.
+"""Definitions with a tagger that hangs; everything else is as in production.
 
 ``HANG`` names how it hangs; without it the tagger is the free one.
 """
@@ -54,7 +54,7 @@ HANGS: dict[str, Callable[[], None]] = {
 
 
 class HangingTagger(FirstWordsTagger):
-    """The free tagger, which hangs at first if it is told to."""
+    """The free tagger, which hangs if ``HANG`` is set."""
 
     def tag(self, questions: Sequence[Any]) -> Any:
         if hang := os.environ.get("HANG"):

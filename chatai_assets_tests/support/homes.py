@@ -14,7 +14,7 @@ from chatai_assets_tests.support.pipeline import free_settings
 
 @pytest.fixture(params=["embedded", "servers"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Of an empty home."""
+    """Settings of an empty home."""
     servers = request.getfixturevalue("servers") if request.param == "servers" else None
     return free_settings(tmp_path / "home", servers)
 

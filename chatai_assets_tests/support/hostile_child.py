@@ -1,4 +1,4 @@
-"""A parser child that does what some files tell it to: what a fault in a library would make it do.
+"""A parser process that misbehaves as some files request, like a process with a fault in a library.
 
 ``python -m chatai_assets_tests.support.hostile_child PARENT_PID``, started by a ``ParserPool`` with this module.
 """
@@ -27,7 +27,7 @@ def _spin() -> None:
 
 
 def _hold_everything() -> None:
-    """Compute for ages in C, without ever giving the interpreter back."""
+    """Compute for a long time in C without releasing the interpreter."""
     re.match(r"(a+)+$", "a" * 64 + "b")
 
 
@@ -51,7 +51,7 @@ TRICKS: dict[str, Any] = {
 
 
 def read(path: Path, name: str, limits: ParserLimits, known_format: str | None = None) -> ParsedDocument:
-    """Do what the first line of a file says, or read it."""
+    """Run the trick that the first line of a file names, or read the file."""
     with path.open("rb") as file:
         line = file.readline(100)
     if line.startswith(TRICK):

@@ -1,4 +1,4 @@
-"""Both streams without Dagster: a home, arrivals, all stages in their usual order, and what all stores hold after."""
+"""Both streams without Dagster: a home, arrivals, all stages in order, and the contents of all stores."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets_tests.support.migrated_stores import copy_migrated_sqlite
 
 NOON = 1_790_000_000.0
-"""A moment for arrivals; with a fixed one, payloads of two homes are equal."""
+"""The default time of arrival, fixed so that payloads of two homes are equal."""
 CHAT = -1_000_000_000_123
 RUN_COLUMNS = {"seq", "hour", "received_at", "owner", "lease_until", "run_id", "changed_at", "written_at"}
-"""Columns that tell when and by whom something was done, not what came of it."""
+"""Columns that record when and by which run something was done, not its result."""
 
 
 def free_settings(home: Path, servers: Mapping[str, str] | None = None, **changes: Any) -> Settings:
@@ -57,7 +57,7 @@ def read_status(services: Services) -> dict[str, Any]:
 
 
 def message(number: int, text: str, *, date: int = 1_700_000_000, edited: int | None = None, chat: int = CHAT) -> Any:
-    """Return a channel post as the Bot API tells it."""
+    """Return a channel post as the Bot API sends it."""
     about = {"id": chat, "type": "channel", "title": f"Канал {chat % 100}", "username": f"channel{chat % 100}"}
     post = {"message_id": number, "date": date, "chat": about}
     post |= {"text": text} if text else {"photo": [{"file_id": "p"}]}
@@ -69,7 +69,7 @@ def message(number: int, text: str, *, date: int = 1_700_000_000, edited: int | 
 def ingest_posts(
     services: Services, messages: Iterable[Any], *, tenant: str = "default", now: float = NOON, door: str = "file"
 ) -> IngestReport:
-    """Bring posts in through a file of updates, one a line."""
+    """Ingest posts through a file of updates, one per line."""
     file = services.settings.home / f"updates-{time.monotonic_ns()}.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in messages), encoding="utf-8")
@@ -81,12 +81,12 @@ def ingest_posts(
 def ingest_files(
     services: Services, paths: Sequence[Path], *, tenant: str = "default", now: float = NOON, door: str = "file"
 ) -> IngestReport:
-    """Bring files in."""
+    """Ingest files."""
     return ingest(paths, Intake(services.records, services.blobs, tenant, door, 1 << 28, clock=lambda: now))
 
 
 class Vectors:
-    """The vectors of one point; equal if the dense ones are nearly so, for who normalises them rounds differently."""
+    """The vectors of one point; dense ones are compared approximately, because stores round differently."""
 
     def __init__(self, told: Any) -> None:
         sparse = told["sparse"]
@@ -103,7 +103,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a run does; see ``StageRunConfig``."""
+    """Sizes of a run; see ``StageRunConfig``."""
 
     run_items: int = 10_000
     batch_items: int = 1_000
@@ -115,7 +115,7 @@ class Limits:
 def stage_run_config(
     stream: Stream, hour: str, limits: Limits = Limits(), *, now: float | None = None, only: ItemKey | None = None
 ) -> StageRunConfig:
-    """Return what a run works on, at a fixed moment or by the clock."""
+    """Return the configuration of a run, with a fixed time or the real clock."""
     clock = time.time if now is None else (lambda: now)
     return StageRunConfig(
         stream=stream,
@@ -137,7 +137,7 @@ run = run_stage
 def process_all(
     services: Services, *, stages: Sequence[Stage] = ITEM_STAGES, limits: Limits = Limits(), now: float | None = None
 ) -> list[StageReport]:
-    """Do what is due in both streams, one run of every hour; return the reports of all stages."""
+    """Run all stages once for every due hour of both streams; return their reports."""
     reports = []
     for stream in STREAMS:
         for hour in due_hours(services, stream, now):
@@ -163,7 +163,7 @@ def states(services: Services, source_key: str) -> dict[str, str]:
 
 
 def find_chunks(services: Services, question: str, limit: int = 10) -> list[FoundChunk]:
-    """Return what a question finds of the default tenant, best first."""
+    """Return the search results of the default tenant, best first."""
     return search(
         question,
         limit=limit,
@@ -181,7 +181,7 @@ def load_payloads(services: Services, source_key: str) -> list[dict[str, Any]]:
 
 
 def contents(services: Services) -> dict[str, Any]:
-    """Return what all stores hold, without the moments and runs in which it came about."""
+    """Return the contents of all stores, without times and run ids."""
     nodes = {f"{node.label} {node.id}": dict(node.properties) for node in services.graph.nodes()}
     edges = {
         f"{edge_.type} {edge_.id}": (edge_.start, edge_.end, edge_.source, dict(edge_.properties))
@@ -207,7 +207,7 @@ def contents(services: Services) -> dict[str, Any]:
 
 
 def _stage_states(services: Services) -> dict[str, dict[str, str]]:
-    """Return item -> stage -> state; of an item that cannot be parsed only that, whatever was withdrawn after."""
+    """Return item -> stage -> state; an item that cannot be parsed has only that state."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for row in rows(services, schema.work):
         found[f"{row['tenant_id']}|{row['source_key']}"][row["stage"]] = row["state"]
@@ -249,7 +249,7 @@ def _scroll_all(scroll: Callable[[Any], tuple[Sequence[Any], Any]]) -> Iterator[
 
 
 def find_inconsistencies(found: dict[str, Any]) -> list[str]:
-    """Return what does not fit together in the contents of the stores; empty when all is well."""
+    """Return contradictions between the stores; empty if they are consistent."""
     held = {name: set[str]() for name in ("vectors", "graph")}
     for entry in found["index_ledger"].values():
         held[entry["projection"]] |= entry["confirmed"].keys()

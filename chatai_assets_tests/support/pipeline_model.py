@@ -15,7 +15,7 @@ from chatai_assets_tests.support.pipeline import CHAT
 
 TENANTS = ("north", "south")
 POISON = "Отрава"
-"""A word that the tagger of the state machine refuses while it is in the mood for it."""
+"""A word that the tagger of the state machine refuses while its switch is on."""
 TEXTS = (
     "Вчера поезд прибыл в город Казань.",
     "Сегодня доктор Мария и город Москва видят реку Волга.",
@@ -50,7 +50,7 @@ class Model:
     newest_hour: str = ""
 
     def arrive(self, tenant: str, number: int, text: str, date: int, now: float) -> None:
-        """A revision arrives: it is the latest, late, a duplicate, or says nothing at all."""
+        """Record the arrival of a revision: the latest, a late one, a duplicate, or one without text."""
         self.newest_hour = max(self.newest_hour, hour_of(now))
         item = self.items[tenant, post_key(CHAT, number)]
         if (item.text is None and not text) or (date, text) in item.seen:
@@ -65,7 +65,7 @@ class Model:
 
     @property
     def known(self) -> dict[tuple[str, str], Item]:
-        """The posts that were taken in."""
+        """The ingested posts."""
         return {key: item for key, item in self.items.items() if item.text is not None}
 
 

@@ -1,4 +1,4 @@
-"""What tests do to let another model serve."""
+"""Reindexing steps shared by tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from chatai_assets_tests.support.pipeline import Limits, stage_run_config
 
 
 def reindex_context(services: Services, ends: float = float("inf")) -> ReindexContext:
-    """Return what filling needs."""
+    """Return the context of a reindex."""
     return ReindexContext(
         services.records,
         services.indexes,
@@ -36,7 +36,7 @@ def reindex_context(services: Services, ends: float = float("inf")) -> ReindexCo
 
 
 def build_index(services: Services, to: str, *, begun: bool = False, ends: float = float("inf")) -> BuildProgress:
-    """Fill an index, and let it serve not."""
+    """Build an index without activating it."""
     means, found = reindex_context(services, time.monotonic() + ends), BuildProgress()
     index = services.indexes.of("filling") if begun else start(means, *services.resolve_embedder(to))
     assert index
@@ -47,7 +47,7 @@ def build_index(services: Services, to: str, *, begun: bool = False, ends: float
 def run_reindex(
     services: Services, to: str, *, asked: Callable[[], Sequence[EvalQuery]] | None = None, **options: Any
 ) -> ReindexResult:
-    """Let another embedder serve, if it is good enough."""
+    """Reindex with another embedder and activate it if its relevance is sufficient."""
     means = reindex_context(services)
     index = start(means, *services.resolve_embedder(to))
     return reindex(means, index, asked or (lambda: sample_queries(services.records, 1, 30)), **options)
@@ -60,13 +60,13 @@ def run_rebuild(services: Services) -> ReindexResult:
 
 
 def run_rollback(services: Services) -> ReindexResult:
-    """Let the index serve that did before."""
+    """Roll back to the previous index."""
     means = reindex_context(services)
     return reindex(means, start_rollback(means), None)
 
 
 def active_points(services: Services) -> dict[str, Any]:
-    """Return the payloads of the points of the index that serves."""
+    """Return the payloads of the points of the active index."""
     return dict(services.indexes.serving().vectors.points())
 
 

@@ -30,7 +30,7 @@ SESSION_INPUT = "chatai_session"
 
 
 class BrowserMissing(Exception):
-    """Pages cannot be shown on this machine; says why."""
+    """Pages cannot be shown on this machine; the message says why."""
 
 
 @contextmanager
@@ -91,19 +91,19 @@ def neo4j_auth(server: Reach) -> tuple[str, str]:
 
 
 def empty_graph(server: Reach) -> None:
-    """Remove all that a Neo4j holds; its Community edition has one database only, so tests take turns at it."""
+    """Delete all nodes of a Neo4j; its Community edition has only one database, which tests share."""
     with GraphDatabase.driver(server["NEO4J_URI"], auth=neo4j_auth(server)) as driver:
         driver.execute_query("MATCH (n) DETACH DELETE n")
 
 
 def open_neo4j(server: Reach) -> Neo4jGraph:
-    """Return the graph of a Neo4j; nobody else writes to it."""
+    """Return the graph of a Neo4j without a lock against other writers."""
     return Neo4jGraph(server["NEO4J_URI"], neo4j_auth(server), always_locked)
 
 
 @contextmanager
 def always_locked() -> Iterator[CheckLock]:
-    """Give a turn that nobody takes away, to tests of one writer."""
+    """Yield a lock that is never lost, for tests with one writer."""
     yield lambda: None
 
 
@@ -124,7 +124,7 @@ def tesseract() -> Tesseract:
 
 @pytest.fixture(scope="session")
 def browser() -> None:
-    """The extra that shows pages, and a Chromium."""
+    """The browser extra and a Chromium."""
     with skip_without(BrowserMissing):
         if find_spec("crawl4ai") is None:
             raise BrowserMissing("crawl4ai is not installed: make browser.")

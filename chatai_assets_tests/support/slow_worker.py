@@ -1,7 +1,7 @@
-"""A process that works on a home whenever it is told to, slowly, and says what it does: one to stop and continue.
+"""A slow worker process that works on a home on request and reports what it does, to be frozen and continued.
 
 ``python -m chatai_assets_tests.support.slow_worker HOME [--server NAME VALUE]``: each line on stdin is a round; prints
-``stage STREAM STAGE`` when it begins one, ``lost STREAM STAGE N`` when N items were taken from it, ``idle`` at the end.
+``stage STREAM STAGE`` when a stage starts, ``lost STREAM STAGE N`` when N claims were lost, ``idle`` at the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_DELAY_S = 0.15
 
 
 class SlowModel:
-    """A free model that takes its time before it answers, or after."""
+    """A free model that sleeps before and after each call."""
 
     def __init__(self, model: Any) -> None:
         self._asked = model
@@ -62,7 +62,7 @@ def worker_command(home: Path, servers: Sequence[tuple[str, str]], lease_s: floa
 @click.option("--server", "servers", type=(str, str), multiple=True, help="A variable that selects a server.")
 @click.option("--lease", default=60.0, help="Seconds.")
 def main(home: Path, servers: tuple[tuple[str, str], ...], lease: float) -> None:
-    """Work round by round."""
+    """Run one round per line of stdin."""
     configure_logging("ERROR")
     with Services(free_settings(home, dict(servers))) as services:
         inject_crashes(services, CrashPlan(None, 1), LONGEST_DELAY_S)

@@ -1,4 +1,4 @@
-"""A home that is worked on, crashes and starts again, and how it is compared with its model."""
+"""A home that is processed, crashes and restarts, and the comparison of its stores with the expected contents."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from chatai_assets_tests.support.pipeline_model import (
 
 BASE_DATE = 1_700_000_000
 MAX_ROUNDS = 30
-"""Runs after which nothing may be due any more."""
+"""Rounds after which nothing may be due."""
 KILL_POINTS = (
     *CRASH_POINTS,
     *(
@@ -50,15 +50,15 @@ KILL_POINTS = (
         for when in ("before", "after")
     ),
 )
-"""Where processes of their own are killed."""
+"""Where separate worker processes are killed."""
 
 
 class SimulatedCrash(BaseException):
-    """Stands for the end of a process: from its moment on nothing of it is committed."""
+    """Simulates the end of a process: nothing is committed after it."""
 
 
 class RaisingCrashPlan(CrashPlan):
-    """Raises ``SimulatedCrash`` at the n-th point that is passed, and ever after."""
+    """Raises ``SimulatedCrash`` at the n-th point that is reached, and at every later one."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -72,7 +72,7 @@ class RaisingCrashPlan(CrashPlan):
 
 
 class RaisingRecords(CrashingRecords):
-    """A record store at whose commits a crash may happen, and which does nothing after one."""
+    """A record store that can crash at its commits and refuses transactions after a crash."""
 
     def __init__(self, records: Any, crash_plan: RaisingCrashPlan) -> None:
         super().__init__(records, crash_plan)
@@ -85,7 +85,7 @@ class RaisingRecords(CrashingRecords):
 
 
 class RefusingTagger:
-    """A tagger that refuses some texts while it is in the mood for it."""
+    """A tagger that refuses some texts while a switch is on."""
 
     def __init__(self, tagger: Any, refuses: Callable[[str], bool]) -> None:
         self._tagger = tagger
@@ -102,12 +102,12 @@ class RefusingTagger:
 
 
 class SimulatedHome:
-    """A home under test; every method leaves it as a user would find it.
+    """A home under test; every method leaves it in a state that a user could find.
 
     Attributes:
-        model: what must be.
+        model: the expected contents.
         now: the clock, in epoch seconds.
-        poisoned: whether texts with poison are refused.
+        poisoned: whether the tagger refuses texts with ``POISON``.
     """
 
     def __init__(self, home: Path, forks: WorkerForks) -> None:
@@ -127,11 +127,11 @@ class SimulatedHome:
         self._services.__dict__["tagger"] = moody
 
     def close(self) -> None:
-        """Give all back."""
+        """Close all stores."""
         self._services.close()
 
     def arrive(self, tenant: str, number: int, text: str, date: int, crash: int | None) -> None:
-        """Take a revision in; who crashes at it, before or after the commit, tries again."""
+        """Ingest a revision; after a crash, before or after the commit, ingest it again."""
         update = message(number, text, date=BASE_DATE, edited=BASE_DATE + 1 + date)
         self._crash_plan.until = crash
         try:
@@ -143,19 +143,19 @@ class SimulatedHome:
         self.model.arrive(tenant, number, text, date, self.now)
 
     def run_stage(self, stage: str) -> None:
-        """Do what is due of one stage, hour by hour."""
+        """Run one stage for every due hour."""
         wanted: Stage = next(known for known in ITEM_STAGES if known == stage)
         for hour in due_hours(self._services, "posts", self.now):
             run(wanted, stage_run_config("posts", hour, now=self.now), self._services)
 
     def process(self) -> None:
-        """Do one run of all that is due."""
+        """Run all stages once for every due hour."""
         for hour in due_hours(self._services, "posts", self.now):
             for stage in ITEM_STAGES:
                 run(stage, stage_run_config("posts", hour, now=self.now), self._services)
 
     def crash(self, moment: int, *, by_lease: bool) -> None:
-        """Process until the n-th point; claims go when their owner is found gone, or when their lease is over."""
+        """Process until the n-th point, then free the claims: as those of a dead owner, or when their lease expires."""
         self._crash_plan.until = moment
         with suppress(SimulatedCrash):
             self.process()
@@ -174,19 +174,19 @@ class SimulatedHome:
             claims.reclaim_dead(connection, lambda _owner: True)
 
     def restart(self, point: str | None) -> None:
-        """Start anew; before that, let a process of its own work until it is killed at a point."""
+        """Restart; if a point is given, first run a separate worker that is killed there."""
         if point:
             worker = WorkerPlan(self._home, {}, [], ("posts",), point, self._home / "ledger.txt")
             self._forks.run(worker)
         self._begin_again(by_lease=False)
 
     def redo(self, tenant: str, number: int, moment: int) -> None:
-        """Do a post again from some stage on, if that has seen it."""
+        """Redo a post from some stage on, if it has reached that stage."""
         with suppress(overview.ItemNotFound):
             self._redo(tenant, post_key(CHAT, number), ITEM_STAGES[moment % len(ITEM_STAGES)])
 
     def replay(self) -> None:
-        """Do again all that failed for good."""
+        """Replay all open dead letters."""
         for letter in rows(self._services, schema.worker_dlq, schema.worker_dlq.c.resolved.is_(False)):
             self._redo(letter["tenant_id"], letter["source_key"], letter["job_name"])
 
@@ -194,7 +194,7 @@ class SimulatedHome:
         overview.redo(self._services.records, source_key, tenant_id=tenant, stage=stage, clock=lambda: self.now)
 
     def settle(self) -> None:
-        """Work until nothing is due."""
+        """Process until nothing is due."""
         self._free_claims()
         for _ in range(MAX_ROUNDS):
             if not due_hours(self._services, "posts", self.now):
@@ -203,7 +203,7 @@ class SimulatedHome:
         raise AssertionError(f"After {MAX_ROUNDS} runs something is still due.")
 
     def differences(self) -> list[str]:
-        """Return where the record store differs from the model, whatever is under way."""
+        """Return where the record store differs from the model; valid at any time."""
         return [*self._wrong_items(), *self._wrong_stages(), *self._said_of_other_words()]
 
     def _wrong_items(self) -> Iterator[str]:
@@ -239,7 +239,7 @@ class SimulatedHome:
                 yield f"graph of the ledger: {key}"
 
     def _said_of_other_words(self) -> Iterator[str]:
-        """Tags and names that stand in no text, or in another chunk: of a revision that was parsed over."""
+        """Yield tags and names that are not in the current text or chunk: left from an earlier revision."""
         texts = {(row["tenant_id"], row["source_key"]): row["text"] or "" for row in rows(self._services, schema.posts)}
         chunks = {
             (row["tenant_id"], row["source_key"], row["ordinal"]): row["text"]
@@ -310,7 +310,7 @@ class SimulatedHome:
 
 
 def _held(entry: dict[str, Any] | None) -> frozenset[str] | None:
-    """Return what the ledger says a projection surely holds; None while something is under way."""
+    """Return the confirmed ids of a ledger entry; None while a write is unconfirmed."""
     if entry is None:
         return frozenset()
     return None if entry["intended"] else frozenset(entry["confirmed"])

@@ -1,4 +1,4 @@
-"""What the pretended models say: always the same to the same question, in the shapes of recorded traffic.
+"""Answers of the simulated models: deterministic, in the shapes of recorded traffic.
 
 Tags are the first words of the text between the marks, entities its words with a capital letter, embeddings are
 hashed from the text. An obeying model does what a text orders it to do.
@@ -51,7 +51,7 @@ def _extraction(text: str) -> dict[str, Any]:
 
 
 def _obedient(text: str, *, wants_entities: bool) -> str:
-    """Return what somebody wants who wrote the text: their words, words from nowhere, or no JSON at all."""
+    """Return what the author of the text ordered: their words, invented words, or no JSON at all."""
     wanted = QUOTED.findall(text) or ["взломано"]
     mood = sha256(text.encode()).digest()[0] % 4
     if mood == 0:
@@ -67,6 +67,6 @@ def _obedient(text: str, *, wants_entities: bool) -> str:
 
 
 def embedding(text: str, dimensions: int) -> list[float]:
-    """Return a vector of length about 29: nobody promised unit length."""
+    """Return a vector of length about 29: the contract does not promise unit length."""
     numbers = random.Random(sha256(text.encode("utf-8", "surrogatepass")).digest())
     return [round(numbers.gauss(0, 1) * 29.2 / dimensions**0.5, 6) for _ in range(dimensions)]

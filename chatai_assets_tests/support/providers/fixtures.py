@@ -21,7 +21,7 @@ def running_server() -> Iterator[ProviderServer]:
 
 @pytest.fixture
 def server(running_server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> ProviderServer:
-    """The server without a past."""
+    """The server in its initial state."""
     monkeypatch.setattr(retries, "FIRST_CALL_BACKOFF_S", 0.02)
     running_server.reset()
     return running_server

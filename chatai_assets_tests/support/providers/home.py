@@ -1,4 +1,4 @@
-"""A home whose models are asked over HTTP at a local provider server; all others are free."""
+"""A home that uses models of a local provider server over HTTP; all others are free."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def open_services_at(server: ProviderServer, home: Path, **variables: str) -> Se
 
 
 def model_inputs(*texts: str, tenant: str = "t") -> list[ModelInput]:
-    """Return questions of one tenant."""
+    """Return model inputs of one tenant."""
     return [ModelInput(tenant, text) for text in texts]

@@ -308,7 +308,7 @@ def provider_server(port: int = 0) -> Iterator[ProviderServer]:
 
 
 def ask_server(url: str, path: str, body: Any = None) -> Any:
-    """Ask a running server for its counts, or tell it how to behave."""
+    """Read the counts of a running server, or change its behaviour."""
     data = None if body is None else json.dumps(body).encode()
     with urlopen(HttpRequest(f"{url}{path}", data), timeout=10) as answer:  # noqa: S310 - a local address
         return json.load(answer)
