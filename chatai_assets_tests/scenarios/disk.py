@@ -2,10 +2,10 @@
 
 ``python -m chatai_assets_tests.scenarios.disk --items 2000 --faults 200 [--seed 1]``
 
-A worker ingests posts, documents and edits and processes everything due. Repeatedly its calls fail with ENOSPC or EIO for
-a moment (see ``bad_disk``): at the files of the record store, or at all files, including the vector index and the graph;
-at each call, or at some. Then there is space again. Meanwhile it must fail as an outage, with a sentence that says what
-to do; then it is restarted, as by the sensors, in the same process or in the next one.
+A worker ingests posts, documents and edits and processes everything due. Repeatedly its calls fail with ENOSPC or EIO
+for a moment (see ``bad_disk``): at the files of the record store, or at all files, including the vector index and the
+graph; at each call, or at some. Then there is space again. Meanwhile it must fail as an outage, with a sentence that
+says what to do; then it is restarted, as by the sensors, in the same process or in the next one.
 """
 
 from __future__ import annotations
