@@ -37,60 +37,60 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitRules:
-    """What holds for the calls of a tenant to a provider.
+    """Limits of the calls of a tenant to a provider.
 
     Attributes:
         calls: limits of calls.
         tokens: limits of tokens; none by default.
         budget: of the tenant at all providers.
-        streams: calls at a time of all tenants and processes together; None for no limit.
+        concurrency: calls at a time of all tenants and processes together; None for no limit.
     """
 
     calls: tuple[Limit, ...]
     tokens: tuple[Limit, ...] = ()
     budget: Budget = NO_BUDGET
-    streams: int | None = None
+    concurrency: int | None = None
 
     @property
     def reserve(self) -> bool:
         """Return whether others must know of calls that are under way."""
-        return bool(self.tokens or self.budget or self.streams is not None)
+        return bool(self.tokens or self.budget or self.concurrency is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentUsage:
-    """How things stand with a tenant at a provider.
+    """Current usage of a tenant at a provider.
 
     Attributes:
         used: name of a grain -> calls or tokens counted in it.
         spent: of the budget, today.
         reserved: for calls of the tenant under way, at all providers.
         reserved_tokens: those of them at this provider.
-        streams: that the tenant may take now.
+        free_slots: concurrent calls that the tenant may start now.
     """
 
     used: Mapping[str, int] = field(default_factory=dict)
     spent: Amount = NOTHING
     reserved: Amount = NOTHING
     reserved_tokens: int = 0
-    streams: float = math.inf
+    free_slots: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a tenant gets.
+    """How many calls a tenant may start.
 
     Attributes:
         calls: that may be made now.
         wait_s: seconds after which more may be asked for; 0 when all were granted.
         over_budget: whether the budget of the day is spent: nothing more is granted today.
-        short_of_streams: whether it is other calls that are waited for.
+        short_of_slots: whether it is other calls that are waited for.
     """
 
     calls: int
     wait_s: float
     over_budget: bool = False
-    short_of_streams: bool = False
+    short_of_slots: bool = False
 
 
 def limits_of(per_minute: int, per_hour: int, per_day: int) -> tuple[Limit, ...]:
@@ -118,13 +118,13 @@ def decide(standing: CurrentUsage, rules: RateLimitRules, estimates: Sequence[Am
         (_within(standing, rules.budget, estimates), SOON_S),
     ]
     allowed = min(count for count, _ in by_limit)
-    calls = int(min(allowed, standing.streams))
+    calls = int(min(allowed, standing.free_slots))
     waits = [wait for count, wait in by_limit if count == calls]
     return Decision(
         calls=calls,
         wait_s=0.0 if calls == len(estimates) else max(waits, default=SOON_S),
         over_budget=bool(estimates) and rules.budget.is_spent(standing.spent),
-        short_of_streams=calls < allowed,
+        short_of_slots=calls < allowed,
     )
 
 

@@ -162,7 +162,7 @@ class ModelRegistry:
             calls=limits_of(quota.per_minute, quota.per_hour, quota.per_day),
             tokens=token_limits(quota.tokens_per_minute, quota.tokens_per_day),
             budget=self._settings.costs.budget,
-            streams=provider.concurrency if provider.is_concurrency_shared else None,
+            concurrency=provider.concurrency if provider.is_concurrency_shared else None,
         )
 
     def _open_provider(self, name: str, model: str, dimensions: int) -> Provider:

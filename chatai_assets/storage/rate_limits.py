@@ -135,7 +135,7 @@ def admit(
         now: epoch seconds; machines that share a quota must agree on them within ``domain.rate_limits.MARGIN_S``.
     """
     advisory_lock(connection, f"quota|{caller.tenant_id}")
-    if rules.streams is not None:
+    if rules.concurrency is not None:
         advisory_lock(connection, f"streams|{caller.provider}")
     _record_finished(connection, caller, rules, ended, now)
     used = _used(connection, caller)
@@ -145,7 +145,7 @@ def admit(
         spent=costs.spent(connection, caller.tenant_id, day_of(now)) if rules.budget else NOTHING,
         reserved=reserved_amount(rows, caller, everywhere=True),
         reserved_tokens=reserved_amount(rows, caller, everywhere=False).tokens,
-        streams=math.inf if rules.streams is None else free_slots(rows, caller, rules.streams),
+        free_slots=math.inf if rules.concurrency is None else free_slots(rows, caller, rules.concurrency),
     )
     estimates = [*wanted.values()]
     granted = decide(standing, rules, estimates, now)
@@ -172,7 +172,7 @@ def _record_finished(
 
 def _queue(connection: Connection, caller: Caller, granted: Decision, rows: Sequence[CallRow], now: float) -> None:
     """Join the queue for a free slot, or leave it."""
-    if granted.short_of_streams and not granted.over_budget:
+    if granted.short_of_slots and not granted.over_budget:
         wait_for_slot(connection, caller, rows, now, at_end=granted.calls > 0)
     elif any(row["id"] == caller.client_id for row in rows):
         remove_calls(connection, caller.tenant_id, [caller.client_id])
@@ -217,11 +217,11 @@ def reserved_amount(rows: Iterable[CallRow], caller: Caller, *, everywhere: bool
     return Amount(sum(row["tokens"] for row in mine), sum(row["money_nano"] for row in mine))
 
 
-def free_slots(rows: Iterable[CallRow], caller: Caller, streams: int) -> int:
+def free_slots(rows: Iterable[CallRow], caller: Caller, concurrency: int) -> int:
     """Return how many calls a caller may start; one slot is left to each client that has waited longer.
 
     Args:
-        streams: concurrent calls allowed at the provider.
+        concurrency: concurrent calls allowed at the provider.
     """
     at_provider = [row for row in rows if row["provider"] == caller.provider]
     taken = sum(not row["waiting"] for row in at_provider)
@@ -229,7 +229,7 @@ def free_slots(rows: Iterable[CallRow], caller: Caller, streams: int) -> int:
     waiting = {(row["tenant_id"], row["holder"]): row["since"] for row in at_provider if row["waiting"]}
     since = waiting.pop(mine, None)
     before = sum(since is None or other < since for other in waiting.values())
-    return max(streams - taken - before, 0)
+    return max(concurrency - taken - before, 0)
 
 
 def add_calls(

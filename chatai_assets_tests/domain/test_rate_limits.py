@@ -126,9 +126,9 @@ def test_a_budget_lets_calls_begin_while_anything_is_left():
 
 
 def test_who_waits_for_a_quota_does_not_queue_for_a_stream():
-    rules = RateLimitRules(limits_of(1, 5_000, 100_000), streams=1)
-    assert decide(CurrentUsage(streams=0), rules, [Amount()], START).short_of_streams
-    assert not decide(CurrentUsage({"60/1:1790000000": 1}, streams=0), rules, [Amount()], START).short_of_streams
+    rules = RateLimitRules(limits_of(1, 5_000, 100_000), concurrency=1)
+    assert decide(CurrentUsage(free_slots=0), rules, [Amount()], START).short_of_slots
+    assert not decide(CurrentUsage({"60/1:1790000000": 1}, free_slots=0), rules, [Amount()], START).short_of_slots
 
 
 def test_what_was_counted_far_in_the_future_holds_nobody_up_and_is_not_forgotten():

@@ -55,7 +55,7 @@ def test_tenants_do_not_wait_for_each_other(records):
 
 def test_a_free_slot_goes_to_the_client_that_waited_longest(records):
     """Two clients of a provider stand for two processes; neither may keep the slot for itself."""
-    rules, passed = RateLimitRules(limits_of(100, 100, 100), streams=1), []
+    rules, passed = RateLimitRules(limits_of(100, 100, 100), concurrency=1), []
 
     async def work(name, limiter):
         for _ in range(5):
@@ -72,7 +72,7 @@ def test_a_free_slot_goes_to_the_client_that_waited_longest(records):
 
 
 def test_the_slot_of_a_killed_client_becomes_free_with_its_lease(records):
-    rules, now = RateLimitRules(limits_of(100, 100, 100), streams=1), [time.time()]
+    rules, now = RateLimitRules(limits_of(100, 100, 100), concurrency=1), [time.time()]
 
     async def take(limiter, seconds):
         return await limiter.acquire("t", time.monotonic() + seconds)
@@ -86,7 +86,7 @@ def test_the_slot_of_a_killed_client_becomes_free_with_its_lease(records):
 
 def test_a_slot_whose_grant_was_not_acknowledged_is_released_at_once(records):
     """The commit reaches the store, its answer does not: the call is never made, and no other may wait for its end."""
-    rules, lost_answers = RateLimitRules(limits_of(100, 100, 100), streams=1), [True]
+    rules, lost_answers = RateLimitRules(limits_of(100, 100, 100), concurrency=1), [True]
 
     class Lossy:
         @contextmanager
