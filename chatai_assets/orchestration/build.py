@@ -1,4 +1,4 @@
-"""Everything Dagster shows and runs, put together in one place."""
+"""Builds everything that Dagster shows and runs."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ def build_defs(
 
 
 def _first_hour_of_home(settings: Settings) -> str:
-    """Read the one store value that definitions need."""
+    """Read the only value in a store that definitions need."""
     with open_services(settings) as services:
         return first_hour(services)

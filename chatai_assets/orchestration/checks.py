@@ -1,6 +1,6 @@
-"""Asset checks: what is open and what was given up, of the whole stream and not of the last run.
+"""Asset checks of a whole stream: whether items are open, and whether any have dead letters.
 
-A stored check result carries no partition, so the next one replaces it: a check of one hour would hide the others.
+A stored check result has no partition, so the next one replaces it: a check of one hour would hide the others.
 """
 
 import time
@@ -29,7 +29,7 @@ def checks() -> list[dg.AssetChecksDefinition]:
 
 
 def hour_complete(stream: Stream) -> dg.AssetChecksDefinition:
-    """Return the check that nothing of a stream waits to be done."""
+    """Return the check that no item of a stream is open."""
 
     @dg.asset_check(
         asset=asset_key(stream, "index"),
@@ -50,7 +50,7 @@ def hour_complete_result(open_hours: dict[str, int], stream: Stream, down: str =
     """Return the result for ``hour -> items that are not finished``.
 
     Args:
-        down: in a few sentences what they wait for, where something is down.
+        down: sentences that describe the outages that they wait for.
     """
     items = sum(open_hours.values())
     if not items:
@@ -67,7 +67,7 @@ def hour_complete_result(open_hours: dict[str, int], stream: Stream, down: str =
 
 
 def no_dead_letters(stream: Stream) -> dg.AssetChecksDefinition:
-    """Return the check that nothing of a stream was given up."""
+    """Return the check that no item of a stream has an open dead letter."""
 
     @dg.asset_check(
         asset=asset_key(stream, "parse"),
@@ -115,7 +115,7 @@ def dead_letters_result(records: Records, stream: Stream) -> dg.AssetCheckResult
 
 
 def format_age(seconds: float) -> str:
-    """Return a length of time in the largest unit that it has two of: ``"3 days"``, ``"90 minutes"``."""
+    """Return a duration in the largest unit of which it has at least two: ``"3 days"``, ``"90 minutes"``."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"

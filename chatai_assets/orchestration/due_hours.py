@@ -1,4 +1,4 @@
-"""Which hours to ask for now, and which to report as empty: what the sensors decide, given what they see."""
+"""Decides for the sensors for which hours to request runs, and which hours to report as empty."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records
 
 RUNS_A_TICK = 20
-"""Submitting a run takes about a second; more would not fit into a tick."""
+"""Requested per tick at most: submitting a run takes about a second."""
 EMPTY_HOURS_A_TICK = 24
 EMPTY_AFTER_S = 300
 HOUR_S = 3_600
 LIVE_PRIORITY = "10"
-"""Of runs of the live hour in the run queue; all others have 0."""
+"""Priority in the run queue of runs of the current hour; all others have 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueHours:
-    """What a tick asks for, and why not for more.
+    """The runs that a tick requests, and what keeps others from being requested.
 
     Attributes:
-        hours: to be asked for, the newest first.
-        unknown: hours with due work that are no partition.
+        hours: hours to request, the newest first.
+        unknown: hours with due work that are not partitions.
         running: hours with due work for which a run is open.
-        waiting: hours with due work that are left alone after failed runs.
+        waiting: hours with due work in backoff after failed runs.
         later: how many hours are left for the next tick.
-        downs: what is down for some stage of the stream.
-        probe: the hour of which a few items shall try whether that works again.
+        downs: outages that affect stages of the stream.
+        probe: the hour whose run tries with a few items whether the dependency works again.
     """
 
     hours: Sequence[str] = ()
@@ -60,29 +60,29 @@ def due_now(
     now: float,
     probe_interval_s: float,
 ) -> DueHours:
-    """Return which hours of a stream need a run now: those with work that nothing stands in the way of.
+    """Return which hours of a stream need a run now: those with due work at stages that no outage blocks.
 
     Args:
         now: epoch seconds.
-        probe_interval_s: seconds from one probe to the next of what is down.
+        probe_interval_s: seconds between probes of a dependency that is down.
     """
     with records.reading() as connection:
         downs = outages.open_outages(connection)
-        stopped = open_breakers_by_stage(downs, stream)
-        going: list[Stage] = [stage for stage in PIPELINE_STAGES if stage not in stopped]
-        due = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=going)]
-        held = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=list(stopped))]
-    found = _select_hours(stream, instance, hours, due, now)
-    mine = [down for down in downs if down.stages(stream)]
-    if not any(breaker_state(down, stream, now, probe_interval_s) == "half-open" for down in mine):
-        return replace(found, downs=mine)
-    return replace(found, downs=mine, probe=_hour_to_probe(stream, instance, hours, held))
+        blocked = open_breakers_by_stage(downs, stream)
+        free: list[Stage] = [stage for stage in PIPELINE_STAGES if stage not in blocked]
+        due = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=free)]
+        held = [hour for hour, _ in work.due_hours(connection, stream, now=now, stages=list(blocked))]
+    selected = _select_hours(stream, instance, hours, due, now)
+    affecting = [down for down in downs if down.stages(stream)]
+    if not any(breaker_state(down, stream, now, probe_interval_s) == "half-open" for down in affecting):
+        return replace(selected, downs=affecting)
+    return replace(selected, downs=affecting, probe=_hour_to_probe(stream, instance, hours, held))
 
 
 def _hour_to_probe(
     stream: Stream, instance: dg.DagsterInstance, hours: dg.PartitionsDefinition[str], held: Sequence[str]
 ) -> str | None:
-    """Return the newest hour in which something waits for what is down, and that nobody works on."""
+    """Return the newest hour with items blocked by an outage and without an open run."""
     busy = {hour for busy_stream, hour in open_hours_of_runs(instance) if busy_stream == stream} if held else set()
     return next((hour for hour in held if hour not in busy and hours.has_partition_key(hour)), None)
 
@@ -109,45 +109,46 @@ def _select_hours(
 
 
 def run_requests(due: DueHours, now: float) -> list[dg.RunRequest]:
-    """Return one request per hour, without a run key: a used key is never asked for again, even if its run failed."""
-    live = hour_of(now)
+    """Return one request per hour, without a run key: Dagster never runs a key twice, even if its run failed."""
+    current = hour_of(now)
     hours = [hour for hour in due.hours if hour != due.probe]
     first = {"dagster/priority": LIVE_PRIORITY}
     probe = [dg.RunRequest(partition_key=due.probe, tags={TRIGGER_TAG: "probe"} | first)] if due.probe else []
     return probe + [
-        dg.RunRequest(partition_key=hour, tags={TRIGGER_TAG: "due"} | (first if hour == live else {})) for hour in hours
+        dg.RunRequest(partition_key=hour, tags={TRIGGER_TAG: "due"} | (first if hour == current else {}))
+        for hour in hours
     ]
 
 
 def record_due_probe(due: DueHours, stream: Stream, records: Records, now: float) -> None:
-    """Note that the probe is asked for; one run tries all that is down for the stream."""
+    """Record that the probe is requested; one run probes all dependencies that are down for the stream."""
     if due.probe:
         record_probe(records, due.downs, stream, now)
 
 
 def outage_summary(due: DueHours, stream: Stream, records: Records, probe_interval_s: float) -> str:
-    """Return in a few sentences what is down for a stream, what waits and when somebody tries again."""
+    """Describe what is down for a stream, what waits and when the next probe is."""
     return describe_outages(records, due.downs, stream, probe_interval_s)
 
 
 def explain(due: DueHours, stream: Stream) -> str:
-    """Return in a few sentences what keeps hours with due work from being asked for; "" when nothing does."""
-    said = []
+    """Explain why runs of hours with due work are not requested; "" if all are."""
+    sentences = []
     if due.running:
-        said.append(f"A run is open for {_join_hours(due.running)}.")
+        sentences.append(f"A run is open for {_join_hours(due.running)}.")
     for hour, backoff in list(due.waiting.items())[:3]:
         until = datetime.fromtimestamp(backoff.until, UTC)
         runs = "run" if backoff.failures == 1 else "runs"
-        said.append(f"{backoff.failures} {runs} of {hour} failed; it is left alone until {until:%H:%M:%S} UTC.")
+        sentences.append(f"{backoff.failures} {runs} of {hour} failed; it is left alone until {until:%H:%M:%S} UTC.")
     if len(due.waiting) > 3:
-        said.append(f"{len(due.waiting) - 3} more hours are left alone after failed runs.")
+        sentences.append(f"{len(due.waiting) - 3} more hours are left alone after failed runs.")
     if due.unknown:
-        said.append(
+        sentences.append(
             f"These hours have due {stream} but are no partitions, and were dropped: {_join_hours(due.unknown)}."
         )
     if due.later:
-        said.append(f"{due.later} more hours are asked for at the next ticks.")
-    return " ".join(said)
+        sentences.append(f"{due.later} more hours are asked for at the next ticks.")
+    return " ".join(sentences)
 
 
 def _join_hours(hours: Sequence[str]) -> str:
@@ -156,12 +157,12 @@ def _join_hours(hours: Sequence[str]) -> str:
 
 
 class EmptyHours:
-    """Reports hours of a stream in which nothing arrived as materialized with 0 items, so that missing means trouble.
+    """Reports hours in which nothing arrived as materialized with 0 items, so that a missing hour means a problem.
 
-    Remembers up to which hour everything is settled, so that most ticks ask nothing; a new process looks again.
+    Remembers up to which hour all are materialized, so that most ticks need no query; a new process starts over.
 
     Args:
-        hours: returns all partition keys there are now, in order.
+        hours: returns all current partition keys, in order.
         clock: epoch seconds.
     """
 
@@ -171,23 +172,25 @@ class EmptyHours:
         self._stream = stream
         self._hours = hours
         self._clock = clock
-        self._settled = ""
+        self._complete_until = ""
 
     def events(self, records: Records, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:
-        """Return what to report: at most 24 hours, each once per asset that was never materialized in it."""
+        """Return the events to report: at most 24 hours, one per asset that was never materialized in the hour."""
         newest_closed = hour_of(self._clock() - HOUR_S - EMPTY_AFTER_S)
-        closed = [hour for hour in self._hours() if self._settled < hour <= newest_closed]
+        closed = [hour for hour in self._hours() if self._complete_until < hour <= newest_closed]
         if not closed:
             return []
         materialized = materialized_hours(instance, asset_keys(self._stream).values())
         with records.reading() as connection:
             open_hours = work.open_hours(connection, self._stream)
         missing = [hour for hour in closed if any(hour not in done for done in materialized.values())]
-        self._settled = max((hour for hour in closed if not missing or hour < missing[0]), default=self._settled)
-        quiet = [hour for hour in missing if hour not in open_hours][:EMPTY_HOURS_A_TICK]
+        self._complete_until = max(
+            (hour for hour in closed if not missing or hour < missing[0]), default=self._complete_until
+        )
+        empty = [hour for hour in missing if hour not in open_hours][:EMPTY_HOURS_A_TICK]
         return [
             dg.AssetMaterialization(key, partition=hour, metadata=empty_hour_metadata(stage))
-            for hour in quiet
+            for hour in empty
             for stage, key in asset_keys(self._stream).items()
             if hour not in materialized[key]
         ]

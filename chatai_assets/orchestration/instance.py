@@ -20,15 +20,15 @@ NOTHING_CAPTURED = {
 }
 INSTANCE_FILE = "dagster.yaml"
 SERVED_FILE = "deploy/dagster.yaml"
-"""The same with the history in PostgreSQL, at ``DAGSTER_DATABASE_URL``."""
+"""The configuration with Dagster's history in PostgreSQL, at ``DAGSTER_DATABASE_URL``."""
 END_OF_PATHS = "# --- end of paths"
 
 
 def home_instance(settings: Settings) -> dg.DagsterInstance:
     """Return the instance of the UI and the daemon, for runs in this process; a context manager.
 
-    Its history lies in the home, or in PostgreSQL where ``DAGSTER_DATABASE_URL`` is set. What this process prints stays
-    on its own terminal: capturing it would cost four processes a run.
+    Its history is in the home, or in PostgreSQL if ``DAGSTER_DATABASE_URL`` is set. Output of this process is not
+    captured: that would start four processes per run.
     """
     ref = InstanceRef.from_dir(str(prepare_dagster_home(settings)), overrides={"compute_logs": NOTHING_CAPTURED})
     return dg.DagsterInstance.from_ref(ref)
@@ -36,7 +36,7 @@ def home_instance(settings: Settings) -> dg.DagsterInstance:
 
 @contextmanager
 def translate_history_errors() -> Iterator[None]:
-    """Turn what Dagster raises where it cannot read or write its history into ``StoreUnavailable``."""
+    """Raise ``StoreUnavailable`` instead of what Dagster raises if it cannot read or write its history."""
     try:
         with translate_errors("Dagster's history", part=""):
             yield
@@ -45,10 +45,10 @@ def translate_history_errors() -> Iterator[None]:
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """Make the folder that ``DAGSTER_HOME`` names, with the project's ``dagster.yaml``, and return it.
+    """Create the folder that ``DAGSTER_HOME`` names, with the project's ``dagster.yaml``, and return it.
 
-    Where Dagster is given that folder it keeps everything in it by itself, so the paths of the project's file, which
-    serve those who start Dagster in the project's folder without it, are left out. ``make run`` does the same.
+    With ``DAGSTER_HOME`` Dagster stores everything in that folder. So the paths in the project's file are left out:
+    they are for starting Dagster in the project's folder without it. ``make run`` does the same.
     """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)

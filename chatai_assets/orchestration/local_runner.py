@@ -1,4 +1,4 @@
-"""Doing all that is due, here and now: the same runs of the same instance, without the daemon."""
+"""Runs everything that is due in this process: the same runs on the same instance, without the daemon."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from chatai_assets.storage.heartbeat import heartbeat
 
 PROGRESS_INTERVAL_S = 1.0
 SHARE = 5
-"""How many times a queued run's share a run takes here, where no other run waits for its end."""
+"""Runs here take this multiple of a queued run's items, since no other run waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ OnProgress = Callable[[RemainingWork], None]
 
 @dataclass(slots=True)
 class ProcessOutcome:
-    """What was done.
+    """Result of ``run_pending``.
 
     Attributes:
         figures: ``runs processed failed pending seconds``.
@@ -89,7 +89,12 @@ def run_pending(
         definitions = define()
         freeze_gc()
         reports = _progress_reports(services.records, on_progress) if on_progress else nullcontext()
-        with translate_history_errors(), home_instance(services.settings) as instance, reports, watchdog().hearing():
+        with (
+            translate_history_errors(),
+            home_instance(services.settings) as instance,
+            reports,
+            watchdog().forwarding_signals(),
+        ):
             end_lost_runs(instance, services.records)
             runs, failures = _run_all(services.records, definitions, instance)
     failures += _finish_erasures(services)
@@ -105,7 +110,7 @@ def run_pending(
 
 
 def _finish_erasures(services: Services) -> list[str]:
-    """Have the stores let go of what is leaving; return why they did not."""
+    """Finish pending erasures in all stores; return the error message if a store is unavailable."""
     if not has_pending_erasures(services.records):
         return []
     try:
@@ -116,17 +121,17 @@ def _finish_erasures(services: Services) -> list[str]:
 
 
 def with_larger_runs(settings: Settings) -> Settings:
-    """Return the settings with larger runs: a run costs half a second whatever it does."""
+    """Return the settings with larger runs, since every run has an overhead of half a second."""
     posts = settings.posts.replace(run_items=settings.posts.run_items * SHARE)
     documents = settings.documents.replace(run_items=settings.documents.run_items * SHARE)
     return settings.replace(posts=posts, documents=documents)
 
 
 def freeze_gc() -> None:
-    """Keep the garbage collector from walking through half a million objects of Dagster that never become garbage.
+    """Exempt half a million long-lived objects of Dagster from garbage collection, and collect less often.
 
-    Measured: an eighth of all time, with batches of thousands of rows; nor is it to walk through every portion of the
-    graph that is being drawn.
+    Measured: collection took an eighth of all time with batches of thousands of rows. The higher thresholds also keep
+    it from scanning every part of a graph that is being written.
     """
     gc.freeze()
     gc.set_threshold(400_000, 50, 100)
@@ -137,10 +142,10 @@ def _run_all(records: Records, definitions: dg.Definitions, instance: dg.Dagster
     while due := [place for place in _find_due(records) if place not in stuck]:
         for stream, hour in due:
             before = _count_finished(records, stream, hour)
-            # The first run that fails has tried what is down; the others do what needs none of it.
+            # The first run that fails has probed what is down; later runs only do work that does not depend on it.
             tags = {TRIGGER_TAG: "due"} if failures else {}
             outcome = run_hour_here(definitions, stream, hour, instance, tags)
-            if watchdog().stop_requested:  # in a run Dagster takes the signal, fails the run and goes on
+            if watchdog().stop_requested:  # within a run Dagster catches the signal, fails the run and continues
                 raise KeyboardInterrupt
             runs += 1
             if outcome.failure:
@@ -157,7 +162,7 @@ def _find_due(records: Records) -> list[tuple[Stream, str]]:
 
 
 def _count_finished(records: Records, stream: Stream, hour: str) -> int:
-    """Return what grows when a run makes headway: the rows of an hour on which nothing is left to do."""
+    """Count the finished rows of work of an hour; the count grows when a run makes progress."""
     with records.reading() as connection:
         states = [work.hour_states(connection, stream, stage, hour) for stage in PIPELINE_STAGES]
     return sum(state.get("done", 0) + state.get("failed", 0) for state in states)

@@ -1,4 +1,4 @@
-"""What the UI shows of a stage: numbers that plot, and tables of source keys; never text of posts or documents."""
+"""Metadata of a stage for the UI: numbers to plot, and tables of source keys; never text of posts or documents."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _run_figures(report: StageReport) -> dict[str, Any]:
 
 
 def _with_money(counts: dict[str, int]) -> dict[str, Any]:
-    """Return the counts with money in the prices' unit; without it where nobody knows a price."""
+    """Return the counts with money in the unit of the prices; without money if no price is known."""
     nano, unpriced = counts.pop("provider_money_nano", 0), counts.get("provider_unpriced_tokens", 0)
     known = nano or unpriced < counts.get("provider_tokens", 0)
     return {**counts, "provider_money": nano / NANO} if known else dict(counts)

@@ -1,10 +1,10 @@
-"""The sensor that tells people what is down, also when it is the record store, where everything else is written."""
+"""The sensor that notifies people of outages, also of the record store, which holds the state of all others."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -22,30 +22,35 @@ from chatai_assets.storage.key_values import put_value
 
 INTERVAL_S = 30
 NOTIFY_AFTER_S = 45.0
-"""A record store that is busy for one tick is not down."""
+"""People are notified after this time: a record store that is busy for one tick is not down."""
 LAST_CHECK = "looked_at"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreDown:
-    """An outage of the record store; kept in the sensor's cursor, which is Dagster's, and in the sensor's process.
+    """An outage of the record store. It is stored in the sensor's cursor by Dagster, and in the sensor's process.
 
     Attributes:
         since: epoch seconds.
-        told: whether it was announced.
-        left: channels that did not take it.
-        tries: how often they were told.
+        is_notified: whether people were notified.
+        failed_channels: channels to which the notification could not be delivered.
+        attempts: how often delivery was tried.
     """
 
     since: float
-    told: bool = False
-    left: tuple[str, ...] = ()
-    tries: int = 0
+    is_notified: bool = False
+    failed_channels: tuple[str, ...] = ()
+    attempts: int = 0
+
+    def to_cursor(self) -> str:
+        """Return it as JSON; the keys are stored, and must not change."""
+        left = list(self.failed_channels)
+        return json.dumps({"since": self.since, "told": self.is_notified, "left": left, "tries": self.attempts})
 
 
 def outage_sensor(opened: Callable[[], Services], clock: Clock) -> dg.SensorDefinition:
-    """Return the sensor that announces outages and their end."""
-    watch = StoreMonitor()
+    """Return the sensor that notifies people of outages and of their end."""
+    monitor = StoreMonitor()
 
     @dg.sensor(
         name="outages",
@@ -57,21 +62,21 @@ def outage_sensor(opened: Callable[[], Services], clock: Clock) -> dg.SensorDefi
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         services, now = opened(), clock()
         announcer = services.announcer
-        said, cursor = watch.check(lambda: services.records, announcer, context.cursor, now)
+        message, cursor = monitor.check(lambda: services.records, announcer, context.cursor, now)
         context.update_cursor(cursor)
         if cursor:
-            return dg.SkipReason(said)
-        told = notify_outages(services.records, announcer, now, services.settings.probe_interval_s)
-        return dg.SkipReason(" ".join([said, *(f"Told: {title}." for title in told)]))
+            return dg.SkipReason(message)
+        titles = notify_outages(services.records, announcer, now, services.settings.probe_interval_s)
+        return dg.SkipReason(" ".join([message, *(f"Told: {title}." for title in titles)]))
 
     return sensor
 
 
 class StoreMonitor:
-    """Looks whether the record store can be written, and tells when it cannot and when it can again.
+    """Checks whether the record store can be written, and notifies people when it cannot and when it can again.
 
-    What it knows outlives this process in the cursor. Where the cursor cannot be kept either, as on a full disk,
-    this process still knows that it told.
+    Its state is stored in the sensor's cursor. The copy in memory prevents repeated notifications where the cursor
+    cannot be stored either, as on a full disk.
     """
 
     def __init__(self) -> None:
@@ -80,7 +85,7 @@ class StoreMonitor:
     def check(
         self, opened: Callable[[], Records], announcer: Notifier, cursor: str | None, now: float
     ) -> tuple[str, str]:
-        """Return what to say, and the new cursor: "" while the store works."""
+        """Return a message for the skip reason, and the new cursor: "" while the store works."""
         down = self._down or _parse_cursor(cursor)
         try:
             with opened().begin() as connection:
@@ -88,31 +93,33 @@ class StoreMonitor:
             close_idle(opened(), now)
         except StoreUnavailable as error:
             self._down = _notify_down(down or StoreDown(now), str(error), announcer, now)
-            return f"{error} Down since {format_time(self._down.since)} UTC.", json.dumps(asdict(self._down))
-        if down and down.told:
+            return f"{error} Down since {format_time(self._down.since)} UTC.", self._down.to_cursor()
+        if down and down.is_notified:
             _notify_up(down, announcer, now)
         self._down = None
         return _describe_outages(opened()), ""
 
 
 def _parse_cursor(cursor: str | None) -> StoreDown | None:
+    """Return what ``StoreDown.to_cursor`` wrote; None for an empty cursor."""
     if not cursor:
         return None
-    kept = json.loads(cursor)
-    return StoreDown(kept["since"], kept["told"], tuple(kept["left"]), kept["tries"])
+    stored = json.loads(cursor)
+    return StoreDown(stored["since"], stored["told"], tuple(stored["left"]), stored["tries"])
 
 
 def _notify_down(down: StoreDown, reason: str, announcer: Notifier, now: float) -> StoreDown:
-    """Announce that the record store is down, once it is sure, and to channels that did not take it some more times."""
-    if now - down.since < NOTIFY_AFTER_S or down.tries >= announcements.TRIES or (down.told and not down.left):
+    """Notify people once the outage is certain; retry the channels that failed a limited number of times."""
+    is_delivered = down.is_notified and not down.failed_channels
+    if now - down.since < NOTIFY_AFTER_S or down.attempts >= announcements.TRIES or is_delivered:
         return down
     body = (
         f"The record store is down since {format_time(down.since)} UTC: {reason.rstrip('.')}. Nobody works until it is "
         f"back, and how many items wait cannot be told; nothing is lost, and no run is asked for meanwhile."
     )
-    only = down.left if down.told else None
-    left = announcer.notify(f"chatai_assets: {display_name(RECORDS)} is down", body, only=only)
-    return replace(down, told=True, left=tuple(left), tries=down.tries + 1)
+    only = down.failed_channels if down.is_notified else None
+    failed = announcer.notify(f"chatai_assets: {display_name(RECORDS)} is down", body, only=only)
+    return StoreDown(down.since, is_notified=True, failed_channels=tuple(failed), attempts=down.attempts + 1)
 
 
 def _notify_up(down: StoreDown, announcer: Notifier, now: float) -> None:
@@ -124,8 +131,8 @@ def _notify_up(down: StoreDown, announcer: Notifier, now: float) -> None:
 
 
 def _describe_outages(records: Records) -> str:
-    """Return what is down now, in a sentence each."""
+    """Return one sentence per open outage."""
     with records.reading() as connection:
         downs = outages.open_outages(connection)
-    said = [f"{outage_sentence(down, count_waiting(records, down))}" for down in downs]
-    return " ".join(said) or "Nothing is down."
+    sentences = [outage_sentence(down, count_waiting(records, down)) for down in downs]
+    return " ".join(sentences) or "Nothing is down."

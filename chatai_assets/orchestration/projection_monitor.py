@@ -1,4 +1,4 @@
-"""Looking whether a projection was lost: often at embedded ones, seldom at servers."""
+"""Detects lost projections: checks embedded ones at each call, servers at most once a minute."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SERVER_INTERVAL_S = 60.0
 
 
 class ProjectionMonitor:
-    """Has projections written again that were lost, though nothing else may be due.
+    """Starts the rebuild of projections that were lost or replaced, also when no other work is due.
 
     Args:
-        clock: seconds that only grow.
+        clock: monotonic time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,21 +25,21 @@ class ProjectionMonitor:
         self._server_at = -SERVER_INTERVAL_S
 
     def check(self, services: Services) -> list[str]:
-        """Return one sentence per projection that is written again from now on; a store that is down says nothing."""
+        """Return one sentence per projection whose rebuild was started; stores that are down are skipped."""
         now, servers = self._clock(), {"vectors": services.settings.qdrant, "graph": services.settings.neo4j}
         skipped = {name for name, server in servers.items() if server and now < self._server_at + SERVER_INTERVAL_S}
         if any(servers.values()) and not skipped:
             self._server_at = now
-        told = [
-            _rebuild_if_lost(services, projected)
-            for projected in services.projections
-            if projected.name.partition("/")[0] not in skipped
+        sentences = [
+            _rebuild_if_lost(services, probe)
+            for probe in services.projections
+            if probe.name.partition("/")[0] not in skipped
         ]
-        return list(filter(None, told))
+        return list(filter(None, sentences))
 
 
-def _rebuild_if_lost(services: Services, projected: ProjectionProbe) -> str:
-    with suppress(StoreUnavailable):  # whoever writes to it will say so
-        if items := rebuild(services.records, projected):
-            return f"The {projected.name} were lost or replaced: {items} items are written again."
+def _rebuild_if_lost(services: Services, probe: ProjectionProbe) -> str:
+    with suppress(StoreUnavailable):  # the stage that writes to it reports the outage
+        if items := rebuild(services.records, probe):
+            return f"The {probe.name} were lost or replaced: {items} items are written again."
     return ""

@@ -1,4 +1,4 @@
-"""The parts that assets use, as Dagster resources: opened when an asset asks for them, closed with the run."""
+"""Services as Dagster resources: opened when an asset asks for them, closed with the run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from chatai_assets.settings import Settings
 T = TypeVar("T")
 
 Lazy = Callable[[], T]
-"""A part on call. It is opened inside the step that uses it, so that a store that is down fails that step, with a
-sentence of its own, and not the start of the run."""
+"""A service that is opened inside the step that uses it, so that an unavailable store fails that step, with its own
+message, and not the start of the run."""
 
 Clock = Callable[[], float]
-"""Tells epoch seconds."""
+"""Returns the current time in epoch seconds."""
 
 
 def resources_of(settings: Settings, services: Services | None, clock: Clock) -> dict[str, Any]:
@@ -48,19 +48,19 @@ def _services(settings: Settings, given: Services | None) -> dg.ResourceDefiniti
 
 @contextmanager
 def watchdog_scope(context: dg.InitResourceContext, settings: Settings) -> Iterator[None]:
-    """Let the watchdog speak and tidy up for this run should its process end within the block."""
+    """Let the watchdog fail this run and clean up after it if its process dies within the block."""
     if context.run is None:
         yield
         return
-    words = report_context(context.run.run_id, context.instance, settings.database_url)
-    with watchdog().watching(context.run.run_id, words):
+    crash_context = report_context(context.run.run_id, context.instance, settings.database_url)
+    with watchdog().watching(context.run.run_id, crash_context):
         yield
 
 
 def release_run(services: Services, context: dg.InitResourceContext) -> None:
-    """Say that this run works on nothing any more, however it ends."""
+    """Delete the heartbeat of this run and reset the documents it was processing, however it ends."""
     if context.run is None or "records" not in services.__dict__:
         return
-    with suppress(StoreUnavailable):  # then the sensor ``upkeep`` does it, once the store is there again
+    with suppress(StoreUnavailable):  # the sensor ``upkeep`` does it once the store is available
         end_heartbeat(services.records, context.run.run_id)
         reset_idle_documents(services.records)

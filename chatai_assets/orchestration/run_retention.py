@@ -1,7 +1,7 @@
-"""Old runs of Dagster and their events are deleted, unless the status of a partition rests on them.
+"""Deletes old runs of Dagster and their events, unless the status of a partition depends on them.
 
-A partition is materialized while the event that says so is there, and that event belongs to a run. So of each asset
-and partition the newest good run stays for ever; a bad run stays until a good one came after it.
+A partition counts as materialized as long as the event exists, and the event belongs to a run. So the newest
+successful run of each asset and partition is never deleted; a failed run is kept until a successful one follows.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ FINISHED = (dg.DagsterRunStatus.SUCCESS, *FAILED)
 PAGE = 500
 """Runs read at a time."""
 MAX_DELETED_RUNS = 2_000
-"""Runs of one go, the oldest first."""
+"""Runs deleted by one call, the oldest first."""
 AssetPartition = tuple[dg.AssetKey, str | None]
-"""An asset, and one of its partitions if it has any."""
+"""An asset, and its partition if it is partitioned."""
 
 
 def delete_old_runs(instance: dg.DagsterInstance, before: float, *, at_most: int = MAX_DELETED_RUNS) -> int:
-    """Delete finished runs that were begun before a moment and that nothing rests on; return how many.
+    """Delete finished runs created before a moment, unless a partition's status depends on them; return how many.
 
     Args:
         before: epoch seconds.
     """
-    # Only when the walk is over: it goes on from the last run it has seen.
+    # Deleting starts after reading has ended: each page is read from the last run of the page before.
     oldest_first = list(_deletable(instance, before))[::-1][:at_most]
     for run_id in oldest_first:
         instance.compute_log_manager.delete_logs(prefix=[run_id])
@@ -42,14 +42,14 @@ def delete_old_runs(instance: dg.DagsterInstance, before: float, *, at_most: int
 
 
 def _deletable(instance: dg.DagsterInstance, before: float) -> Iterator[str]:
-    """Yield the ids of old runs that nothing rests on, the newest first."""
+    """Yield the ids of old runs on which no partition's status depends, the newest first."""
     materialized: set[AssetPartition] = set()
     for record in _newest_first(instance):
         run = record.dagster_run
-        places = _materialized_by(run)
-        is_needed = RANGE_TAG in run.tags or not places <= materialized
+        partitions = _materialized_by(run)
+        is_needed = RANGE_TAG in run.tags or not partitions <= materialized
         if run.status is dg.DagsterRunStatus.SUCCESS and RANGE_TAG not in run.tags:
-            materialized |= places
+            materialized |= partitions
         if not is_needed and record.create_timestamp.timestamp() < before:
             yield run.run_id
 
@@ -62,12 +62,12 @@ def _newest_first(instance: dg.DagsterInstance) -> Iterator[dg.RunRecord]:
 
 
 def _materialized_by(run: dg.DagsterRun) -> set[AssetPartition]:
-    """Return what a run materializes if it is good; nothing for a run that does single items."""
-    picked = set(run.asset_selection or ())
-    if not picked:
-        picked = {key for stream in streams_of(run) for key in asset_keys(stream).values()}
-        picked |= {UPKEEP_JOBS[run.job_name]} if run.job_name in UPKEEP_JOBS else set()
-    return {(key, run.tags.get(PARTITION_TAG)) for key in picked}
+    """Return what a run materializes if it succeeds; nothing for a run that processes single items."""
+    selected = set(run.asset_selection or ())
+    if not selected:
+        selected = {key for stream in streams_of(run) for key in asset_keys(stream).values()}
+        selected |= {UPKEEP_JOBS[run.job_name]} if run.job_name in UPKEEP_JOBS else set()
+    return {(key, run.tags.get(PARTITION_TAG)) for key in selected}
 
 
 def _remove_file(instance: dg.DagsterInstance, run_id: str) -> None:

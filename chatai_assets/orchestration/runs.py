@@ -1,4 +1,4 @@
-"""What Dagster's runs say about an hour: whether one is open, whether it is alive, how often it failed lately."""
+"""What Dagster's runs say about an hour: whether one is open, whether it is alive, how often it failed recently."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from chatai_assets.storage.engine import Records
 
 STREAM_TAG = "chatai/stream"
 WORKER_TAG = ".dagster/chatai_worker"
-"""Dagster shows no tag of this beginning; it would fill half of the list of runs and tells people nothing."""
+"""Dagster hides tags with this prefix; shown, it would fill half of the list of runs."""
 PARTITION_TAG = "dagster/partition"
 TRIGGER_TAG = "chatai/asked"
-"""``due`` or ``probe`` on runs that a sensor asked for."""
+"""``due`` or ``probe`` on runs that a sensor requested."""
 UPKEEP_JOBS = {
     job: dg.AssetKey(["upkeep", name])
     for job, name in (
@@ -36,15 +36,15 @@ UPKEEP_JOBS = {
 RETRY_TAG = "dagster/parent_run_id"
 REASON_TAG = "dagster/failure_reason"
 INTERRUPTED = "UNEXPECTED_TERMINATION"
-"""Dagster's word for a run that was told to stop, which says nothing of whether its hour can be done.
+"""Dagster's reason for a run that was stopped by a signal; it does not count as a failure of its hour.
 
-A process that was killed says nothing at all, and a retry does not inherit it.
+A killed process sets no reason, and a retry does not inherit it.
 """
 OUTAGE_TAG = "chatai/outage"
 FIRST_BACKOFF_S = 30.0
 LONGEST_BACKOFF_S = 900.0
 COUNTED_RUNS = 8
-"""Runs of an hour that are looked at for its backoff; by then it is the longest."""
+"""Latest runs of an hour that are read for its backoff; with so many failures it has its maximum."""
 OPEN = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -62,10 +62,10 @@ StreamHour = tuple[Stream, str]
 
 @dataclass(frozen=True, slots=True)
 class HourBackoff:
-    """How long an hour is left alone after failed runs.
+    """How long no run of an hour is requested after failed runs.
 
     Attributes:
-        failures: failed runs since the last good one, counted up to a limit.
+        failures: failed runs since the last successful one, up to ``COUNTED_RUNS``.
         until: epoch seconds.
     """
 
@@ -74,39 +74,39 @@ class HourBackoff:
 
 
 def tag_worker(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Write on a run which process works on it, so that a run whose process was killed is known to be lost."""
-    # A retried run inherits the tags of the lost one, hence the run's own id in the signature.
+    """Tag a run with the worker that executes it, so that a run whose process was killed is recognised as lost."""
+    # A retry inherits the tags of the lost run; the run id tells whether the tag is its own.
     instance.add_run_tags(run_id, {WORKER_TAG: f"{run_id}@{new_lease_token()}"})
 
 
 def trigger_of(tags: Mapping[str, str]) -> Trigger:
-    """Return who asked for a run; one that was begun again, by hand or by Dagster, counts as asked for by hand."""
-    asked = tags.get(TRIGGER_TAG)
-    if RETRY_TAG in tags or asked is None:
+    """Return what triggered a run; a retry, by a person or by Dagster, counts as triggered by hand."""
+    trigger = tags.get(TRIGGER_TAG)
+    if RETRY_TAG in tags or trigger is None:
         return "by hand"
-    return "probe" if asked == "probe" else "due"
+    return "probe" if trigger == "probe" else "due"
 
 
 def tag_outage(instance: dg.DagsterInstance, run_id: str, part: str) -> None:
-    """Write on a run what was down: its breaker says when to ask again, and its hour needs no backoff."""
+    """Tag a run with the dependency that was down: its breaker decides when to retry, so the hour needs no backoff."""
     instance.add_run_tags(run_id, {OUTAGE_TAG: part})
 
 
 def end_lost_runs(
-    instance: dg.DagsterInstance, records: Records, silence: StalledDetector | None = None, lease_s: float = math.inf
+    instance: dg.DagsterInstance, records: Records, detector: StalledDetector | None = None, lease_s: float = math.inf
 ) -> list[str]:
-    """Fail started runs whose process no longer exists, or was not heard of for a lease; return their ids.
+    """Fail started runs whose process no longer exists or has not renewed its lease; return their ids.
 
-    Dagster's default launcher would leave them open for as long as a run may take, and their hours with them.
+    Dagster's default launcher would leave them, and their hours, open until the deadline of a run.
 
     Args:
-        silence: when runs were last heard of, for machines whose clock was ahead when they were lost.
-        lease_s: seconds without news after which ``silence`` counts such a run as lost.
+        detector: finds lost runs of machines whose clock was ahead, so that their lease ends far in the future.
+        lease_s: seconds without renewal after which the detector counts such a run as lost.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    elsewhere = {run.run_id: alive_until(records, run.run_id) for run in started if _is_remote(run)}
-    silent = silence.stalled(elsewhere, lease_s) if silence else {}
-    lost = [run for run in started if run.run_id in silent or _is_lost(run, records)]
+    remote = {run.run_id: alive_until(records, run.run_id) for run in started if _is_remote(run)}
+    stalled = detector.stalled(remote, lease_s) if detector else {}
+    lost = [run for run in started if run.run_id in stalled or _is_lost(run, records)]
     for run in lost:
         instance.report_run_failed(run, LOST)
     return [run.run_id for run in lost]
@@ -125,38 +125,36 @@ def _is_remote(run: dg.DagsterRun) -> bool:
 
 
 def _worker_of(run: dg.DagsterRun) -> str:
-    """Return who signed a run; "" where nobody did, or only the lost run of which this is a retry."""
+    """Return the worker of a run; "" if it has no tag, or only the one inherited from the run that it retries."""
     run_id, _, owner = run.tags.get(WORKER_TAG, "").partition("@")
     return owner if run_id == run.run_id else ""
 
 
 def open_hours_of_runs(instance: dg.DagsterInstance) -> set[StreamHour]:
-    """Return the streams and hours for which a run waits or works, whoever asked for it."""
+    """Return the streams and hours for which a run is queued or executing, whatever triggered it."""
     open_runs = instance.get_runs(dg.RunsFilter(statuses=list(OPEN)))
-    of_an_hour = [run for run in open_runs if PARTITION_TAG in run.tags]
-    return {(stream, run.tags[PARTITION_TAG]) for run in of_an_hour for stream in streams_of(run)}
+    partitioned = [run for run in open_runs if PARTITION_TAG in run.tags]
+    return {(stream, run.tags[PARTITION_TAG]) for run in partitioned for stream in streams_of(run)}
 
 
 def streams_of(run: dg.DagsterRun) -> set[Stream]:
-    """Return the streams a run works on: by its tag, its job, or the assets that were picked in the UI."""
-    picked = {key.path[0] for key in run.asset_selection or ()}
+    """Return the streams a run works on: by its tag, its job, or the assets selected in the UI."""
+    selected = {key.path[0] for key in run.asset_selection or ()}
     named = {run.tags.get(STREAM_TAG), run.job_name}
-    return {stream for stream in STREAMS if stream in picked | named}
+    return {stream for stream in STREAMS if stream in selected | named}
 
 
-def backoffs(
-    instance: dg.DagsterInstance, stream: Stream, hours: Collection[str], now: float
-) -> dict[str, HourBackoff]:
-    """Return hour -> backoff, of those hours whose last run failed and that are to be left alone until later."""
-    lately = instance.get_run_records(
+def backoffs(instance: dg.DagsterInstance, stream: Stream, hours: Collection[str], now: float) -> dict[str, HourBackoff]:
+    """Return hour -> backoff for the hours whose last runs failed and whose backoff has not ended."""
+    recent = instance.get_run_records(
         dg.RunsFilter(
             statuses=list(FAILED),
             tags={STREAM_TAG: stream},
             updated_after=datetime.fromtimestamp(now - LONGEST_BACKOFF_S, UTC),
         )
     )
-    suspects = {record.dagster_run.tags.get(PARTITION_TAG) for record in lately}.intersection(hours)
-    found = {hour: _backoff(instance, stream, hour) for hour in sorted(filter(None, suspects))}
+    candidates = {record.dagster_run.tags.get(PARTITION_TAG) for record in recent}.intersection(hours)
+    found = {hour: _backoff(instance, stream, hour) for hour in sorted(filter(None, candidates))}
     return {hour: backoff for hour, backoff in found.items() if now < backoff.until <= now + LONGEST_BACKOFF_S}
 
 
@@ -178,7 +176,7 @@ def _backoff(instance: dg.DagsterInstance, stream: Stream, hour: str) -> HourBac
 
 
 def delay_after(failures: int) -> float:
-    """Return seconds to wait after some failed runs in a row: doubling, bounded."""
+    """Return seconds to wait after consecutive failed runs: exponential, with a maximum."""
     return min(FIRST_BACKOFF_S * 2.0 ** (failures - 1), LONGEST_BACKOFF_S) if failures else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The jobs of upkeep and when they run."""
+"""Maintenance jobs and their schedules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chatai_assets.orchestration.runs import OPEN, UPKEEP_JOBS
 from chatai_assets.settings import Settings
 
 CRON = {"expire": "7 * * * *", "retain": "37 3 * * *", "audit": "17 4 * * *"}
-"""Of UTC. Not at the full hour, when the first run of the new one begins."""
+"""In UTC. Not at the full hour, when the first run of a new hour starts."""
 DESCRIPTIONS = {
     "expire": "Removes the posts and documents whose time is over from all stores.",
     "audit": "Compares vector index and graph with the record store.",
@@ -18,7 +18,7 @@ DESCRIPTIONS = {
 
 
 def upkeep_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return the jobs of upkeep, one per asset."""
+    """Return the maintenance jobs, one per asset."""
     return [
         dg.define_asset_job(
             job,
@@ -32,12 +32,12 @@ def upkeep_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
 
 
 def schedules() -> list[dg.ScheduleDefinition]:
-    """Return the schedules of upkeep; they are on by default."""
+    """Return the maintenance schedules; they are on by default."""
     return [upkeep_schedule(job) for job in CRON]
 
 
 def upkeep_schedule(job: str) -> dg.ScheduleDefinition:
-    """Return the schedule of a job; while a run of it is open it asks for none."""
+    """Return the schedule of a job; it requests no run while one is open."""
 
     @dg.schedule(
         name=f"{job}_on_time",
@@ -48,7 +48,7 @@ def upkeep_schedule(job: str) -> dg.ScheduleDefinition:
         description=f"{DESCRIPTIONS[job]} A run that finds nothing to do takes a second.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        # Two at once would do no harm, but the second would do what the first does.
+        # Two at once would do no harm, but the second would repeat the work of the first.
         if context.instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(OPEN)), limit=1):
             return dg.SkipReason("The last run is still going on.")
         return dg.RunRequest()

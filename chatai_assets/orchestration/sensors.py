@@ -1,4 +1,4 @@
-"""Sensors: what is due becomes runs, what was dropped into the inbox folder becomes arrivals."""
+"""Sensors: request runs for due work, ingest the inbox folder, and recover abandoned work."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ DUE_INTERVAL_S = 10
 FOLDER_INTERVAL_S = 10
 UPKEEP_INTERVAL_S = 10
 FOLDER_WAIT_S = 30.0
-"""Seconds a tick waits for the files at hand; Dagster gives up on a tick after 60."""
+"""Seconds a tick waits for ingestion; Dagster aborts a tick after 60."""
 SAMPLES = PROJECT / "chatai_assets" / "samples"
 
 Opened = Callable[[], Services]
@@ -51,15 +51,15 @@ def sensors(
     """Return all sensors; they are on by default.
 
     Args:
-        services: what is already open; without them a sensor opens its own at its first tick and keeps them.
+        services: already open; without them a sensor opens its own at its first tick and keeps them open.
     """
 
     @cache
     def opened() -> Services:
         return services or open_services(settings)
 
-    lookout, budget = ProjectionMonitor(), settings.costs.budget
-    due = (due_sensor(stream, hours, budget, opened, lookout, clock) for stream in STREAMS)
+    monitor, budget = ProjectionMonitor(), settings.costs.budget
+    due = (due_sensor(stream, hours, budget, opened, monitor, clock) for stream in STREAMS)
     others = (outage_sensor(opened, clock), dead_letters_sensor(opened), upkeep_sensor(opened, clock))
     return [*due, folder_sensor(settings, opened), erasure_sensor(opened), reindex_sensor(opened), *others]
 
@@ -69,11 +69,11 @@ def due_sensor(
     hours: dg.PartitionsDefinition[str],
     budget: Budget,
     opened: Opened,
-    lookout: ProjectionMonitor,
+    monitor: ProjectionMonitor,
     clock: Clock,
 ) -> dg.SensorDefinition:
-    """Return the sensor that asks for the hours of a stream in which something is due."""
-    quiet = EmptyHours(stream, hours.get_partition_keys, clock)
+    """Return the sensor that requests runs for the hours of a stream with due work."""
+    empty_hours = EmptyHours(stream, hours.get_partition_keys, clock)
 
     @dg.sensor(
         name=f"{stream}_due",
@@ -88,31 +88,31 @@ def due_sensor(
         try:
             records = services.records
             with records.begin() as connection:
-                put_value(connection, f"{LAST_CHECK}/{stream}", now)  # a full disk lets itself be read
+                put_value(connection, f"{LAST_CHECK}/{stream}", now)  # a full disk can still be read
         except StoreUnavailable as error:
             return dg.SensorResult(skip_reason=f"{error} Nothing is asked for until it works again.")
         paused = resume_deferred(records, stream, budget, now)
-        for loss in lookout.check(services):
+        for loss in monitor.check(services):
             context.log.warning(loss)
         interval_s = services.settings.probe_interval_s
         due = due_now(stream, records, context.instance, hours, now, interval_s)
         record_due_probe(due, stream, records, now)
         requests = run_requests(due, now)
-        said = (outage_summary(due, stream, records, interval_s), explain(due, stream), paused_summary(paused))
-        reason = " ".join(filter(None, said))
+        notes = (outage_summary(due, stream, records, interval_s), explain(due, stream), paused_summary(paused))
+        reason = " ".join(filter(None, notes))
         if requests and reason:
             context.log.info(reason)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else reason or f"Nothing of the {stream} is due.",
-            asset_events=quiet.events(records, context.instance),
+            asset_events=empty_hours.events(records, context.instance),
         )
 
     return sensor
 
 
 def paused_summary(paused: Mapping[str, int]) -> str:
-    """Return in one sentence who waits for the budget of the next day; "" when nobody does."""
+    """Return in one sentence which tenants wait for the budget of the next day; "" if none does."""
     if not paused:
         return ""
     names = ", ".join(sorted(paused)[:3])
@@ -121,8 +121,8 @@ def paused_summary(paused: Mapping[str, int]) -> str:
 
 
 def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
-    """Return the sensor that gives back what nobody works on any more, and puts right what wrong clocks wrote."""
-    of_runs, of_claims = StalledDetector(), StalledDetector()
+    """Return the sensor that reclaims abandoned work and corrects what wrong clocks wrote."""
+    stalled_runs, stalled_claims = StalledDetector(), StalledDetector()
 
     @dg.sensor(
         name="upkeep",
@@ -134,10 +134,10 @@ def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         services = opened()
         records, lease_s = services.records, services.settings.lease_s
-        for run_id in end_lost_runs(context.instance, records, of_runs, lease_s):
+        for run_id in end_lost_runs(context.instance, records, stalled_runs, lease_s):
             context.log.warning("The process of run %s is gone; the run was failed.", run_id)
         fix_clock_skew(records, clock(), first_hour(services))
-        reclaim_stalled(records, of_claims, clock(), lease_s)
+        reclaim_stalled(records, stalled_claims, clock(), lease_s)
         propagate_overrides(records)
         return dg.SkipReason(str(reclaim_abandoned(records)))
 
@@ -145,8 +145,8 @@ def upkeep_sensor(opened: Opened, clock: Clock) -> dg.SensorDefinition:
 
 
 def folder_sensor(settings: Settings, opened: Opened) -> dg.SensorDefinition:
-    """Return the sensor that takes in what lies in the inbox folder, and the bundled samples of a new home."""
-    taking = BackgroundIngest()
+    """Return the sensor that ingests the files in the inbox folder, and the bundled samples of a new home."""
+    ingest = BackgroundIngest()
 
     @dg.sensor(
         name="inbox_folder",
@@ -156,13 +156,13 @@ def folder_sensor(settings: Settings, opened: Opened) -> dg.SensorDefinition:
         "done/ or rejected/, with a sentence why. Starts no run: the other sensors see what arrived.",
     )
     def sensor(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        return dg.SkipReason(taking.poll(lambda: ingest_arrivals(settings, opened()), FOLDER_WAIT_S))
+        return dg.SkipReason(ingest.poll(lambda: ingest_arrivals(settings, opened()), FOLDER_WAIT_S))
 
     return sensor
 
 
 def ingest_arrivals(settings: Settings, services: Services) -> str:
-    """Take in samples and files; return in one sentence what was done."""
+    """Ingest samples and files; return in one sentence what was done."""
     intake = Intake(
         records=services.records,
         blobs=services.blobs,
@@ -172,12 +172,12 @@ def ingest_arrivals(settings: Settings, services: Services) -> str:
     )
     samples = take_samples(SAMPLES, intake) if settings.samples else None
     report = take_folder(settings.inbox_folder, intake)
-    begun = f"Took {samples.posts} sample posts and {samples.documents} sample documents. " if samples else ""
-    return begun + folder_summary(report, settings.inbox_folder)
+    prefix = f"Took {samples.posts} sample posts and {samples.documents} sample documents. " if samples else ""
+    return prefix + folder_summary(report, settings.inbox_folder)
 
 
 def folder_summary(report: FolderReport, folder: Path) -> str:
-    """Return in one sentence what became of the files in the folder."""
+    """Return in one sentence how the files in the folder were processed."""
     if not (report.taken or report.rejected or report.unfinished):
         return f"Nothing new in {folder}."
     arrivals = report.arrivals
@@ -188,35 +188,35 @@ def folder_summary(report: FolderReport, folder: Path) -> str:
 
 
 class BackgroundIngest:
-    """Takes in files in a thread of its own, so that a large file outlives its tick and is not begun twice."""
+    """Ingests files in a background thread, so that a large file may take longer than a tick and is read only once."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
-        self._begun = 0.0
-        self._said = ""
+        self._started_at = 0.0
+        self._result = ""
         self._error: BaseException | None = None
 
     def poll(self, take: Callable[[], str], wait_s: float) -> str:
-        """Begin unless it is still going on, wait a while, and return what there is to say.
+        """Start ingestion unless it is still running, wait for it, and return its result or that it is running.
 
         Raises:
-            ChatAIError: taking failed, now or since the last tick.
+            ChatAIError: ingestion failed, now or since the last tick.
         """
         if self._thread is None:
-            self._begun = time.monotonic()
+            self._started_at = time.monotonic()
             self._thread = threading.Thread(target=self._run, args=(take,), name="inbox folder", daemon=True)
             self._thread.start()
         self._thread.join(wait_s)
         if self._thread.is_alive():
-            return f"Still taking in files, for {time.monotonic() - self._begun:.0f} s."
+            return f"Still taking in files, for {time.monotonic() - self._started_at:.0f} s."
         self._thread = None
         if self._error:
             raise self._error
-        return self._said
+        return self._result
 
     def _run(self, take: Callable[[], str]) -> None:
         self._error = None
         try:
-            self._said = take()
+            self._result = take()
         except BaseException as error:  # noqa: BLE001 - raised again in the tick's thread
             self._error = error

@@ -1,4 +1,4 @@
-"""Dead letters in Dagster: the sensor that tells of new ones, and the job that replays them."""
+"""Dead letters in Dagster: the sensor that notifies people of new ones, and the job that replays them."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ INTERVAL_S = 60
 
 
 def dead_letters_sensor(opened: Callable[[], Services], clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
-    """Return the sensor that tells of new dead letters."""
+    """Return the sensor that notifies people of new dead letters."""
 
     @dg.sensor(
         name="dead_letters",
@@ -33,10 +33,10 @@ def dead_letters_sensor(opened: Callable[[], Services], clock: Callable[[], floa
     def sensor(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
         services = opened()
         try:
-            said = notify_dead_letters(services.records, services.announcer, clock())
+            message = notify_dead_letters(services.records, services.announcer, clock())
         except ChatAIError as error:
             return dg.SkipReason(f"{error} What is new is told of once it works again.")
-        return dg.SkipReason(said or "There is nothing to tell of.")
+        return dg.SkipReason(message or "There is nothing to tell of.")
 
     return sensor
 
@@ -93,10 +93,10 @@ def replay_letters(context: dg.OpExecutionContext, config: ReplayConfig, parts: 
 
 
 def build_filter(config: ReplayConfig) -> DeadLetterFilter:
-    """Return what the launchpad chooses.
+    """Return the filter for a configuration of the launchpad.
 
     Raises:
-        dagster.Failure: nothing is chosen, or a stream or stage of that name does not exist.
+        dagster.Failure: nothing is selected, or there is no stream or stage of that name.
     """
     if not (config.ids or config.error_class or config.everything):
         raise dg.Failure("Fill in ids or error_class, or set everything.", allow_retries=False)

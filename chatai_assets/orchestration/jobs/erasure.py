@@ -1,4 +1,4 @@
-"""Forgetting in Dagster: the job ``forget``, and the sensor and job that finish what was begun elsewhere."""
+"""Erasure in Dagster: the job ``forget``, and the sensor and job that finish pending erasures."""
 
 import time
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from chatai_assets.settings import Settings
 
 INTERVAL_S = 10
 AGAIN_S = 300.0
-"""How long after a failed run the next one is asked for."""
+"""Seconds from a failed run until the next one is requested."""
 FINISHING = "finish_forgetting"
 
 
 def erasure_jobs(settings: Settings) -> list[dg.JobDefinition]:
-    """Return the job ``forget``, whose launchpad asks for ``source`` and offers ``tenant``, and the one to finish."""
+    """Return the job ``forget``, which asks for ``source`` and ``tenant``, and the job that finishes erasures."""
     limits = {"dagster/max_runtime": str(settings.run_deadline_s)}
 
     @dg.config_mapping
@@ -35,7 +35,7 @@ def erasure_jobs(settings: Settings) -> list[dg.JobDefinition]:
         tags={"dagster/priority": BEFORE_ALL_OTHERS},
         run_tags=limits,
     )
-    def one() -> None:
+    def forget_job() -> None:
         forget_item()
 
     @dg.job(
@@ -45,14 +45,14 @@ def erasure_jobs(settings: Settings) -> list[dg.JobDefinition]:
         executor_def=dg.in_process_executor,
         run_tags=limits,
     )
-    def rest() -> None:
+    def finish_job() -> None:
         let_go_of_rest()
 
-    return [one, rest]
+    return [forget_job, finish_job]
 
 
 def erasure_stores(services: Services) -> Stores:
-    """Return all that may hold something of an item."""
+    """Return all stores that may hold data of an item."""
     return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
@@ -75,16 +75,16 @@ def forget_item(context: dg.OpExecutionContext, config: OneItem, parts: dg.Resou
 
 @dg.op(description="Has index and graph let go of all that is leaving.")
 def let_go_of_rest(context: dg.OpExecutionContext, parts: dg.ResourceParam[Services]) -> None:
-    """Finish what was begun elsewhere."""
+    """Finish pending erasures."""
     try:
-        gone = finish(erasure_stores(parts))
+        erased = finish(erasure_stores(parts))
     except ChatAIError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    context.add_output_metadata({f"gone_{kind}": count for kind, count in gone.items()})
+    context.add_output_metadata({f"gone_{kind}": count for kind, count in erased.items()})
 
 
 def erasure_sensor(opened: Callable[[], Services]) -> dg.SensorDefinition:
-    """Return the sensor that asks for a run where index and graph still hold what was erased."""
+    """Return the sensor that requests a run while index or graph still hold erased items."""
 
     @dg.sensor(
         name="forgotten",

@@ -1,16 +1,16 @@
-"""What jobs that people start from the launchpad share."""
+"""Shared by jobs that people start from the launchpad."""
 
 import dagster as dg
 from pydantic import Field
 
 BEFORE_ALL_OTHERS = "100"
-"""The priority of such a job: someone waits for it, and it is short."""
+"""Priority of such a job: a person waits for it, and it is short."""
 
 
 class OneItem(dg.Config):
     """A post or document; only ``source`` must be filled in."""
 
-    # With a default, the launchpad writes the field down and people fill it in; without, they look for it.
+    # With a default value the launchpad shows the field; without one, people would have to know its name.
     source: str = Field(
         default="", description="Source key of the item: tg/<chat id>/<message id> or doc/<document id>."
     )

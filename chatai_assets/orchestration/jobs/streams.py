@@ -1,4 +1,4 @@
-"""The jobs of the two streams, and running one here and now without a daemon."""
+"""The jobs of the two streams, and running one hour in this process without a daemon."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ DESCRIPTIONS: dict[Stream, str] = {
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What became of a run.
+    """Result of a run.
 
     Attributes:
-        failure: one sentence that says why the run failed; None for a good run.
+        failure: one sentence that says why the run failed; None for a successful run.
     """
 
     run_id: str
@@ -53,13 +53,13 @@ def run_hour_here(
     instance: dg.DagsterInstance,
     tags: Mapping[str, str] | None = None,
 ) -> RunOutcome:
-    """Run one hour of a stream in this process; a run that fails is reported, not raised.
+    """Run one hour of a stream in this process; a failed run is returned, not raised.
 
     Args:
-        defs: made with the parts that are to be used.
+        defs: built with the services to use.
         hour: a partition key.
         instance: where the run is recorded.
-        tags: of the run; without any it counts as asked for by hand.
+        tags: tags of the run; without any it counts as triggered by hand.
     """
     job = defs.resolve_job_def(stream)
     result = job.execute_in_process(

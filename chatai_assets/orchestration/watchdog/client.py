@@ -1,7 +1,7 @@
-"""A second process that ends this one where it hangs, whatever holds it up; see ``watchdog_process``.
+"""Client of the watchdog: a second process that kills this one if it hangs; see ``watchdog.process``.
 
-A signal handler or a thread in Python would need the interpreter's lock, which a loop in C never lets go of; and a
-process that is ended in that way can neither say why nor end the children it leaves behind.
+A signal handler or a thread in Python needs the interpreter's lock, which a loop in C may never release. And a killed
+process can neither report why it was killed nor clean up its children.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from uuid import uuid4
 from chatai_assets.domain.errors import Outage
 
 STOP_S = 25.0
-"""Seconds from SIGTERM or Ctrl-C until a process in a run is ended; it needs one or two for itself."""
+"""Seconds from SIGTERM or Ctrl-C until a process in a run is killed; a clean exit takes one or two."""
 WATCHED_VARIABLE = "CHATAI_WATCHED"
-"""Variable that names the watched process to its children, by which they are found when it is gone."""
+"""Environment variable with the token of the watched process. Its children inherit it and are found by it later."""
 _SCRIPT = Path(__file__).with_name("process.py")
 _CRASH_REPORTER = (sys.executable, "-m", "chatai_assets.orchestration.watchdog.crash_reporter")
 
 
 class Watchdog:
-    """The line to the process that watches this one; safe to share between threads.
+    """Connection to the process that watches this one; thread-safe.
 
     Args:
-        stop_s: seconds from a signal to stop until this process is ended.
+        stop_s: seconds from a stop signal until this process is killed.
     """
 
     def __init__(self, stop_s: float = STOP_S) -> None:
@@ -52,7 +52,7 @@ class Watchdog:
         atexit.register(self.close)
 
     def close(self) -> None:
-        """Say that this process ends, and wait until what it has left behind is gone."""
+        """Report that this process exits, and wait until the watchdog has cleaned up after it."""
         if self._pid == os.getpid() and self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()
@@ -63,58 +63,58 @@ class Watchdog:
 
     @property
     def alive(self) -> bool:
-        """Whether it still watches, and watches this process, not the one that this one was forked from."""
+        """Whether the watchdog runs and watches this process, not the parent that this one was forked from."""
         return self._pid == os.getpid() and self._process.poll() is None
 
     @property
     def stop_requested(self) -> bool:
-        """Whether this process received SIGTERM or Ctrl-C while ``hearing``, whoever handled it."""
+        """Whether this process received SIGTERM or Ctrl-C within ``forwarding_signals``, whatever handled it."""
         out = self._process.stdout
         self._stopping = self._stopping or bool(out and select.select([out], [], [], 0)[0] and os.read(out.fileno(), 9))
         return self._stopping
 
     @contextmanager
-    def hearing(self) -> Iterator[None]:
-        """Notice signals within the block, and be ended if that does not happen soon after one to stop."""
+    def forwarding_signals(self) -> Iterator[None]:
+        """Forward signals to the watchdog within the block; after a stop signal it kills this process in time."""
         with _forward_signals(self._signals):
             yield
 
-    def _tell(self, **message: object) -> None:
+    def _send(self, **message: object) -> None:
         line = f"{json.dumps(message)}\n".encode()
-        with self._lock, suppress(BrokenPipeError):  # it was killed: then nobody watches until the next run
+        with self._lock, suppress(BrokenPipeError):  # the watchdog was killed: the next run starts another one
             if self._process.stdin:
                 self._process.stdin.write(line)
                 self._process.stdin.flush()
 
     @contextmanager
-    def watching(self, run_id: str, words: Sequence[str]) -> Iterator[None]:
-        """Be spoken for if this process ends within the block, and told to stop at most so long before it does.
+    def watching(self, run_id: str, context: Sequence[str]) -> Iterator[None]:
+        """Have the run failed with a reason if this process dies within the block; forward stop signals.
 
         Args:
-            words: first lines for ``last_words``.
+            context: first input lines of ``crash_reporter``, as ``report_context`` makes them.
         """
-        self._tell(attend=run_id, words=list(words))
+        self._send(watch=run_id, context=list(context))
         os.environ[WATCHED_VARIABLE] = self._token
-        with self.hearing():
+        with self.forwarding_signals():
             try:
                 yield
             finally:
                 os.environ.pop(WATCHED_VARIABLE, None)
-                self._tell(leave=run_id)
+                self._send(release=run_id)
 
     @contextmanager
-    def armed(self, in_s: float, run_id: str, why: str) -> Iterator[None]:
-        """Be ended if the block takes longer, with a sentence that says why."""
+    def kill_timer(self, in_s: float, run_id: str, why: str) -> Iterator[None]:
+        """Have this process killed if the block takes longer; the run fails with the sentence ``why``."""
         number = next(self._numbers)
-        self._tell(arm=number, in_s=in_s, run=run_id, why=why)
+        self._send(arm=number, in_s=in_s, run=run_id, why=why)
         try:
             yield
         finally:
-            self._tell(disarm=number)
+            self._send(disarm=number)
 
     def start_kill_timer(self, in_s: float, run_id: str, why: str) -> None:
-        """Be ended unless this process has ended by itself until then."""
-        self._tell(arm=next(self._numbers), in_s=in_s, run=run_id, why=why)
+        """Have this process killed unless it has exited by then."""
+        self._send(arm=next(self._numbers), in_s=in_s, run=run_id, why=why)
 
 
 def _start_process(signals: int, token: str, stop_s: float) -> subprocess.Popen[bytes]:
@@ -132,7 +132,7 @@ def _start_process(signals: int, token: str, stop_s: float) -> subprocess.Popen[
 
 @contextmanager
 def _forward_signals(line: int) -> Iterator[None]:
-    """Have the numbers of signals written to a pipe, in C, before any handler in Python gets its turn."""
+    """Write the numbers of signals to a pipe. CPython does so in C, before any Python handler runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -145,18 +145,18 @@ def _forward_signals(line: int) -> Iterator[None]:
 
 CLOSE_WAIT_S = 5.0
 EXIT_WAIT_S = 10.0
-"""Seconds a run worker has to end after a stage was stopped: a thread that still hangs would keep it."""
+"""Seconds a run worker has to exit after a stage was stopped: a hanging thread would keep it alive."""
 _watchdogs: list[Watchdog] = []
 
 
 def watchdog() -> Watchdog:
-    """Return the one that watches this process; it starts with the first run and ends with the process."""
+    """Return the watchdog of this process; it starts with the first run and ends with the process."""
     if not _watchdogs or not _watchdogs[-1].alive:
         _watchdogs.append(Watchdog())
     return _watchdogs[-1]
 
 
 def ensure_exit(run_id: str) -> None:
-    """Be ended soon unless this process ends by itself, if it is one that lives for one run only."""
+    """Have this process killed soon unless it exits, if it is a worker of a single run."""
     if multiprocessing.parent_process() is not None or "execute_run" in sys.argv:
         watchdog().start_kill_timer(EXIT_WAIT_S, run_id, "Its process did not end after it was stopped, and was ended.")

@@ -1,8 +1,8 @@
-"""Speaks for a process that was ended in mid-run: fails its run with a sentence, and gives back what it held.
+"""Reports for a process that was killed during a run: fails its run with a reason and releases its claims.
 
-``python -m chatai_assets.orchestration.watchdog.crash_reporter`` is started by the watchdog ahead of time, since
-loading Dagster takes a while. Standard input: what ``report_context`` made, a line; the sentence to report, when there
-is one (an empty line says that the process is gone); ``gone``, when the process is. Without a sentence it does nothing.
+The watchdog starts ``python -m chatai_assets.orchestration.watchdog.crash_reporter`` ahead of time, since loading
+Dagster takes about two seconds. Standard input, line by line: the output of ``report_context``; the reason (empty if
+the process died without one); ``gone`` once the process is gone. If the input ends before a reason, it does nothing.
 """
 
 from __future__ import annotations
@@ -24,27 +24,26 @@ REASSURANCE = "Nothing is lost and no attempt is used up: what it had claimed is
 
 
 def report_context(run_id: str, instance: dg.DagsterInstance | None, database_url: str) -> list[str]:
-    """Return what this module must know of a run, as the first line of its input."""
-    lasting = instance is not None and instance.is_persistent
-    ref = serialize_value(instance.get_ref()) if instance and lasting else None
+    """Return what this module needs to know about a run, as the first line of its input."""
+    ref = serialize_value(instance.get_ref()) if instance and instance.is_persistent else None
     return [json.dumps({"run": run_id, "instance": ref, "database": database_url})]
 
 
 def main() -> None:
-    """Read what there is to say, and say it."""
-    place = json.loads(sys.stdin.readline() or "null")
-    heard = sys.stdin.readline()
-    if not place or not heard:
+    """Read the context and the reason from standard input, and report."""
+    context = json.loads(sys.stdin.readline() or "null")
+    reason = sys.stdin.readline()
+    if not context or not reason:
         return
     try:
-        with _open_instance(place["instance"]) as instance:
+        with _open_instance(context["instance"]) as instance:
             if instance:
-                fail_run(instance, place["run"], heard.strip())
+                fail_run(instance, context["run"], reason.strip())
     finally:
-        sys.stdout.write("said\n")
+        sys.stdout.write("reported\n")
         sys.stdout.flush()
         if sys.stdin.readline():
-            release_claims(place["database"])
+            release_claims(context["database"])
 
 
 @contextmanager
@@ -57,7 +56,7 @@ def _open_instance(serialized: str | None) -> Iterator[dg.DagsterInstance | None
 
 
 def fail_run(instance: dg.DagsterInstance, run_id: str, sentence: str) -> None:
-    """Fail a run; one that somebody failed already gets the sentence as an event."""
+    """Fail a run; a run that is already failed gets the sentence as an event."""
     run = instance.get_run_by_id(run_id)
     if run is None:
         return
@@ -68,7 +67,7 @@ def fail_run(instance: dg.DagsterInstance, run_id: str, sentence: str) -> None:
 
 
 def release_claims(database_url: str) -> None:
-    """Give back what processes held that are gone; a store that was removed meanwhile is not created again."""
+    """Release the claims of processes that are gone. A database that was removed meanwhile is not created again."""
     if not store_exists(database_url):
         return
     records = open_records(database_url)

@@ -1,7 +1,7 @@
-"""A limit on how long an operation may take, whatever it hangs in.
+"""Deadlines for operations, wherever they hang.
 
-Dagster has no such limit. An exception stops what runs Python now and then; the watchdog, another
-process, ends this one where even that does not help.
+Dagster has none. An exception stops code that returns to Python now and then; if that does not help, the watchdog,
+another process, kills this one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ REARM_S = 1.0
 
 
 class DeadlineExceeded(BaseException):
-    """An operation took too long.
+    """An operation exceeded its deadline.
 
-    Like ``KeyboardInterrupt`` it is no ``Exception``, so that the code it happens to interrupt does not take it for an
-    error of the item in hand.
+    Like ``KeyboardInterrupt`` it is not an ``Exception``, so that the interrupted code does not treat it as an error
+    of the item that it is processing.
     """
 
     code = "DeadlinePassed"
@@ -31,23 +31,23 @@ class DeadlineExceeded(BaseException):
 
 @contextmanager
 def deadline(seconds: float, name: str, run_id: str, watchdog: Watchdog, *, grace_s: float) -> Iterator[None]:
-    """Stop the block after some seconds, and end the process where it cannot be stopped.
+    """Stop the block after some seconds, and kill the process if the block cannot be stopped.
 
     Args:
-        name: of what is limited, e.g. ``the stage 'tag'``.
-        grace_s: seconds that cleaning up may take after the deadline before the process is ended.
+        name: of the operation, for messages, e.g. ``the stage 'tag'``.
+        grace_s: seconds of cleanup after the deadline before the process is killed.
 
     Raises:
         DeadlineExceeded: the block took longer; raised again each second in case it is swallowed.
     """
-    said = f"It is over the deadline of {name}, {seconds:g} s, and was stopped."
-    with watchdog.armed(seconds + grace_s, run_id, f"It is over the deadline of {name}, {seconds:g} s. {KILLED}"):
+    message = f"It is over the deadline of {name}, {seconds:g} s, and was stopped."
+    with watchdog.kill_timer(seconds + grace_s, run_id, f"It is over the deadline of {name}, {seconds:g} s. {KILLED}"):
         in_main = threading.current_thread() is threading.main_thread()
         try:
             with _raise_in_main_thread(seconds) if in_main else _raise_in_this_thread(seconds):
                 yield
         except DeadlineExceeded:
-            raise DeadlineExceeded(said) from None
+            raise DeadlineExceeded(message) from None
 
 
 KILLED = "Nothing could stop it, so the watchdog ended its process."
@@ -55,7 +55,7 @@ KILLED = "Nothing could stop it, so the watchdog ended its process."
 
 @contextmanager
 def _raise_in_main_thread(seconds: float) -> Iterator[None]:
-    """Raise in the main thread, also out of a call that waits."""
+    """Raise in the main thread after some seconds, also out of a blocking call."""
 
     def expire(_signal: int, _frame: FrameType | None) -> None:
         raise DeadlineExceeded
@@ -72,7 +72,7 @@ def _raise_in_main_thread(seconds: float) -> Iterator[None]:
 
 
 def _restore_timer(timer: tuple[float, float], elapsed_s: float) -> None:
-    """Give the timer of whoever had it before the time that is left to it."""
+    """Restore the timer that was set before, with the time it has left."""
     left_s, interval_s = timer
     if left_s:
         signal.setitimer(signal.ITIMER_REAL, max(left_s - elapsed_s, 0.001), interval_s)
@@ -80,7 +80,7 @@ def _restore_timer(timer: tuple[float, float], elapsed_s: float) -> None:
 
 @contextmanager
 def _raise_in_this_thread(seconds: float) -> Iterator[None]:
-    """Raise in the calling thread, where no signal arrives, as soon as it runs Python; a call that waits goes on."""
+    """Raise in the calling thread, where no signal arrives, once it runs Python; a blocking call is not interrupted."""
     thread, over, raising = threading.get_ident(), threading.Event(), threading.Lock()
 
     def expire() -> None:
@@ -101,6 +101,6 @@ def _raise_in_this_thread(seconds: float) -> Iterator[None]:
 
 
 def _set_async_exception(thread: int, error: type[BaseException] | None) -> None:
-    """Raise in a thread; None takes back what it has not noticed yet."""
+    """Raise an exception in a thread; None cancels one that is still pending there."""
     raised = None if error is None else ctypes.py_object(error)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)

@@ -1,4 +1,4 @@
-"""Whether a run's process is alive, as told by itself: of a machine that is lost nobody else can say it."""
+"""Heartbeat of a run: its process renews a lease, so that other machines can see whether it is alive."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BEATS_PER_LEASE = 3
 
 @contextmanager
 def run_heartbeat(records: Records, run_id: str, lease_s: float) -> Iterator[None]:
-    """Say again and again, until the block ends, that the run will have been heard of for another lease."""
+    """Renew the lease of a run regularly until the block ends."""
     _renew(records, run_id, lease_s)
-    with heartbeat(lambda: _renew(records, run_id, lease_s), lease_s / BEATS_PER_LEASE, "pulse of the run"):
+    with heartbeat(lambda: _renew(records, run_id, lease_s), lease_s / BEATS_PER_LEASE, "run heartbeat"):
         yield
 
 
@@ -27,18 +27,18 @@ def _renew(records: Records, run_id: str, lease_s: float) -> None:
 
 
 def is_alive(records: Records, run_id: str) -> bool:
-    """Return whether a run was heard of within its lease."""
+    """Return whether a run has renewed its lease in time."""
     return alive_until(records, run_id) > time.time()
 
 
 def alive_until(records: Records, run_id: str) -> float:
-    """Return until when a run said last that it will have been heard of, in epoch seconds of its own clock."""
+    """Return when the lease of a run ends, in epoch seconds of the run's own clock."""
     with records.reading() as connection:
         return float(get_value(connection, _key(run_id)) or 0.0)
 
 
 def end_heartbeat(records: Records, run_id: str) -> None:
-    """Forget a run that is over."""
+    """Delete the lease of a run that is over."""
     with records.begin() as connection:
         delete_value(connection, _key(run_id))
 

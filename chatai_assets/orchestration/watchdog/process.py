@@ -1,13 +1,14 @@
-"""The process that watches a process that runs stages: it ends it where it hangs, and tidies up after it.
+"""The watchdog process: kills a process that hangs during a run, and cleans up after it.
 
-Started by ``watchdog``, by path and alone: it imports nothing of the program, needs none of the watched one's
-interpreter lock, and is in a session of its own, so that Ctrl-C and a kill of the group leave it to its work.
+``watchdog.client`` starts it by path, with an isolated interpreter: it imports nothing from the program, does not need
+the interpreter lock of the watched process, and runs in a session of its own, so that Ctrl-C and a kill of the process
+group do not reach it.
 
-Standard input carries one JSON object a line: ``{"attend": RUN, "words": [..]}`` (should the process end in
-this run, these lines are for ``last_words``), ``{"leave": RUN}``, ``{"arm": N, "run": RUN, "in_s": S, "why": ".."}``,
-``{"disarm": N}``. Its end is the end of the watched process. The pipe named in the arguments carries the numbers of
-signals, written by the interpreter's handler in C: whoever is told to stop hears so on standard output, and has so many
-seconds to do it.
+Standard input carries one JSON object a line: ``{"watch": RUN, "context": [..]}`` (if the process dies in this run,
+these lines are the first input of ``crash_reporter``), ``{"release": RUN}``,
+``{"arm": N, "run": RUN, "in_s": S, "why": ".."}`` and ``{"disarm": N}``. It ends when the watched process ends. The
+pipe named in the arguments carries the numbers of signals, written by the interpreter's handler in C. After a stop
+signal the watchdog writes ``stop`` to standard output, and kills the process if it has not exited within the timeout.
 """
 
 from __future__ import annotations
@@ -27,29 +28,31 @@ from typing import Any
 import psutil
 
 PARENT_CHECK_S = 1.0
-"""Between looks at whether the watched process still is our parent."""
+"""Interval of checking whether the watched process is still our parent."""
 REPORTER_START_S = 2.0
-"""Before the hard end the last words are prepared: Dagster takes about two seconds to load."""
+"""How long before a kill the crash reporter is started: Dagster takes about two seconds to load."""
 REPORT_WAIT_S = 2.0
-"""How long the last words may take while the process still lives; it is ended then in any case."""
+"""How long the crash reporter may take while the process still lives; after that the process is killed in any case."""
 REPORTER_TIMEOUT_S = 60.0
 KILL_WAIT_S = 10.0
-"""A killed process is gone as soon as the system finds time for it."""
+"""How long to wait for a killed process to disappear on a busy machine."""
 ORPHAN_GRACE_S = 2.5
-"""Children that see for themselves that their parent is gone look once a second."""
+"""Children that exit by themselves when their parent is gone check for it once a second."""
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+STOP_DEADLINE = 0
+"""The key in ``WatchedProcess.deadlines`` of the deadline after a stop signal."""
 LAUNCHER_PROGRAMS = {"dagster", "dagster-daemon", "dagster._daemon"}
-"""Programs that start runs, by the words of their command lines."""
+"""Programs that start runs, as they appear in command lines."""
 
 
 class Reporter:
-    """The process that says what became of a run, since the one that worked on it cannot."""
+    """A running ``crash_reporter``: it reports what happened to a run whose process cannot do so."""
 
-    def __init__(self, command: list[str], head: list[str]) -> None:
+    def __init__(self, command: list[str], context: list[str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
-        self._write(*head)
+        self._write(*context)
 
     def _write(self, *lines: str) -> None:
         with suppress(OSError, ValueError):
@@ -57,14 +60,14 @@ class Reporter:
                 self._process.stdin.write("".join(f"{line}\n" for line in lines))
                 self._process.stdin.flush()
 
-    def report(self, sentence: str, within_s: float) -> None:
-        """Have the run failed with a sentence, and wait a little until that is done."""
-        self._write(sentence)
+    def report(self, reason: str, within_s: float) -> None:
+        """Have the run failed with a reason, and wait up to ``within_s`` seconds until that is done."""
+        self._write(reason)
         if self._process.stdout:
             select.select([self._process.stdout], [], [], within_s)
 
     def finish(self) -> None:
-        """Let it give back what was claimed, now that the process is gone."""
+        """Let it release the claims of the process, now that the process is gone."""
         self._write("gone")
         try:
             self._process.communicate(timeout=REPORTER_TIMEOUT_S)
@@ -73,17 +76,18 @@ class Reporter:
             self._process.wait()
 
     def cancel(self) -> None:
-        """End it: there is nothing to say."""
+        """Kill it: there is nothing to report."""
         self._process.kill()
         self._process.communicate()
 
 
 class WatchedProcess:
-    """What is known of the watched process.
+    """State of the watched process.
 
     Attributes:
-        runs: run -> first lines for its last words.
-        ends: number of a deadline, or 0 for a stop that was asked for -> when it passes, the run and the sentence.
+        runs: run -> first input lines for its crash reporter.
+        deadlines: number of a timer, or ``STOP_DEADLINE`` -> when to kill the process, the run and the reason.
+        reporter: the run of the next deadline and its crash reporter, once that is started.
     """
 
     def __init__(self, token: str, stop_s: float, command: list[str]) -> None:
@@ -91,90 +95,90 @@ class WatchedProcess:
         self.token = token
         self.stop_s = stop_s
         self.command = command
-        self.above = find_launchers(self.parent)
+        self.launchers = find_launchers(self.parent)
         self.runs: dict[str, list[str]] = {}
-        self.ends: dict[int, tuple[float, str, str]] = {}
-        self.words: tuple[str, Reporter] | None = None
+        self.deadlines: dict[int, tuple[float, str, str]] = {}
+        self.reporter: tuple[str, Reporter] | None = None
 
     def handle(self, message: dict[str, Any]) -> None:
-        """Take a message of the watched process."""
-        if "attend" in message:
-            self.runs[message["attend"]] = message["words"]
-        elif "leave" in message:
-            self.runs.pop(message["leave"], None)
+        """Process a message of the watched process."""
+        if "watch" in message:
+            self.runs[message["watch"]] = message["context"]
+        elif "release" in message:
+            self.runs.pop(message["release"], None)
         elif "arm" in message:
-            self.ends[message["arm"]] = (time.monotonic() + message["in_s"], message["run"], message["why"])
+            self.deadlines[message["arm"]] = (time.monotonic() + message["in_s"], message["run"], message["why"])
         elif "disarm" in message:
-            self.ends.pop(message["disarm"], None)
+            self.deadlines.pop(message["disarm"], None)
 
     def handle_signals(self, numbers: bytes) -> None:
-        """Take signals that the watched process received."""
-        if STOP_SIGNALS.intersection(numbers) and 0 not in self.ends:
+        """Process signals that the watched process received."""
+        if STOP_SIGNALS.intersection(numbers) and STOP_DEADLINE not in self.deadlines:
             with suppress(OSError):
                 os.write(1, b"stop")
             self.expect_stop()
 
     def check_parent(self) -> None:
-        """Tell a run to stop whose starters have left: nobody would watch it or could cancel it any more."""
-        if 0 not in self.ends and not all(map(_is_running, self.above)):
+        """Stop a run if its launchers are gone: without them it can be neither monitored nor cancelled."""
+        if STOP_DEADLINE not in self.deadlines and not all(map(_is_running, self.launchers)):
             self.expect_stop()
             with suppress(ProcessLookupError):
                 os.kill(self.parent, signal.SIGTERM)
 
     def expect_stop(self) -> None:
-        """Give the watched process so many seconds to end."""
-        if 0 not in self.ends:
+        """Set the deadline until which the watched process must have exited."""
+        if STOP_DEADLINE not in self.deadlines:
             why = f"It was told to stop, and was ended after {self.stop_s:g} s, for it did not."
-            self.ends[0] = (time.monotonic() + self.stop_s, next(iter(self.runs), ""), why)
+            self.deadlines[STOP_DEADLINE] = (time.monotonic() + self.stop_s, next(iter(self.runs), ""), why)
 
     def poll(self) -> bool:
-        """Do what is due; return whether the watched process was ended."""
-        if not self.ends:
-            self._unsay()
+        """Start the reporter or kill the process when due; return whether the process was killed."""
+        if not self.deadlines:
+            self._cancel_reporter()
             return False
-        at, run, why = min(self.ends.values())
-        if self._ahead_s and time.monotonic() >= at - self._ahead_s:
-            self.words = (run, Reporter(self.command, self.runs[run]))
+        at, run, why = min(self.deadlines.values())
+        if self._reporter_lead_s and time.monotonic() >= at - self._reporter_lead_s:
+            self.reporter = (run, Reporter(self.command, self.runs[run]))
         if time.monotonic() < at:
             return False
-        if self.words:
-            self.words[1].report(why, REPORT_WAIT_S)
+        if self.reporter:
+            self.reporter[1].report(why, REPORT_WAIT_S)
         kill_tree(self.parent, self.token)
-        if self.words:
-            self.words[1].finish()
-            self.runs.pop(self.words[0], None)
+        if self.reporter:
+            self.reporter[1].finish()
+            self.runs.pop(self.reporter[0], None)
         return True
 
     def next_s(self) -> float:
-        """Return how long there is nothing to do."""
-        at = min((at for at, _, _ in self.ends.values()), default=time.monotonic() + PARENT_CHECK_S)
-        return min(PARENT_CHECK_S, max(0.0, at - self._ahead_s - time.monotonic()))
+        """Return the seconds until the next call of ``poll`` is needed."""
+        at = min((at for at, _, _ in self.deadlines.values()), default=time.monotonic() + PARENT_CHECK_S)
+        return min(PARENT_CHECK_S, max(0.0, at - self._reporter_lead_s - time.monotonic()))
 
     @property
-    def _ahead_s(self) -> float:
-        """How long before the next end its words are prepared; 0 where they are, or there are none."""
-        run = min(self.ends.values())[1] if self.ends else ""
-        return REPORTER_START_S if run in self.runs and self.words is None else 0.0
+    def _reporter_lead_s(self) -> float:
+        """How long before the next deadline its reporter is started; 0 if it is running, or none is needed."""
+        run = min(self.deadlines.values())[1] if self.deadlines else ""
+        return REPORTER_START_S if run in self.runs and self.reporter is None else 0.0
 
     def clean_up(self) -> None:
-        """End what the watched process left behind, and speak for it if it ended in mid-run."""
-        self._unsay()
+        """Kill the children that the watched process left, and report its runs if it died in one."""
+        self._cancel_reporter()
         if any(find_started(self.token)):
             time.sleep(ORPHAN_GRACE_S)
             kill_all(find_started(self.token))
-        for head in self.runs.values():
-            words = Reporter(self.command, head)
-            words.report("", REPORTER_TIMEOUT_S)
-            words.finish()
+        for context in self.runs.values():
+            reporter = Reporter(self.command, context)
+            reporter.report("", REPORTER_TIMEOUT_S)
+            reporter.finish()
 
-    def _unsay(self) -> None:
-        if self.words:
-            self.words[1].cancel()
-            self.words = None
+    def _cancel_reporter(self) -> None:
+        if self.reporter:
+            self.reporter[1].cancel()
+            self.reporter = None
 
 
 def find_launchers(pid: int) -> list[psutil.Process]:
-    """Return the programs of Dagster above a process: the code server, and who started that."""
+    """Return the Dagster processes above a process: the code server and what started it."""
     with suppress(psutil.Error):
         return [
             process
@@ -204,7 +208,7 @@ def _program_names(process: psutil.Process) -> set[str]:
 
 
 def find_started(token: str) -> Iterator[psutil.Process]:
-    """Yield the processes whose environment carries the token, whoever their parent is by now."""
+    """Yield the processes whose environment carries the token, also if their parent has changed."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and process.environ().get("CHATAI_WATCHED") == token:
@@ -212,14 +216,14 @@ def find_started(token: str) -> Iterator[psutil.Process]:
 
 
 def kill_all(processes: Iterator[psutil.Process]) -> None:
-    """End processes at once."""
+    """Kill processes with SIGKILL."""
     for process in processes:
         with suppress(psutil.Error):
             process.kill()
 
 
 def kill_tree(pid: int, token: str) -> None:
-    """End a process and all that it has started, and wait until it is gone: only then it is known to hold nothing."""
+    """Kill a process and all that it has started, and wait until it is gone: only then it is sure to hold nothing."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     kill_all(find_started(token))
@@ -228,22 +232,26 @@ def kill_tree(pid: int, token: str) -> None:
         time.sleep(0.02)
 
 
-def run(state: WatchedProcess, signals: int) -> None:
-    """Watch until the process is gone."""
+def run(watched: WatchedProcess, signals: int) -> None:
+    """Watch until the process is gone, then clean up.
+
+    Args:
+        signals: file descriptor from which signal numbers are read, one byte each.
+    """
     unread = b""
-    while os.getppid() == state.parent and not state.poll():
-        state.check_parent()
-        ready, _, _ = select.select([0, signals], [], [], state.next_s())
+    while os.getppid() == watched.parent and not watched.poll():
+        watched.check_parent()
+        ready, _, _ = select.select([0, signals], [], [], watched.next_s())
         if signals in ready:
-            state.handle_signals(os.read(signals, 1_024))
+            watched.handle_signals(os.read(signals, 1_024))
         if 0 in ready:
             data = os.read(0, 65_536)
             if not data:
                 break
             *lines, unread = (unread + data).split(b"\n")
             for line in lines:
-                state.handle(json.loads(line))
-    state.clean_up()
+                watched.handle(json.loads(line))
+    watched.clean_up()
 
 
 if __name__ == "__main__":

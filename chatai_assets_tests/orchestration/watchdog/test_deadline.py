@@ -24,7 +24,7 @@ with watchdog().watching("run", ["{}"]), deadline(0.3, "a loop", "", watchdog(),
     print(subprocess.Popen(["sleep", "1000"]).pid, flush=True)
     deque(repeat(0), maxlen=0)  # loops in C for ever and never looks at signals
 """
-IS_DEAF = """
+IGNORES_SIGINT = """
 import signal, time
 from chatai_assets.orchestration.watchdog.client import Watchdog
 with Watchdog(stop_s=0.5).watching("", ["{}"]):
@@ -57,20 +57,18 @@ def _listen() -> None:
 
 
 @pytest.mark.parametrize("hang", [_spin, partial(time.sleep, 20), _listen, _spin_and_swallow])
-def test_what_hangs_is_stopped_with_its_name(hang):
-    started = time.monotonic()
+def test_a_hang_is_stopped_and_the_message_names_the_operation(hang):
     with pytest.raises(DeadlineExceeded, match=r"over the deadline of a test, 0\.2 s"), deadline(0.2):
-        hang()
-    assert time.monotonic() - started < 10
+        hang()  # returns after 20 s if nothing stops it, and then nothing is raised
 
 
-def test_work_in_time_goes_on_undisturbed():
+def test_work_within_the_deadline_is_not_disturbed_later():
     with deadline(0.2, grace_s=0.1):
         pass
     time.sleep(0.5)
 
 
-def test_the_timer_of_whoever_had_it_before_goes_on():
+def test_a_timer_that_was_set_before_still_fires():
     seen = []
     handler = signal.signal(signal.SIGALRM, lambda *_: seen.append(True))
     timer = signal.setitimer(signal.ITIMER_REAL, 0.3)
@@ -85,7 +83,7 @@ def test_the_timer_of_whoever_had_it_before_goes_on():
 
 
 @pytest.mark.parametrize(("hang", "stopped"), [(_spin, True), (partial(time.sleep, 0.01), False)])
-def test_outside_the_main_thread_the_same_holds(hang, stopped):
+def test_a_deadline_also_holds_outside_the_main_thread(hang, stopped):
     ended = []
 
     def work() -> None:
@@ -103,16 +101,14 @@ def test_outside_the_main_thread_the_same_holds(hang, stopped):
     assert ended == [stopped]
 
 
-def test_a_hang_that_holds_the_interpreter_ends_the_process_and_its_children():
-    started = time.monotonic()
+def test_a_hang_that_holds_the_interpreter_lock_gets_the_process_and_its_children_killed():
     ended = subprocess.run([sys.executable, "-c", HOLDS_THE_GIL], stdout=subprocess.PIPE, timeout=30, check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert time.monotonic() - started < 25
     until_gone(int(ended.stdout))
 
 
-def test_who_is_told_to_stop_and_does_not_is_ended():
-    with subprocess.Popen([sys.executable, "-c", IS_DEAF], stdout=subprocess.PIPE) as process:
+def test_a_process_that_ignores_a_stop_signal_is_killed():
+    with subprocess.Popen([sys.executable, "-c", IGNORES_SIGINT], stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -120,8 +116,7 @@ def test_who_is_told_to_stop_and_does_not_is_ended():
 
 
 def until_gone(pid: int) -> None:
-    """Wait until a process is gone."""
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    """Wait until a process is gone; where it never goes, pytest-timeout ends the test."""
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.05)
