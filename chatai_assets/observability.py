@@ -1,6 +1,6 @@
-"""Log fields and event names, in one place.
+"""Names of log events, and the configuration of logging.
 
-Logs are JSON lines on stderr. They carry keys, counts and classes of errors, never text of posts or documents.
+Logs are JSON lines on stderr. They contain keys, counts and error classes, never text of posts or documents.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def configure_logging(level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # wherever that leads by then
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up at each call: it may be redirected
         cache_logger_on_first_use=False,
     )
 

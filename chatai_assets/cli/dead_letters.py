@@ -1,4 +1,4 @@
-"""The commands ``chatai dead-letters``: what failed for good, and what is done about it."""
+"""The commands ``chatai dead-letters``: list, show, replay and resolve what failed permanently."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose letters."""
+    """Add the options that select dead letters."""
     options = (
         click.option("--tenant", "tenant_id", help="Only of this organization."),
         click.option("--stream", type=click.Choice(STREAMS), help="Only posts, or only documents."),
@@ -44,10 +44,10 @@ def build_filter(
     since: datetime | None,
     **further: Any,
 ) -> DeadLetterFilter:
-    """Return what the options choose."""
-    moment = since.replace(tzinfo=UTC).timestamp() if since else None
+    """Return the filter for the options."""
+    since_s = since.replace(tzinfo=UTC).timestamp() if since else None
     return DeadLetterFilter(
-        tenant_id=tenant_id, stream=stream, stage=stage, error_class=error_class, since=moment, **further
+        tenant_id=tenant_id, stream=stream, stage=stage, error_class=error_class, since=since_s, **further
     )
 
 
@@ -64,12 +64,12 @@ def dead_letters_group() -> None:
 @as_json
 @click.pass_obj
 def list_command(
-    services: Services, /, include_resolved: bool, only_resolved: bool, limit: int, as_json: bool, **chosen: Any
+    services: Services, /, include_resolved: bool, only_resolved: bool, limit: int, as_json: bool, **selected: Any
 ) -> None:
     """List dead letters, the newest failure first."""
     resolved = True if only_resolved else None if include_resolved else False
     with services.records.reading() as connection:
-        rows = dead_letters.list_dead_letters(connection, build_filter(**chosen, resolved=resolved), limit=limit)
+        rows = dead_letters.list_dead_letters(connection, build_filter(**selected, resolved=resolved), limit=limit)
     if as_json:
         print_json([dict(row) for row in rows])
         return
@@ -112,12 +112,12 @@ def show_command(services: Services, letter_id: int, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def replay_command(
-    services: Services, /, ids: tuple[int, ...], everything: bool, dry_run: bool, as_json: bool, **chosen: Any
+    services: Services, /, ids: tuple[int, ...], everything: bool, dry_run: bool, as_json: bool, **selected: Any
 ) -> None:
     """Make the items of open dead letters pending again; the next run does them."""
-    if not (ids or everything or chosen["error_class"]):
+    if not (ids or everything or selected["error_class"]):
         raise click.UsageError("Name ids, a --class, or --all.")
-    report = replay(services.records, build_filter(**chosen, ids=ids), dry_run=dry_run)
+    report = replay(services.records, build_filter(**selected, ids=ids), dry_run=dry_run)
     if as_json:
         print_json(asdict(report))
         return

@@ -1,4 +1,4 @@
-"""The commands ``chatai entities``: which names mean one person, organization or place, and setting it by hand."""
+"""The commands ``chatai entities``: show which names mean one entity, and override it."""
 
 from __future__ import annotations
 

@@ -31,26 +31,26 @@ def forget_command(
     """Erase one post or document from all stores, for good; a tombstone keeps the same content from coming back."""
     from chatai_assets.operations.erasure import forget
 
-    forgotten = forget(_erasure_stores(services), _source_key(source, kind), tenant_id=tenant)
-    services.forget_answers(forgotten.key.tenant_id)
-    told: dict[str, Any] = {
-        "source": forgotten.key.source_key,
-        "tenant": forgotten.key.tenant_id,
-        "again": forgotten.again,
-        "erased": dict(forgotten.erased),
-        "waiting": forgotten.waiting,
+    result = forget(_erasure_stores(services), _source_key(source, kind), tenant_id=tenant)
+    services.forget_answers(result.key.tenant_id)
+    figures: dict[str, Any] = {
+        "source": result.key.source_key,
+        "tenant": result.key.tenant_id,
+        "again": result.again,
+        "erased": dict(result.erased),
+        "waiting": result.waiting,
     }
     if as_json and not also_vacuum:
-        print_json(told)
+        print_json(figures)
     elif not as_json:
-        click.echo(_summary(told))
-    if forgotten.waiting:
+        click.echo(_summary(figures))
+    if result.waiting:
         raise click.ClickException(
-            f"{forgotten.key.source_key} is erased from the record store, but not from all stores yet: "
-            f"{forgotten.waiting} The next run, or `chatai process`, has them let go of it."
+            f"{result.key.source_key} is erased from the record store, but not from all stores yet: "
+            f"{result.waiting} The next run, or `chatai process`, has them let go of it."
         )
     if also_vacuum:
-        _vacuum(services, told, as_json=as_json)
+        _vacuum(services, figures, as_json=as_json)
 
 
 @click.command("vacuum")
@@ -73,20 +73,20 @@ def _erasure_stores(services: Services) -> Stores:
     return Stores(services.records, services.blobs, services.indexes, services.graph)
 
 
-def _summary(told: dict[str, Any]) -> str:
-    if told["again"]:
-        return f"{told['source']} was forgotten or had expired before; only its tombstone is left."
-    erased = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in told["erased"].items() if count)
-    return f"{told['source']} is forgotten; gone are {erased}. Files keep deleted bytes until `chatai vacuum`."
+def _summary(figures: dict[str, Any]) -> str:
+    if figures["again"]:
+        return f"{figures['source']} was forgotten or had expired before; only its tombstone is left."
+    erased = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in figures["erased"].items() if count)
+    return f"{figures['source']} is forgotten; gone are {erased}. Files keep deleted bytes until `chatai vacuum`."
 
 
-def _vacuum(services: Services, told: dict[str, Any], *, as_json: bool) -> None:
+def _vacuum(services: Services, figures: dict[str, Any], *, as_json: bool) -> None:
     from chatai_assets.operations.vacuum import vacuum
 
     done = vacuum(_erasure_stores(services), services.settings.inbox_folder, services.settings.tenant_id)
     if as_json:
         vacuumed = {**asdict(done), "erased": dict(done.erased)}
-        print_json({**told, "vacuumed": vacuumed} if told else vacuumed)
+        print_json({**figures, "vacuumed": vacuumed} if figures else vacuumed)
     else:
         originals = done.erased["originals"]
         click.echo(f"Written anew: {', '.join(STORES[name] for name in done.rewritten)}.")

@@ -24,8 +24,8 @@ def ingest_command(services: Services, paths: tuple[Path, ...], tenant: str | No
     intake = Intake(
         services.records, services.blobs, tenant or settings.tenant_id, "file", settings.parser.max_file_bytes
     )
-    with progress("Ingesting") as tell:
-        report = ingest(paths, intake, on_file=(lambda path: tell(path.name)) if tell else None)
+    with progress("Ingesting") as show:
+        report = ingest(paths, intake, on_file=(lambda path: show(path.name)) if show else None)
     if as_json:
         print_json(asdict(report))
     else:

@@ -47,7 +47,7 @@ for module in MODULES:
 
 
 def main() -> None:
-    """Run the command line; every foreseen failure ends in one sentence and exit code 1, SIGTERM as Ctrl-C does."""
+    """Run the command line: expected errors print one sentence and exit with code 1; SIGTERM acts like Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(cli.main(standalone_mode=False))

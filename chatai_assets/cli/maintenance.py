@@ -1,4 +1,4 @@
-"""``chatai audit``: are vector index and graph what the record store says?"""
+"""``chatai audit`` and ``chatai cleanup``: compare the stores, and delete what has expired."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from chatai_assets.services import Services
 @click.pass_obj
 def audit_command(services: Services, repair: bool, as_json: bool) -> None:
     """Compare vector index and graph with the record store; exit code 1 when they differ."""
-    gc.freeze()  # what modules hold stays: it need not be looked through each time that rows are
-    with progress("Auditing") as tell:
+    gc.freeze()  # objects of loaded modules stay, and need not be scanned at each collection
+    with progress("Auditing") as show:
         reports = [
-            audit(services.records, each, repair=repair, on_progress=tell or _ignore) for each in services.audited
+            audit(services.records, each, repair=repair, on_progress=show or _ignore) for each in services.audited
         ]
         after = (
-            _repair_now(services, tell or _ignore)
+            _repair_now(services, show or _ignore)
             if repair and not all(report.agrees for report in reports)
             else reports
         )
@@ -48,11 +48,11 @@ def _report_as_json(report: AuditReport, after: AuditReport) -> dict[str, Any]:
 
 
 def _ignore(_text: str) -> None:
-    """Tell nobody."""
+    """Show no progress."""
 
 
 def _repair_now(services: Services, on_progress: Callable[[str], None]) -> list[AuditReport]:
-    """Write what is pending again now, as the next runs would, and look once more."""
+    """Process what is pending now, as the next runs would, and audit again."""
     from chatai_assets.orchestration.build import build_defs
     from chatai_assets.orchestration.local_runner import run_pending, with_larger_runs
 
@@ -93,15 +93,15 @@ def cleanup_command(services: Services, as_json: bool) -> None:
 
     with progress("Cleaning up"):
         sweep = expire(erasure_stores(services))
-        gone = apply_retention(services.records, services.settings.retention)
+        deleted = apply_retention(services.records, services.settings.retention)
         if services.settings.retention.runs_s is not None:
             with home_instance(services.settings) as instance:
-                gone["dagster_runs"] = delete_old_runs(instance, time.time() - services.settings.retention.runs_s)
-    told = {"expired": sweep.items, "gone": dict(sweep.counts), "dropped": dict(gone)}
+                deleted["dagster_runs"] = delete_old_runs(instance, time.time() - services.settings.retention.runs_s)
+    figures = {"expired": sweep.items, "gone": dict(sweep.counts), "dropped": dict(deleted)}
     if as_json:
-        print_json(told)
+        print_json(figures)
         return
-    dropped = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in gone.items() if count)
+    dropped = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in deleted.items() if count)
     click.echo(f"{sweep.items} items had expired and are gone; dropped or rolled up: {dropped or 'nothing'}.")
 
 

@@ -1,4 +1,4 @@
-"""``chatai reindex``: let another model embed what is searched, and the way back."""
+"""``chatai reindex`` and ``chatai stale``: switch to another embedding model or back, and redo stale results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RUN_ID = "chatai reindex"
 @click.option("--seed", default=1, show_default=True, help="Of the questions that are drawn.")
 @as_json
 @click.pass_obj
-def reindex_command(services: Services, /, as_json: bool, questions: str | None, **wishes: Any) -> None:
+def reindex_command(services: Services, /, as_json: bool, questions: str | None, **request: Any) -> None:
     """Fill an index by another model beside the one that serves, compare them, and let it serve.
 
     Killed or stopped, `chatai reindex` goes on. Exit code 1: it does not serve.
@@ -40,9 +40,9 @@ def reindex_command(services: Services, /, as_json: bool, questions: str | None,
     from chatai_assets.orchestration.jobs.reindexing import ReindexRequest, execute, outcome_sentence, result_figures
     from chatai_assets.storage.vector_indexes import Index
 
-    with progress("Reindexing") as tell:
+    with progress("Reindexing") as show:
         done = execute(
-            services, ReindexRequest(questions=questions or "", **wishes), RUN_ID, on_progress=tell or (lambda _: None)
+            services, ReindexRequest(questions=questions or "", **request), RUN_ID, on_progress=show or (lambda _: None)
         )
     if isinstance(done, Index):
         if as_json:
@@ -69,9 +69,9 @@ def _print_figures(figures: dict[str, Any]) -> None:
         return
     table = Table(f"{figures['questions']} questions", "recall@10", "then", "reciprocal rank", "then")
     before, after = figures["retrieval"]["before"], figures["retrieval"]["after"]
-    for way, was in before.items():
-        pairs = ((was[name], after[way][name]) for name in ("recall_at_10", "reciprocal_rank"))
-        table.add_row(f"by {way}", *(f"{value:.3f}" for pair in pairs for value in pair))
+    for mode, figure in before.items():
+        pairs = ((figure[name], after[mode][name]) for name in ("recall_at_10", "reciprocal_rank"))
+        table.add_row(f"by {mode}", *(f"{value:.3f}" for pair in pairs for value in pair))
     Console().print(table)
 
 

@@ -1,4 +1,4 @@
-"""Replaying dead letters: their items become pending again for the stage that gave them up."""
+"""Replays dead letters: their items become pending again at the stage where they failed."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class DeadLetterNotFound(OperationRefused):
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What became of the letters that were chosen.
+    """Result of a replay.
 
     Attributes:
         replayed: items that are pending again.
-        waiting: items that were pending or worked on already.
-        closed: letters of which nothing was left to do, resolved with the reason.
+        waiting: items that were pending or in progress already.
+        closed: dead letters with nothing left to do; they are resolved with a note that says why.
         by_class: error class -> items that are pending again.
-        dry_run: whether all of this would only be done.
+        dry_run: whether the result was only computed.
     """
 
     replayed: int = 0
@@ -51,8 +51,8 @@ class ReplayResult:
     by_class: dict[str, int] = field(default_factory=dict)
     dry_run: bool = False
 
-    def note(self, error_class: str, outcome: ReplayOutcome) -> None:
-        """Count one more letter."""
+    def count(self, error_class: str, outcome: ReplayOutcome) -> None:
+        """Count the outcome of one dead letter."""
         match outcome:
             case "replayed":
                 self.replayed += 1
@@ -66,12 +66,12 @@ class ReplayResult:
 def replay(
     records: Records, choice: DeadLetterFilter, *, dry_run: bool = False, clock: Callable[[], float] = time.time
 ) -> ReplayResult:
-    """Make the items of open dead letters pending again, all attempts before them; doing so twice changes nothing.
+    """Make the items of open dead letters pending again with no attempts used; idempotent.
 
-    A letter stays open until its stage succeeds, so nothing is forgotten meanwhile.
+    A dead letter stays open until its stage succeeds.
 
     Raises:
-        UnknownLetter: an id was chosen that no letter has.
+        DeadLetterNotFound: there is no dead letter with one of the ids.
     """
     with records.reading() as connection:
         _check_ids(connection, choice.ids)
@@ -85,10 +85,10 @@ def replay(
 
 
 def resolve(records: Records, letter_id: int, note: str) -> bool:
-    """Close a dead letter by hand; return whether it was open. A note that stands stays.
+    """Close a dead letter by hand; return whether it was open. An existing note is not replaced.
 
     Raises:
-        UnknownLetter: there is none of this id.
+        DeadLetterNotFound: there is no dead letter with this id.
     """
     with records.begin() as connection:
         _check_ids(connection, [letter_id])
@@ -106,12 +106,12 @@ def _replay_some(connection: Transaction, letters: Sequence[DeadLetterRow], repo
     for stage in sorted({letter["stage"] for letter in letters}):
         mine = [letter for letter in letters if letter["stage"] == stage]
         rows = work.find_rows(connection, stage, [_item(letter) for letter in mine])
-        verdicts = [(letter, *_decide(letter, rows.get(_item(letter)))) for letter in mine]
-        for letter, outcome, _ in verdicts:
-            report.note(letter["error_class"], outcome)
+        decisions = [(letter, *_decide(letter, rows.get(_item(letter)))) for letter in mine]
+        for letter, outcome, _ in decisions:
+            report.count(letter["error_class"], outcome)
         if not report.dry_run:
-            _requeue(connection, stage, [letter for letter, outcome, _ in verdicts if outcome == "replayed"], now)
-            for letter, _, note in verdicts:
+            _requeue(connection, stage, [letter for letter, outcome, _ in decisions if outcome == "replayed"], now)
+            for letter, _, note in decisions:
                 if note:
                     dead_letters.resolve(connection, [letter["id"]], note)
 
@@ -121,7 +121,7 @@ def _item(letter: DeadLetterRow) -> ItemKey:
 
 
 def _decide(letter: DeadLetterRow, row: WorkRow | None) -> tuple[ReplayOutcome, str | None]:
-    """Return what becomes of a letter, given its item's row of work, and the note it is closed with."""
+    """Return the outcome of a dead letter, given its item's row of work, and the note if it is closed."""
     if row is None:
         return "closed", NOT_PENDING_NOTE
     if row["seq"] != letter["seq"]:

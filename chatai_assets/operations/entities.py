@@ -1,4 +1,4 @@
-"""Which names mean one entity: shown, and set by people where the rules of ``domain.resolution`` are wrong."""
+"""Shows which names mean one entity, and lets people override the rules of ``domain.entities.resolution``."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class EntityNotFound(OperationRefused):
 
 
 def show_entities(records: Records, tenant_id: str, name: str) -> list[dict[str, Any]]:
-    """Return the entities that a name may mean, one of each kind at most, each with all its forms and why.
+    """Return the entities that a name may mean, at most one of each kind, each with all its forms and the reasons.
 
-    All forms of the tenant are looked at, which takes some seconds for a million of them.
+    It reads all forms of the tenant, which takes some seconds for a million of them.
 
     Raises:
-        UnknownName: none of them is mentioned.
+        EntityNotFound: no item mentions any of them.
     """
     form = plain_form(name)
     found: defaultdict[EntityKey, list[dict[str, Any]]] = defaultdict(list)
@@ -61,10 +61,10 @@ def show_entities(records: Records, tenant_id: str, name: str) -> list[dict[str,
 def split(
     records: Records, tenant_id: str, kind: str, name: str, *, note: str, clock: Callable[[], float] = time.time
 ) -> int:
-    """Let a form be an entity of its own; return how many items the next run draws again.
+    """Make a form a separate entity; return how many items the next run links again.
 
     Raises:
-        UnknownName: no item mentions it.
+        EntityNotFound: no item mentions it.
     """
     with records.begin() as connection:
         form = _require_mentioned(connection, tenant_id, kind, name)
@@ -83,25 +83,25 @@ def merge(
     note: str,
     clock: Callable[[], float] = time.time,
 ) -> int:
-    """Let a form mean what another form of its kind means now; return how many items the next run draws again.
+    """Make a form mean what another form of its kind means; return how many items the next run links again.
 
     Raises:
-        UnknownName: no item mentions the one or the other.
+        EntityNotFound: no item mentions one of the two forms.
     """
     with records.begin() as connection:
         form, other = (_require_mentioned(connection, tenant_id, kind, each) for each in (name, into))
-        means = resolve_with_overrides(kind, other, overrides.overrides_of(connection, tenant_id))[:2]
-        overrides.set_override(connection, tenant_id, (kind, form), means, note=note, now=clock())
+        meaning = resolve_with_overrides(kind, other, overrides.overrides_of(connection, tenant_id))[:2]
+        overrides.set_override(connection, tenant_id, (kind, form), meaning, note=note, now=clock())
     return propagate_overrides(records, clock)
 
 
 def reset_override(
     records: Records, tenant_id: str, kind: str, name: str, *, clock: Callable[[], float] = time.time
 ) -> int:
-    """Take back what somebody set; return how many items the next run draws again.
+    """Remove the override of a form; return how many items the next run links again.
 
     Raises:
-        UnknownName: nobody set anything for this form.
+        EntityNotFound: the form has no override.
     """
     named = (kind, plain_form(name))
     with records.begin() as connection:
@@ -112,19 +112,19 @@ def reset_override(
 
 
 def propagate_overrides(records: Records, clock: Callable[[], float] = time.time) -> int:
-    """Make the graph's stage pending for all items that must learn of an override; return how many rows that were.
+    """Make the stage ``link`` pending for all items that an override affects; return how many.
 
-    A kill in between loses nothing: whoever calls this next goes on.
+    Progress is stored, so after an interruption the next call resumes.
     """
     items = 0
-    while (told := _propagate_some(records, clock())) is not None:
-        items += told
+    while (count := _propagate_some(records, clock())) is not None:
+        items += count
     return items
 
 
 def _propagate_some(records: Records, now: float) -> int | None:
-    """Tell the next items of an override, in one transaction; None when all items know of all overrides."""
-    with records.reading() as connection:  # usually there is nothing to do, and no reason to hold up writers
+    """Requeue the next items of an override in one transaction; return None if all overrides are propagated."""
+    with records.reading() as connection:  # usually nothing is left to propagate, and no write lock is needed
         if overrides.all_propagated(connection):
             return None
     with records.begin() as connection:

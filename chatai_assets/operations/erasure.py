@@ -1,8 +1,8 @@
-"""Forgetting one post or document: erased from the record store at once, then index and graph let go of it.
+"""Erases single posts or documents: from the record store at once, then from vector index and graph.
 
-First a tombstone says that the item is leaving, and nobody works on it any more; then its text and bytes go, so that
-search gives nothing of it; then vector index and graph drop it. Killed in between, or with a store down,
-whoever comes next finds the tombstone and does the rest.
+First a tombstone marks the item, so that no worker processes it; then its text and bytes are deleted, so that search
+does not find it; then vector index and graph delete it. After a crash, or while a store is down, the tombstone stays
+marked, and the next erasure finishes it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ BATCH_ITEMS = 1_000
 
 @dataclass(slots=True)
 class ForgetResult:
-    """What became of an item that is to be forgotten.
+    """Result of erasing an item.
 
     Attributes:
         again: whether it was forgotten before, or had expired; then nothing was left to erase.
-        erased: table or kind of thing -> how many went; ``points`` and ``edges`` once the stores have let go of it.
-        waiting: why the stores still hold it; None once they do not.
+        erased: table or kind -> how many were deleted; ``points`` and ``edges`` once the projections are done.
+        waiting: why vector index or graph still hold it; None if they do not.
     """
 
     key: ItemKey
@@ -53,10 +53,10 @@ class ForgetResult:
 def forget(
     stores: Stores, source_key: str, *, tenant_id: str | None = None, clock: Callable[[], float] = time.time
 ) -> ForgetResult:
-    """Erase one item from all stores; one that cannot be reached lets go of it later.
+    """Erase one item from all stores; from a store that is unavailable it is erased later.
 
     Raises:
-        UnknownItem: there is no such item, or the tenant must be named.
+        ItemNotFound: there is no such item, or the tenant must be named.
         StoreUnavailable: the record store cannot be written.
     """
     forgotten = erase_from_store(stores, source_key, tenant_id=tenant_id, clock=clock)
@@ -70,10 +70,10 @@ def forget(
 def erase_from_store(
     stores: Stores, source_key: str, *, tenant_id: str | None = None, clock: Callable[[], float] = time.time
 ) -> ForgetResult:
-    """Erase one item from the record store, with its bytes; index and graph are left to ``finish``.
+    """Erase one item from the record store, with its bytes; ``finish`` erases it from index and graph.
 
     Raises:
-        UnknownItem: there is no such item, or the tenant must be named.
+        ItemNotFound: there is no such item, or the tenant must be named.
     """
     key = _resolve_erased_item(stores.records, source_key, tenant_id)
     with stores.records.begin() as connection:
@@ -93,15 +93,15 @@ def erase_from_store(
 def finish(
     stores: Stores, keys: list[ItemKey] | None = None, *, clock: Callable[[], float] = time.time
 ) -> Counter[str]:
-    """Have the stores let go of items that are leaving; return what went.
+    """Finish pending erasures in all stores; return what was deleted.
 
     Args:
-        keys: of these only; None for all.
+        keys: only of these items; None for all.
 
     Raises:
-        StoreUnavailable: a store cannot be written; the items are leaving still.
+        StoreUnavailable: a store cannot be written; the erasures stay pending.
     """
-    gone: Counter[str] = Counter()
+    erased: Counter[str] = Counter()
     while True:
         with stores.records.reading() as connection:
             some = (
@@ -110,18 +110,18 @@ def finish(
                 else tombstones.pending_erasure_of(connection, keys)
             )
         if not some:
-            return gone
-        gone += erase_from_projections(stores, some, now=clock()).counts
+            return erased
+        erased += erase_from_projections(stores, some, now=clock()).counts
 
 
 def has_pending_erasures(records: Records) -> bool:
-    """Return whether any item was condemned and is not wholly gone."""
+    """Return whether an item is marked for erasure and not erased from all stores."""
     with records.reading() as connection:
         return bool(tombstones.pending_erasures(connection, 1))
 
 
 def _resolve_erased_item(records: Records, source_key: str, tenant_id: str | None) -> ItemKey:
-    """Return the key of an item that is there, or of one that was."""
+    """Return the key of an item that exists, or of one that was erased."""
     try:
         return resolve_item(records, source_key, tenant_id)[1]
     except ItemNotFound:
@@ -136,7 +136,7 @@ def _resolve_erased_item(records: Records, source_key: str, tenant_id: str | Non
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """All that may hold something of an item."""
+    """The stores that may hold data of an item."""
 
     records: Records
     blobs: Blobs
@@ -151,28 +151,28 @@ def erase_from_projections(
     now: float,
     then: Callable[[Transaction, Erased], None] = lambda _c, _e: None,
 ) -> Erased:
-    """Remove condemned items from all stores; return what was erased of those that are leaving still.
+    """Erase marked items from all stores; return what was erased of those that were still marked.
 
     Args:
-        then: what else belongs into the transaction that erases them.
+        then: called in the transaction that erases them.
 
     Raises:
-        StoreUnavailable: a store cannot be written; the items stay condemned.
+        StoreUnavailable: a store cannot be written; the items stay marked.
     """
     records = stores.records
-    made: dict[Projection, PendingWrites] = {}
+    writes: dict[Projection, PendingWrites] = {}
     for index in stores.indexes.all():
-        leave = partial(_delete_points, stores, index, items)
-        made[index.projection] = with_rebuild(leave, records, probe_vectors(index))
-    points = sum(changes.deleted for changes in made.values())
-    parts = with_rebuild(lambda: _delete_from_graph(stores, items), records, probe_graph(stores.graph))
-    made["graph"] = parts
+        delete = partial(_delete_points, stores, index, items)
+        writes[index.projection] = with_rebuild(delete, records, probe_vectors(index))
+    points = sum(changes.deleted for changes in writes.values())
+    graph_writes = with_rebuild(lambda: _delete_from_graph(stores, items), records, probe_graph(stores.graph))
+    writes["graph"] = graph_writes
     with records.begin() as connection:
         erased = erase(connection, items, now=now)
-        for projection, changes in made.items():
+        for projection, changes in writes.items():
             if changes.generation:
                 confirm_generation(connection, projection, changes.generation)
-        erased.counts.update(points=points, edges=_count_edges(parts))
+        erased.counts.update(points=points, edges=_count_edges(graph_writes))
         for digest in erased.blobs:
             stores.blobs.remove(digest)
         then(connection, erased)
@@ -200,7 +200,7 @@ def _delete_from_graph(stores: Stores, items: PendingErasures) -> PendingWrites:
 
 
 def _may_hold(records: Records, projection: Projection, items: PendingErasures) -> bool:
-    """Return whether a projection may hold anything of items; opening it for nothing would cost a second."""
+    """Return whether a projection may hold parts of items; opening it without need would cost a second."""
     with records.reading() as connection:
         return ledger.holds_any(connection, list(items), projection)
 

@@ -1,7 +1,7 @@
-"""Items whose time is over leave all stores, batch by batch, from where the last sweep was stopped.
+"""Erases expired items from all stores, batch by batch.
 
-A sweep takes all that had expired when it began. Its checkpoint (when that was, what went so far) is written in the
-transactions that condemn and erase, so a killed sweep goes on with what was in hand and counts each item once.
+A sweep erases everything that had expired when it started. Its checkpoint (start time, counts) is written in the
+transactions that mark and erase items, so an interrupted sweep resumes with its last batch and counts each item once.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ BATCH_ITEMS = 2_000
 
 @dataclass(slots=True)
 class ExpirySweep:
-    """What went in a sweep.
+    """Progress of a sweep.
 
     Attributes:
-        until: epoch seconds; what expired later is left to the next sweep.
-        counts: rows, points and edges that were removed, by table or kind; ``posts`` and ``documents`` among them.
-        tenants: tenant -> items.
-        resumed: how often it went on after it had been stopped.
-        complete: whether all that had expired is gone.
+        until: epoch seconds; items that expired later are left to the next sweep.
+        counts: deleted rows, points and edges, by table or kind; includes ``posts`` and ``documents``.
+        tenants: tenant -> erased items.
+        resumed: how often it was resumed after an interruption.
+        complete: whether all items that had expired are erased.
     """
 
     until: float
@@ -45,7 +45,7 @@ class ExpirySweep:
 
     @property
     def items(self) -> int:
-        """How many items left."""
+        """How many items were erased."""
         return self.tenants.total()
 
     def add(self, erased: Erased) -> None:
@@ -55,7 +55,7 @@ class ExpirySweep:
 
     @property
     def checkpoint(self) -> dict[str, Any]:
-        """What another process goes on from."""
+        """The state from which another process resumes."""
         return {
             "until": self.until,
             "counts": dict(self.counts),
@@ -71,14 +71,14 @@ def expire(
     budget_s: float = float("inf"),
     clock: Callable[[], float] = time.time,
 ) -> ExpirySweep:
-    """Remove what has expired from all stores, and what other processes condemned and did not come to erase.
+    """Erase expired items from all stores, and items that other processes have marked but not erased.
 
     Args:
-        batch_items: items of one transaction; embedded stores are held as long as it takes to remove so many.
-        budget_s: seconds after which no further batch is begun; the checkpoint stays for the next sweep.
+        batch_items: items per transaction; embedded stores are locked while a batch is deleted.
+        budget_s: seconds after which no further batch is started; the checkpoint stays for the next sweep.
 
     Raises:
-        StoreUnavailable: a store cannot be written; nothing is lost, the next sweep goes on.
+        StoreUnavailable: a store cannot be written; the next sweep resumes.
     """
     started = time.monotonic()
     sweep = _load_or_start(stores, clock())
@@ -98,16 +98,16 @@ def expire(
 
 
 def _load_or_start(stores: Stores, now: float) -> ExpirySweep:
-    """Return the sweep that was stopped, or a new one."""
+    """Return the interrupted sweep, or a new one."""
     with stores.records.reading() as connection:
-        told = get_value(connection, CHECKPOINT)
-    if not told:
+        stored = get_value(connection, CHECKPOINT)
+    if not stored:
         return ExpirySweep(now)
-    return ExpirySweep(told["until"], Counter(told["counts"]), Counter(told["tenants"]), told["resumed"] + 1)
+    return ExpirySweep(stored["until"], Counter(stored["counts"]), Counter(stored["tenants"]), stored["resumed"] + 1)
 
 
 def _next_batch(stores: Stores, sweep: ExpirySweep, limit: int, now: float) -> PendingErasures:
-    """Return what is condemned and not erased; where there is nothing, condemn what is next."""
+    """Return items that are marked but not erased; if there are none, mark the next expired ones."""
     with stores.records.begin() as connection:
         batch = tombstones.pending_erasures(connection, limit)
         for stream in () if batch else STREAMS:

@@ -1,4 +1,4 @@
-"""Telling people of an outage and of its end: once each, whoever notices."""
+"""Notifies people of outages, of their end and of new dead letters: once each, from any process."""
 
 from __future__ import annotations
 
@@ -26,47 +26,47 @@ LOST_NOTHING = "Nothing is lost: no attempt was used up and no item was given up
 
 
 def notify_outages(records: Records, announcer: Notifier, now: float, longest_s: float) -> list[str]:
-    """Tell what people were not told yet; return the titles of what was told now."""
+    """Send the pending notifications of outages; return the titles of those that were sent now."""
     with records.reading() as connection:
         downs = outages.list_not_notified(connection)
-    told = []
+    sent = []
     for down in downs:
         title, body = outage_notification(down, count_waiting(records, down), longest_s)
-        told += [title] if notify_once(records, announcer, f"outage/{down.id}/began", title, body, now) else []
+        sent += [title] if notify_once(records, announcer, f"outage/{down.id}/began", title, body, now) else []
         if down.closed_at is not None and not now - REOPEN_WITHIN_S < down.closed_at <= now:
             title, body = recovery_notification(down)
             name = f"outage/{down.id}/ended"
-            told += [title] if notify_once(records, announcer, name, title, body, now) else []
+            sent += [title] if notify_once(records, announcer, name, title, body, now) else []
             _close_if_notified(records, down)
-    return told
+    return sent
 
 
 def notify_once(records: Records, announcer: Notifier, name: str, title: str, body: str, now: float) -> bool:
-    """Tell something unless it was told already; return whether it was told now.
+    """Send a notification unless it was sent already; return whether it was sent now.
 
-    Killed between telling and noting it, somebody tells it again: that people hear of it comes first.
+    It is recorded after it was sent, so a crash in between sends it twice rather than never.
 
     Args:
-        name: names the announcement for good, e.g. ``outage/7/began``.
+        name: identifies the notification, e.g. ``outage/7/began``.
     """
     with records.begin() as connection:
-        turn = announcements.claim(connection, name, now)
-    if turn.state != "mine":
+        claim = announcements.claim(connection, name, now)
+    if claim.state != "mine":
         return False
-    left = announcer.notify(title, body, only=turn.only)
+    failed = announcer.notify(title, body, only=claim.only)
     with records.begin() as connection:
-        announcements.mark_notified(connection, name, left, now)
+        announcements.mark_notified(connection, name, failed, now)
     return True
 
 
 def outage_notification(down: OpenBreaker, waits: Mapping[str, int], longest_s: float) -> tuple[str, str]:
-    """Return title and text of the announcement of an outage."""
+    """Return title and text of the notification of an outage."""
     title = f"chatai_assets: {display_name(down.dependency)} is down"
     return title, outage_sentence(down, waits, first_probe(down, longest_s) if down.closed_at is None else None)
 
 
 def recovery_notification(down: OpenBreaker) -> tuple[str, str]:
-    """Return title and text of the announcement that an outage is over."""
+    """Return title and text of the notification that an outage is over."""
     end = down.closed_at or down.since
     counts = sorted(((stream, count) for stream, count in down.delayed.items() if count), reverse=True)
     late = " and ".join(f"{count:,} {stream}" for stream, count in counts)
@@ -86,18 +86,18 @@ def _close_if_notified(records: Records, down: OpenBreaker) -> None:
 
 LAST_SUMMARY = "dead letters told"
 SUMMARY_INTERVAL_S = 600
-"""Between two summaries: an import of ten thousand bad files is told of in a few."""
+"""Between two summaries, so that an import of ten thousand bad files causes only a few."""
 RETRY_CHANNELS_S = 3_600
-"""A channel that does not take a summary is asked again for so long."""
+"""How long delivery to a failed channel is retried."""
 MAX_SUMMARIZED = 10_000
 GROUPS_SHOWN = 10
 NEWEST_SHOWN = 5
 
 
 def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> str | None:
-    """Tell of the dead letters that nobody was told of yet; return what was said, or None.
+    """Send a summary of the dead letters that people were not notified of yet; return its text, or None.
 
-    Killed between telling and noting it, the next one tells it again: that people hear of it comes first.
+    It is recorded after it was sent, so a crash in between sends it twice rather than never.
 
     Args:
         now: epoch seconds.
@@ -108,7 +108,7 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
         last["left"] = list(announcer.notify(last["title"], last["body"], only=last["left"]))
         with records.begin() as connection:
             put_value(connection, LAST_SUMMARY, last)
-    if last["at"] <= now < last["at"] + SUMMARY_INTERVAL_S:  # a clock that was ahead must not silence us
+    if last["at"] <= now < last["at"] + SUMMARY_INTERVAL_S:  # a time in the future is from a clock that was ahead
         return None
     with records.reading() as connection:
         fresh = dead_letters.list_not_notified(connection, MAX_SUMMARIZED)
@@ -123,16 +123,16 @@ def notify_dead_letters(records: Records, announcer: Notifier, now: float) -> st
 
 
 def dead_letter_summary(letters: Sequence[DeadLetterRow]) -> tuple[str, str]:
-    """Return title and text for some letters, the newest first: counts by class and stage, and a few source keys."""
+    """Return title and text for dead letters, the newest first: counts by class and stage, and a few source keys."""
     groups = Counter((letter["error_class"], letter["stage"], letter["stream"]) for letter in letters)
-    told = [
+    lines = [
         f"{count:,} {name} at {stage} of {stream}" for (name, stage, stream), count in groups.most_common(GROUPS_SHOWN)
     ]
     if len(groups) > GROUPS_SHOWN:
-        told.append(f"{len(groups) - GROUPS_SHOWN} further kinds")
+        lines.append(f"{len(groups) - GROUPS_SHOWN} further kinds")
     newest = ", ".join(dict.fromkeys(letter["source"] for letter in letters[:NEWEST_SHOWN]))
     given_up = "item was" if len(letters) == 1 else "items were"
     return f"chatai_assets: {len(letters):,} new dead letters", (
-        f"{len(letters):,} {given_up} given up: {', '.join(told)}. The newest: {newest}. `chatai dead-letters list` "
+        f"{len(letters):,} {given_up} given up: {', '.join(lines)}. The newest: {newest}. `chatai dead-letters list` "
         "shows them; once the cause is mended, `chatai dead-letters replay --class CLASS` does them again."
     )

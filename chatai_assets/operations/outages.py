@@ -1,4 +1,4 @@
-"""When a part is down: whom it stops, when somebody tries again, and what waits for it meanwhile."""
+"""Outages of dependencies: which stages they block, when the next probe is, and how many items wait."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def dependency_of(stage: Stage, models: ModelSettings) -> str:
 
 
 def open_breaker_for(records: Records, stream: Stream, stage: Stage) -> OpenBreaker | None:
-    """Return the outage that a stage waits for, if any."""
+    """Return the outage that blocks a stage, or None."""
     with records.reading() as connection:
         return open_breakers_by_stage(outages.open_outages(connection), stream).get(stage)
 
@@ -41,10 +41,10 @@ def open_breaker_for(records: Records, stream: Stream, stage: Stage) -> OpenBrea
 def open_breaker(
     opened: Callable[[], Records], stream: Stream, stage: Stage, part: str, error: Outage, now: float
 ) -> OpenBreaker | None:
-    """Open the breaker of what is down; return the outage, or None if that could not be written down.
+    """Open the circuit breaker of a dependency; return the outage, or None if none is recorded.
 
-    Of an outage of the record store itself nothing can: whoever cannot reach it sees that without being told. And a
-    tenant's spent budget stops that tenant alone.
+    An outage of the record store cannot be recorded in it; every process notices it by itself. A tenant's exhausted
+    budget opens no breaker either, since it stops only that tenant.
     """
     part = error.part or part
     if part == RECORDS or isinstance(error, AllBudgetsExceeded):
@@ -60,22 +60,22 @@ def open_breaker(
 
 
 def record_success(
-    records: Records, down: OpenBreaker, stream: Stream, stage: Stage, late: Mapping[str, int], now: float
+    records: Records, down: OpenBreaker, stream: Stream, stage: Stage, delayed: Mapping[str, int], now: float
 ) -> None:
-    """Note that a stage that waited for a part has got on; the last one closes its breaker.
+    """Record that a stage succeeded although its dependency was down; the last affected stage closes the breaker.
 
     Args:
-        late: stream -> items that waited for the part before any got on.
+        delayed: stream -> items that waited for the dependency.
     """
     with records.begin() as connection:
         idle = [each for each in down.affected if not _has_waiting(connection, each)]
-        closed = outages.record_success(connection, down.dependency, {affected_name(stream, stage), *idle}, now, late)
+        closed = outages.record_success(connection, down.dependency, {affected_name(stream, stage), *idle}, now, delayed)
     if closed:
         log.warning(BREAKER_CLOSED, part=down.dependency, seconds=round(now - down.since))
 
 
 def close_idle(records: Records, now: float) -> None:
-    """Close the breakers for which nothing waits any more, as when all of it was done or withdrawn by hand."""
+    """Close the breakers for which no items wait, e.g. because all were erased or resolved by hand."""
     with records.begin() as connection:
         for down in outages.open_outages(connection):
             if not any(_has_waiting(connection, each) for each in down.affected):
@@ -83,13 +83,13 @@ def close_idle(records: Records, now: float) -> None:
 
 
 def record_probe(records: Records, downs: Sequence[OpenBreaker], stream: Stream, now: float) -> None:
-    """Note that a probe is about to be asked for, before it is: a crash in between costs one probe."""
+    """Record a probe before it is requested, so that a crash in between costs one probe."""
     with records.begin() as connection:
         outages.record_probe(connection, downs, stream, now)
 
 
 def count_waiting(records: Records, down: OpenBreaker) -> dict[str, int]:
-    """Return stream -> items that wait for a part."""
+    """Return stream -> items that wait for a dependency."""
     with records.reading() as connection:
         return {
             stream: work.count_waiting(connection, stream, down.stages(stream)) for stream in _affected_streams(down)
@@ -97,10 +97,10 @@ def count_waiting(records: Records, down: OpenBreaker) -> dict[str, int]:
 
 
 def outage_sentence(down: OpenBreaker, waits: Mapping[str, int], probe_at: float | None = None) -> str:
-    """Return what is down, since when, what waits and when somebody tries again."""
-    who = " and ".join(f"{count:,} {stream}" for stream, count in waits.items()) or "nothing"
+    """Return in a few sentences what is down, since when, how many items wait, and when the next probe is."""
+    counts = " and ".join(f"{count:,} {stream}" for stream, count in waits.items()) or "nothing"
     probe = "" if probe_at is None else f" The next probe is at {format_time(probe_at)} UTC."
-    return f"{down_since(down)}: {down.reason.rstrip('.')}. {capitalized(who)} wait; nothing is lost.{probe}"
+    return f"{down_since(down)}: {down.reason.rstrip('.')}. {capitalized(counts)} wait; nothing is lost.{probe}"
 
 
 def down_since(down: OpenBreaker) -> str:
@@ -109,7 +109,7 @@ def down_since(down: OpenBreaker) -> str:
 
 
 def outages_as_json(records: Records, longest_s: float) -> list[dict[str, Any]]:
-    """Return the open breakers as ``chatai status`` tells them."""
+    """Return the open breakers as ``chatai status --json`` shows them."""
     with records.reading() as connection:
         downs = outages.open_outages(connection)
     return [
@@ -127,23 +127,22 @@ def outages_as_json(records: Records, longest_s: float) -> list[dict[str, Any]]:
 def describe_outages(
     records: Records, downs: Sequence[OpenBreaker], stream: Stream, longest_s: float | None = None
 ) -> str:
-    """Return in a few sentences what a stream waits for; "" where nothing is down for it.
+    """Return in a few sentences which outages affect a stream; "" if none does.
 
     Args:
-        longest_s: seconds between probes; with them it is told when the next one is.
+        longest_s: maximum seconds between probes; if given, the time of the next probe is included.
     """
-    mine = [down for down in downs if down.stages(stream)]
-    said = []
-    for down in mine:
+    sentences = []
+    for down in (each for each in downs if each.stages(stream)):
         with records.reading() as connection:
             count = work.count_waiting(connection, stream, down.stages(stream))
         probe_at = None if longest_s is None else next_probe(down, stream, longest_s)
-        said.append(outage_sentence(down, {stream: count}, probe_at))
-    return " ".join(said)
+        sentences.append(outage_sentence(down, {stream: count}, probe_at))
+    return " ".join(sentences)
 
 
 def capitalized(text: str) -> str:
-    """Return a text with a capital at its beginning and the rest as it is."""
+    """Return a text with its first letter in upper case and the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 

@@ -1,4 +1,4 @@
-"""Giving back what nobody works on any more, so that no claim and no status outlives whoever set it."""
+"""Recovers abandoned work: releases the claims of dead or stalled workers, and resets document status."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from chatai_assets.pipeline.engine import reclaim_dead_leases
 from chatai_assets.pipeline.worker_id import is_running
 from chatai_assets.storage import items as content
 from chatai_assets.storage import leases
-from chatai_assets.storage import leases as claims
 from chatai_assets.storage.engine import Records
 
 FAR_LEASES = 2
-"""Leases ahead: no clock that is right says so."""
+"""A lease that ends later than this many leases from now was written by a clock that is ahead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reclaimed:
-    """What was given back.
+    """Result of ``reclaim_abandoned``.
 
     Attributes:
-        claims: owners of this machine whose process is gone.
-        lapsed: rows of work whose lease ran out, of whichever machine.
-        documents: documents that were said to be processed, by nobody.
+        claims: workers of this machine whose process is gone.
+        lapsed: rows of work whose lease expired, of any machine.
+        documents: documents that were shown as processing although no worker had them.
     """
 
     claims: int
@@ -40,33 +39,37 @@ class Reclaimed:
 
 
 class StalledDetector:
-    """Notices what is said to be good until far in the future, by a clock that was ahead, and is not renewed.
+    """Detects leases that are not renewed although they end far in the future, written by a clock that was ahead.
 
-    Whose clock is wrong makes no difference: whoever lives says something new within a lease.
+    It does not depend on which clock is wrong: a live worker changes its lease within the lease time.
 
     Args:
-        clock: seconds that only grow.
+        clock: monotonic time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._heard: dict[str, tuple[float, float]] = {}
+        self._seen: dict[str, tuple[float, float]] = {}
 
-    def stalled(self, said: Mapping[str, float], lease_s: float) -> dict[str, float]:
-        """Return those that have said the same for a lease; all others that are told of are listened to."""
-        now, before = self._clock(), self._heard
-        self._heard = {
+    def stalled(self, leases: Mapping[str, float], lease_s: float) -> dict[str, float]:
+        """Return the leases that have not changed for ``lease_s`` seconds, and remember all others.
+
+        Args:
+            leases: name -> end of the lease in epoch seconds.
+        """
+        now, before = self._clock(), self._seen
+        self._seen = {
             name: before[name] if name in before and before[name][0] == until else (until, now)
-            for name, until in said.items()
+            for name, until in leases.items()
         }
-        return {name: until for name, (until, since) in self._heard.items() if now - since >= lease_s}
+        return {name: until for name, (until, since) in self._seen.items() if now - since >= lease_s}
 
 
 def fix_clock_skew(records: Records, now: float, first_hour: str) -> int:
-    """Move what a clock that was ahead wrote to where this one can see it; return how many rows of work that were.
+    """Correct hours and delays in the future, written by a clock that was ahead; return how many rows that were.
 
     Args:
-        now: epoch seconds, as whoever asks for runs has them.
+        now: epoch seconds, by the clock of the process that requests runs.
         first_hour: the first partition.
     """
     with records.begin() as connection:
@@ -76,27 +79,27 @@ def fix_clock_skew(records: Records, now: float, first_hour: str) -> int:
     return moved
 
 
-def reclaim_stalled(records: Records, silence: StalledDetector, now: float, lease_s: float) -> int:
-    """Give back claims whose lease was written by a clock that was ahead, and that nobody has renewed for a lease."""
+def reclaim_stalled(records: Records, detector: StalledDetector, now: float, lease_s: float) -> int:
+    """Release claims whose lease ends far in the future and was not renewed; return how many."""
     with records.begin() as connection:
-        far = claims.leases_beyond(connection, now + FAR_LEASES * lease_s)
-        freed = claims.reclaim_stalled(connection, silence.stalled(far, lease_s))
+        far = leases.leases_beyond(connection, now + FAR_LEASES * lease_s)
+        freed = leases.reclaim_stalled(connection, detector.stalled(far, lease_s))
     if freed:
         log.warning(CLAIMS_FREED, silent=freed)
     return freed
 
 
 def reset_idle_documents(records: Records) -> int:
-    """Show as pending what nobody works on at the moment; return how many documents that were."""
+    """Show documents as pending that no worker has; return how many."""
     with records.begin() as connection:
         return content.reset_idle_documents(connection)
 
 
 def reclaim_abandoned(records: Records) -> Reclaimed:
-    """Free the claims of processes that are gone or were not heard of for a lease, and the documents they had."""
+    """Release the claims of processes that are gone or did not renew their lease, and reset their documents."""
     owners = reclaim_dead_leases(records)
     with records.begin() as connection:
-        lapsed = claims.reclaim_expired(connection, time.time(), is_running)
+        lapsed = leases.reclaim_expired(connection, time.time(), is_running)
         documents = content.reset_idle_documents(connection)
     if lapsed or documents:
         log.info(CLAIMS_FREED, lapsed=lapsed, documents=documents)

@@ -1,7 +1,7 @@
-"""Comparing what two indexes find, by questions that people wrote or that are drawn from what the home holds.
+"""Compares the relevance of two vector indexes by questions, written by people or sampled from the indexed chunks.
 
-A drawn question is a run of words of one chunk, and asks for its source. Words find it anyhow, so it is asked twice: as
-people ask, by meaning and words, and by meaning alone, where a bad model cannot hide.
+A sampled question is a phrase of one chunk, and its answer is the chunk's source. Word matching alone finds it, so each
+question is searched twice: as people search, by meaning and words, and by meaning alone, which shows a bad model.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from chatai_assets.storage.engine import Records
 
 SAMPLE_SIZE = 100
 QUERY_WORDS = 9
-"""Of a drawn question."""
-HITS_PER_PLACE = 4
-"""Chunks looked at per place: several may be of one source."""
+"""Words of a sampled question."""
+HITS_PER_RANK = 4
+"""Chunks requested per rank, since several may be of one source."""
 BATCH_QUERIES = 20
-"""Questions that an embedded index is opened for; nobody can write to it meanwhile."""
+"""Questions per search of an embedded index, which is locked for writers meanwhile."""
 MODES = ("meaning and words", "meaning alone")
 
 
 @dataclass(frozen=True, slots=True)
 class EvalQuery:
-    """A question, and the source key of what answers it."""
+    """A question, and the source key of its answer."""
 
     tenant_id: str
     question: str
@@ -46,11 +46,11 @@ class EvalQuery:
 
 @dataclass(frozen=True, slots=True)
 class RelevanceComparison:
-    """What two indexes found; holds no text.
+    """Figures of two indexes; contains no text.
 
     Attributes:
-        before: way of asking -> figures of the index that serves.
-        after: those of the other.
+        before: search mode -> figures of the active index.
+        after: search mode -> figures of the other index.
     """
 
     questions: int
@@ -64,13 +64,13 @@ class RelevanceComparison:
 
 
 def read_questions(file: Path, tenant_id: str) -> list[EvalQuery]:
-    """Return the questions of a JSONL file of ``{"question", "source"}``, some perhaps with ``tenant``.
+    """Return the questions of a JSONL file with ``{"question", "source"}`` and optionally ``tenant`` on each line.
 
     Args:
-        tenant_id: whose the others are.
+        tenant_id: tenant of questions without one.
 
     Raises:
-        BadRecord: a line is no such question; says which.
+        BadRecord: a line is not such a question; the message has its number.
     """
     lines = file.read_text(encoding="utf-8").splitlines()
     return [_parse_question(number, line, tenant_id) for number, line in enumerate(lines, 1) if line.strip()]
@@ -78,53 +78,53 @@ def read_questions(file: Path, tenant_id: str) -> list[EvalQuery]:
 
 def _parse_question(number: int, line: str, tenant_id: str) -> EvalQuery:
     try:
-        told: Any = json.loads(line)
-        asked = EvalQuery(told.get("tenant") or tenant_id, told["question"], told["source"])
-        if all(isinstance(each, str) and each for each in (asked.tenant_id, asked.question, asked.source)):
-            return asked
+        fields: Any = json.loads(line)
+        query = EvalQuery(fields.get("tenant") or tenant_id, fields["question"], fields["source"])
+        if all(isinstance(each, str) and each for each in (query.tenant_id, query.question, query.source)):
+            return query
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise BadRecord(f'Line {number} of the questions is not like {{"question": "...", "source": "tg/1/2"}}.')
 
 
 def sample_queries(records: Records, seed: int, count: int = SAMPLE_SIZE) -> list[EvalQuery]:
-    """Return questions drawn from chunks of items that are indexed, always the same ones of the same home."""
-    dice = Random(seed)  # noqa: S311 - chance, not secrecy
+    """Return questions sampled from indexed chunks; the same seed and home give the same questions."""
+    random = Random(seed)  # noqa: S311 - chance, not secrecy
     with records.reading() as connection:
-        chunks = reindexing.sample_chunks(connection, [f"{dice.getrandbits(32):08x}" for _ in range(count)])
-    return [EvalQuery(tenant_id, _random_phrase(dice, text), source) for tenant_id, source, text in chunks]
+        chunks = reindexing.sample_chunks(connection, [f"{random.getrandbits(32):08x}" for _ in range(count)])
+    return [EvalQuery(tenant_id, _random_phrase(random, text), source) for tenant_id, source, text in chunks]
 
 
-def _random_phrase(dice: Random, text: str) -> str:
+def _random_phrase(random: Random, text: str) -> str:
     words = text.split()
-    start = dice.randint(0, max(0, len(words) - QUERY_WORDS))
+    start = random.randint(0, max(0, len(words) - QUERY_WORDS))
     return " ".join(words[start : start + QUERY_WORDS])
 
 
 def compare(
-    asked: Sequence[EvalQuery], serving: OpenIndex, other: OpenIndex, stems: Stems, on_progress: Callable[[str], None]
+    queries: Sequence[EvalQuery], active: OpenIndex, other: OpenIndex, stems: Stems, on_progress: Callable[[str], None]
 ) -> RelevanceComparison:
-    """Ask both indexes all questions, in both ways.
+    """Search both indexes for all questions, in both modes.
 
     Raises:
-        ChatAIError: a question cannot be embedded, or an index not be searched.
+        ChatAIError: a question cannot be embedded, or an index cannot be searched.
     """
-    on_progress(f"Asking both indexes {len(asked)} questions")
-    return RelevanceComparison(len(asked), _measure(asked, serving, stems), _measure(asked, other, stems))
+    on_progress(f"Asking both indexes {len(queries)} questions")
+    return RelevanceComparison(len(queries), _measure(queries, active, stems), _measure(queries, other, stems))
 
 
-def _measure(asked: Sequence[EvalQuery], index: OpenIndex, stems: Stems) -> dict[str, Figures]:
-    places: dict[str, list[int | None]] = {way: [] for way in MODES}
-    for start in range(0, len(asked), BATCH_QUERIES):
-        some = asked[start : start + BATCH_QUERIES]
+def _measure(queries: Sequence[EvalQuery], index: OpenIndex, stems: Stems) -> dict[str, Figures]:
+    ranks: dict[str, list[int | None]] = {mode: [] for mode in MODES}
+    for start in range(0, len(queries), BATCH_QUERIES):
+        some = queries[start : start + BATCH_QUERIES]
         dense = meanings(index, [(each.tenant_id, each.question) for each in some])
-        for way in MODES:
-            hits = index.vectors.search_all([*map(partial(_build_query, way, stems), some, dense)])
+        for mode in MODES:
+            hits = index.vectors.search_all([*map(partial(_build_query, mode, stems), some, dense)])
             for each, ranking in zip(some, hits, strict=True):
-                places[way].append(find_rank(each.source, [hit.payload["source"] for hit in ranking]))
-    return {way: compute_figures(found) for way, found in places.items()}
+                ranks[mode].append(find_rank(each.source, [hit.payload["source"] for hit in ranking]))
+    return {mode: compute_figures(found) for mode, found in ranks.items()}
 
 
-def _build_query(way: str, stems: Stems, asked: EvalQuery, dense: Vector) -> Query:
-    words = Sparse(*query_terms(stems(asked.question))) if way == MODES[0] else Sparse((), ())
-    return Query(dense, words, TOP_K * HITS_PER_PLACE, {"tenant_id": asked.tenant_id})
+def _build_query(mode: str, stems: Stems, query: EvalQuery, dense: Vector) -> Query:
+    words = Sparse(*query_terms(stems(query.question))) if mode == MODES[0] else Sparse((), ())
+    return Query(dense, words, TOP_K * HITS_PER_RANK, {"tenant_id": query.tenant_id})

@@ -1,4 +1,4 @@
-"""What the record store keeps only for a while is dropped or rolled up, a bounded share in each transaction."""
+"""Deletes or rolls up old rows of the record store, a bounded number in each transaction."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ def apply_retention(
     budget_s: float = float("inf"),
     clock: Callable[[], float] = time.time,
 ) -> Counter[str]:
-    """Drop and roll up what is old enough; return kind -> rows that went.
+    """Delete and roll up old rows; return kind -> how many were deleted.
 
-    Doing it twice changes nothing; killed half-way, or out of time, the next one does the rest.
+    It is idempotent; after an interruption, or when the time is up, the next call does the rest.
 
     Args:
-        budget_s: seconds after which no further share is begun.
+        budget_s: seconds after which no further transaction is started.
 
     Raises:
         StoreUnavailable: the record store cannot be written.
     """
     ends = time.monotonic() + budget_s
-    gone: Counter[str] = Counter()
-    for kind, share in _repeated_steps(settings, clock()):
-        while time.monotonic() < ends and (rows := _run_step(records, share)):
-            gone[kind] += rows
-    for kind, walk in _table_scans(settings, clock()):
-        gone[kind] += _run_scan(records, walk, ends)
-    log.info(RETAINED, **gone)
-    return gone
+    deleted: Counter[str] = Counter()
+    for kind, step in _repeated_steps(settings, clock()):
+        while time.monotonic() < ends and (rows := _run_step(records, step)):
+            deleted[kind] += rows
+    for kind, scan in _table_scans(settings, clock()):
+        deleted[kind] += _run_scan(records, scan, ends)
+    log.info(RETAINED, **deleted)
+    return deleted
 
 
 def _repeated_steps(settings: RetentionSettings, now: float) -> Iterator[tuple[str, DeleteSome]]:
-    """Yield what is done again until nothing is left of it."""
+    """Yield steps that are repeated until they delete nothing."""
     if settings.stats_s is not None:
         yield "stage_stats", partial(retention.roll_up_stats, until=now - settings.stats_s)
     if settings.costs_s is not None:
@@ -62,24 +62,24 @@ def _repeated_steps(settings: RetentionSettings, now: float) -> Iterator[tuple[s
 
 
 def _table_scans(settings: RetentionSettings, now: float) -> Iterator[tuple[str, ScanSome]]:
-    """Yield what goes through a table once, since most rows stay."""
+    """Yield scans that read a table once, since most of its rows stay."""
     if settings.answers_s is not None:
         until = now - settings.answers_s
         yield "answers", lambda connection, after: retention.drop_responses(connection, until, after)
     yield "vectors", retention.drop_vectors
 
 
-def _run_step(records: Records, share: DeleteSome) -> int:
+def _run_step(records: Records, step: DeleteSome) -> int:
     with records.begin() as connection:
-        return share(connection)
+        return step(connection)
 
 
-def _run_scan(records: Records, walk: ScanSome, ends: float) -> int:
-    gone, after = 0, BEGINNING
+def _run_scan(records: Records, scan: ScanSome, ends: float) -> int:
+    deleted, after = 0, BEGINNING
     while time.monotonic() < ends:
         with records.begin() as connection:
-            rows, after = walk(connection, after)
-        gone += rows
+            rows, after = scan(connection, after)
+        deleted += rows
         if not after:
             break
-    return gone
+    return deleted

@@ -1,6 +1,6 @@
-"""What was made with another model, prompt or code than is in use now, what it would cost to do again, and doing it.
+"""Stale results: made with another model, prompt or code than the active ones; what redoing them costs, and redoing.
 
-Nothing of that is done by itself: what is stale is still right by the rules it was made with.
+They are never redone automatically: they are still correct by the rules with which they were made.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from chatai_assets.storage import work_queue as work
 from chatai_assets.storage.engine import Records, Transaction
 
 BATCH_ITEMS = 500
-"""Items of one transaction."""
+"""Items per transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveVersions:
-    """What is in use now.
+    """The models in use.
 
     Attributes:
-        tagger: the key of its answers; so are ``extractor`` and ``embedder``, that of the index that serves.
+        tagger: model key of its results, like ``extractor``, and like ``embedder`` of the active index.
         priced: stage -> name under which the tariff knows the model that it asks; without those that cost nothing.
     """
 
@@ -67,11 +67,11 @@ def active_versions(services: StageServices) -> ActiveVersions:
 
 @dataclass(frozen=True, slots=True)
 class StaleStage:
-    """What of a stage is stale.
+    """The stale items of a stage.
 
     Attributes:
-        tokens: an estimate of what doing it again would take of providers, rather too large.
-        money: the same in the unit of the prices; None where no price is known.
+        tokens: estimate of the tokens that redoing them takes, rather too high.
+        money: the same in the unit of the prices; None if no price is known.
     """
 
     stage: Stage
@@ -86,29 +86,29 @@ class StaleStage:
         return self.posts + self.documents
 
 
-def find_stale(records: Records, in_use: ActiveVersions, tariff: Tariff) -> list[StaleStage]:
-    """Return what is stale, stage by stage, also where that is nothing."""
+def find_stale(records: Records, active: ActiveVersions, tariff: Tariff) -> list[StaleStage]:
+    """Return the stale items of every stage, also of stages that have none."""
     with records.reading() as connection:
-        return [_stage_staleness(connection, stage, in_use, tariff) for stage in PIPELINE_STAGES]
+        return [_stage_staleness(connection, stage, active, tariff) for stage in PIPELINE_STAGES]
 
 
-def _stage_staleness(connection: Transaction, stage: Stage, in_use: ActiveVersions, tariff: Tariff) -> StaleStage:
-    current = {stream: in_use.fingerprint(stream, stage) for stream in STREAMS}
+def _stage_staleness(connection: Transaction, stage: Stage, active: ActiveVersions, tariff: Tariff) -> StaleStage:
+    current = {stream: active.fingerprint(stream, stage) for stream in STREAMS}
     posts, documents = (stale.count_stale(connection, stream, stage, current[stream]) for stream in STREAMS)
-    model = in_use.priced_models.get(stage)
+    model = active.priced_models.get(stage)
     if model is None or not posts + documents:
         return StaleStage(stage, posts, documents, 0, 0.0)
-    usages = [_estimate_usage(connection, stream, stage, current[stream], in_use) for stream in STREAMS]
+    usages = [_estimate_usage(connection, stream, stage, current[stream], active) for stream in STREAMS]
     usage = Usage(sum(each.prompt for each in usages), 0, sum(each.embedding for each in usages))
     nano = tariff.money_nano(model, usage) if usage.tokens else 0
     return StaleStage(stage, posts, documents, usage.tokens, None if nano is None else nano / NANO)
 
 
 def _estimate_usage(
-    connection: Transaction, stream: Stream, stage: Stage, current: str, in_use: ActiveVersions
+    connection: Transaction, stream: Stream, stage: Stage, current: str, active: ActiveVersions
 ) -> Usage:
     if stage == "embed":
-        chars = stale.chars_to_embed(connection, stream, stage, current, in_use.embedder)
+        chars = stale.chars_to_embed(connection, stream, stage, current, active.embedder)
         return Usage(embedding=chars // CHARS_PER_TOKEN)
     if stage == "tag":
         texts, chars = stale.chars_of_items(connection, stream, stage, current, TAGGED_CHARS)
@@ -118,19 +118,19 @@ def _estimate_usage(
 
 
 def redo_stale(
-    records: Records, in_use: ActiveVersions, stage: Stage, limit: int, clock: Callable[[], float] = time.time
+    records: Records, active: ActiveVersions, stage: Stage, limit: int, clock: Callable[[], float] = time.time
 ) -> int:
     """Make stale items pending again from a stage on, the oldest first; return how many.
 
-    They are work like any other then: stopped and begun again, under quotas and budgets.
+    They are then processed like all pending work, within rate limits and budgets.
 
     Args:
-        limit: items at most.
+        limit: maximum number of items.
     """
     again = (stage, *downstream_of(stage))
     done = 0
     for stream in STREAMS:
-        current = in_use.fingerprint(stream, stage)
+        current = active.fingerprint(stream, stage)
         while done < limit:
             with records.begin() as connection:
                 keys = stale.some_stale(connection, stream, stage, current, min(BATCH_ITEMS, limit - done))

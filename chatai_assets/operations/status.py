@@ -1,4 +1,4 @@
-"""What there is, what is behind, what is known of one item, and doing one item again."""
+"""Status of a home, costs, details of one item, and redoing one item."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from chatai_assets.storage.engine import Records
 from chatai_assets.storage.vector_indexes import Index
 
 CATCH_UP = "chatai process"
-"""In the UI it is a backfill: asset, Materialize, the hours that are behind."""
+"""The UI equivalent is a backfill: asset, Materialize, the hours that are behind."""
 REDO_NOTE = "done again by hand"
 
 
@@ -40,11 +40,11 @@ class ItemNotFound(OperationRefused):
 
 
 def status(records: Records, indexes: Indexes, graph: GraphStore, probe_interval_s: float) -> dict[str, Any]:
-    """Return counts of both streams and all stores, what was paid today, what is down, and the hours that are behind.
+    """Return counts of both streams and all stores, today's costs, outages, and the hours that are behind.
 
-    An hour is behind when it is over and something in it is not finished. A projection is lost when it is not the one
-    that was written last; the next look of a sensor, or ``process``, has it written again. The counts of a store that
-    cannot be reached are None: who asks how things stand must be told also then.
+    An hour is behind if it is over and has unfinished items. A projection is lost if it is not the one that was written
+    last; a sensor, or ``process``, starts its rebuild. The counts of a store that is unavailable are None, so that the
+    status can be shown during an outage.
     """
     opened, size = indexes.all(), _or_none(graph.count)
     points = next(_or_none(index.vectors.count) for index in opened if index.about.state == "serving")
@@ -104,7 +104,7 @@ def sum_costs(rows: Iterable[DailyCosts]) -> dict[str, Any]:
 
 
 def cost_report(records: Records, days: int, tenant_id: str | None, now: float) -> dict[str, Any]:
-    """Return what was paid to providers in the last days of UTC, today among them.
+    """Return the costs of providers in the last days (UTC), including today.
 
     Args:
         tenant_id: None for all tenants.
@@ -121,7 +121,7 @@ def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tu
     """Return the stream and key of an item.
 
     Args:
-        tenant_id: may be None where only one tenant has the item.
+        tenant_id: may be None if only one tenant has the item.
 
     Raises:
         UnknownItem: there is no such item, or the tenant must be named.
@@ -136,23 +136,23 @@ def resolve_item(records: Records, source_key: str, tenant_id: str | None) -> tu
         raise ItemNotFound(f"{source_key} belongs to {len(tenants)} tenants: name one with --tenant.")
     tenant_id = tenant_id or next(iter(tenants), None)
     if tenant_id is None or tenant_id not in tenants:
-        if gone := _erasure_note(records, source_key, tenant_id):
-            raise ItemNotFound(f"{source_key} {gone}: nothing is left of it but a tombstone.")
+        if note := _erasure_note(records, source_key, tenant_id):
+            raise ItemNotFound(f"{source_key} {note}: nothing is left of it but a tombstone.")
         raise ItemNotFound(f"There is no {source_key}: `chatai status` shows what there is.")
     return stream, ItemKey(tenant_id, source_key)
 
 
 def _erasure_note(records: Records, source_key: str, tenant_id: str | None) -> str:
-    """Return how an item left, "" if it never came."""
+    """Return how an item was erased; "" if it never existed."""
     with records.reading() as connection:
         for tenant in [tenant_id] if tenant_id else tombstones.tenants_of_tombstones(connection, source_key):
-            if stone := tombstones.tombstone_of(connection, ItemKey(tenant, source_key)):
-                return "was forgotten" if stone["reason"] == "forgotten" else "expired"
+            if tombstone := tombstones.tombstone_of(connection, ItemKey(tenant, source_key)):
+                return "was forgotten" if tombstone["reason"] == "forgotten" else "expired"
     return ""
 
 
 def describe_item(records: Records, source_key: str, tenant_id: str | None) -> dict[str, Any]:
-    """Return all that is known of one item, stage by stage; raises ``ItemNotFound``."""
+    """Return everything stored about one item, stage by stage; raises ``ItemNotFound``."""
     stream, key = resolve_item(records, source_key, tenant_id)
     with records.reading() as connection:
         item = content.find_item(connection, stream, *key)

@@ -1,4 +1,4 @@
-"""Leaving no trace of what was forgotten in any file of the home."""
+"""Removes all traces of erased items from the files of a home: deletes leftovers and compacts the stores."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ UNFINISHED_UPLOAD_S = 86_400.0
 
 @dataclass(slots=True)
 class VacuumResult:
-    """What was done.
+    """Result of a vacuum.
 
     Attributes:
-        erased: kind of thing -> how many went before the files were written anew.
-        busy: whether stages were at work, which keep what they paid for: a later vacuum finds it.
-        rewritten: stores whose files were written anew.
-        left_to_servers: stores whose own upkeep must do that.
+        erased: kind -> how many were deleted before the files were rewritten.
+        busy: whether stages were running, which may store paid results of erased items; a later vacuum deletes them.
+        rewritten: stores whose files were rewritten.
+        left_to_servers: stores that only their server can compact.
     """
 
     erased: Counter[str] = field(default_factory=Counter)
@@ -43,13 +43,13 @@ class VacuumResult:
 
 
 def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> VacuumResult:
-    """Have the stores let go of all that is leaving, erase what nobody has, and write the files of all stores anew.
+    """Finish pending erasures, delete orphaned rows and files, and rewrite the files of all stores.
 
     Args:
-        tenant_id: whose files are dropped into the inbox folder.
+        tenant_id: tenant of the files in the inbox folder.
 
     Raises:
-        StoreUnavailable: a store cannot be reached, or others do not let go of it.
+        StoreUnavailable: a store is unavailable, or locked by others for too long.
     """
     done = VacuumResult(erased=finish(stores))
     done.busy = not _erase_orphans(stores.records, done.erased)
@@ -58,14 +58,14 @@ def vacuum(stores: Stores, inbox_folder: Path, tenant_id: str) -> VacuumResult:
     done.erased["originals"] = delete_originals(stores.records, inbox_folder, tenant_id)
     vacuum_records(stores.records)
     done.rewritten.append("records")
-    scrubbed = [index.vectors.compact() for index in stores.indexes.all()]
-    for name, is_anew in (("vectors", all(scrubbed)), ("graph", stores.graph.compact())):
-        (done.rewritten if is_anew else done.left_to_servers).append(name)
+    compacted = [index.vectors.compact() for index in stores.indexes.all()]
+    for name, is_rewritten in (("vectors", all(compacted)), ("graph", stores.graph.compact())):
+        (done.rewritten if is_rewritten else done.left_to_servers).append(name)
     return done
 
 
 def _erase_orphans(records: Records, erased: Counter[str]) -> bool:
-    """Erase what tenants that forgot anything keep for nobody; return whether nothing can come after."""
+    """Delete orphaned rows of tenants that have erased items; return whether no stage can write more of them."""
     with records.begin() as connection:
         idle = is_idle(connection)
         for tenant_id in tombstones.forgotten_tenants(connection) if idle else ():
@@ -77,17 +77,17 @@ BATCH_POSTS = 500
 
 
 def delete_originals(records: Records, folder: Path, tenant_id: str) -> int:
-    """Remove the files under ``done/`` that hold a forgotten post or are a document that left; return how many.
+    """Delete the files under ``done/`` that contain an erased post or are an erased document; return how many.
 
     Args:
         folder: the inbox folder.
-        tenant_id: whose files are dropped there.
+        tenant_id: tenant of the files in it.
     """
     files = [file for file in sorted((folder / DONE).rglob("*")) if file.is_file() and not file.is_symlink()]
-    gone = [file for file in files if _holds_forgotten(records, file, tenant_id)]
-    for file in gone:
+    deleted = [file for file in files if _holds_forgotten(records, file, tenant_id)]
+    for file in deleted:
         file.unlink(missing_ok=True)
-    return len(gone)
+    return len(deleted)
 
 
 def _holds_forgotten(records: Records, file: Path, tenant_id: str) -> bool:

@@ -1,7 +1,7 @@
-"""Whether each part answers, which implementation it is, and what to do if it does not.
+"""Health checks of all services: which implementation is used, whether it responds, and what to do if it does not.
 
-Nothing that is said holds a secret: addresses are told without users, passwords and queries, and of exceptions that
-are not ours only the class.
+Messages contain no secrets: addresses are shown without users, passwords and queries, and foreign exceptions only by
+their class.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from chatai_assets.services import Services, open_services
 from chatai_assets.settings import Settings
 
 ANSWER_S = 8.0
-"""Of stores and providers."""
+"""Timeout of stores and providers."""
 LOAD_S = 60.0
-"""Of models in this process: their files are read first, on machines that are busy."""
+"""Timeout of models that run in this process: loading their files takes long on busy machines."""
 MIGRATED = {"records", "dagster"}
 WORDS = "Поезд из Москвы прибыл в Казань."
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of a part.
+    """Result of checking a service.
 
     Attributes:
-        implementation: and where it is.
-        said: why it does not answer, or what else is to be known.
-        advice: what to do then.
-        needed: whether anything else works without it.
+        implementation: with its address.
+        said: why it does not respond, or other information.
+        advice: what to do if it does not respond.
+        needed: whether other services depend on it.
     """
 
     part: str
@@ -65,12 +65,12 @@ class _Check:
 
 
 def diagnose(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
-    """Ask every part of a home, each for as long as it may take: those with migrations first, then all at once.
+    """Check all services of a home, each with a timeout: those with migrations one by one, then all others at once.
 
-    Alembic keeps what it works on in its module: two migrations at once in one process get into each other.
+    Alembic keeps its state in module globals, so two migrations cannot run at once in one process.
 
     Args:
-        answer_s: seconds; what must be loaded first has ``LOAD_S``.
+        answer_s: timeout in seconds; models that must be loaded have ``LOAD_S``.
     """
     checks = [*_stores(settings), *_models(settings), _dagster(settings), *_ocr(settings), *_browser(settings)]
 
@@ -84,15 +84,15 @@ def diagnose(settings: Settings, answer_s: float = ANSWER_S) -> list[Finding]:
 
 
 class _RunningCheck:
-    """What comes of a check, in a thread and with parts of its own: one that hangs holds up no other."""
+    """A check that runs in its own thread with its own services, so that one that hangs does not block others."""
 
-    def __init__(self, check: _Check, settings: Settings, patience_s: float) -> None:
+    def __init__(self, check: _Check, settings: Settings, timeout_s: float) -> None:
         self._check = check
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._settings = settings
-        self._began = time.monotonic()
-        self._ended: float | None = None
-        self._said = ""
+        self._started_at = time.monotonic()
+        self._finished_at: float | None = None
+        self._message = ""
         self._thread = threading.Thread(target=self._ask, name=f"doctor {check.part}", daemon=True)
         self._thread.start()
 
@@ -100,21 +100,21 @@ class _RunningCheck:
         try:
             with open_services(self._settings) as services:
                 said = self._check.ask(services)
-                self._said, self._ended = said if isinstance(said, str) else "", time.monotonic()
+                self._message, self._finished_at = said if isinstance(said, str) else "", time.monotonic()
         except ChatAIError as error:
-            self._said = str(error)
+            self._message = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the part does not answer
-            self._said = f"An unforeseen {type(error).__name__}."
+            self._message = f"An unforeseen {type(error).__name__}."
 
     def wait(self) -> Finding:
         check = self._check
-        self._thread.join(max(self._began + self._patience_s - time.monotonic(), 0.0))
-        ended, said = self._ended, self._said
+        self._thread.join(max(self._started_at + self._timeout_s - time.monotonic(), 0.0))
+        ended, said = self._finished_at, self._message
         if ended is not None:
-            took = round(ended - self._began, 3)
+            took = round(ended - self._started_at, 3)
             return Finding(check.part, check.implementation, answers=True, seconds=took, said=said)
-        seconds = round(time.monotonic() - self._began, 3)
-        said = said or f"No answer within {self._patience_s:g} s."
+        seconds = round(time.monotonic() - self._started_at, 3)
+        said = said or f"No answer within {self._timeout_s:g} s."
         return Finding(
             check.part,
             check.implementation,
@@ -154,7 +154,7 @@ def _stores(settings: Settings) -> Sequence[_Check]:
 
 
 def _ask_vectors(services: Services) -> str:
-    """Ask the index that serves, and say what else there is, and whether the settings would have it otherwise."""
+    """Query the active index; report other indexes, and whether the settings name another embedding model."""
     index = services.indexes.serving()
     index.vectors.count()
     words = {"serving": "serves", "filling": "is being filled: `chatai reindex` goes on", "kept": "is kept"}
@@ -193,7 +193,7 @@ def _models(settings: Settings) -> Sequence[_Check]:
 
 
 def _model(part: str, name: str, model: Callable[[Services], object], try_out: Callable[[Services], object]) -> _Check:
-    """Return the check of a model: a provider is asked for something that costs nothing, all others are tried out."""
+    """Return the check of a model: providers answer a request that is free of charge, local models process a text."""
     if name not in PROVIDERS:
         return _Check(part, name, try_out, "Install the project again: `make setup`.", is_loaded=True)
 
@@ -220,7 +220,7 @@ def _dagster(settings: Settings) -> _Check:
 
 
 def _ocr(settings: Settings) -> Sequence[_Check]:
-    """Return the check of the program that reads scans; without it they fail, and nothing else."""
+    """Return the check of the OCR program; without it only scans fail."""
     if settings.ocr is None:
         return []
     advice = f"Scans and photos are refused. As root on Debian: {INSTALL}; or set CHATAI_OCR=off."
@@ -235,7 +235,7 @@ def _find_ocr(_services: Services) -> None:
 
 
 def _browser(settings: Settings) -> Sequence[_Check]:
-    """Return the check of the browser that shows linked pages; without it they are read as they are fetched."""
+    """Return the check of the browser that renders linked pages; without it they are read without scripts."""
     if not settings.browser:
         return []
     advice = "What scripts write on linked pages is not read. As root on Debian: apt-get install chromium."
@@ -251,7 +251,7 @@ def _start_browser(_services: Services) -> None:
 
 
 def host_and_port(url: str) -> str:
-    """Return host and port of an address, and nothing of who may enter there."""
+    """Return host and port of a URL, without credentials."""
     try:
         host, port = urlsplit(url).hostname, urlsplit(url).port
     except ValueError:

@@ -1,7 +1,7 @@
-"""Comparing vector index and graph with the record store, in bounded memory and while others write.
+"""Compares vector index and graph with the record store, in bounded memory and while others write.
 
-The ledger says of every item what a projection surely holds, and with which content. Both are walked through twice:
-what differs both times in the same way differs indeed, for whatever is written meanwhile says so in the ledger first.
+The ledger holds for every item which parts a projection contains, and their content. Both are read twice. A part that
+differs in the same way both times really differs, since every write is recorded in the ledger before it happens.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from chatai_assets.storage.projection_ledger import Projection
 BATCH_ITEMS = 1_000
 BATCH_POINTS = 500
 VECTOR_TOLERANCE = 1e-4
-"""How far a number of a vector may be off, for whoever normalises it rounds differently."""
+"""Allowed difference of a number in a vector, since stores round differently when they normalise."""
 ALTERED = "altered"
-"""The content of what a store shows otherwise than its own id or its text would have it; no fingerprint is that."""
+"""Content of a part that does not match its own id or text; it equals no fingerprint."""
 MAX_EXAMPLES = 20
 ORDINALS = range(1 << 31)
 
@@ -47,11 +47,11 @@ OnAuditProgress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class AuditTarget:
-    """A projection as far as an audit goes.
+    """A projection that can be audited.
 
     Attributes:
-        found: walks through all that the store holds.
-        remove: takes things out that belong to no item.
+        found: reads all parts in the store.
+        remove: deletes parts that belong to no item.
     """
 
     name: Projection
@@ -61,16 +61,16 @@ class AuditTarget:
 
 @dataclass(slots=True)
 class AuditReport:
-    """What an audit of one projection saw; holds no text.
+    """Result of auditing one projection; contains no text.
 
     Attributes:
-        projection: ``vectors``, whichever index it is, or ``graph``.
-        expected: how many points, or nodes and edges, the ledger names.
-        found: how many the store holds.
+        projection: ``vectors`` for any vector index, or ``graph``.
+        expected: how many points, or nodes and edges, are in the ledger.
+        found: how many are in the store.
         differences: ``missing``, ``extra`` or ``changed`` -> how many.
-        examples: a few: kind, point or label, source key.
-        reopened: items that are written again by the next run, where mending was asked for.
-        removed: what belonged to no item and is gone.
+        examples: some differences: kind, point or label, source key.
+        reopened: items that the next run writes again, if repair was requested.
+        removed: parts that belonged to no item and were deleted.
     """
 
     projection: str
@@ -89,7 +89,7 @@ class AuditReport:
 
 
 def vectors_target(records: Records, index: OpenIndex) -> AuditTarget:
-    """Return a vector index as something to audit."""
+    """Return a vector index as a target of an audit."""
 
     def remove(extra: Sequence[Difference]) -> None:
         with index.vectors.writing() as writer:
@@ -99,7 +99,7 @@ def vectors_target(records: Records, index: OpenIndex) -> AuditTarget:
 
 
 def graph_target(graph: GraphStore) -> AuditTarget:
-    """Return the graph as something to audit."""
+    """Return the graph as a target of an audit."""
 
     def remove(extra: Sequence[Difference]) -> None:
         with graph.writing() as writer:
@@ -119,8 +119,8 @@ def audit(
     """Compare a projection with its ledger.
 
     Args:
-        repair: have what differs written again by the next run, and what belongs to no item removed.
-        on_progress: called with what is under way.
+        repair: requeue items whose parts differ, and delete parts that belong to no item.
+        on_progress: called with a description of the current step.
         each: called with every difference.
 
     Raises:
@@ -147,7 +147,7 @@ def audit(
 
 
 def _confirm_differences(records: Records, audited: AuditTarget, suspected: Numbers) -> Iterator[list[Difference]]:
-    """Look again; yield what differs as before, in batches."""
+    """Compare a second time; yield the parts that differ in the same way as before, in batches."""
     with comparison(suspected) as second:
         second.expect(_iter_expected(records, audited.name))
         second.find(audited.found())
@@ -165,23 +165,23 @@ def _example(difference: Difference) -> dict[str, str]:
 
 
 def _repair(records: Records, audited: AuditTarget, batch: Sequence[Difference], report: AuditReport) -> None:
-    """Have the items written again to which something belongs; take out what belongs to none."""
+    """Requeue the items to which parts belong; delete parts that belong to no item."""
     parts: defaultdict[ItemKey, list[str]] = defaultdict(list)
     for difference in batch:
-        # Where an edge goes, the nodes that nothing else holds go as well.
-        at_stake = (difference.part, difference.start, difference.end)
-        parts[ItemKey(difference.tenant_id, difference.source_key)] += filter(None, at_stake)
+        # When an edge is deleted, its nodes are deleted too unless other edges use them.
+        affected = (difference.part, difference.start, difference.end)
+        parts[ItemKey(difference.tenant_id, difference.source_key)] += filter(None, affected)
     with records.begin() as connection:
         stage = written_by(connection, audited.name)
         known = work.find_rows(connection, stage, list(parts)).keys() if stage else set[ItemKey]()
         mine = {key: found for key, found in parts.items() if key in known}
         reopen(connection, audited.name, list(mine))
         ledger.mark_unknown(connection, audited.name, mine)
-    nobodys = [each for each in batch if each.kind == "extra" and (each.tenant_id, each.source_key) not in known]
-    if nobodys:
-        audited.remove(nobodys)
+    orphans = [each for each in batch if each.kind == "extra" and (each.tenant_id, each.source_key) not in known]
+    if orphans:
+        audited.remove(orphans)
     report.reopened += len(mine)
-    report.removed += len(nobodys)
+    report.removed += len(orphans)
 
 
 def _iter_expected(records: Records, name: Projection) -> Iterator[Expected]:
@@ -197,7 +197,7 @@ def _iter_expected(records: Records, name: Projection) -> Iterator[Expected]:
 
 
 def _expected_parts(key: ItemKey, recorded: LedgerEntry) -> Iterator[Expected]:
-    """Yield what an item surely has; while it is being written it may have what it had, or have it changed, or not."""
+    """Yield the expected parts of an item; while it is written, old and new parts may exist with any content."""
     if recorded.intended:
         yield from (Expected(part, *key, None) for part in recorded.intended.keys() | recorded.confirmed.keys())
     else:
@@ -215,19 +215,19 @@ def _found_points(records: Records, vectors: VectorStore, model: str) -> Iterato
 
 
 def _found_page(records: Records, page: Sequence[Point], model: str) -> Iterator[FoundPart]:
-    places = {point.id: place for point in page if (place := _chunk_key(point))}
+    chunks = {point.id: chunk for point in page if (chunk := _chunk_key(point))}
     with records.reading() as connection:
-        kept = vectors_of_chunks(connection, list(places.values()), model)
+        stored = vectors_of_chunks(connection, list(chunks.values()), model)
     for point in page:
         payload = point.payload
-        vector = kept.get(places[point.id]) if point.id in places else None
+        vector = stored.get(chunks[point.id]) if point.id in chunks else None
         same = vector is not None and _is_same(point, vector)
         content = points.content_of(model, vector.text_hash, payload) if vector is not None and same else ALTERED
         yield FoundPart(point.id, str(payload.get("tenant_id", "")), str(payload.get("source", "")), content)
 
 
 def _chunk_key(point: Point) -> ChunkKey | None:
-    """Return the chunk that a payload tells of, if it is one that the record store can be asked for."""
+    """Return the chunk that a payload names, or None if it is not a valid key of the record store."""
     tenant, source, part, ordinal = map(point.payload.get, ("tenant_id", "source", "part", "ordinal"))
     if not (isinstance(tenant, str) and isinstance(source, str) and isinstance(part, str)):
         return None
@@ -251,9 +251,12 @@ def _is_close(found: Vector, kept: Vector) -> bool:
 
 def _found_parts(graph: GraphStore) -> Iterator[FoundPart]:
     for node in graph.nodes():
-        told = node.properties
+        properties = node.properties
         yield FoundPart(
-            f"{node.label} {node.id}", str(told["tenant_id"]), str(told.get("source") or ""), _part_content(node)
+            f"{node.label} {node.id}",
+            str(properties["tenant_id"]),
+            str(properties.get("source") or ""),
+            _part_content(node),
         )
     for edge in graph.edges():
         yield FoundPart(

@@ -1,7 +1,7 @@
-"""What should be in a store against what is: two sets larger than memory, compared in files that go afterwards.
+"""Compares the expected with the found parts of a store: two sets larger than memory, in temporary files.
 
-A first comparison sees numbers alone (``digests``) and says which parts differ. Another one, of these parts, has their
-texts as well and says how they differ.
+The first comparison uses only hashes (``digests``) and returns which parts differ. The second one, of these parts, also
+stores their texts and returns how they differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TypeVar
 from chatai_assets.operations.audit.digests import Digests, Numbers, differing, digests, is_member, same_rows
 
 BATCH_ROWS = 1_000
-"""Rows that are looked at together."""
+"""Rows that are processed together."""
 
 DifferenceKind = Literal["missing", "extra", "changed"]
 
@@ -29,7 +29,7 @@ _INDEXES = """
     CREATE INDEX expected_part ON expected (part, content);
     CREATE INDEX found_part ON found (part, content);
 """
-# Of what several items share each has its word; it is as one of them has it. Content that nobody knows fits all.
+# A part shared by several items may have the content that any of them expects. Unknown content (NULL) matches all.
 _DIFFERENCES = """
     SELECT 'missing', part, min(tenant), min(source), min(content), '', '', '' FROM expected AS e
     WHERE NOT EXISTS (SELECT 1 FROM found AS f WHERE f.part = e.part) GROUP BY part HAVING count(content) = count(*)
@@ -45,11 +45,11 @@ _DIFFERENCES = """
 
 
 class Expected(NamedTuple):
-    """Something that an item should have in a store.
+    """A part of an item that a store should have.
 
     Attributes:
         part: its name in the store.
-        content: a fingerprint; None where it is being written just now.
+        content: a fingerprint; None while it is being written.
     """
 
     part: str
@@ -59,11 +59,11 @@ class Expected(NamedTuple):
 
 
 class FoundPart(NamedTuple):
-    """Something that a store has, and whose it says it is.
+    """A part that a store has, with its tenant and source.
 
     Attributes:
-        start: of an edge, the node that it leaves, named as parts are; else empty.
-        end: likewise, the node that it enters.
+        start: for an edge, the part name of the node where it starts; else empty.
+        end: for an edge, the part name of the node where it ends; else empty.
     """
 
     part: str
@@ -75,7 +75,7 @@ class FoundPart(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Where a store is not as it should be; of ``missing`` nothing was found, of ``extra`` nothing is expected."""
+    """A difference: a ``missing`` part was not found, an ``extra`` one is not expected."""
 
     kind: DifferenceKind
     part: str
@@ -92,10 +92,10 @@ Row = TypeVar("Row", Expected, FoundPart)
 
 
 class Texts:
-    """The rows of suspected parts in a file; made by ``comparison``.
+    """The rows of suspected parts in a database file; created by ``comparison``.
 
     Args:
-        suspected: what a first comparison said.
+        suspected: result of the first comparison.
     """
 
     def __init__(self, connection: sqlite3.Connection, suspected: Numbers) -> None:
@@ -105,22 +105,22 @@ class Texts:
         connection.execute("BEGIN")
 
     def expect(self, rows: Iterable[Expected]) -> None:
-        """Take what should be there."""
+        """Add expected parts."""
         self._connection.executemany("INSERT INTO expected VALUES (?, ?, ?, ?)", rows)
 
     def find(self, rows: Iterable[FoundPart]) -> None:
-        """Take what is there."""
+        """Add found parts."""
         self._connection.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def differences(self) -> Iterator[Difference]:
-        """Yield the differences in the order of kind and part; call it once, when all is taken."""
+        """Yield the differences in the order of kind and part; call it once, after all parts were added."""
         self._connection.execute("COMMIT")
         self._connection.executescript(_INDEXES)
         yield from map(Difference._make, self._connection.execute(_DIFFERENCES))
 
 
 class Comparison:
-    """Two sets in files; made by ``comparison``."""
+    """Two sets of parts in files; created by ``comparison``."""
 
     def __init__(self, expected: Digests, found: Digests, texts: Texts | None) -> None:
         self._expected = expected
@@ -128,26 +128,26 @@ class Comparison:
         self._texts = texts
 
     def expect(self, rows: Iterable[Expected]) -> None:
-        """Take what should be there."""
+        """Add expected parts."""
         self._take(self._expected, rows, self._texts.expect if self._texts else None)
 
     def expected(self) -> int:
-        """Return how many parts should be there, of those that are compared; what several items share is one."""
+        """Return how many of the compared parts are expected; a part shared by several items counts once."""
         return self._expected.parts()
 
     def find(self, rows: Iterable[FoundPart]) -> int:
-        """Take what is there; return how much that is."""
+        """Add found parts; return how many."""
         return self._take(self._found, rows, self._texts.find if self._texts else None)
 
     def differing(self) -> Numbers:
-        """Return the parts that differ, and how (``digests.differing``); call it when all is taken."""
+        """Return the parts that differ, and how (``digests.differing``); call it after all parts were added."""
         return differing(self._expected, self._found)
 
     def differences(self) -> Iterator[list[Difference]]:
-        """Yield what differs as it did in the comparison before, in the order of kind and part, in pages; call it once.
+        """Yield, in batches by kind and part, what differs in the same way as in the first comparison; call it once.
 
         Raises:
-            TypeError: none was before.
+            TypeError: this is a first comparison.
         """
         if self._texts is None:
             raise TypeError("a first comparison has no texts")
@@ -177,10 +177,10 @@ def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
 
 @contextmanager
 def comparison(suspected: Numbers | None = None) -> Iterator[Comparison]:
-    """Open a comparison, empty and with files of its own.
+    """Open an empty comparison with its own temporary files.
 
     Args:
-        suspected: what another one said of which parts differ; only these are compared.
+        suspected: the parts that differed in a first comparison; only these are compared.
     """
     with ExitStack() as stack:
         expected, found = (Digests(stack.enter_context(TemporaryFile(prefix="chatai-audit-"))) for _ in range(2))

@@ -1,4 +1,4 @@
-"""What people ask for when they let another model serve, whether at the command line or in the launchpad."""
+"""Reindexing as requested on the command line or in the launchpad, and the sensor that resumes it."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ CHECKPOINT = "wish for another index"
 
 @dataclass(frozen=True, slots=True)
 class ReindexRequest:
-    """What is asked for: one of the first five, or to go on with what is being filled.
+    """What to do: one of the first five, or resume the build if none is set.
 
     Attributes:
-        to: who shall embed, as ``domain.embedding_model`` writes it.
-        rebuild: fill a new index by the same model, with the newest layout.
-        back: let the index serve again that did before.
-        drop_old: drop the one that is kept for the way back.
-        give_up: drop the one that is being filled.
-        questions: file to compare by; questions are drawn by ``seed`` if it is empty.
+        to: embedding model of the new index, in the syntax of ``domain.embedding_model``.
+        rebuild: build a new index by the same model, with the newest layout.
+        back: activate the previous index again.
+        drop_old: drop the standby index.
+        give_up: abort the build and drop the new index.
+        questions: file of questions to compare by; if empty, questions are sampled with ``seed``.
     """
 
     to: str = ""
@@ -66,55 +66,57 @@ class ReindexRequest:
 
 def execute(
     services: Services,
-    wish: ReindexRequest,
+    request: ReindexRequest,
     run_id: str,
     *,
     budget_s: float = float("inf"),
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> ReindexResult | Index:
-    """Do what is asked for; return what came of it, or which index was dropped.
+    """Execute a request; return the result, or the index that was dropped.
 
     Args:
-        budget_s: seconds after which the rest is left to the next time.
+        budget_s: seconds after which the rest is left to the next call.
 
     Raises:
-        CannotReindex: it cannot be done; says why.
-        Outage: a store or a provider is down.
+        CannotReindex: the request cannot be executed; the message says why.
+        Outage: a store or a provider is unavailable.
     """
-    if sum(map(bool, (wish.to, wish.rebuild, wish.back, wish.drop_old, wish.give_up))) > 1:
+    if sum(map(bool, (request.to, request.rebuild, request.back, request.drop_old, request.give_up))) > 1:
         raise CannotReindex(
             "Ask for one thing: another model, to rebuild, the way back, to drop the old index, or to give up."
         )
     ends, scope = time.monotonic() + budget_s, partial(_stage_config, services.settings, run_id)
-    means = ReindexContext(services.records, services.indexes, services.stems, scope, ends, on_progress)
-    if wish.drop_old or wish.give_up:
-        return drop_old(means) if wish.drop_old else abort(means)
-    if wish.questions:  # what is wrong with them is said before all else
-        read_questions(Path(wish.questions), services.settings.tenant_id)
-    index, wish = _start_or_resume(services, means, wish)
-    return reindex(means, index, _eval_queries(services, wish), even_if_worse=wish.even_if_worse)
+    context = ReindexContext(services.records, services.indexes, services.stems, scope, ends, on_progress)
+    if request.drop_old or request.give_up:
+        return drop_old(context) if request.drop_old else abort(context)
+    if request.questions:  # errors in the file are reported before anything is done
+        read_questions(Path(request.questions), services.settings.tenant_id)
+    index, request = _start_or_resume(services, context, request)
+    return reindex(context, index, _eval_queries(services, request), even_if_worse=request.even_if_worse)
 
 
-def _start_or_resume(services: Services, means: ReindexContext, wish: ReindexRequest) -> tuple[Index, ReindexRequest]:
-    """Begin what is asked for, and note what that was; or return what was begun."""
-    if wish.to or wish.rebuild or wish.back:
-        index = _start(services, means, wish)
+def _start_or_resume(
+    services: Services, context: ReindexContext, request: ReindexRequest
+) -> tuple[Index, ReindexRequest]:
+    """Start the requested build and store the request; or return the build in progress with its request."""
+    if request.to or request.rebuild or request.back:
+        index = _start(services, context, request)
         with services.records.begin() as connection:
-            put_value(connection, CHECKPOINT, asdict(wish))
-        return index, wish
-    begun = services.indexes.of("filling")
-    if begun is None:
+            put_value(connection, CHECKPOINT, asdict(request))
+        return index, request
+    building = services.indexes.of("filling")
+    if building is None:
         raise CannotReindex("No index is being filled: say by which model one shall be, with --to.")
     with services.records.reading() as connection:
         before = ReindexRequest(**(get_value(connection, CHECKPOINT) or {}))
-    even = wish.even_if_worse or before.even_if_worse
-    return begun, replace(before, even_if_worse=even, questions=wish.questions or before.questions)
+    even_if_worse = request.even_if_worse or before.even_if_worse
+    return building, replace(before, even_if_worse=even_if_worse, questions=request.questions or before.questions)
 
 
-def _start(services: Services, means: ReindexContext, wish: ReindexRequest) -> Index:
-    if wish.to:
-        return start(means, *_resolve_embedder(services, wish.to))
-    return start_rebuild(means) if wish.rebuild else start_rollback(means)
+def _start(services: Services, context: ReindexContext, request: ReindexRequest) -> Index:
+    if request.to:
+        return start(context, *_resolve_embedder(services, request.to))
+    return start_rebuild(context) if request.rebuild else start_rollback(context)
 
 
 def _resolve_embedder(services: Services, name: str) -> tuple[str, Embedder]:
@@ -132,22 +134,22 @@ def _resolve_embedder(services: Services, name: str) -> tuple[str, Embedder]:
     return named
 
 
-def _eval_queries(services: Services, wish: ReindexRequest) -> Callable[[], Sequence[EvalQuery]] | None:
-    """Return what gives the questions; None for the way back, which nobody asks to be better."""
-    if wish.back:
+def _eval_queries(services: Services, request: ReindexRequest) -> Callable[[], Sequence[EvalQuery]] | None:
+    """Return the function that loads the questions; None for a rollback, which needs no comparison."""
+    if request.back:
         return None
-    if wish.questions:
-        return partial(read_questions, Path(wish.questions), services.settings.tenant_id)
-    return partial(sample_queries, services.records, wish.seed)
+    if request.questions:
+        return partial(read_questions, Path(request.questions), services.settings.tenant_id)
+    return partial(sample_queries, services.records, request.seed)
 
 
 def _stage_config(settings: Settings, run_id: str, stream: Stream, hour: str) -> StageRunConfig:
-    """Return what filling works on at a time, within the limits and attempts of the stage ``embed``."""
+    """Return the configuration of building an index: the limits and attempts of the stage ``embed``."""
     return scope_of(settings, stream, "embed", hour, run_id)
 
 
 def outcome_sentence(done: ReindexResult) -> str:
-    """Return in a sentence what came of it, and what to do if the index does not serve."""
+    """Return the outcome in a sentence, and what to do if the index is not active."""
     name, filled = done.index.embedder, done.filled
     if done.serves:
         return f"{name} serves now; the index that served before is kept: `chatai reindex --back`, or `--drop-old`."
@@ -158,7 +160,7 @@ def outcome_sentence(done: ReindexResult) -> str:
 
 
 def result_figures(done: ReindexResult) -> dict[str, Any]:
-    """Return the figures of a reindexing, as JSON knows them."""
+    """Return the figures of a reindexing for JSON."""
     compared = done.comparison
     retrieval = (
         {
@@ -191,11 +193,11 @@ def result_figures(done: ReindexResult) -> dict[str, Any]:
 
 INTERVAL_S = 30
 AGAIN_S = 300.0
-"""How long after a run the next one is asked for."""
+"""Seconds from a run until the next one is requested."""
 
 
 def reindex_sensor(opened: Callable[[], Services]) -> dg.SensorDefinition:
-    """Return the sensor that asks for a run where an index is being filled and something is left to do for it."""
+    """Return the sensor that requests a run while an index is being built."""
 
     @dg.sensor(
         name="filling",
