@@ -17,7 +17,7 @@ from chatai_assets.domain.stages import PIPELINE_STAGES, Stage
 from chatai_assets.operations.dead_letters import DeadLetterNotFound, replay, resolve
 from chatai_assets.services import Services
 from chatai_assets.storage import dead_letters
-from chatai_assets.storage.dead_letters import DeadLetterFilter
+from chatai_assets.storage.dead_letters import LISTED_COLUMNS, DeadLetterFilter
 
 DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
@@ -73,16 +73,10 @@ def list_command(
     if as_json:
         print_json([dict(row) for row in rows])
         return
-    table = Table("id", "stage", "source", "class", "what happened", "last failed")
+    columns = [column for column in LISTED_COLUMNS if column.heading]
+    table = Table(*(column.heading for column in columns))
     for row in rows:
-        cells = (
-            row["stage"],
-            row["source"],
-            row["error_class"],
-            row["error_message"],
-            _format_time(row["last_failed_at"]),
-        )
-        table.add_row(str(row["id"]), *cells)
+        table.add_row(*(_format(column.name, row[column.name]) for column in columns))
     Console().print(table)
 
 
@@ -100,8 +94,7 @@ def show_command(services: Services, letter_id: int, as_json: bool) -> None:
         print_json(dict(found))
         return
     for name, value in found.items():
-        shown = _format_time(value) if name.endswith("_at") else "" if value is None else value
-        click.echo(f"{name}: {shown}")
+        click.echo(f"{name}: {_format(name, value)}")
 
 
 @dead_letters_group.command("replay")
@@ -140,6 +133,13 @@ def resolve_command(services: Services, letter_id: int, note: str, as_json: bool
         print_json({"id": letter_id, "resolved": resolved})
     else:
         click.echo(f"Closed {letter_id}." if resolved else f"{letter_id} was closed before; its note stays.")
+
+
+def _format(name: str, value: Any) -> str:
+    """Return a value of a dead letter for people; columns whose names end in ``_at`` are times."""
+    if value is None:
+        return ""
+    return _format_time(value) if name.endswith("_at") else str(value)
 
 
 def _format_time(epoch_s: float) -> str:

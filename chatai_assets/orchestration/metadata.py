@@ -10,18 +10,14 @@ import dagster as dg
 from chatai_assets.domain.costs import NANO
 from chatai_assets.domain.stages import STAGES, Stage, StageSpec
 from chatai_assets.pipeline.engine import StageReport
-from chatai_assets.storage.dead_letters import DeadLetterRow
+from chatai_assets.storage.dead_letters import LISTED_COLUMNS, DeadLetterRow
 
-LETTER_COLUMNS = dg.TableSchema(
-    [
-        dg.TableColumn("id", "int", "for `chatai dead-letters show` and the job replay_dead_letters"),
-        dg.TableColumn("source", "string", "source key; `chatai show` says all about it"),
-        dg.TableColumn("stage", "string", "the stage that gave up"),
-        dg.TableColumn("error_class", "string", "the cause in one word"),
-        dg.TableColumn("error", "string", "the cause in one sentence"),
-        dg.TableColumn("attempts", "int", "how often it was tried"),
-        dg.TableColumn("run", "string", "the run it was seen by last"),
-    ]
+FIRST_COLUMNS = {"id", "source"}
+LETTER_COLUMNS = sorted(
+    (column for column in LISTED_COLUMNS if column.ui_name), key=lambda column: column.name not in FIRST_COLUMNS
+)
+LETTER_SCHEMA = dg.TableSchema(
+    [dg.TableColumn(column.ui_name, column.ui_type, column.description) for column in LETTER_COLUMNS]
 )
 HOURS_COLUMNS = dg.TableSchema([dg.TableColumn("hour", "string"), dg.TableColumn("open_items", "int")])
 LISTED = 20
@@ -68,19 +64,12 @@ def empty_hour_metadata(stage: Stage) -> dict[str, Any]:
 
 def dead_letters_table(letters: Sequence[DeadLetterRow]) -> dg.TableMetadataValue:
     """Return the first dead letters as a table."""
-    rows = [
-        {
-            "id": letter["id"],
-            "source": letter["source"],
-            "stage": letter["stage"],
-            "error_class": letter["error_class"],
-            "error": letter["error_message"],
-            "attempts": letter["attempts"],
-            "run": (letter["run_id"] or "")[:8],
-        }
-        for letter in letters[:LISTED]
-    ]
-    return _table(rows, LETTER_COLUMNS)
+    rows = [{column.ui_name: _shown(letter, column.name) for column in LETTER_COLUMNS} for letter in letters[:LISTED]]
+    return _table(rows, LETTER_SCHEMA)
+
+
+def _shown(letter: Mapping[str, Any], name: str) -> Any:
+    return (letter[name] or "")[:8] if name == "run_id" else letter[name]
 
 
 def hours_table(open_hours: Mapping[str, int]) -> dg.TableMetadataValue:

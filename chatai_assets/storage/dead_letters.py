@@ -170,25 +170,69 @@ class DeadLetterFilter:
         return conditions
 
 
+@dataclass(frozen=True, slots=True)
+class ListedColumn:
+    """A column of the lists of dead letters.
+
+    Attributes:
+        name: its key in rows, and in the JSON of ``chatai dead-letters list``.
+        value: what is selected.
+        heading: its heading in the terminal; "" if it is not shown there.
+        ui_name: its name in the tables of the Dagster UI; "" if it is not shown there.
+        ui_type: ``string``, ``int`` or ``float``.
+        description: what the UI says about it.
+    """
+
+    name: str
+    value: ColumnElement[Any]
+    heading: str = ""
+    ui_name: str = ""
+    ui_type: str = "string"
+    description: str = ""
+
+
+def _listed_columns() -> tuple[ListedColumn, ...]:
+    letter = worker_dlq.c
+    data = letter.job_data
+    return (
+        ListedColumn(
+            "id", letter.id, "id", "id", "int", "for `chatai dead-letters show` and the job replay_dead_letters"
+        ),
+        ListedColumn("stage", letter.job_name, "stage", "stage", description="the stage that gave up"),
+        ListedColumn("stream", letter.queue_name),
+        ListedColumn(
+            "source", letter.source_key, "source", "source", description="source key; `chatai show` says all about it"
+        ),
+        ListedColumn("tenant_id", letter.tenant_id),
+        ListedColumn("error_class", letter.error_class, "class", "error_class", description="the cause in one word"),
+        ListedColumn(
+            "error_message", letter.error_message, "what happened", "error", description="the cause in one sentence"
+        ),
+        ListedColumn("attempts", letter.attempts, "", "attempts", "int", "how often it was tried"),
+        ListedColumn("first_failed_at", letter.first_failed_at),
+        ListedColumn("last_failed_at", letter.last_failed_at, "last failed"),
+        ListedColumn("resolved", letter.resolved),
+        ListedColumn("resolution_note", letter.resolution_note),
+        ListedColumn("input_fingerprint", letter.input_fingerprint),
+        ListedColumn("code_version", letter.code_version),
+        ListedColumn("url", letter.url),
+        ListedColumn("run_id", data["run_id"].as_string(), "", "run", description="the run it was seen by last"),
+        ListedColumn("hour", data["hour"].as_string()),
+        ListedColumn("seq", data["seq"].as_integer()),
+    )
+
+
+LISTED_COLUMNS = _listed_columns()
+"""The one list from which rows, JSON, the terminal's table and the UI's tables are made."""
+
+
 def list_dead_letters(
     connection: Connection, choice: DeadLetterFilter = DeadLetterFilter(), *, limit: int = 1_000
 ) -> list[DeadLetterRow]:
-    """Return dead letters, the newest failure first."""
+    """Return dead letters with ``LISTED_COLUMNS``, the newest failure first."""
+    columns = (column.value.label(column.name) for column in LISTED_COLUMNS)
     letter = worker_dlq.c
-    names = ("error_class", "error_message", "attempts", "first_failed_at", "last_failed_at")
-    more = ("resolved", "resolution_note", "input_fingerprint", "code_version", "url")
-    statement = select(
-        letter.id,
-        letter.job_name.label("stage"),
-        letter.queue_name.label("stream"),
-        letter.source_key.label("source"),
-        letter.tenant_id,
-        *(letter[name] for name in (*names, *more)),
-        letter.job_data["run_id"].as_string().label("run_id"),
-        letter.job_data["hour"].as_string().label("hour"),
-        letter.job_data["seq"].as_integer().label("seq"),
-    ).where(*choice.conditions)
-    newest_first = statement.order_by(letter.last_failed_at.desc(), letter.id.desc())
+    newest_first = select(*columns).where(*choice.conditions).order_by(letter.last_failed_at.desc(), letter.id.desc())
     return fetch_all(connection, newest_first.limit(limit), DeadLetterRow)
 
 
