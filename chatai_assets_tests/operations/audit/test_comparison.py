@@ -42,7 +42,7 @@ def by_rule(expected, found):
 @given(expected=expectations, found=findings, block=st.integers(1, 5))
 def test_all_that_differs_is_found_and_nothing_else(expected, found, block):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digests, "BLOCK", block)
+        patch.setattr(digests, "BUFFERED_PAIRS", block)
         suspected, _ = look(expected, [*found.items()])
         _, told = look(expected, [*found.items()], suspected)
     assert told == by_rule(expected, found)
@@ -50,7 +50,7 @@ def test_all_that_differs_is_found_and_nothing_else(expected, found, block):
 
 
 def test_no_part_is_lost_between_portions_pages_and_blocks(monkeypatch):
-    monkeypatch.setattr(digests, "BLOCK", 700)
+    monkeypatch.setattr(digests, "BUFFERED_PAIRS", 700)
     parts = [(f"Tag t|tag|{number}", "a") for number in range(5_000)]
     suspected, _ = look(parts, parts[1:])
     assert look(parts, parts[1:], suspected)[1] == [("missing", parts[0][0], "a", "")]
