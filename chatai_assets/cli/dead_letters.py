@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -76,7 +76,8 @@ def list_command(
     columns = [column for column in LISTED_COLUMNS if column.heading]
     table = Table(*(column.heading for column in columns))
     for row in rows:
-        table.add_row(*(_format(column.name, row[column.name]) for column in columns))
+        values: Mapping[str, Any] = row
+        table.add_row(*(_format(column.name, values[column.name]) for column in columns))
     Console().print(table)
 
 
