@@ -69,7 +69,9 @@ def record_success(
     """
     with records.begin() as connection:
         idle = [each for each in down.affected if not _has_waiting(connection, each)]
-        closed = outages.record_success(connection, down.dependency, {affected_name(stream, stage), *idle}, now, delayed)
+        closed = outages.record_success(
+            connection, down.dependency, {affected_name(stream, stage), *idle}, now, delayed
+        )
     if closed:
         log.warning(BREAKER_CLOSED, part=down.dependency, seconds=round(now - down.since))
 

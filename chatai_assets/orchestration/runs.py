@@ -144,7 +144,9 @@ def streams_of(run: dg.DagsterRun) -> set[Stream]:
     return {stream for stream in STREAMS if stream in selected | named}
 
 
-def backoffs(instance: dg.DagsterInstance, stream: Stream, hours: Collection[str], now: float) -> dict[str, HourBackoff]:
+def backoffs(
+    instance: dg.DagsterInstance, stream: Stream, hours: Collection[str], now: float
+) -> dict[str, HourBackoff]:
     """Return hour -> backoff for the hours whose last runs failed and whose backoff has not ended."""
     recent = instance.get_run_records(
         dg.RunsFilter(

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatai_assets.operations.audit import digests
@@ -39,6 +39,7 @@ def by_rule(expected, found):
     return sorted(missing + extra + changed)
 
 
+@settings(deadline=None)
 @given(expected=expectations, found=findings, block=st.integers(1, 5))
 def test_all_that_differs_is_found_and_nothing_else(expected, found, block):
     with pytest.MonkeyPatch.context() as patch:
