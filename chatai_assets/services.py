@@ -76,7 +76,7 @@ class Services:
 
     @cached_property
     def announcer(self) -> Notifier:
-        """Tells people what they must know."""
+        """Notifies people of outages and dead letters."""
         from chatai_assets.adapters.notifier import AppriseNotifier
 
         return AppriseNotifier(self.settings.announce, self.settings.sentry_dsn)

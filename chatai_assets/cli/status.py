@@ -82,7 +82,7 @@ def doctor_command(services: Services, as_json: bool) -> None:
     """Say of each part which implementation is in use, whether it answers, and what to do if not."""
     from chatai_assets.orchestration.doctor import diagnose
 
-    logging.disable(logging.WARNING)  # Dagster tells each of its own retries
+    logging.disable(logging.WARNING)  # Dagster logs each of its own retries
     findings = diagnose(services.settings)
     if as_json:
         print_json([asdict(finding) for finding in findings])

@@ -75,7 +75,7 @@ class _BatchState:
     Attributes:
         deadline: in monotonic seconds; no call starts after it.
         unstored: answers that are not in the record store yet.
-        over_budget: tenant -> why no more calls are made for it.
+        over_budget: tenant -> why calls are no longer made for it.
     """
 
     spec: BatchSpec

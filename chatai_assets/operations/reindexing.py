@@ -316,7 +316,7 @@ def _swap(connection: Transaction, index: Index, *, even_if_worse: bool, now: fl
 
 
 def is_building(records: Records) -> bool:
-    """Return whether an index is being filled of which anything is left, or that was not compared since."""
+    """Return whether an index is being built that is incomplete, or was not compared since it became complete."""
     with records.reading() as connection:
         index = indexes.index_of(connection, "filling")
         if index is None:
@@ -335,7 +335,7 @@ def clean_up(means: ReindexContext) -> None:
 
 def _clear_some(connection: Transaction) -> int:
     """Clear away some of the work of filling unless there is any to do; of items that were filled, say by whom."""
-    # Not their rows: whoever commits to an index waits for these, and holds work that is cleared here.
+    # Not their rows: a commit to an index waits for these, and holds work rows that are cleared here.
     known = {index.state: index for index in indexes.lock_for_change(connection)}
     if "filling" in known:
         return 0
@@ -372,7 +372,7 @@ def _let_go(means: ReindexContext, state: indexes.State, otherwise: str) -> Inde
 
 
 def drop_retired(means: ReindexContext) -> None:
-    """Remove what is left of indexes that are to go: the store, what the ledger says of it, vectors nobody needs."""
+    """Remove retired indexes: the store, its ledger entries, and vectors that no other index needs."""
     with means.records.reading() as connection:
         known = indexes.every_index(connection)
     needed = {index.model for index in known if index.state != "dropping"}

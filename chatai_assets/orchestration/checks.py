@@ -115,7 +115,7 @@ def dead_letters_result(records: Records, stream: Stream) -> dg.AssetCheckResult
 
 
 def format_age(seconds: float) -> str:
-    """Return a duration in the largest unit of which it has at least two: ``"3 days"``, ``"90 minutes"``."""
+    """Return a duration in the largest unit that it has at least two of: ``"3 days"``, ``"90 minutes"``."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"

@@ -59,7 +59,7 @@ def is_ours_to_explain(error: BaseException) -> bool:
 
 
 def is_tried_again(error: BaseException, retries: int) -> bool:
-    """Return whether a step is tried once more in its run.
+    """Return whether a step is retried in its run.
 
     Args:
         retries: how often it was so far.
@@ -109,7 +109,7 @@ def failure_of_upkeep(error: BaseException, retries: int) -> dg.Failure | dg.Ret
 
 
 def sentence_of(error: BaseException, place: FailureContext) -> str:
-    """Return what is wrong, how much waits for it, and what to do, in words for whoever watches the runs."""
+    """Return what is wrong, how much waits for it, and what to do, in words for the person who watches the runs."""
     return (
         f"{_cause(error, down=place.down)} {_waits(place)} at the stage {place.stage!r} of {place.hour}; nothing is "
         f"lost and no attempt is used up. {_advice(error)}"

@@ -75,7 +75,7 @@ class HourBackoff:
 
 def tag_worker(instance: dg.DagsterInstance, run_id: str) -> None:
     """Tag a run with the worker that executes it, so that a run whose process was killed is recognised as lost."""
-    # A retry inherits the tags of the lost run; the run id tells whether the tag is its own.
+    # A retry inherits the tags of the lost run; the run id shows whether the tag is its own.
     instance.add_run_tags(run_id, {WORKER_TAG: f"{run_id}@{new_lease_token()}"})
 
 

@@ -1,4 +1,4 @@
-"""One stage inside one Dagster step: its scope, its deadline, what its failure means, what is told about it."""
+"""One stage inside one Dagster step: its config, deadline, the meaning of its failures, its metadata and logs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StageRun:
     Attributes:
         scope: what it works on.
         part: what it needs besides the record store.
-        asked: who asked for the run; only a probe, or somebody's hand, may call a part that is down.
+        asked: who asked for the run; only a probe, or a run started by hand, may call a part that is down.
         down: the outage that the stage waits for, if any.
         late: stream -> items that wait for it, counted before some of them get on.
         done: what it reported, once it has.
@@ -69,7 +69,7 @@ class StageRun:
     done: StageReport | None = None
 
     def do(self, work_on: Callable[[StageRunConfig], StageReport]) -> None:
-        """Work on the scope, unless what the stage needs is down and nobody asked to try it."""
+        """Work on the hour, unless the dependency is down and the run is neither a probe nor started by hand."""
         if self.down and self.asked == "due":
             self.done = StageReport(self.stage, self.scope.stream, self.scope.hour)
             self.done.hour_states = _states(self)
@@ -126,7 +126,7 @@ def stage_run(
 
 @contextmanager
 def watched(context: dg.OpExecutionContext, run: StageRun, settings: Settings) -> Iterator[StageRun]:
-    """Let a stage run for as long as it may, and tell Dagster and the log what came of it.
+    """Run a stage within its deadline, and report the result to Dagster and the log.
 
     Raises:
         dagster.Failure: the stage failed; says in one sentence what is down, what waits and what to do.
@@ -175,7 +175,7 @@ def scope_of(
 
 
 def _open_breaker(context: dg.OpExecutionContext, run: StageRun, error: BaseException) -> OpenBreaker | None:
-    """Tell all processes what is down; the breaker then says when the hour is asked for again, not its failed runs."""
+    """Open the breaker for all processes; it then decides when the hour is requested again, not the failed runs."""
     if not is_outage(error):
         return None
     down = open_breaker(run.records, run.scope.stream, run.stage, run.part, error, run.scope.clock())

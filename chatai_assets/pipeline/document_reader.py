@@ -94,7 +94,7 @@ class DocumentReader:
 
         Raises:
             UnreadableDocument: as ``ParserPool.parse``; ``no_ocr``, ``no_text_recognised``.
-            OcrTimeBudgetExceeded: the batch has no more time for its pages; those that were recognised are cached.
+            OcrTimeBudgetExceeded: the batch ran out of time for its pages; recognised ones are cached.
             ChildKilled, Outage: as ``ParserPool.parse``.
         """
         document = self._pool.read(upload.path, upload.name)

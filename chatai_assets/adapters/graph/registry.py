@@ -24,7 +24,7 @@ def open_graph(home: Path, server: Neo4jServer | None, lock: Callable[[str], Wri
     Args:
         home: folder of embedded stores.
         server: None for the embedded graph.
-        lock: name -> lock of one writer at a time, on whichever machine; the embedded graph locks files instead.
+        lock: name -> lock of one writer at a time, across machines; the embedded graph locks files instead.
     """
     if server is None:
         from chatai_assets.adapters.graph.ladybug import LadybugGraph

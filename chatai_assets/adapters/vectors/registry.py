@@ -31,7 +31,7 @@ def open_vectors(
         server: None for the embedded index.
         number: of the index; each of a home has a store of its own.
         collection: what the index is made for.
-        lock: name -> lock of one writer at a time, on whichever machine; embedded indexes lock files instead.
+        lock: name -> lock of one writer at a time, across machines; embedded indexes lock files instead.
     """
     if server is None:
         from chatai_assets.adapters.vectors.edge import EdgeVectors

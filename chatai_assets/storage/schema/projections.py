@@ -43,4 +43,4 @@ indexes = Table(
     Index("ix_vector_indexes_serving", "state", unique=True, **rows_where("state = 'serving'")),
     Index("ix_vector_indexes_filling", "state", unique=True, **rows_where("state = 'filling'")),
 )
-"""The vector indexes, one of which is active."""
+"""The vector indexes; one of them is active."""
