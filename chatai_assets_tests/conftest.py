@@ -71,6 +71,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.scenario)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where pytest-xdist does not see the groups: their tests would disturb each other.
+
+    Raises:
+        pytest.UsageError: a test of a group has no group in the id by which pytest-xdist distributes it.
+    """
+    if getattr(session.config.option, "loadgroup", False):  # set in workers alone
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError("pytest-xdist does not group the tests of this version of pytest.")
+
+
 def _group_of(item: pytest.Item) -> str | None:
     """Return the group of tests that share something which only one worker may have or should make."""
     if _uses_neo4j(item):
