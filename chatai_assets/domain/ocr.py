@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+DPI = 300
+"""Resolution at which pages are rendered: that of the images tesseract's models were trained on. Images keep their own;
+the difference matters little."""
 MIN_WORD_CONFIDENCE = 40.0
 """Percent. Words below it are mostly lines and spots."""
 MIN_PAGE_CONFIDENCE = 50.0

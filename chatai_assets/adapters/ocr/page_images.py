@@ -18,9 +18,9 @@ from pathlib import Path
 import pypdfium2
 from PIL import Image, ImageOps
 
-from chatai_assets.adapters.ocr.tesseract import DPI
 from chatai_assets.adapters.parsers.formats import FORMATS
 from chatai_assets.domain.errors import UnreadableDocument
+from chatai_assets.domain.ocr import DPI
 
 PILLOW_FORMATS = tuple(spec.name.upper() for spec in FORMATS if spec.kind == "image")
 POINTS_PER_INCH = 72

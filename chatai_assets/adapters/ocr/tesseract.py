@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatai_assets.domain.errors import UnreadableDocument
-from chatai_assets.domain.ocr import OcrPage, OcrWord, build_page
+from chatai_assets.domain.ocr import DPI, OcrPage, OcrWord, build_page
 
 if TYPE_CHECKING:  # it imports libraries that most parser workers never need
     from chatai_assets.adapters.ocr.page_images import PageImage
@@ -29,8 +29,6 @@ LANGUAGES = "rus+eng"
 REQUIRED_DATA = ("rus", "eng", "osd")
 """Data files of tesseract; ``osd`` detects the orientation of a page."""
 INSTALL = "apt-get install tesseract-ocr tesseract-ocr-rus tesseract-ocr-eng"
-DPI = 300
-"""Resolution that tesseract's models were trained on. Images keep their own; the difference matters little."""
 INFO_TIMEOUT_S = 10.0
 WORD_LEVEL = "5"
 EXIT_CODES: dict[int, str] = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "timeout", -signal.SIGABRT: "memory_limit"}
