@@ -26,7 +26,7 @@ from chatai_assets_tests.support.home_archive import (
     update,
     write_updates,
 )
-from chatai_assets_tests.support.pipeline import contents, find_inconsistencies, free_settings, process_all, rows
+from chatai_assets_tests.support.pipeline import contents, find_inconsistencies, migrated_settings, process_all, rows
 
 ARCHIVE = Path(__file__).parent / "fixtures" / "previous_home.tar.xz"
 
@@ -46,7 +46,7 @@ def run_chatai(home: Path, *arguments: str) -> Any:
 
 def process(home: Path) -> None:
     """Do all that is due."""
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         process_all(services)
 
 
@@ -75,13 +75,13 @@ def test_it_opens_with_all_that_it_had(home: Path):
     assert any(source.startswith("doc/") for source in sources_found(home, "уход за садом и яблони"))
     shown = run_chatai(home, "show", EDITED_POST)
     assert EDITED_TEXT in json.dumps(shown, ensure_ascii=False)
-    with Services(free_settings(home)) as services, services.records.reading() as connection:
+    with Services(migrated_settings(home)) as services, services.records.reading() as connection:
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
 
 
 def test_nothing_in_it_is_due_stale_or_different(home: Path):
     assert [stage["items"] for stage in run_chatai(home, "stale")] == [0] * len(PIPELINE_STAGES)
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         before = contents(services)
         assert process_all(services) == []
         assert contents(services) == before
@@ -101,7 +101,7 @@ def test_new_posts_and_edits_are_processed_and_an_audit_is_clean(home: Path, tmp
     assert f"tg/{CHAT}/13" in sources_found(home, "рыбак и первый лёд")
     assert f"tg/{CHAT}/2" in sources_found(home, "the harbour of Scarborough")
     assert audit_agrees(home)
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         assert find_inconsistencies(contents(services)) == []
 
 
@@ -112,6 +112,6 @@ def test_its_dead_letter_is_listed_and_can_be_replayed(home: Path):
     process(home)
     (again,) = run_chatai(home, "dead-letters", "list")
     assert (again["id"], again["source"]) == (letter["id"], letter["source"])
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         names = {row["source_key"]: row["file_name"] for row in rows(services, schema.documents)}
     assert names[letter["source"]] == UNREADABLE

@@ -29,8 +29,8 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     find_inconsistencies,
-    free_settings,
     ingest_files,
+    migrated_settings,
     read_status,
 )
 from chatai_assets_tests.support.qdrant_wire import run_qdrant_stand_in
@@ -74,7 +74,7 @@ def servers(*, over_grpc: bool) -> Iterator[dict[str, str]]:
 def fill(home: Path, paths: list[Path], now: float, variables: Mapping[str, str]) -> FilledHome:
     """Bring the corpus into a new home and do all that is due, as ``chatai ingest`` and ``chatai process`` do."""
     started = time.monotonic()
-    with Services(free_settings(home, variables, log_level="ERROR")) as services:
+    with Services(migrated_settings(home, variables, log_level="ERROR")) as services:
         ingest_files(services, paths, now=now)
         outcome = run_pending(services, lambda: build_defs(with_larger_runs(services.settings), services=services))
         if outcome.failures:

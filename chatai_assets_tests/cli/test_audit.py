@@ -9,13 +9,13 @@ from chatai_assets.cli.main import cli
 from chatai_assets.domain.graph.changes import EdgeRef, GraphChange
 from chatai_assets.services import Services
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, process_all
+from chatai_assets_tests.support.pipeline import ingest_posts, migrated_settings, process_all
 
 
 @pytest.fixture
 def home(tmp_path):
     """A home of ten posts of which one point and one edge were taken away by hand."""
-    with Services(free_settings(tmp_path / "home")) as services:
+    with Services(migrated_settings(tmp_path / "home")) as services:
         ingest_posts(services, corpus.posts(3, 10))
         process_all(services)
         ((point, _), *_), (edge, *_) = services.vectors.points(), services.graph.edges()

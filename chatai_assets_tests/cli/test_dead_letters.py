@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from chatai_assets.cli.main import cli
 from chatai_assets.operations.dead_letters import DeadLetterNotFound
 from chatai_assets.services import Services
-from chatai_assets_tests.support.pipeline import free_settings, ingest_files, process_all
+from chatai_assets_tests.support.pipeline import ingest_files, migrated_settings, process_all
 
 
 @pytest.fixture
 def home(tmp_path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4\nnot really\n")
-    with Services(free_settings(tmp_path / "home")) as services:
+    with Services(migrated_settings(tmp_path / "home")) as services:
         ingest_files(services, [tmp_path / "a.pdf"])
         process_all(services, stages=["parse"])
     return tmp_path / "home"

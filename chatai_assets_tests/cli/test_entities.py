@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from chatai_assets.cli.main import cli
 from chatai_assets.operations.entities import EntityNotFound
 from chatai_assets.services import Services
-from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, message, process_all
+from chatai_assets_tests.support.pipeline import ingest_posts, message, migrated_settings, process_all
 
 
 @pytest.fixture
 def chatai(tmp_path):
-    with Services(free_settings(tmp_path / "home")) as services:
+    with Services(migrated_settings(tmp_path / "home")) as services:
         texts = ("Вчера там был город Москва.", "Today we saw the river in Moscow.")
         ingest_posts(services, [message(number, text) for number, text in enumerate(texts, 1)])
         process_all(services, stages=["parse", "enrich"])

@@ -12,7 +12,7 @@ from chatai_assets.files.locks import IndexLock
 from chatai_assets.operations.status import ItemNotFound
 from chatai_assets.services import Services
 from chatai_assets_tests.support.erasure import POST, find_traces, ingest_all
-from chatai_assets_tests.support.pipeline import CHAT, free_settings
+from chatai_assets_tests.support.pipeline import CHAT, migrated_settings
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def document(home, tmp_path):
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         return ingest_all(services, tmp_path / "in", now=time.time())
 
 

@@ -10,9 +10,9 @@ from chatai_assets.services import Services
 from chatai_assets_tests.support.pipeline import (
     contents,
     find_inconsistencies,
-    free_settings,
     ingest_posts,
     message,
+    migrated_settings,
     process_all,
 )
 
@@ -21,7 +21,7 @@ DAY_S = 86_400
 
 def test_what_has_expired_is_gone_without_a_daemon_and_the_rest_is_not(tmp_path):
     home = tmp_path / "home"
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         ingest_posts(services, [message(1, "Вчера Мария видела Байкал.")], now=time.time() - 31 * DAY_S)
         ingest_posts(services, [message(2, "Вчера Мария видела Париж.")], now=time.time() - 29 * DAY_S)
         process_all(services)
@@ -30,7 +30,7 @@ def test_what_has_expired_is_gone_without_a_daemon_and_the_rest_is_not(tmp_path)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (told["expired"], told["gone"]["posts"], told["gone"]["points"]) == (1, 1, 1)
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         found = contents(services)
         assert [payload["source"].rpartition("/")[2] for payload in found["points"].values()] == ["2"]
         assert find_inconsistencies(found) == []

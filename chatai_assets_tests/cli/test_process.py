@@ -11,14 +11,14 @@ from click.testing import CliRunner
 from chatai_assets.cli.main import cli
 from chatai_assets.orchestration.local_runner import RemainingWork, remaining_work
 from chatai_assets.services import Services
-from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, message
+from chatai_assets_tests.support.pipeline import ingest_posts, message, migrated_settings
 
 LOG_LINE = '"event": "asset.processing.complete"'
 
 
 @pytest.fixture
 def home(tmp_path):
-    with Services(free_settings(tmp_path / "home")) as services:
+    with Services(migrated_settings(tmp_path / "home")) as services:
         ingest_posts(services, [message(1, "Вчера Мария видела Байкал."), message(2, "Сегодня она вернулась домой.")])
         assert remaining_work(services.records) == RemainingWork(items=2, steps=2 * 6)
     return tmp_path / "home"

@@ -9,12 +9,12 @@ from chatai_assets.adapters.vectors.collection import LAYOUTS
 from chatai_assets.cli.main import cli
 from chatai_assets.services import Services
 from chatai_assets_tests.support import corpus
-from chatai_assets_tests.support.pipeline import free_settings, ingest_posts, process_all
+from chatai_assets_tests.support.pipeline import ingest_posts, migrated_settings, process_all
 
 
 @pytest.fixture
 def home(tmp_path):
-    with Services(free_settings(tmp_path / "home")) as services:
+    with Services(migrated_settings(tmp_path / "home")) as services:
         ingest_posts(services, corpus.posts(3, 20))
         process_all(services)
     return tmp_path / "home"

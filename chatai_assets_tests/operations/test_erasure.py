@@ -35,11 +35,11 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     due_hours,
     find_inconsistencies,
-    free_settings,
     ingest_files,
     ingest_posts,
     load_payloads,
     message,
+    migrated_settings,
     process_all,
     read_status,
     rows,
@@ -316,7 +316,7 @@ def test_answers_and_dead_letters_of_it_go_and_those_that_others_use_stay(embedd
     ("stage", "kind"), [("tag", "embedded"), ("embed", "embedded"), ("index", "servers"), ("link", "embedded")]
 )
 def test_a_stage_at_work_on_what_is_forgotten_does_not_bring_it_back(tmp_path, request, stage, kind):
-    settings = free_settings(tmp_path / "home", request.getfixturevalue("servers") if kind == "servers" else None)
+    settings = migrated_settings(tmp_path / "home", request.getfixturevalue("servers") if kind == "servers" else None)
     reached, may_go = threading.Event(), threading.Event()
     with Services(settings) as services, Services(settings) as slow:
         ingest_posts(services, [secret_post(), message(2, KEPT)])

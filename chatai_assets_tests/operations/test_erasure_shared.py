@@ -21,10 +21,10 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     find_inconsistencies,
-    free_settings,
     ingest_files,
     ingest_posts,
     message,
+    migrated_settings,
     process_all,
     rows,
 )
@@ -81,7 +81,7 @@ def test_a_document_that_arrives_while_its_bytes_go_brings_them_again(embedded, 
 
 def test_documents_expire_where_a_tenant_says_so_damaged_ones_as_well(tmp_path):
     kept = TTLPolicy(None, {"brief": DAY_S})
-    settings = free_settings(tmp_path / "home")
+    settings = migrated_settings(tmp_path / "home")
     settings = settings.replace(retention=settings.retention.replace(documents=kept))
     with Services(settings) as services:
         (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")

@@ -29,8 +29,8 @@ from chatai_assets_tests.support.erasure import (
 from chatai_assets_tests.support.pipeline import (
     contents,
     find_inconsistencies,
-    free_settings,
     message,
+    migrated_settings,
     process_all,
     rows,
 )
@@ -125,7 +125,7 @@ def test_no_file_of_a_postgresql_server_holds_a_word_of_it(tmp_path, own_postgre
     # As the README tells administrators: the log of writes is theirs.
     administrator.execute(text("ALTER SYSTEM SET wal_recycle = off"))
     administrator.execute(text("SELECT pg_reload_conf()"))  # the server's processes take it up in their own time
-    with Services(free_settings(tmp_path / "home", own_postgresql)) as services:
+    with Services(migrated_settings(tmp_path / "home", own_postgresql)) as services:
         document = ingest_all(services, tmp_path / "in")
         administrator.execute(text("CHECKPOINT"))
         assert {trace.partition("/")[0] for trace in find_traces(data)} == {"base", "pg_wal"}

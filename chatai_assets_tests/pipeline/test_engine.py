@@ -14,10 +14,10 @@ from chatai_assets_tests.support.pipeline import (
     differences,
     due_hours,
     find_inconsistencies,
-    free_settings,
     ingest_files,
     ingest_posts,
     message,
+    migrated_settings,
     process_all,
     rows,
     run,
@@ -90,7 +90,7 @@ def test_a_slow_run_of_an_old_revision_never_wins(tmp_path, settings, stage):
 
 
 def expected(tmp_path):
-    with Services(free_settings(tmp_path / "quiet")) as services:
+    with Services(migrated_settings(tmp_path / "quiet")) as services:
         ingest_posts(services, [message(2, "Вчера Иван видел Лондон рядом."), message(1, NEW, edited=1_700_000_100)])
         process_all(services)
         return contents(services)

@@ -17,10 +17,10 @@ from chatai_assets_tests.support.pipeline import (
     differences,
     due_hours,
     find_inconsistencies,
-    free_settings,
     ingest_files,
     ingest_posts,
     message,
+    migrated_settings,
     process_all,
     read_status,
     run,
@@ -38,7 +38,7 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
     files = corpus.write_documents(1, tmp_path / "files", 8)
     found = []
     for name, chosen in (("embedded", {}), ("servers", servers)):
-        with Services(free_settings(tmp_path / name, chosen)) as services:
+        with Services(migrated_settings(tmp_path / name, chosen)) as services:
             ingest_posts(services, posts)
             ingest_files(services, files)
             process_all(services)
@@ -60,7 +60,7 @@ def test_the_whole_job_comes_to_the_same_on_servers_as_embedded(tmp_path, server
 @pytest.mark.scenario
 def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, services, monkeypatch):
     found = []
-    with Services(free_settings(tmp_path / "large")) as other:
+    with Services(migrated_settings(tmp_path / "large")) as other:
         for home in (other, services):
             for arrivals in HISTORY:
                 ingest_posts(home, arrivals)
@@ -76,7 +76,7 @@ def test_many_small_transactions_leave_what_a_large_one_does(tmp_path, services,
 @pytest.mark.parametrize("stage", ["index", "link"])
 def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage):
     reached, may_go = threading.Event(), threading.Event()
-    settings, outcome = free_settings(tmp_path / "home", servers), []
+    settings, outcome = migrated_settings(tmp_path / "home", servers), []
     with Services(settings) as services, Services(settings) as slow:
         ingest_posts(services, [message(1, OLD), message(2, "Вчера Иван видел Лондон рядом.")])
         process_all(services, stages=ITEM_STAGES[: ITEM_STAGES.index(stage)])
@@ -106,7 +106,7 @@ def test_an_old_revision_that_lost_its_turn_never_wins(tmp_path, servers, stage)
 
 def test_a_server_that_fails_uses_no_attempt_and_the_next_run_goes_on(tmp_path, database_url, qdrant):
     servers = {"DATABASE_URL": database_url, "QDRANT_URL": qdrant.url}
-    with Services(free_settings(tmp_path, servers)) as services:
+    with Services(migrated_settings(tmp_path, servers)) as services:
         ingest_posts(services, [message(number, OLD) for number in range(1, 6)])
         qdrant.status = 503
         with pytest.raises(StoreUnavailable, match="HTTP 503"):

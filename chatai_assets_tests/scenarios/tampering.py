@@ -29,7 +29,7 @@ BATCH = 5_000
 AUDIT = """
 import atexit, re, sys
 from pathlib import Path
-from chatai_assets.cli import main
+from chatai_assets.cli.main import main
 status = Path("/proc/self/status")
 atexit.register(lambda: print(*re.findall(r"VmHWM:\\s+(\\d+)", status.read_text()), file=sys.stderr))
 main()

@@ -9,14 +9,14 @@ import pytest
 
 from chatai_assets.services import Services
 from chatai_assets.settings import Settings
-from chatai_assets_tests.support.pipeline import free_settings
+from chatai_assets_tests.support.pipeline import migrated_settings
 
 
 @pytest.fixture(params=["embedded", "servers"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of an empty home."""
     servers = request.getfixturevalue("servers") if request.param == "servers" else None
-    return free_settings(tmp_path / "home", servers)
+    return migrated_settings(tmp_path / "home", servers)
 
 
 @pytest.fixture
@@ -29,5 +29,5 @@ def services(settings: Settings) -> Iterator[Services]:
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[Services]:
     """The parts of an empty home on embedded stores."""
-    with Services(free_settings(tmp_path / "home")) as opened:
+    with Services(migrated_settings(tmp_path / "home")) as opened:
         yield opened

@@ -40,15 +40,23 @@ RUN_COLUMNS = {"seq", "hour", "received_at", "owner", "lease_until", "run_id", "
 
 
 def free_settings(home: Path, servers: Mapping[str, str] | None = None, **changes: Any) -> Settings:
-    """Return settings of a home with free models and one parser process; a new home gets a migrated record store.
+    """Return settings of a home with free models and one parser process; nothing is made.
 
     Args:
         servers: variables that select servers; embedded stores by default.
     """
     free = {"CHATAI_HOME": str(home), "CHATAI_MODELS": "free", "CHATAI_PARSER_PROCESSES": "1"}
+    return read_settings({**free, **(servers or {})}).replace(**changes)
+
+
+def migrated_settings(home: Path, servers: Mapping[str, str] | None = None, **changes: Any) -> Settings:
+    """Return the same settings; a new home gets a migrated record store, which saves the time of the migrations.
+
+    Scenarios that crash processes or disturb disks use ``free_settings``: there a home is made amid the faults.
+    """
     if "DATABASE_URL" not in (servers or {}):
         copy_migrated_sqlite(home / "records.sqlite")
-    return read_settings({**free, **(servers or {})}).replace(**changes)
+    return free_settings(home, servers, **changes)
 
 
 def read_status(services: Services) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from chatai_assets_tests.support.pipeline import (
     contents,
     differences,
     find_inconsistencies,
-    free_settings,
     ingest_files,
     ingest_posts,
     message,
+    migrated_settings,
     process_all,
     read_status,
     rows,
@@ -36,7 +36,7 @@ from pathlib import Path
 from chatai_assets.pipeline.projections import recovery
 from chatai_assets.services import Services
 from chatai_assets.storage import projection_ledger
-from chatai_assets_tests.support.pipeline import free_settings
+from chatai_assets_tests.support.pipeline import migrated_settings
 
 def mortal(function, passings):
     def wrapped(*arguments):
@@ -51,7 +51,7 @@ recovery.ITEMS = recovery.HOLDINGS = 20
 name, passings = sys.argv[2], int(sys.argv[3])
 module = recovery if hasattr(recovery, name) else projection_ledger
 setattr(module, name, mortal(getattr(module, name), passings))
-with Services(free_settings(Path(sys.argv[1]))) as services:
+with Services(migrated_settings(Path(sys.argv[1]))) as services:
     for probe in services.projections:
         recovery.rebuild(services.records, probe)
 """
@@ -61,7 +61,7 @@ with Services(free_settings(Path(sys.argv[1]))) as services:
 def quiet(tmp_path_factory):
     """A home in which nothing went wrong: what it holds after the first day and after the second."""
     folder = tmp_path_factory.mktemp("quiet")
-    with Services(free_settings(folder / "home")) as services:
+    with Services(migrated_settings(folder / "home")) as services:
         ingest_posts(services, POSTS)
         ingest_files(services, documents(folder))
         process_all(services)
@@ -103,7 +103,7 @@ def restored(folder, day, name):
 @pytest.mark.parametrize("name", ["graph", "vectors"])
 def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(quiet, home, name):
     shutil.rmtree(home / name)
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         assert read_status(services)["lost"] == [name]
         found = finished(services)
         assert read_status(services)["lost"] == []
@@ -114,7 +114,7 @@ def test_a_folder_that_was_removed_is_written_again_though_nothing_else_is_due(q
 @pytest.mark.parametrize("name", ["graph", "vectors"])
 def test_a_store_of_the_day_before_is_brought_up_to_date_and_nothing_stale_stays(quiet, home, name):
     restored(home, quiet[0] / "first day", name)
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         found = finished(services)
     assert differences(quiet[2], found) == []
     assert find_inconsistencies(found) == []
@@ -123,7 +123,7 @@ def test_a_store_of_the_day_before_is_brought_up_to_date_and_nothing_stale_stays
 @pytest.mark.scenario
 def test_a_record_store_of_the_day_before_takes_its_newer_stores_back(quiet, home):
     restored(home, quiet[0] / "first day", "records.sqlite")
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         found = finished(services)
         assert differences(quiet[1], found) == []
         ingest_posts(services, EDITS)
@@ -138,7 +138,7 @@ def test_a_log_of_a_killed_writer_with_flipped_bytes_costs_nothing(quiet, home, 
     restored(home, quiet[0] / "first day", "graph")
     restored(home, quiet[0] / "first day", "vectors")
     restored(home, quiet[0] / "first day", "records.sqlite")
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         ingest_posts(services, EDITS)
         command = [
             sys.executable,
@@ -174,7 +174,7 @@ def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name,
     if not (day == "empty" and name == "mark_unknown"):
         command = [sys.executable, "-c", KILLED_IN_RECOVERY, str(home), name, str(passings)]
         assert subprocess.run(command, check=False).returncode == -9
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         found = finished(services)
     assert differences(quiet[2], found) == []
     assert find_inconsistencies(found) == []
@@ -182,7 +182,7 @@ def test_a_kill_in_the_middle_of_recovery_makes_it_begin_anew(quiet, home, name,
 
 def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, home):
     shutil.rmtree(home / "vectors")
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         completed = [row["source_key"] for row in rows(services, schema.documents) if row["status"] == "completed"]
         assert ProjectionMonitor().check(services)
         states = {row["source_key"]: row["status"] for row in rows(services, schema.documents)}
@@ -194,7 +194,7 @@ def test_a_document_is_not_completed_while_a_lost_index_does_not_find_it(quiet, 
 
 
 def test_a_store_lost_between_look_and_write_is_recovered_by_the_run_itself(quiet, home):
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         ingest_posts(services, [message(1, "Вчера Иван видел Лондон рядом.")])
         shutil.rmtree(home / "graph")
         shutil.rmtree(home / "vectors")
@@ -208,13 +208,13 @@ def test_a_store_lost_between_look_and_write_is_recovered_by_the_run_itself(quie
 
 
 def test_a_store_that_is_whole_is_left_alone(home):
-    with Services(free_settings(home)) as services:
+    with Services(migrated_settings(home)) as services:
         assert [rebuild(services.records, projected) for projected in services.projections] == [0, 0]
         assert process_all(services) == []
 
 
 def test_servers_that_lost_everything_are_filled_again(tmp_path, servers, quiet, qdrant):
-    with Services(free_settings(tmp_path / "home", servers)) as services:
+    with Services(migrated_settings(tmp_path / "home", servers)) as services:
         ingest_posts(services, POSTS)
         ingest_files(services, sorted((quiet[0] / "files").iterdir()))
         process_all(services)
@@ -229,7 +229,7 @@ def test_servers_that_lost_everything_are_filled_again(tmp_path, servers, quiet,
 
 def test_servers_are_looked_at_once_a_minute(tmp_path, servers, qdrant):
     lookout, asked = ProjectionMonitor(iter([0.0, 30.0, 59.0, 61.0]).__next__), []
-    with Services(free_settings(tmp_path / "home", servers)) as services:
+    with Services(migrated_settings(tmp_path / "home", servers)) as services:
         for _ in range(4):
             lookout.check(services)
             asked.append(qdrant.calls["rest get_aliases"])

@@ -11,7 +11,7 @@ from chatai_assets.services import Services
 from chatai_assets.storage import schema
 from chatai_assets_tests.support.erasure import erasure_stores
 from chatai_assets_tests.support.files import pdf
-from chatai_assets_tests.support.pipeline import free_settings, ingest_files, load_payloads, process_all, rows
+from chatai_assets_tests.support.pipeline import ingest_files, load_payloads, migrated_settings, process_all, rows
 from chatai_assets_tests.support.scans import draw_text, write_scan
 
 TEXT = "The harbour office is open from nine to five."
@@ -60,7 +60,7 @@ def test_a_revision_that_is_no_scan_is_recognised_by_nobody(embedded, scan, tmp_
 
 def test_pages_that_a_batch_had_no_time_for_are_read_by_the_next(tmp_path, tesseract):
     """The second page is not tried in the first batch, which costs no attempt."""
-    settings = free_settings(tmp_path / "home", {"CHATAI_OCR_PATIENCE_S": "1"})
+    settings = migrated_settings(tmp_path / "home", {"CHATAI_OCR_PATIENCE_S": "1"})
     with Services(settings) as services:
         slow = draw_text(" ".join([TEXT] * 30))
         ingest_files(services, [write_scan(tmp_path / "long.pdf", [slow, draw_text(TEXT)])])
